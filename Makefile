@@ -1,0 +1,144 @@
+# Everything that is done with this checkout; `make help` lists it. Nothing has to be there but Rust, Python 3.11
+# and make itself: what else is needed is fetched, into .cache/ or, as root on Debian, with apt.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+# A recipe is one script, so that its functions and variables reach its end.
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+ARCH := $(shell uname -m)
+BINARY := $(CURDIR)/target/ipjob
+VENVS := main ipp88 ipp71 nb6
+# The tests run the aarch64 binary on other machines with it. `a|b` means either: newer Debians have renamed it.
+TEST_PACKAGES = 'qemu-user-static|qemu-user'
+PREFIX = /usr/local
+# Empty means: musl where it can be had, else glibc.
+TARGET =
+CARGO_FLAGS =
+long := $(filter-out 0,$(LONG))
+
+# rustup puts cargo where a root shell without its profile doesn't look.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# Jupyter's kernels and cargo would take the variables of this make for their own.
+unexport MAKEFLAGS MAKELEVEL MFLAGS
+
+# Shell functions for the recipes that compile. rust-lld and the C runtime that comes with the Rust target make a
+# static binary without a musl-gcc, and for another architecture without a cross compiler.
+define toolchain
+have_target() {
+  compgen -G "$$(rustc --print target-libdir --target $$1 2>/dev/null)/libstd-*.rlib" >/dev/null ||
+    rustup -q target add $$1 >/dev/null 2>&1
+}
+static_build() {
+  local flags='-C target-feature=+crt-static'
+  if [[ $$1 == *-musl ]]; then
+    flags='-C link-self-contained=yes'
+    export CARGO_TARGET_$$(tr a-z- A-Z_ <<<$$1)_LINKER=rust-lld
+  fi
+  RUSTFLAGS="$${RUSTFLAGS-} $$flags" cargo build --release $(CARGO_FLAGS) --target $$1
+}
+# Build scripts run on this machine and are linked by its own compiler.
+command -v cc >/dev/null || tests/install-packages gcc libc6-dev
+endef
+
+.PHONY: help run build test check bench dist install clean venvs $(VENVS:%=venv-%)
+
+help: ## list what there is
+	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
+
+run: build venv-main ## start a cluster of 4 engines and Jupyter here; ARGS= is appended
+	@venv=$$(tests/python/venv.sh main)
+	# In place of the shell, so that signals meet ipjob and nobody else.
+	PATH=$$venv/bin:$$PATH exec $(BINARY) --mode notebook -n 4 $(ARGS)
+
+# The file is only built if it is missing (`sudo make install` after `make build` needs no Rust), the name always.
+build $(BINARY): ## build the static binary, target/ipjob; TARGET= names another Rust target
+	@$(toolchain)
+	target=$(or $(TARGET),$(ARCH)-unknown-linux-musl)
+	if ! have_target $$target; then
+	  [[ -z '$(TARGET)' ]] || { echo "make build: the Rust target $$target can't be had" >&2; exit 1; }
+	  target=$(ARCH)-unknown-linux-gnu
+	  echo "make build: no musl target; linking glibc statically, which finds host names by files and DNS only" >&2
+	fi
+	static_build $$target
+	# By rename, so that a test or a cluster that is starting meanwhile never sees half a program.
+	mkdir -p target
+	cp "$${CARGO_TARGET_DIR:-target}/$$target/release/ipjob" target/ipjob.new
+	mv -f target/ipjob.new $(BINARY)
+	echo $(BINARY)
+
+test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1 for the slow ones too
+	@tests/install-packages $(TEST_PACKAGES) || echo "make test: tests that need them are skipped" >&2
+	for name in main ipp88 nb6 $(if $(long),ipp71); do
+	  if venv=$$(tests/python/venv.sh $$name); then
+	    export IPJOB_TEST_VENV_$${name^^}="$$venv"
+	  else
+	    [[ $$? -eq 75 ]] || exit 1
+	    unset IPJOB_TEST_VENV_$${name^^}
+	    echo "make test: tests that need the virtual environment $$name are skipped" >&2
+	  fi
+	done
+	export IPJOB_TEST_BINARY=$(BINARY) $(if $(long),IPJOB_TEST_LONG=1)
+	if cargo nextest --version >/dev/null 2>&1; then
+	  exec cargo nextest run $(CARGO_FLAGS) --no-fail-fast $(TEST_ARGS)
+	fi
+	# The empty line at its end is cut off: the last line is to be the one with the result.
+	cargo test $(CARGO_FLAGS) --no-fail-fast $(TEST_ARGS) | sed '$${/^$$/d}'
+
+# What decides has no clock, file, process or runtime to ask: only then are its tests the whole truth about it.
+PURE = launcher/plan launcher/supervisor/machine launcher/supervisor/machine.rs
+IMPURE = ^[^/]*\b(std::(fs|process|env|thread)|tokio|Instant|SystemTime|Tcp(Listener|Stream)|UdpSocket)\b
+
+check: ## look for wrong format, for warnings, and for decisions that aren't pure
+	@cargo fmt --check
+	if grep -rnE --include='*.rs' '$(IMPURE)' $(wildcard $(PURE)) /dev/null; then
+	  echo "make check: the code above decides and must be pure" >&2
+	  exit 1
+	fi
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+bench: build venv-main ## measure; ARGS= is handed on
+	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)
+	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_BINARY=$(BINARY)
+	exec tests/bench/run $(ARGS)
+
+venvs: $(VENVS:%=venv-%) ## make all virtual environments of the tests (venv-main, venv-ipp88, ... make one)
+
+$(VENVS:%=venv-%): venv-%:
+	@tests/python/venv.sh $*
+
+dist: CARGO_FLAGS = --locked
+dist: ## build the static binaries of a release, with checksums, in dist/
+	@$(toolchain)
+	version=$$(cargo pkgid | sed 's/.*[#@]//')
+	rm -rf dist
+	mkdir dist
+	for arch in x86_64 aarch64; do
+	  target=$$arch-unknown-linux-musl
+	  if have_target $$target; then
+	    static_build $$target
+	    install -m 755 "$${CARGO_TARGET_DIR:-target}/$$target/release/ipjob" dist/ipjob-$$version-$$arch-linux
+	  else
+	    echo "make dist: no binary for $$arch: the Rust target $$target can't be had" >&2
+	  fi
+	done
+	cd dist
+	sha256sum ipjob-* | tee SHA256SUMS
+
+install: $(BINARY) ## install program, man page, completions and modulefiles below DESTDIR= PREFIX=/usr/local
+	@root=$(DESTDIR)$(PREFIX)
+	version=$$($(BINARY) --version)
+	version=$${version##* }
+	put() { install -D -m 644 /dev/stdin "$$root/share/$$1"; }
+	install -D -m 755 $(BINARY) "$$root/bin/ipjob"
+	$(BINARY) man | put man/man1/ipjob.1
+	$(BINARY) completions bash | put bash-completion/completions/ipjob
+	$(BINARY) completions zsh | put zsh/site-functions/_ipjob
+	$(BINARY) completions fish | put fish/vendor_completions.d/ipjob.fish
+	# One directory serves both module systems: Lmod prefers the .lua, the Tcl one doesn't see it.
+	sed 's|/usr/local|$(PREFIX)|' sbatch/modulefiles/ipjob.lua | put modulefiles/ipjob/$$version.lua
+	sed 's|/usr/local|$(PREFIX)|' sbatch/modulefiles/ipjob.tcl | put modulefiles/ipjob/$$version
+
+clean: ## remove all that was made here, the virtual environments too
+	@rm -rf target .cache dist

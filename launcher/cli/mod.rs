@@ -1,0 +1,109 @@
+//! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
+
+pub mod options;
+mod values;
+
+use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Failure, Outcome};
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use options::RunOptions;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
+       ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
+       ipjob completions SHELL
+       ipjob man";
+
+/// Start an ipyparallel cluster with Jupyter beside it, watch over it, and take it down in order.
+///
+/// ipjob makes a profile directory, starts ipcontroller, waits until it can really be used, starts the engines and
+/// Jupyter, writes a record that tells programs how to reach all of it, and stays until Jupyter's "Shut Down", a signal,
+/// or the end of the driver command. Then it ends everything in order and leaves logs and the record.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ipjob",
+    version,
+    override_usage = USAGE,
+    styles = STYLES,
+    after_long_help = after_help(),
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub run: RunOptions,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What ipjob does besides its main command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a completion script for a shell to stdout.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page (troff) to stdout.
+    Man,
+}
+
+/// What follows the options in `--help`.
+fn after_help() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for (code, meaning) in EXIT_CODES {
+        let _ = writeln!(text, "  {code}  {meaning}");
+    }
+    let _ = write!(
+        text,
+        "  {DRIVER_EXIT_CODE}
+
+Files, in $IPYTHONDIR/profile_<PROFILE>:
+  ipjob.json      the record: state, host, port, token, engines (docs/connection-file.md)
+  log/            the output of every service
+  security/       the connection files, while the job lives
+
+Examples:
+  ipjob --mode notebook -n 4
+  ipjob --mode notebook --frontend notebook -- --ServerApp.base_url=/me/
+  ipjob --mode cluster-only -n 8 -- python driver.py"
+    );
+    text
+}
+
+/// Prints a completion script.
+pub fn print_completions(shell: Shell) -> Outcome<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ipjob", &mut script);
+    print(&script)
+}
+
+/// Prints the manual page.
+pub fn print_man() -> Outcome<u8> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(|error| cannot_print(&error))?;
+    print(&page)
+}
+
+/// Writes data to stdout; a reader that goes away early is not an error.
+fn print(data: &[u8]) -> Outcome<u8> {
+    match io::stdout().write_all(data) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(cannot_print(&error)),
+        _ => Ok(0),
+    }
+}
+
+fn cannot_print(error: &io::Error) -> Failure {
+    Failure::missing("stdout cannot be written").because(error)
+}

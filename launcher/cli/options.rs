@@ -1,0 +1,264 @@
+//! The run options as flags and variables, and their translation into settings.
+
+use super::values::{self, StartLimit};
+use crate::failure::{Failure, Outcome};
+use crate::plan::settings::{Frontend, Launcher, Mode, PortRange, Settings, StartLimits};
+use crate::report::console::Verbosity;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, ValueEnum};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the whole start may take: a cold Python on a busy parallel file system needs a minute by itself.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// The most engines of one job: what ipyparallel's hub was ever seen to hold is about half of it.
+const MOST_ENGINES: i64 = 10_000;
+
+/// What the job is for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ModeArgument {
+    /// Controller, engines and Jupyter
+    Notebook,
+    /// Controller and engines; with a COMMAND, until that ends
+    ClusterOnly,
+}
+
+/// How engines are started.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LauncherArgument {
+    /// What fits: here, processes of this machine
+    Auto,
+    /// Processes of this machine
+    Local,
+}
+
+/// The options of the main command.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Job")]
+pub struct RunOptions {
+    /// What the job is for.
+    #[arg(long, value_enum, env = "IPJOB_MODE", value_name = "MODE")]
+    pub mode: Option<ModeArgument>,
+
+    /// Jupyter's arguments in notebook mode (those that ipjob owns, such as --port, are refused by name); the driver
+    /// command in cluster-only mode: it starts when the engines are ready, has ipjob's stdin and stdout, and its end is the
+    /// job's, with its exit code.
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<String>,
+
+    /// Print the plan (every argv, change of environment and file) to stdout, and start nothing.
+    #[arg(long, env = "IPJOB_DRY_RUN", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
+    pub dry_run: bool,
+
+    /// Show details as well: every process that is started.
+    #[arg(short, long, env = "IPJOB_VERBOSE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
+    pub verbose: bool,
+
+    /// Show only warnings and errors.
+    #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// How many engines are started [default: this machine's CPUs].
+    #[arg(short = 'n', long, env = "IPJOB_ENGINES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ENGINES), allow_negative_numbers = true, help_heading = "Engines")]
+    pub engines: Option<u32>,
+
+    /// Accept so few engines when the time is up [default: all].
+    #[arg(long, env = "IPJOB_MIN_ENGINES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ENGINES), allow_negative_numbers = true, help_heading = "Engines")]
+    pub min_engines: Option<u32>,
+
+    /// How engines are started.
+    #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
+    pub launcher: LauncherArgument,
+
+    /// A further argument of every ipengine; may be repeated.
+    #[arg(
+        long = "engine-arg",
+        env = "IPJOB_ENGINE_ARG",
+        value_name = "ARG",
+        allow_hyphen_values = true,
+        help_heading = "Engines"
+    )]
+    pub engine_args: Vec<String>,
+
+    /// A further argument of ipcontroller; may be repeated.
+    #[arg(
+        long = "controller-arg",
+        env = "IPJOB_CONTROLLER_ARG",
+        value_name = "ARG",
+        allow_hyphen_values = true,
+        help_heading = "Controller"
+    )]
+    pub controller_args: Vec<String>,
+
+    /// The ports that ipcontroller takes its own from, 18 of them: FIRST-LAST [default: any that are free].
+    #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::port_range, help_heading = "Controller")]
+    pub controller_ports: Option<PortRange>,
+
+    /// Which Jupyter: `lab`, `notebook` (7, or the classic 6), `server`, or the PATH of a program that takes a Jupyter
+    /// server's arguments.
+    #[arg(long, env = "IPJOB_FRONTEND", value_name = "FRONTEND", default_value = "lab", value_parser = values::frontend, help_heading = "Jupyter")]
+    pub frontend: Frontend,
+
+    /// The ports that Jupyter's is taken from: FIRST-LAST.
+    #[arg(long, env = "IPJOB_PORT_RANGE", value_name = "RANGE", default_value = "8000-9999", value_parser = values::port_range, help_heading = "Jupyter")]
+    pub port_range: PortRange,
+
+    /// The directory that Jupyter shows [default: the working directory].
+    #[arg(
+        long,
+        env = "IPJOB_ROOT_DIR",
+        value_name = "DIR",
+        help_heading = "Jupyter"
+    )]
+    pub root_dir: Option<PathBuf>,
+
+    /// The name of the profile, as in `ipp.Client(profile="job_local")` [default: `job_<JOBID>`; `job_local` without Slurm].
+    #[arg(
+        long,
+        env = "IPJOB_PROFILE",
+        value_name = "NAME",
+        help_heading = "Files"
+    )]
+    pub profile: Option<String>,
+
+    /// The IPython directory that holds the profile [default: $IPYTHONDIR, or ~/.ipython].
+    #[arg(
+        long,
+        env = "IPJOB_IPYTHON_DIR",
+        value_name = "DIR",
+        help_heading = "Files"
+    )]
+    pub ipython_dir: Option<PathBuf>,
+
+    /// Write a second copy of the record there.
+    #[arg(
+        long,
+        env = "IPJOB_RECORD",
+        value_name = "PATH",
+        help_heading = "Files"
+    )]
+    pub record: Option<PathBuf>,
+
+    /// How long the start may take, in the whole, or with a service's name (controller, engines, jupyter) for that one:
+    /// `3m`, `engines=90s`; may be repeated or separated by commas. A number alone is seconds [default: 3m].
+    #[arg(long, env = "IPJOB_START_TIMEOUT", value_name = "[SERVICE=]TIME", value_parser = values::start_limit, value_delimiter = ',', help_heading = "Time")]
+    pub start_timeout: Vec<StartLimit>,
+
+    /// How long the stop may take: Jupyter and the engines get two fifths each, the controller one. What does not end is
+    /// killed.
+    #[arg(long, env = "IPJOB_STOP_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = values::duration, help_heading = "Time")]
+    pub stop_timeout: Duration,
+}
+
+impl RunOptions {
+    /// How much is shown.
+    #[must_use]
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+
+    /// The settings, with defaults filled in; `job` is the job id as it stands in profile names.
+    pub fn settings(&self, job: &str) -> Outcome<Settings> {
+        let Some(mode) = self.mode else {
+            return Err(Failure::usage("--mode is missing")
+                .hint("--mode notebook for Jupyter beside the engines, --mode cluster-only without it; `ipjob --help` is the manual"));
+        };
+        let Launcher::Local = match self.launcher {
+            LauncherArgument::Auto | LauncherArgument::Local => Launcher::Local,
+        };
+        Ok(Settings {
+            mode: match mode {
+                ModeArgument::Notebook => Mode::Notebook,
+                ModeArgument::ClusterOnly => Mode::ClusterOnly,
+            },
+            launcher: Launcher::Local,
+            engines: self.engines,
+            min_engines: self.min_engines,
+            engine_args: self.engine_args.clone(),
+            controller_args: self.controller_args.clone(),
+            controller_ports: self.controller_ports,
+            port_range: self.port_range,
+            frontend: self.frontend.clone(),
+            root_dir: self.root_dir.as_deref().map(root_dir).transpose()?,
+            profile: self.profile.clone().unwrap_or_else(|| format!("job_{job}")),
+            ipython_dir: ipython_dir(self.ipython_dir.as_deref())?,
+            record: self
+                .record
+                .as_deref()
+                .map(|path| absolute(path, "--record"))
+                .transpose()?,
+            start: self.start_limits(),
+            stop: self.stop_timeout,
+            arguments: self.arguments.clone(),
+        })
+    }
+
+    fn start_limits(&self) -> StartLimits {
+        let mut limits = StartLimits {
+            whole: START_TIMEOUT,
+            services: std::collections::BTreeMap::new(),
+        };
+        for limit in &self.start_timeout {
+            match limit.service {
+                Some(name) => {
+                    limits.services.insert(name, limit.time);
+                }
+                None => limits.whole = limit.time,
+            }
+        }
+        limits
+    }
+}
+
+/// The IPython directory: the option, else IPYTHONDIR, else ~/.ipython.
+fn ipython_dir(option: Option<&Path>) -> Outcome<PathBuf> {
+    if let Some(path) = option {
+        return absolute(path, "--ipython-dir");
+    }
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(path) = set("IPYTHONDIR") {
+        return absolute(Path::new(&path), "IPYTHONDIR");
+    }
+    // No look-up of the user's entry: in a static binary that would load the site's name service.
+    match set("HOME") {
+        Some(home) => absolute(&Path::new(&home).join(".ipython"), "HOME"),
+        None => Err(
+            Failure::missing("HOME is not set, so there is no ~/.ipython")
+                .hint("set HOME, or say where with --ipython-dir"),
+        ),
+    }
+}
+
+fn root_dir(path: &Path) -> Outcome<PathBuf> {
+    let path = absolute(path, "--root-dir")?;
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(
+        Failure::usage(format!("--root-dir {} is not a directory", path.display()))
+            .hint("Jupyter shows an existing directory: make it first, or leave the option out"),
+    )
+}
+
+/// A path made absolute; one that is no Unicode text is refused, because the record and Python's options are text.
+fn absolute(path: &Path, option: &str) -> Outcome<PathBuf> {
+    if path.to_str().is_none() {
+        return Err(Failure::usage(format!(
+            "{option} {} is not Unicode text",
+            path.display()
+        )));
+    }
+    std::path::absolute(path).map_err(|error| {
+        Failure::usage(format!(
+            "{option} {:?} cannot be used",
+            path.display().to_string()
+        ))
+        .because(error)
+    })
+}

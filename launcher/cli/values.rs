@@ -1,0 +1,134 @@
+//! Values of options, read from text.
+
+use crate::plan::service::Name;
+use crate::plan::settings::{Frontend, PortRange};
+use jiff::SignedDuration;
+use std::time::Duration;
+
+/// The longest time that an option takes: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// `--start-timeout`: of one service, or of the whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartLimit {
+    /// The service; `None` for the whole.
+    pub service: Option<Name>,
+    /// The limit.
+    pub time: Duration,
+}
+
+/// Reads `90`, `90s`, `1m 30s`, `2h`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let parsed = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => text
+            .parse::<SignedDuration>()
+            .ok()
+            .and_then(|time| Duration::try_from(time).ok())
+            .ok_or("a time such as 90, 90s, 3m or 1h30m is wanted")?,
+    };
+    if parsed.is_zero() {
+        return Err("a time longer than nothing is wanted".to_owned());
+    }
+    if parsed > LONGEST {
+        return Err("a time of at most a year is wanted".to_owned());
+    }
+    Ok(parsed)
+}
+
+/// Reads `3m` or `engines=3m`.
+pub fn start_limit(text: &str) -> Result<StartLimit, String> {
+    let Some((word, time)) = text.split_once('=') else {
+        return Ok(StartLimit {
+            service: None,
+            time: duration(text)?,
+        });
+    };
+    let service = Name::ALL
+        .into_iter()
+        .find(|name| name.word() == word.trim() && *name != Name::Driver)
+        .ok_or_else(|| format!("{word:?} is no service: controller, engines or jupyter"))?;
+    Ok(StartLimit {
+        service: Some(service),
+        time: duration(time)?,
+    })
+}
+
+/// Reads `8000-9999`, or one port.
+pub fn port_range(text: &str) -> Result<PortRange, String> {
+    let port = |text: &str| {
+        text.trim()
+            .parse::<u16>()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| format!("{:?} is no port (1-65535)", text.trim()))
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (port(first)?, port(last)?);
+    if first > last {
+        return Err(format!("it is reversed: did you mean {last}-{first}?"));
+    }
+    Ok(PortRange { first, last })
+}
+
+/// Reads a front end: one of three words, or a path.
+pub fn frontend(text: &str) -> Result<Frontend, String> {
+    match text {
+        "lab" => Ok(Frontend::Lab),
+        "notebook" => Ok(Frontend::Notebook),
+        "server" => Ok(Frontend::Server),
+        path if path.contains('/') => std::path::absolute(path)
+            .map(Frontend::Program)
+            .map_err(|error| error.to_string()),
+        _ => Err("lab, notebook, server, or the path of a program is wanted".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("3m"), Ok(Duration::from_secs(180)));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "0", "-5s", "soon", "99999999999999999999", "99999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn limits_of_services_are_told_from_the_whole() {
+        assert_eq!(start_limit("2m").map(|l| l.service), Ok(None));
+        assert_eq!(
+            start_limit("engines=2m").map(|l| l.service),
+            Ok(Some(Name::Engines))
+        );
+        assert!(start_limit("engine=2m").is_err());
+        assert!(start_limit("engines=").is_err());
+    }
+
+    #[test]
+    fn ranges_are_checked() {
+        assert_eq!(
+            port_range("8000-9999"),
+            Ok(PortRange {
+                first: 8000,
+                last: 9999
+            })
+        );
+        assert_eq!(
+            port_range("8000"),
+            Ok(PortRange {
+                first: 8000,
+                last: 8000
+            })
+        );
+        for wrong in ["9000-8000", "0-10", "70000", "a-b", "", "1-", "-1"] {
+            assert!(port_range(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The profile directory: made, checked, locked, and cleared of what earlier lives left.
+
+use super::files;
+use super::leftovers::{self, Leftover};
+use super::lock::Lock;
+use crate::failure::{Failure, Outcome};
+use crate::plan::incarnation::Incarnation;
+use crate::plan::profile::Profile;
+use nix::sys::signal::Signal;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long what a dead ipjob left running may take to end when asked, and then to be killed.
+const LEFTOVER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A profile directory that is ours for this life.
+#[derive(Debug)]
+pub struct Directory {
+    /// Held until the end.
+    pub lock: Lock,
+    /// What a person should know: what a dead ipjob left and was ended.
+    pub remarks: Vec<String>,
+}
+
+/// Makes the profile directory ready for a controller: no connection file, no engine list and no process of an earlier life
+/// is left that could be taken for ours.
+pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Directory> {
+    let made = make(profile)?;
+    let lock = Lock::take(&profile.lock(), own)?;
+    if made {
+        files::private_file(
+            &profile.marker(),
+            b"ipjob made this directory and may clear it\n",
+        )
+        .map_err(|error| unusable(&profile.dir, &error))?;
+    }
+    let ours = profile.marker().exists();
+    let mut remarks = Vec::new();
+    if let Some(dead) = &lock.dead {
+        end_leftovers(dead, own, &mut remarks);
+    }
+    let stale = [profile.client_file(), profile.engine_file()];
+    if !ours && !of_dead_ipjob(profile, &stale) {
+        refuse_foreign(&stale)?;
+    }
+    for path in stale {
+        files::remove(&path).map_err(|error| unusable(&path, &error))?;
+    }
+    // The hub appends to nothing and clears nothing here: an old list would count engines that are long gone.
+    let list = profile.engines_list();
+    files::remove(&list).map_err(|error| unusable(&list, &error))?;
+    files::remove_temporaries(&profile.dir);
+    let runtime = profile.runtime();
+    files::remove_tree(&runtime).map_err(|error| unusable(&runtime, &error))?;
+    for dir in [
+        runtime,
+        profile.jupyter_runtime(),
+        profile.security(),
+        profile.log_dir(),
+    ] {
+        files::private_directory(&dir).map_err(|error| unusable(&dir, &error))?;
+    }
+    let key_file = profile.key_file();
+    files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, &error))?;
+    Ok(Directory { lock, remarks })
+}
+
+/// Removes what only a running job may have: connection files and secrets. Logs and the record stay.
+pub fn clear(profile: &Profile) {
+    for path in [profile.client_file(), profile.engine_file()] {
+        let _ = files::remove(&path);
+    }
+    let _ = files::remove_tree(&profile.runtime());
+}
+
+/// Makes the directory where it is missing; true if it was.
+fn make(profile: &Profile) -> Outcome<bool> {
+    DirBuilder::new()
+        .recursive(true)
+        .create(&profile.ipython_dir)
+        .map_err(|error| {
+            Failure::missing(format!(
+                "the IPython directory {} cannot be made",
+                profile.ipython_dir.display()
+            ))
+            .because(&error)
+            .hint("choose another with --ipython-dir or IPYTHONDIR")
+        })?;
+    let dir = &profile.dir;
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(unusable(dir, &error)),
+    }
+    let found = fs::metadata(dir).map_err(|error| {
+        let dangling = fs::read_link(dir)
+            .map(|target| format!("it is a link to {}, which is not there", target.display()));
+        unusable(dir, &dangling.unwrap_or_else(|_| error.to_string()))
+    })?;
+    if !found.is_dir() {
+        return Err(unusable(dir, &"it is not a directory"));
+    }
+    let own = nix::unistd::geteuid().as_raw();
+    if found.uid() != own {
+        return Err(unusable(
+            dir,
+            &format!("it belongs to uid {}, and we are uid {own}", found.uid()),
+        ));
+    }
+    Ok(false)
+}
+
+fn unusable(path: &Path, cause: &dyn std::fmt::Display) -> Failure {
+    let failure = Failure::missing(format!(
+        "the profile directory cannot be used: {}",
+        path.display()
+    ))
+    .because(cause);
+    let text = failure.cause.as_deref().unwrap_or_default();
+    let hint = if text.contains("os error 28") || text.contains("os error 122") {
+        "free some space or raise the quota, or choose another place with --ipython-dir"
+    } else {
+        "choose another profile with --profile, or another place with --ipython-dir"
+    };
+    failure.hint(hint)
+}
+
+/// Whether the connection files in a directory that ipjob did not make are those of an ipjob that died here: then the key
+/// that it left is the one they carry.
+fn of_dead_ipjob(profile: &Profile, stale: &[PathBuf]) -> bool {
+    fs::read_to_string(profile.key_file()).is_ok_and(|key| {
+        !key.is_empty()
+            && stale
+                .iter()
+                .filter_map(|path| fs::read_to_string(path).ok())
+                .all(|text| text.contains(&key))
+    })
+}
+
+/// In a directory of somebody else's making a connection file may belong to a controller that runs elsewhere.
+fn refuse_foreign(files: &[PathBuf]) -> Outcome<()> {
+    match files.iter().find(|path| path.exists()) {
+        Some(path) => Err(Failure::missing(format!(
+            "{} is there already, and ipjob did not make this profile",
+            path.display()
+        ))
+        .hint("a controller may run with it: stop it (`ipcluster stop`), remove the file, or choose another --profile")),
+        None => Ok(()),
+    }
+}
+
+/// Ends what a dead ipjob left running on this host: only processes that carry its incarnation.
+fn end_leftovers(dead: &Incarnation, own: &Incarnation, remarks: &mut Vec<String>) {
+    if dead.host != own.host || dead.boot != own.boot {
+        return;
+    }
+    let left: Vec<Leftover> = leftovers::carrying(&dead.id).into_keys().collect();
+    if left.is_empty() {
+        return;
+    }
+    remarks.push(format!(
+        "an ipjob that died here (pid {}) left {} processes running: ended",
+        dead.pid,
+        left.len()
+    ));
+    end(&dead.id, Signal::SIGTERM);
+    end(&dead.id, Signal::SIGKILL);
+}
+
+/// Signals all that carry an incarnation until none is left or the time is up.
+fn end(incarnation: &str, signal: Signal) {
+    let begin = Instant::now();
+    let mut told = std::collections::BTreeSet::new();
+    while begin.elapsed() < LEFTOVER_PATIENCE {
+        let left = leftovers::carrying(incarnation);
+        if left.is_empty() {
+            return;
+        }
+        for leftover in left.into_keys() {
+            if told.insert(leftover) {
+                leftover.signal(signal);
+            }
+        }
+        // Before the event loop runs there is nothing else to wait on: these are no children of ours.
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,62 @@
+//! Processes that carry an incarnation in their environment: nannies and kernels live in sessions of their own and survive
+//! their parents, and a killed ipjob leaves everything running.
+
+use super::process;
+use crate::plan::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+
+/// A process by its id and start, so that a number that was used again is never hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leftover {
+    /// The process id.
+    pub pid: u32,
+    start: u64,
+}
+
+impl Leftover {
+    /// The process of that id, if it runs.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        process::stat(pid)
+            .filter(process::Stat::runs)
+            .map(|stat| Self {
+                pid,
+                start: stat.start,
+            })
+    }
+
+    /// Sends a signal, if it is still the same process.
+    pub fn signal(self, signal: Signal) {
+        if Self::of(self.pid) == Some(self)
+            && let Ok(pid) = i32::try_from(self.pid)
+        {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+    }
+}
+
+/// The running processes that carry the incarnation, each with the service it belongs to; never ourselves.
+#[must_use]
+pub fn carrying(incarnation: &str) -> BTreeMap<Leftover, Option<String>> {
+    let own = std::process::id();
+    process::all()
+        .into_iter()
+        .filter(|pid| *pid != own)
+        .filter(|pid| {
+            process::variable(*pid, INCARNATION_VARIABLE).is_some_and(|id| id == incarnation)
+        })
+        .filter_map(|pid| Some((Leftover::of(pid)?, process::variable(pid, SERVICE_VARIABLE))))
+        .collect()
+}
+
+/// The running descendants of this process: as a child subreaper it inherits every orphan of its tree, also one that
+/// cleaned its environment.
+#[must_use]
+pub fn descendants() -> Vec<Leftover> {
+    process::descendants(std::process::id())
+        .into_iter()
+        .filter_map(Leftover::of)
+        .collect()
+}

@@ -1,0 +1,106 @@
+//! Logs of services: opened so that earlier ones survive, and read back for their last lines.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes that are read back from the end of a log.
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// A log that a process writes to.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where this process's own lines begin.
+    begin: u64,
+}
+
+impl Log {
+    /// Opens a log for appending (a requeued job keeps its earlier lives' logs), 0600, with a head line for this start.
+    pub fn open(path: &Path, head: &str) -> io::Result<(Self, File)> {
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        writeln!(file, "==== {head}")?;
+        let log = Self {
+            path: path.to_owned(),
+            begin: file.metadata()?.len(),
+        };
+        Ok((log, file))
+    }
+
+    /// The last `lines` lines that this start has written, without control characters and empty lines.
+    #[must_use]
+    pub fn tail(&self, lines: usize) -> Vec<String> {
+        let text = self.read_end().unwrap_or_default();
+        let mut all: Vec<String> = String::from_utf8_lossy(&text)
+            .lines()
+            .map(printable)
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let first = all.len().saturating_sub(lines);
+        all.split_off(first)
+    }
+
+    fn read_end(&self) -> io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        let length = file.metadata()?.len();
+        let from = length
+            .saturating_sub(TAIL_BYTES)
+            .max(self.begin.min(length));
+        file.seek(SeekFrom::Start(from))?;
+        let mut text = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// A line without colour codes and control characters, which would play with a terminal, and of bounded length.
+fn printable(line: &str) -> String {
+    const LONGEST: usize = 400;
+    let mut plain = String::new();
+    let mut chars = line.chars().peekable();
+    while let Some(char) = chars.next() {
+        if char == '\u{1b}' {
+            if chars.next_if_eq(&'[').is_some() {
+                while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
+            }
+        } else if char == '\t' {
+            plain.push(' ');
+        } else if !char.is_control() {
+            plain.push(char);
+        }
+    }
+    match plain.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}...", &plain[..cut]),
+        None => plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_cannot_play_with_the_terminal() {
+        assert_eq!(printable("\u{1b}[31mred\u{1b}[0m\u{7}\tx"), "red x");
+        assert_eq!(printable("\u{1b}]0;title"), "]0;title");
+        assert!(printable(&"x".repeat(10_000)).len() < 500);
+    }
+
+    #[test]
+    fn only_this_starts_lines_are_told() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x.log");
+        let (_, mut first) = Log::open(&path, "one").expect("writable");
+        writeln!(first, "old").expect("writable");
+        let (log, mut second) = Log::open(&path, "two").expect("writable");
+        assert_eq!(log.tail(5), Vec::<String>::new());
+        writeln!(second, "a\n\nb\nc").expect("writable");
+        assert_eq!(log.tail(2), ["b", "c"]);
+    }
+}

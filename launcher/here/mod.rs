@@ -1,0 +1,15 @@
+//! What is here: this machine's programs, directories, ports, processes and limits. It looks and prepares; it decides
+//! nothing about the job and shows nothing.
+
+pub mod directory;
+pub mod files;
+pub mod identity;
+pub mod leftovers;
+pub mod limits;
+pub mod lock;
+pub mod log;
+pub mod ports;
+pub mod process;
+pub mod programs;
+pub mod sockets;
+pub mod versions;

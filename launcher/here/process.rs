@@ -1,0 +1,149 @@
+//! Processes as /proc shows them.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+/// What /proc/PID/stat tells of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// `R`, `S`, `Z` ...
+    pub state: char,
+    /// The parent.
+    pub parent: u32,
+    /// Clock ticks from boot to its start: with the pid it names one process for ever.
+    pub start: u64,
+}
+
+impl Stat {
+    /// Whether it still runs: a zombie only waits to be counted.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// The state of a process; `None` when there is none of that id.
+#[must_use]
+pub fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Reads a line of /proc/PID/stat. The second field is the program's name in parentheses and may hold anything, more
+/// parentheses included.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let rest = text.get(text.rfind(')')? + 1..)?;
+    let mut fields = rest.split_ascii_whitespace();
+    Some(Stat {
+        state: fields.next()?.chars().next()?,
+        parent: fields.next()?.parse().ok()?,
+        start: fields.nth(17)?.parse().ok()?,
+    })
+}
+
+/// The boot id of this kernel; empty where it cannot be read.
+#[must_use]
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// Every process id that /proc shows.
+#[must_use]
+pub fn all() -> Vec<u32> {
+    fs::read_dir("/proc").map_or_else(
+        |_| Vec::new(),
+        |entries| {
+            entries
+                .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+                .collect()
+        },
+    )
+}
+
+/// The children of a process. Kernels without `CONFIG_PROC_CHILDREN` make it a walk through all processes.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for task in tasks.flatten() {
+        match fs::read_to_string(task.path().join("children")) {
+            Ok(text) => found.extend(
+                text.split_ascii_whitespace()
+                    .filter_map(|word| word.parse::<u32>().ok()),
+            ),
+            // Either the thread has just ended, or this kernel lists no children at all.
+            Err(_) if task.path().exists() => return children_by_walk(pid),
+            Err(_) => {}
+        }
+    }
+    found
+}
+
+fn children_by_walk(pid: u32) -> Vec<u32> {
+    all()
+        .into_iter()
+        .filter(|other| stat(*other).is_some_and(|stat| stat.parent == pid))
+        .collect()
+}
+
+/// All processes below one, without itself: a program may run behind wrappers.
+#[must_use]
+pub fn descendants(pid: u32) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![pid];
+    while let Some(parent) = open.pop() {
+        for child in children(parent) {
+            if found.insert(child) {
+                open.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// A variable of a process's first environment; `None` where it is not ours to read.
+#[must_use]
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+        .find(|(variable, _)| *variable == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// The program's name as the kernel keeps it (15 bytes); `?` where it cannot be read.
+#[must_use]
+pub fn name(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm"))
+        .map_or_else(|_| "?".to_owned(), |text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_confuse() {
+        let line = "12 (a) R (b) S 7 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 1";
+        assert_eq!(
+            parse_stat(line),
+            Some(Stat {
+                state: 'S',
+                parent: 7,
+                start: 4242
+            })
+        );
+        assert_eq!(parse_stat("12 (a"), None);
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        let own = std::process::id();
+        assert!(stat(own).is_some_and(|stat| stat.runs()));
+        assert!(all().contains(&own));
+    }
+}

@@ -1,0 +1,38 @@
+//! Programs on PATH.
+
+use crate::failure::{Failure, Outcome};
+use std::env;
+use std::path::PathBuf;
+
+/// Finds a program as a shell would; `package` is what to install where it is missing.
+pub fn find(program: &str, package: &str) -> Outcome<PathBuf> {
+    which::which(program).map_err(|_| not_found(program, package))
+}
+
+fn not_found(program: &str, package: &str) -> Failure {
+    if program.contains('/') {
+        return Failure::missing(format!("{program} is not a program that can be run"))
+            .hint("check the path and that the file is executable (`ls -l`)");
+    }
+    let Some(path) = env::var_os("PATH") else {
+        return Failure::missing(format!("{program} cannot be found: PATH is not set"))
+            .hint("set PATH, or load the module or environment that has it");
+    };
+    let blocked = env::split_paths(&path)
+        .map(|entry| entry.join(program))
+        .find(|file| file.is_file());
+    if let Some(file) = blocked {
+        return Failure::missing(format!("{} is not executable", file.display())).hint(format!(
+            "`chmod +x {}`, or install {package} anew",
+            file.display()
+        ));
+    }
+    let entries: Vec<String> = env::split_paths(&path)
+        .map(|entry| entry.display().to_string())
+        .collect();
+    Failure::missing(format!("{program} is not on PATH"))
+        .because(format!("tried {}", entries.join(", ")))
+        .hint(format!(
+            "load the module or activate the environment that has it, or `pip install {package}`"
+        ))
+}

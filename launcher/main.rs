@@ -1,0 +1,44 @@
+//! `ipjob` turns an allocation into a ready ipyparallel cluster with a Jupyter server beside it, keeps watch over it, tells
+//! people and programs how to reach it, and takes it down in order.
+//!
+//! The map of the code; each part uses only those above it:
+//! - `failure`: what went wrong, and the one table of exit codes
+//! - `plan`: what will be started, as data; pure
+//! - `here`: this machine's programs, directories, ports, processes and limits
+//! - `report`: what others see: console lines, the record, the plan as text
+//! - `supervisor`: the loop that starts, watches and ends; its machine is pure
+//! - `run`: the main command, from options to exit code
+//! - `cli`: flags and subcommands; their doc comments are the manual
+
+mod cli;
+mod failure;
+mod here;
+mod plan;
+mod report;
+mod run;
+mod supervisor;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use report::console::Console;
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let cli = Cli::parse();
+    let mut console = Console::new(started, cli.run.verbosity());
+    let outcome = match cli.command {
+        Some(Command::Completions { shell }) => cli::print_completions(shell),
+        Some(Command::Man) => cli::print_man(),
+        None => run::run(&cli.run, &mut console),
+    };
+    console.still();
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            console.failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

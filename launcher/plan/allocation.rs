@@ -1,0 +1,39 @@
+//! What we were given to run on: nodes, tasks, a job id; without a scheduler, this machine.
+
+/// The allocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// The cluster's name; `local` without a scheduler.
+    pub cluster: String,
+    /// The job id; `None` without a scheduler.
+    pub job: Option<String>,
+    /// How often the job was requeued.
+    pub restart: u32,
+    /// The nodes by their names.
+    pub nodes: Vec<String>,
+    /// The tasks: as many engines are started by default.
+    pub tasks: u32,
+    /// The memory that is free on this node, in bytes, where it is known.
+    pub free_memory: Option<u64>,
+}
+
+impl Allocation {
+    /// This machine: one node, a task for each CPU.
+    #[must_use]
+    pub fn this_machine(host: &str, cpus: u32, free_memory: Option<u64>) -> Self {
+        Self {
+            cluster: "local".to_owned(),
+            job: None,
+            restart: 0,
+            nodes: vec![host.to_owned()],
+            tasks: cpus.max(1),
+            free_memory,
+        }
+    }
+
+    /// The job id as it stands in names of profiles: `local` without a scheduler.
+    #[must_use]
+    pub fn job_name(&self) -> &str {
+        self.job.as_deref().unwrap_or("local")
+    }
+}

@@ -1,0 +1,133 @@
+//! The two connection files that ipcontroller writes, read as data.
+//!
+//! ipyparallel writes them in place (app.py: open, write, chmod), so a reader sees them empty and cut: only a complete
+//! file that carries our key counts. A file's time says nothing, because clocks differ across NFS.
+
+use serde_json::{Map, Value};
+
+/// A port of the controller and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `client mux`, `engine broadcast 1`; the registration port is in both files and is named once.
+    pub name: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// What controller, engines and clients agree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wiring {
+    /// The address that clients connect to, without `tcp://`.
+    pub address: String,
+    /// Every port that the files list.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Why the files cannot be used (yet).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Not there, empty, cut or without a field that every version writes: ipcontroller may still be writing.
+    Incomplete(String),
+    /// Complete, but signed with another key: somebody else's controller writes here.
+    Foreign(String),
+}
+
+/// Reads both files; `key` is the one we gave to the controller.
+pub fn read(client: &str, engine: &str, key: &str) -> Result<Wiring, Fault> {
+    let client = complete(
+        "ipcontroller-client.json",
+        client,
+        key,
+        &["registration", "mux", "task"],
+    )?;
+    let engine = complete(
+        "ipcontroller-engine.json",
+        engine,
+        key,
+        &["registration", "hb_ping", "hb_pong"],
+    )?;
+    let address = client
+        .get("interface")
+        .and_then(Value::as_str)
+        .map(|interface| interface.trim_start_matches("tcp://").to_owned())
+        .ok_or_else(|| Fault::Incomplete("ipcontroller-client.json has no interface".to_owned()))?;
+    let mut endpoints = listed("client", &client);
+    endpoints.extend(
+        listed("engine", &engine)
+            .into_iter()
+            .filter(|endpoint| endpoint.name != "registration"),
+    );
+    Ok(Wiring { address, endpoints })
+}
+
+/// Parses one file and checks its key and its needed ports.
+fn complete(
+    file: &str,
+    text: &str,
+    key: &str,
+    needed: &[&str],
+) -> Result<Map<String, Value>, Fault> {
+    let fields: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| Fault::Incomplete(format!("{file} is not complete: {error}")))?;
+    match fields.get("key").and_then(Value::as_str) {
+        Some(found) if found == key => {}
+        Some(_) => {
+            return Err(Fault::Foreign(format!(
+                "{file} carries another key than ours"
+            )));
+        }
+        None => return Err(Fault::Incomplete(format!("{file} has no key"))),
+    }
+    match needed
+        .iter()
+        .find(|name| fields.get(**name).and_then(port).is_none())
+    {
+        Some(name) => Err(Fault::Incomplete(format!("{file} has no port for {name}"))),
+        None => Ok(fields),
+    }
+}
+
+/// Every port of one file, whatever its names are: a later ipyparallel may list more.
+fn listed(side: &str, fields: &Map<String, Value>) -> Vec<Endpoint> {
+    let named = |name: &str, value: &Value| {
+        port(value).map(|port| Endpoint {
+            name: if name == "registration" {
+                name.to_owned()
+            } else {
+                format!("{side} {name}")
+            },
+            port,
+        })
+    };
+    fields
+        .iter()
+        .flat_map(|(name, value)| match value {
+            Value::Array(values) => values
+                .iter()
+                .enumerate()
+                .filter_map(|(index, value)| named(&format!("{name} {index}"), value))
+                .collect(),
+            value => named(name, value).into_iter().collect::<Vec<_>>(),
+        })
+        .collect()
+}
+
+/// A TCP port, where the value is one.
+fn port(value: &Value) -> Option<u16> {
+    value
+        .as_u64()
+        .and_then(|number| u16::try_from(number).ok())
+        .filter(|port| *port > 0)
+}
+
+/// The ids in the hub's engine file, `{"engines": {"0": "uuid"}, "next_id": 1}`; `None` while it is cut: hub.py rewrites it
+/// in place at every registration.
+#[must_use]
+pub fn registered(text: &str) -> Option<std::collections::BTreeSet<u32>> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let engines = value.get("engines")?.as_object()?;
+    Some(engines.keys().filter_map(|id| id.parse().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+use super::*;
+use std::collections::BTreeSet;
+
+const CLIENT: &str = r#"{"ssh":"","interface":"tcp://127.0.0.1","registration":10,"control":11,"mux":12,"task":13,
+    "task_scheme":"leastload","iopub":14,"notification":15,"broadcast":16,"key":"k","curve_serverkey":null,
+    "location":"host","pack":"json","unpack":"json","signature_scheme":"hmac-sha256"}"#;
+const ENGINE: &str = r#"{"ssh":"","interface":"tcp://127.0.0.1","registration":10,"control":21,"mux":22,"task":23,
+    "iopub":24,"hb_ping":25,"hb_pong":26,"broadcast":[27,28],"key":"k","curve_serverkey":null,"location":"host",
+    "pack":"json","unpack":"json","signature_scheme":"hmac-sha256"}"#;
+
+#[test]
+fn every_port_of_both_files_is_listed_once_by_name() {
+    let wiring = read(CLIENT, ENGINE, "k").expect("complete");
+    assert_eq!(wiring.address, "127.0.0.1");
+    let ports: BTreeSet<u16> = wiring.endpoints.iter().map(|e| e.port).collect();
+    assert_eq!(ports.len(), 15);
+    assert_eq!(wiring.endpoints.len(), 15);
+    assert!(
+        wiring
+            .endpoints
+            .iter()
+            .any(|e| e.name == "engine broadcast 1" && e.port == 28)
+    );
+}
+
+#[test]
+fn no_cut_of_either_file_counts() {
+    for cut in 0..CLIENT.len() {
+        assert!(matches!(
+            read(&CLIENT[..cut], ENGINE, "k"),
+            Err(Fault::Incomplete(_))
+        ));
+    }
+    for cut in 0..ENGINE.len() {
+        assert!(matches!(
+            read(CLIENT, &ENGINE[..cut], "k"),
+            Err(Fault::Incomplete(_))
+        ));
+    }
+}
+
+#[test]
+fn another_key_is_foreign() {
+    assert!(matches!(
+        read(CLIENT, ENGINE, "other"),
+        Err(Fault::Foreign(_))
+    ));
+}
+
+#[test]
+fn wrong_types_are_incomplete() {
+    let text = CLIENT.replace("\"mux\":12", "\"mux\":\"12\"");
+    assert!(matches!(
+        read(&text, ENGINE, "k"),
+        Err(Fault::Incomplete(_))
+    ));
+    let text = CLIENT.replace("\"mux\":12", "\"mux\":70000");
+    assert!(matches!(
+        read(&text, ENGINE, "k"),
+        Err(Fault::Incomplete(_))
+    ));
+}
+
+#[test]
+fn the_engine_file_is_read_whole_or_not_at_all() {
+    let text = r#"{"engines": {"1": "7acd", "0": "f7dd"}, "next_id": 2}"#;
+    assert_eq!(registered(text), Some(BTreeSet::from([0, 1])));
+    for cut in 0..text.len() {
+        assert_eq!(registered(&text[..cut]), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! What a child's environment has that ours has not, and the reverse.
+//!
+//! Leftovers redirect Python programs in silence: IPP_* names another controller, JUPYTER_* and JPY_* come from the Jupyter
+//! terminal that ipjob was typed into, PMI_* makes a single engine wait for an MPI world that is not there.
+
+use super::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
+use super::service::{Environment, Name, Text};
+use super::services::Context;
+use std::path::Path;
+
+/// The profile's name for `ipp.Client(profile=...)` in kernels and drivers. Not an option's variable, so that it cannot leak
+/// into a next job's options.
+pub const CLIENT_PROFILE_VARIABLE: &str = "IPJOB_CLIENT_PROFILE";
+
+/// Variables that tell Jupyter where it is installed and configured: the user's own, kept.
+const JUPYTER_KEPT: &[&str] = &[
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_CONFIG_PATH",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_NO_CONFIG",
+    "JUPYTER_PATH",
+    "JUPYTER_PLATFORM_DIRS",
+    "JUPYTER_PREFER_ENV_PATH",
+    "JUPYTER_USE_ENV_PATH",
+];
+
+/// Variables of an MPI launcher that do not hold for a process started without one.
+const MPI_PREFIXES: &[&str] = &["PMI_", "PMIX_", "HYDI_", "HYDRA_", "OMPI_COMM_WORLD_"];
+
+/// The environment of one service.
+#[must_use]
+pub fn of(name: Name, context: &Context) -> Environment {
+    let mut set = std::collections::BTreeMap::new();
+    let mut plain = |variable: &str, text: &str| {
+        set.insert(variable.to_owned(), Text::Plain(text.to_owned()));
+    };
+    plain(INCARNATION_VARIABLE, &context.incarnation.id);
+    plain(SERVICE_VARIABLE, name.word());
+    plain("IPYTHONDIR", &utf8(&context.profile.ipython_dir));
+    if matches!(name, Name::Jupyter | Name::Driver) {
+        plain(CLIENT_PROFILE_VARIABLE, &context.profile.name);
+    }
+    if name == Name::Jupyter {
+        plain(
+            "JUPYTER_RUNTIME_DIR",
+            &utf8(&context.profile.jupyter_runtime()),
+        );
+        set.insert("JUPYTER_TOKEN".to_owned(), context.secrets.token.clone());
+    }
+    let mut dropped: Vec<String> = context
+        .here
+        .environment
+        .iter()
+        .map(|(variable, _)| variable)
+        .filter(|variable| is_leftover(variable) && !set.contains_key(*variable))
+        .cloned()
+        .collect();
+    let has_runtime_dir = context
+        .here
+        .environment
+        .iter()
+        .any(|(variable, _)| variable == "XDG_RUNTIME_DIR");
+    if has_runtime_dir && !context.here.runtime_dir_is_ours {
+        dropped.push("XDG_RUNTIME_DIR".to_owned());
+    }
+    dropped.sort();
+    Environment { set, dropped }
+}
+
+/// Whether a variable would change what a service does without anybody's having asked for it.
+fn is_leftover(variable: &str) -> bool {
+    variable.starts_with("IPP_")
+        || variable.starts_with("JPY_")
+        || (variable.starts_with("JUPYTER_") && !JUPYTER_KEPT.contains(&variable))
+        || MPI_PREFIXES
+            .iter()
+            .any(|prefix| variable.starts_with(prefix))
+}
+
+/// A path of the profile as text: settings take only Unicode paths, so nothing is lost.
+fn utf8(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_are_told_from_the_users_own() {
+        for leftover in [
+            "IPP_CONNECTION_INFO",
+            "IPP_CLUSTER_ID",
+            "JUPYTER_TOKEN",
+            "JUPYTER_PORT",
+            "JUPYTER_GATEWAY_URL",
+            "JPY_PARENT_PID",
+            "PMI_RANK",
+            "PMIX_NAMESPACE",
+        ] {
+            assert!(is_leftover(leftover), "{leftover}");
+        }
+        for own in [
+            "JUPYTER_PATH",
+            "JUPYTER_CONFIG_DIR",
+            "SLURM_JOB_ID",
+            "PATH",
+            "IPYTHONDIR",
+            "OMP_NUM_THREADS",
+        ] {
+            assert!(!is_leftover(own), "{own}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Jupyter arguments that ipjob owns: it chooses or keeps secret what they set, so a user's own would break the record.
+
+use crate::failure::{Failure, Outcome};
+
+/// Option names (without their class) that ipjob owns, and why.
+const OWNED: &[(&str, &str)] = &[
+    (
+        "port",
+        "ipjob reserves a free port; narrow it with --port-range",
+    ),
+    (
+        "port_retries",
+        "ipjob tries another port by itself and records the real one",
+    ),
+    (
+        "port-retries",
+        "ipjob tries another port by itself and records the real one",
+    ),
+    ("ip", "ipjob binds the one address that is needed"),
+    (
+        "sock",
+        "the record tells host and port, which a unix socket has not",
+    ),
+    (
+        "token",
+        "ipjob makes the token and keeps it out of every argv",
+    ),
+    ("password", "the token of the record must be accepted"),
+    (
+        "hashed_password",
+        "the token of the record must be accepted",
+    ),
+    (
+        "password_required",
+        "the token of the record must be accepted",
+    ),
+    (
+        "certfile",
+        "the record's url is http; use an ssh tunnel for encryption",
+    ),
+    (
+        "keyfile",
+        "the record's url is http; use an ssh tunnel for encryption",
+    ),
+    (
+        "client_ca",
+        "the record's url is http; use an ssh tunnel for encryption",
+    ),
+    (
+        "client-ca",
+        "the record's url is http; use an ssh tunnel for encryption",
+    ),
+    ("generate-config", "it ends Jupyter at once"),
+];
+
+/// Classes whose options are the server's own.
+const CLASSES: &[&str] = &[
+    "ServerApp",
+    "NotebookApp",
+    "LabApp",
+    "JupyterNotebookApp",
+    "IdentityProvider",
+    "PasswordIdentityProvider",
+];
+
+/// Refuses, by name, an argument that ipjob owns.
+pub fn check(args: &[String]) -> Outcome<()> {
+    for arg in args {
+        let Some(option) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')) else {
+            continue;
+        };
+        let name = option.split('=').next().unwrap_or(option);
+        let bare = match name.split_once('.') {
+            Some((class, bare)) if CLASSES.contains(&class) => bare,
+            Some(_) => continue,
+            None => name,
+        };
+        if let Some((_, why)) = OWNED.iter().find(|(owned, _)| *owned == bare) {
+            return Err(Failure::usage(format!(
+                "the Jupyter argument `--{name}` belongs to ipjob"
+            ))
+            .hint(format!("leave it out: {why}")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(arg: &str) -> bool {
+        check(&[arg.to_owned()]).is_err()
+    }
+
+    #[test]
+    fn owned_arguments_are_refused_in_every_spelling() {
+        for arg in [
+            "--port=1",
+            "--port",
+            "--ServerApp.port=1",
+            "--NotebookApp.token=x",
+            "--IdentityProvider.token=x",
+            "--ip",
+            "--ServerApp.sock=/x",
+            "--certfile=x",
+        ] {
+            assert!(refused(arg), "{arg}");
+        }
+    }
+
+    #[test]
+    fn other_arguments_pass() {
+        for arg in [
+            "--ServerApp.base_url=/x",
+            "--debug",
+            "port",
+            "--MyApp.port=3",
+            "--LabApp.collaborative=True",
+        ] {
+            assert!(!refused(arg), "{arg}");
+        }
+    }
+}

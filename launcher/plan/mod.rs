@@ -1,0 +1,139 @@
+//! What will be started, as data. PURE: nothing here knows a clock, a file, a process or tokio, so that every decision can
+//! be tested without them (a check in `make check` keeps it so).
+//!
+//! `Settings` (what was asked) and `Here` (what this machine offers) go in; a [`Plan`] comes out: services in their order
+//! of start, each with its argv, its environment, its log, what it waits for, when it is ready and how it is stopped.
+
+pub mod allocation;
+pub mod connection;
+pub mod engines;
+pub mod environment;
+pub mod heartbeat;
+pub mod incarnation;
+pub mod jupyter_args;
+pub mod profile;
+pub mod service;
+pub mod services;
+pub mod settings;
+pub mod version;
+
+use crate::failure::Outcome;
+use allocation::Allocation;
+use incarnation::Incarnation;
+use profile::Profile;
+use service::{Service, Text};
+use settings::{Mode, Settings};
+use std::path::PathBuf;
+use version::Version;
+
+/// What this machine offers, found before anything is planned.
+#[derive(Clone, Debug)]
+pub struct Here {
+    /// `ipcontroller` as found on PATH.
+    pub ipcontroller: PathBuf,
+    /// `ipengine` as found on PATH.
+    pub ipengine: PathBuf,
+    /// The version of ipyparallel that `ipcontroller` belongs to.
+    pub ipyparallel: Version,
+    /// The Jupyter program, in notebook mode.
+    pub jupyter: Option<Jupyter>,
+    /// The driver's program as found on PATH, when a COMMAND was given.
+    pub driver: Option<PathBuf>,
+    /// Whether we are root: Jupyter then needs --allow-root.
+    pub root: bool,
+    /// The variables of our own environment, by name and text; a value that is no Unicode is left out.
+    pub environment: Vec<(String, String)>,
+    /// Whether `XDG_RUNTIME_DIR` is an existing directory of ours.
+    pub runtime_dir_is_ours: bool,
+}
+
+/// A Jupyter program and the family of option names it understands.
+#[derive(Clone, Debug)]
+pub struct Jupyter {
+    /// The program as found on PATH.
+    pub program: PathBuf,
+    /// Whether it is the classic Notebook (below 7), whose options are `NotebookApp.*`.
+    pub classic: bool,
+}
+
+/// What only this job's own processes may know: 256 random bits each, as hexadecimal digits.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// What the controller, engines and clients sign messages with.
+    pub key: Text,
+    /// What Jupyter asks its users for.
+    pub token: Text,
+}
+
+/// Everything that will be started, in the order of start.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What was asked.
+    pub settings: Settings,
+    /// What we were given.
+    pub allocation: Allocation,
+    /// Which life of ipjob this is.
+    pub incarnation: Incarnation,
+    /// Where files go.
+    pub profile: Profile,
+    /// What only this job's own processes may know.
+    pub secrets: Secrets,
+    /// The version of ipyparallel, for messages and the record.
+    pub ipyparallel: Version,
+    /// How many engines are expected.
+    pub engines: u32,
+    /// The fewest engines that are accepted when the time is up.
+    pub minimum: u32,
+    /// Services in the order of start; they are stopped in the reverse order.
+    pub services: Vec<Service>,
+    /// What a person is told about the plan, for example that --allow-root was added.
+    pub remarks: Vec<String>,
+}
+
+impl Plan {
+    /// Decides what will be started.
+    pub fn new(
+        settings: Settings,
+        allocation: Allocation,
+        incarnation: Incarnation,
+        secrets: Secrets,
+        here: &Here,
+    ) -> Outcome<Self> {
+        let profile = Profile::new(&settings.ipython_dir, &settings.profile);
+        let (engines, minimum) = engines::count(&settings, &allocation)?;
+        let mut remarks = Vec::new();
+        let context = services::Context {
+            settings: &settings,
+            here,
+            secrets: &secrets,
+            profile: &profile,
+            incarnation: &incarnation,
+            engines,
+            minimum,
+        };
+        let mut services = vec![services::controller(&context), services::engines(&context)];
+        match settings.mode {
+            Mode::Notebook => services.push(services::jupyter(&context, &mut remarks)?),
+            Mode::ClusterOnly if settings.arguments.is_empty() => {}
+            Mode::ClusterOnly => services.push(services::driver(&context)?),
+        }
+        Ok(Self {
+            ipyparallel: here.ipyparallel.clone(),
+            secrets,
+            settings,
+            allocation,
+            incarnation,
+            profile,
+            engines,
+            minimum,
+            services,
+            remarks,
+        })
+    }
+
+    /// The service of that name, where the plan has one.
+    #[must_use]
+    pub fn service(&self, name: service::Name) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == name)
+    }
+}

@@ -1,0 +1,120 @@
+//! Where files of a job lie: `$IPYTHONDIR/profile_<name>` and what ipjob keeps in it.
+
+use super::service::Name;
+use crate::failure::{Failure, Outcome};
+use std::path::{Path, PathBuf};
+
+/// One profile directory. All paths are absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The name, as in `ipp.Client(profile="job_local")`.
+    pub name: String,
+    /// The IPython directory, which Jupyter's kernels and the driver get as IPYTHONDIR.
+    pub ipython_dir: PathBuf,
+    /// The directory itself.
+    pub dir: PathBuf,
+}
+
+impl Profile {
+    /// The profile `name` below `ipython_dir`.
+    #[must_use]
+    pub fn new(ipython_dir: &Path, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ipython_dir: ipython_dir.to_owned(),
+            dir: ipython_dir.join(format!("profile_{name}")),
+        }
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn record(&self) -> PathBuf {
+        self.dir.join("ipjob.json")
+    }
+
+    /// Held locked as long as ipjob lives; tells a second ipjob who holds it.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.dir.join("ipjob.lock")
+    }
+
+    /// Its presence says that ipjob made the directory and may remove what it finds there.
+    #[must_use]
+    pub fn marker(&self) -> PathBuf {
+        self.dir.join(".made-by-ipjob")
+    }
+
+    /// Where ipyparallel keeps the connection files.
+    #[must_use]
+    pub fn security(&self) -> PathBuf {
+        self.dir.join("security")
+    }
+
+    /// The connection file that clients read.
+    #[must_use]
+    pub fn client_file(&self) -> PathBuf {
+        self.security().join("ipcontroller-client.json")
+    }
+
+    /// The connection file that engines read.
+    #[must_use]
+    pub fn engine_file(&self) -> PathBuf {
+        self.security().join("ipcontroller-engine.json")
+    }
+
+    /// Where logs go.
+    #[must_use]
+    pub fn log_dir(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// The hub's own list of registered engines (hub.py writes it at every registration).
+    #[must_use]
+    pub fn engines_list(&self) -> PathBuf {
+        self.log_dir().join("engines.json")
+    }
+
+    /// The log of a service's process.
+    #[must_use]
+    pub fn log(&self, name: Name, index: u32) -> PathBuf {
+        self.log_dir().join(match name {
+            Name::Engines => format!("ipjob-engine-{index}.log"),
+            other => format!("ipjob-{other}.log"),
+        })
+    }
+
+    /// A directory for secrets that live only as long as the job: 0700, removed at the end.
+    #[must_use]
+    pub fn runtime(&self) -> PathBuf {
+        self.dir.join("ipjob-runtime")
+    }
+
+    /// The key that the controller signs messages with, given to it as a file so that no argv shows it.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        self.runtime().join("session.key")
+    }
+
+    /// Jupyter's runtime directory: its *-open.html files are 0644 with the token in them, so the directory is private.
+    #[must_use]
+    pub fn jupyter_runtime(&self) -> PathBuf {
+        self.runtime().join("jupyter")
+    }
+}
+
+/// Refuses a profile name that is not one plain path component, or that would confuse a terminal or a log.
+pub fn check_name(name: &str) -> Outcome<()> {
+    let fault = if name.is_empty() {
+        "is empty"
+    } else if name.contains('/') || name == "." || name == ".." {
+        "is a path"
+    } else if name.chars().any(char::is_control) {
+        "has control characters"
+    } else if name.len() > 200 {
+        "is longer than 200 bytes"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(format!("--profile {name:?} {fault}"))
+        .hint("give a plain name such as `job_local`; the directory is set by --ipython-dir"))
+}

@@ -1,0 +1,173 @@
+//! A service as data: what is started, after what, when it is ready, how it is stopped.
+
+use super::settings::PortRange;
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The services, in the order of start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    /// `ipcontroller`: the hub, its schedulers and its heartmonitor.
+    Controller,
+    /// N processes of `ipengine`.
+    Engines,
+    /// The Jupyter server.
+    Jupyter,
+    /// The user's own command in cluster-only mode.
+    Driver,
+}
+
+impl Name {
+    /// All names, in the order of start.
+    pub const ALL: [Self; 4] = [Self::Controller, Self::Engines, Self::Jupyter, Self::Driver];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Controller => "controller",
+            Self::Engines => "engines",
+            Self::Jupyter => "jupyter",
+            Self::Driver => "driver",
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.word())
+    }
+}
+
+/// One process of a service: its place among the service's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId {
+    /// The service.
+    pub service: Name,
+    /// From 0; for local engines it is the engine's id as well.
+    pub index: u32,
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.service {
+            Name::Engines => write!(out, "engine {}", self.index),
+            service => write!(out, "{service}"),
+        }
+    }
+}
+
+/// The text of a variable or of a file; a secret one is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Text {
+    /// Anyone may see it.
+    Plain(String),
+    /// Nobody but the process it is for.
+    Secret(String),
+}
+
+impl Text {
+    /// The text itself, for the process it is for.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Secret(text) => text,
+        }
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Plain(text) => text,
+            Self::Secret(_) => "<secret>",
+        })
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// What a child's environment has that ours has not, and the reverse.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// Variables that are set.
+    pub set: BTreeMap<String, Text>,
+    /// Variables of ours that are dropped.
+    pub dropped: Vec<String>,
+}
+
+/// Where a process's standard streams go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// Nothing to read; output and errors go to the log.
+    Log,
+    /// Ours: a driver is typed to and piped from.
+    Inherited,
+}
+
+/// One process to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The program, as found on PATH.
+    pub program: PathBuf,
+    /// Its arguments, without the program's name.
+    pub args: Vec<String>,
+    /// Where its output goes.
+    pub log: PathBuf,
+}
+
+/// A port that is reserved before the service starts and given to it as an argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortNeed {
+    /// Ports to choose from.
+    pub range: PortRange,
+    /// The argument before the number: `--ServerApp.port=`.
+    pub argument: String,
+}
+
+/// The fact that makes a service ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Both connection files complete and ours, every port in LISTEN by the controller's own processes.
+    Controller,
+    /// So many engines in the hub's engine file.
+    Engines {
+        /// As many as are started.
+        expected: u32,
+        /// As few as are accepted when the time is up.
+        minimum: u32,
+    },
+    /// GET /api/status answers 200 to our token.
+    Jupyter,
+    /// It runs.
+    Started,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Which it is.
+    pub name: Name,
+    /// Started when all of these are ready.
+    pub after: Vec<Name>,
+    /// Its processes.
+    pub processes: Vec<Process>,
+    /// The environment of all its processes.
+    pub environment: Environment,
+    /// Their standard streams.
+    pub streams: Streams,
+    /// The port it needs, where ipjob chooses it.
+    pub port: Option<PortNeed>,
+    /// When it is ready.
+    pub ready: Readiness,
+    /// From its start to ready.
+    pub start_limit: Duration,
+    /// From the request to end to the kill.
+    pub stop_limit: Duration,
+}

@@ -1,0 +1,44 @@
+//! The controller: hub, schedulers and heartmonitor of ipyparallel.
+
+use super::Context;
+use crate::plan::service::{Name, Process, Readiness, Service, Streams};
+use crate::plan::{environment, heartbeat};
+
+/// `ipcontroller` on the loopback address, with our key and a heartbeat that fits the number of engines.
+#[must_use]
+pub fn controller(context: &Context) -> Service {
+    let period = heartbeat::period_ms(context.engines);
+    let patience = context.settings.start.whole.as_secs().max(1);
+    let mut args = vec![
+        context.profile_dir_argument(),
+        "--ip=127.0.0.1".to_owned(),
+        format!("--Session.keyfile={}", context.profile.key_file().display()),
+        format!("--HeartMonitor.period={period}"),
+        format!(
+            "--HeartMonitor.max_heartmonitor_misses={}",
+            heartbeat::misses(period)
+        ),
+        // The hub forgets an engine whose first heartbeat is not in by then (hub.py: "purging stalled registration"); the
+        // engine itself never learns of it, so this must not be shorter than the start may take.
+        format!("--IPController.registration_timeout={patience}"),
+    ];
+    if let Some(range) = context.settings.controller_ports {
+        args.push(format!("--ports={range}"));
+    }
+    args.extend(context.settings.controller_args.iter().cloned());
+    Service {
+        name: Name::Controller,
+        after: Vec::new(),
+        processes: vec![Process {
+            program: context.here.ipcontroller.clone(),
+            args,
+            log: context.profile.log(Name::Controller, 0),
+        }],
+        environment: environment::of(Name::Controller, context),
+        streams: Streams::Log,
+        port: None,
+        ready: Readiness::Controller,
+        start_limit: context.settings.start.of(Name::Controller),
+        stop_limit: context.stop_limit(Name::Controller),
+    }
+}

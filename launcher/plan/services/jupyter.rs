@@ -1,0 +1,58 @@
+//! The Jupyter server.
+
+use super::Context;
+use crate::failure::{Failure, Outcome};
+use crate::plan::service::{Name, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::{environment, jupyter_args};
+
+/// Jupyter on the loopback address, on a port of our choice, with a token that stands in no argv.
+pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service> {
+    jupyter_args::check(&context.settings.arguments)?;
+    let jupyter = context
+        .here
+        .jupyter
+        .as_ref()
+        .ok_or_else(|| Failure::missing("no Jupyter program was found"))?;
+    let (class, root_dir) = if jupyter.classic {
+        ("NotebookApp", "notebook_dir")
+    } else {
+        ("ServerApp", "root_dir")
+    };
+    let mut args = vec![
+        format!("--{class}.ip=127.0.0.1"),
+        // Jupyter would take the next port in silence; ipjob must know which one it is.
+        format!("--{class}.port_retries=0"),
+        format!("--{class}.open_browser=False"),
+    ];
+    if !jupyter.classic {
+        // The page that a browser is sent to is written 0644 with the token in it (classic Notebook writes it all the
+        // same, which is one reason for the private runtime directory).
+        args.push("--ServerApp.no_browser_open_file=True".to_owned());
+    }
+    if context.here.root {
+        args.push("--allow-root".to_owned());
+        remarks.push("running as root: --allow-root was added for Jupyter".to_owned());
+    }
+    if let Some(dir) = &context.settings.root_dir {
+        args.push(format!("--{class}.{root_dir}={}", dir.display()));
+    }
+    args.extend(context.settings.arguments.iter().cloned());
+    Ok(Service {
+        name: Name::Jupyter,
+        after: vec![Name::Controller],
+        processes: vec![Process {
+            program: jupyter.program.clone(),
+            args,
+            log: context.profile.log(Name::Jupyter, 0),
+        }],
+        environment: environment::of(Name::Jupyter, context),
+        streams: Streams::Log,
+        port: Some(PortNeed {
+            range: context.settings.port_range,
+            argument: format!("--{class}.port="),
+        }),
+        ready: Readiness::Jupyter,
+        start_limit: context.settings.start.of(Name::Jupyter),
+        stop_limit: context.stop_limit(Name::Jupyter),
+    })
+}

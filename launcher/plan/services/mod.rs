@@ -1,0 +1,54 @@
+//! The services of a plan, one function each.
+
+mod controller;
+mod driver;
+mod engines;
+mod jupyter;
+
+pub use controller::controller;
+pub use driver::driver;
+pub use engines::engines;
+pub use jupyter::jupyter;
+
+use super::incarnation::Incarnation;
+use super::profile::Profile;
+use super::service::Name;
+use super::settings::Settings;
+use super::{Here, Secrets};
+use core::time::Duration;
+
+/// What every service is planned from.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What was asked.
+    pub settings: &'a Settings,
+    /// What this machine offers.
+    pub here: &'a Here,
+    /// What only this job's own processes may know.
+    pub secrets: &'a Secrets,
+    /// Where files go.
+    pub profile: &'a Profile,
+    /// Which life of ipjob this is.
+    pub incarnation: &'a Incarnation,
+    /// How many engines are expected.
+    pub engines: u32,
+    /// The fewest that are accepted.
+    pub minimum: u32,
+}
+
+impl Context<'_> {
+    /// `--profile-dir=DIR`, which all programs of ipyparallel take.
+    fn profile_dir_argument(&self) -> String {
+        format!("--profile-dir={}", self.profile.dir.display())
+    }
+
+    /// A service's share of the stop: engines may have work to put down, Jupyter kernels to end; the controller has nothing.
+    fn stop_limit(&self, name: Name) -> Duration {
+        self.settings.stop
+            * match name {
+                Name::Jupyter | Name::Driver | Name::Engines => 4,
+                Name::Controller => 2,
+            }
+            / 10
+    }
+}

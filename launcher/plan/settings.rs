@@ -1,0 +1,122 @@
+//! What was asked: the run options after they were read from flags and variables, with their defaults filled in.
+
+use super::service::Name;
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What the job is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Controller, engines and Jupyter.
+    Notebook,
+    /// Controller and engines; with a driver command, until that ends.
+    ClusterOnly,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Notebook => "notebook",
+            Self::ClusterOnly => "cluster-only",
+        })
+    }
+}
+
+/// How engines are started (ipyparallel's word).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Launcher {
+    /// As processes of this machine.
+    Local,
+}
+
+impl fmt::Display for Launcher {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Local => "local",
+        })
+    }
+}
+
+/// Which Jupyter is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frontend {
+    /// `jupyter-lab`
+    Lab,
+    /// `jupyter-notebook`: Notebook 7, or the classic Notebook 6.
+    Notebook,
+    /// `jupyter-server`: no pages, for those who bring their own front end.
+    Server,
+    /// A program of the user's that takes a Jupyter server's arguments.
+    Program(PathBuf),
+}
+
+/// First and last port of a range, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first port, at least 1.
+    pub first: u16,
+    /// The last port, not below the first.
+    pub last: u16,
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}-{}", self.first, self.last)
+    }
+}
+
+/// How long the start may take, in the whole and for single services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartLimits {
+    /// From the start of ipjob to ready.
+    pub whole: Duration,
+    /// From a service's own start to its readiness, where it has a limit of its own.
+    pub services: BTreeMap<Name, Duration>,
+}
+
+impl StartLimits {
+    /// The limit of one service; without one of its own, the whole.
+    #[must_use]
+    pub fn of(&self, name: Name) -> Duration {
+        self.services.get(&name).copied().unwrap_or(self.whole)
+    }
+}
+
+/// The run options.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the job is for.
+    pub mode: Mode,
+    /// How engines are started.
+    pub launcher: Launcher,
+    /// Engines asked for; `None` takes the allocation's tasks.
+    pub engines: Option<u32>,
+    /// The fewest engines that are accepted when the time is up; `None` wants them all.
+    pub min_engines: Option<u32>,
+    /// Further arguments of every ipengine.
+    pub engine_args: Vec<String>,
+    /// Further arguments of ipcontroller.
+    pub controller_args: Vec<String>,
+    /// The ports that ipcontroller takes its own from; `None` lets it choose.
+    pub controller_ports: Option<PortRange>,
+    /// The ports that Jupyter's is taken from.
+    pub port_range: PortRange,
+    /// Which Jupyter is started.
+    pub frontend: Frontend,
+    /// The directory that Jupyter shows; `None` is the working directory.
+    pub root_dir: Option<PathBuf>,
+    /// The profile's name.
+    pub profile: String,
+    /// The IPython directory, absolute.
+    pub ipython_dir: PathBuf,
+    /// Where a second copy of the record goes, absolute.
+    pub record: Option<PathBuf>,
+    /// How long the start may take.
+    pub start: StartLimits,
+    /// How long the stop may take.
+    pub stop: Duration,
+    /// What follows `--`: Jupyter's arguments, or the driver command.
+    pub arguments: Vec<String>,
+}

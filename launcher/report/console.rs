@@ -1,0 +1,154 @@
+//! Lines for people, on stderr: timed where a log keeps them, with a live line below where a person watches a terminal.
+//!
+//! A broken stderr must not end a job, so what cannot be written is dropped.
+
+use crate::failure::Failure;
+use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::time::{Duration, Instant};
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+const DIM: Style = Style::new().dimmed();
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// Steps of the job as well.
+    Normal,
+    /// Details as well.
+    Verbose,
+}
+
+/// stderr, as people read it.
+#[derive(Debug)]
+pub struct Console {
+    started: Instant,
+    verbosity: Verbosity,
+    live: Option<ProgressBar>,
+    terminal: bool,
+}
+
+impl Console {
+    /// The console of a job that began at `started`.
+    #[must_use]
+    pub fn new(started: Instant, verbosity: Verbosity) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let live = (terminal && !dumb && verbosity >= Verbosity::Normal).then(|| {
+            let bar = ProgressBar::new(0);
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>3} {msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self {
+            started,
+            verbosity,
+            live,
+            terminal,
+        }
+    }
+
+    /// Whether a person watches: then the token may be shown.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Seconds since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// A step of the job.
+    pub fn step(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            self.timed(text);
+        }
+    }
+
+    /// What only those want who asked for it.
+    pub fn detail(&self, text: &str) {
+        if self.verbosity >= Verbosity::Verbose {
+            self.timed(&format!("{DIM}{text}{DIM:#}"));
+        }
+    }
+
+    /// What a person should look at.
+    pub fn warning(&self, text: &str) {
+        self.timed(&format!("{YELLOW}warning:{YELLOW:#} {text}"));
+    }
+
+    /// The last lines of a log, under its name.
+    pub fn log_lines(&self, name: &str, lines: &[String]) {
+        if lines.is_empty() {
+            self.line(&format!("        {DIM}(nothing in {name}){DIM:#}"));
+            return;
+        }
+        self.line(&format!("        {DIM}last lines of {name}:{DIM:#}"));
+        for line in lines {
+            self.line(&format!("        {DIM}|{DIM:#} {line}"));
+        }
+    }
+
+    /// Lines below a step, indented like its text.
+    pub fn below(&self, lines: &[String]) {
+        if self.verbosity >= Verbosity::Normal {
+            for line in lines {
+                self.line(&format!("        {line}"));
+            }
+        }
+    }
+
+    /// What is waited for, on the live line.
+    pub fn waiting(&self, pending: &[String]) {
+        if let Some(live) = &self.live {
+            live.set_message(pending.join(", "));
+        }
+    }
+
+    /// Takes the live line away: nothing more is waited for, or a driver gets the terminal.
+    pub fn still(&mut self) {
+        if let Some(live) = self.live.take() {
+            live.finish_and_clear();
+        }
+    }
+
+    /// The failure that ends the program, with its cause and hints.
+    pub fn failure(&self, failure: &Failure) {
+        let mut text = format!("{RED}error:{RED:#} {}", failure.message);
+        if let Some(cause) = &failure.cause {
+            let _ = write!(text, "\n{RED}cause:{RED:#} {cause}");
+        }
+        for hint in &failure.hints {
+            let _ = write!(text, "\n{CYAN}hint:{CYAN:#} {hint}");
+        }
+        self.line(&text);
+    }
+
+    fn timed(&self, text: &str) {
+        self.line(&format!("{:>6}  {text}", format!("{:.1}s", self.elapsed())));
+    }
+
+    fn line(&self, text: &str) {
+        // anstream drops colours where stderr is no terminal or NO_COLOR is set.
+        let write = || {
+            let mut stderr = AutoStream::auto(std::io::stderr());
+            let _ = writeln!(stderr, "{text}");
+        };
+        match &self.live {
+            Some(live) => live.suspend(write),
+            None => write(),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The plan as `--dry-run` prints it: every argv, change of environment and file, with secrets left out.
+
+use crate::plan::Plan;
+use crate::plan::service::{Environment, Process, Readiness, Service, Streams};
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// Prints the plan to stdout; a reader that goes away early is not an error.
+pub fn print(plan: &Plan) {
+    let _ = std::io::stdout().write_all(text(plan).as_bytes());
+}
+
+/// The plan as text.
+#[must_use]
+pub fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    let profile = &plan.profile;
+    let _ = writeln!(
+        out,
+        "mode         {}\nlauncher     {}\nengines      {} (at least {})\nprofile      {}\ndirectory    {}\nipyparallel  {}",
+        plan.settings.mode,
+        plan.settings.launcher,
+        plan.engines,
+        plan.minimum,
+        profile.name,
+        profile.dir.display(),
+        plan.ipyparallel
+    );
+    let _ = writeln!(
+        out,
+        "start limit  {}\nstop limit   {}",
+        seconds(plan.settings.start.whole),
+        seconds(plan.settings.stop)
+    );
+    for remark in &plan.remarks {
+        let _ = writeln!(out, "remark       {remark}");
+    }
+    let _ = writeln!(out, "\nfiles");
+    let mut files = vec![
+        ("record", profile.record()),
+        ("lock", profile.lock()),
+        ("client file", profile.client_file()),
+        ("engine file", profile.engine_file()),
+        ("key", profile.key_file()),
+        ("engine list", profile.engines_list()),
+        ("logs", profile.log_dir()),
+    ];
+    if let Some(copy) = &plan.settings.record {
+        files.insert(1, ("record copy", copy.clone()));
+    }
+    for (name, path) in files {
+        let _ = writeln!(out, "    {name:<12} {}", path.display());
+    }
+    for service in &plan.services {
+        describe(service, &mut out);
+    }
+    out
+}
+
+fn describe(service: &Service, out: &mut String) {
+    let after = service
+        .after
+        .iter()
+        .map(|name| name.word())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let after = if after.is_empty() {
+        String::from("starts at once")
+    } else {
+        format!("starts after {after}")
+    };
+    let ready = match service.ready {
+        Readiness::Controller => {
+            "both connection files are complete and ours, and every port is in LISTEN by its own processes".to_owned()
+        }
+        Readiness::Engines { expected, minimum } => {
+            format!("the hub's engine list has {expected} engines (at least {minimum} when the time is up)")
+        }
+        Readiness::Jupyter => "GET /api/status answers 200 to our token".to_owned(),
+        Readiness::Started => "it runs".to_owned(),
+    };
+    let _ = writeln!(
+        out,
+        "\n{}\n    {after}\n    ready when {ready}, within {}\n    stopped within {}",
+        service.name,
+        seconds(service.start_limit),
+        seconds(service.stop_limit)
+    );
+    environment(&service.environment, out);
+    for process in &service.processes {
+        let mut line = argv(process);
+        if let Some(port) = &service.port {
+            let _ = write!(line, " {}<a free port of {}>", port.argument, port.range);
+        }
+        let _ = writeln!(out, "    run   {line}");
+        if service.streams == Streams::Log {
+            let _ = writeln!(out, "    log   {}", process.log.display());
+        }
+    }
+}
+
+fn environment(environment: &Environment, out: &mut String) {
+    for (variable, text) in &environment.set {
+        let _ = writeln!(out, "    set   {variable}={text}");
+    }
+    for variable in &environment.dropped {
+        let _ = writeln!(out, "    drop  {variable}");
+    }
+}
+
+/// A command line that can be pasted into a shell.
+#[must_use]
+pub fn argv(process: &Process) -> String {
+    std::iter::once(process.program.display().to_string())
+        .chain(process.args.iter().cloned())
+        .map(|word| quoted(&word))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn seconds(duration: core::time::Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}

@@ -1,0 +1,7 @@
+//! What others see: lines for people, the record for programs, the plan for the curious. Nothing else in the crate prints
+//! (a lint).
+
+pub mod console;
+pub mod dry_run;
+pub mod record;
+pub mod summary;

@@ -1,0 +1,232 @@
+//! The record, `ipjob.json`: what programs read to find host, port and token, and how the job is. docs/connection-file.md
+//! documents it, and docs/ipjob.schema.json is checked against real ones.
+
+use crate::failure::{Failure, Outcome};
+use crate::here::files;
+use crate::plan::Plan;
+use crate::plan::incarnation::Incarnation;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::io;
+use std::path::PathBuf;
+
+/// The version of the record's form: readers ignore fields that they do not know, and refuse a higher version.
+const VERSION: u32 = 1;
+
+/// Seconds between two writes when nothing happens: a reader takes a record that is much older for a dead one's.
+pub const REFRESH_S: u64 = 60;
+
+/// Entries of the timeline and warnings that are kept: the first ones tell of the start, so the last are dropped.
+const LONGEST_LIST: usize = 500;
+
+/// The whole record. Field names are the file's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    version: u32,
+    /// `starting`, `ready`, `degraded`, `stopping` or `ended`.
+    pub state: &'static str,
+    mode: String,
+    /// Why the job stops or has ended.
+    pub reason: Option<String>,
+    job: Job,
+    incarnation: Incarnation,
+    profile: ProfilePart,
+    launcher: String,
+    step: Option<String>,
+    warnings: Vec<String>,
+    /// The exit code, once the job has ended.
+    pub exit: Option<u8>,
+    host: String,
+    /// The address that Jupyter listens on.
+    pub ip: Option<String>,
+    /// The port that Jupyter listens on.
+    pub port: Option<u16>,
+    /// Jupyter's token.
+    pub token: Option<String>,
+    /// Jupyter's page with the token in it.
+    pub url: Option<String>,
+    /// The controller.
+    pub controller: Controller,
+    /// The engines.
+    pub engines: Engines,
+    timeline: Vec<Moment>,
+    started: String,
+    updated: String,
+    refresh_s: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Job {
+    cluster: String,
+    id: Option<String>,
+    nodes: Vec<String>,
+    restart: u32,
+    deadline: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ProfilePart {
+    name: String,
+    dir: PathBuf,
+    log_dir: PathBuf,
+}
+
+/// The controller as the record tells it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Controller {
+    client_file: PathBuf,
+    /// The process id, once it was started.
+    pub pid: Option<u32>,
+    ipyparallel: String,
+}
+
+/// The engines as the record tells them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Engines {
+    expected: u32,
+    /// How many are in the hub's list and live.
+    pub registered: u32,
+    /// Ids that are not.
+    pub missing: Vec<u32>,
+    /// Those that were started.
+    pub list: Vec<Engine>,
+}
+
+/// One engine as the record tells it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Engine {
+    /// Its id in the hub.
+    pub id: u32,
+    /// Its rank among the engines.
+    pub rank: u32,
+    /// Where it runs.
+    pub node: String,
+    /// Its process id there.
+    pub pid: u32,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Moment {
+    at: f64,
+    event: String,
+}
+
+impl Record {
+    /// The record of a job that begins now.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let now = now();
+        Self {
+            version: VERSION,
+            state: "starting",
+            mode: plan.settings.mode.to_string(),
+            reason: None,
+            job: Job {
+                cluster: plan.allocation.cluster.clone(),
+                id: plan.allocation.job.clone(),
+                nodes: plan.allocation.nodes.clone(),
+                restart: plan.allocation.restart,
+                deadline: None,
+            },
+            incarnation: plan.incarnation.clone(),
+            profile: ProfilePart {
+                name: plan.profile.name.clone(),
+                dir: plan.profile.dir.clone(),
+                log_dir: plan.profile.log_dir(),
+            },
+            launcher: plan.settings.launcher.to_string(),
+            step: None,
+            warnings: Vec::new(),
+            exit: None,
+            host: plan.incarnation.host.clone(),
+            ip: None,
+            port: None,
+            token: None,
+            url: None,
+            controller: Controller {
+                client_file: plan.profile.client_file(),
+                pid: None,
+                ipyparallel: plan.ipyparallel.to_string(),
+            },
+            engines: Engines {
+                expected: plan.engines,
+                registered: 0,
+                missing: (0..plan.engines).collect(),
+                list: Vec::new(),
+            },
+            timeline: Vec::new(),
+            started: now.clone(),
+            updated: now,
+            refresh_s: REFRESH_S,
+        }
+    }
+
+    /// Keeps a moment of the job's course; `at` is in seconds since the start.
+    pub fn mark(&mut self, at: f64, event: String) {
+        if self.timeline.len() < LONGEST_LIST {
+            let at = (at * 1000.0).round() / 1000.0;
+            self.timeline.push(Moment { at, event });
+        }
+    }
+
+    /// Keeps a line that a person should look at.
+    pub fn warn(&mut self, text: String) {
+        if self.warnings.len() < LONGEST_LIST {
+            self.warnings.push(text);
+        }
+    }
+
+    /// Takes everything secret out: the job has ended.
+    pub fn forget_secrets(&mut self) {
+        self.token = None;
+        self.url = None;
+    }
+}
+
+/// Now, as the record writes it: `2026-11-22T14:27:15Z`.
+fn now() -> String {
+    let seconds = Timestamp::now().as_second();
+    Timestamp::from_second(seconds)
+        .unwrap_or_default()
+        .to_string()
+}
+
+/// Where the record is written.
+#[derive(Debug)]
+pub struct Writer {
+    paths: Vec<PathBuf>,
+}
+
+impl Writer {
+    /// Writes to the profile's record and, where asked for, to a second place.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let mut paths = vec![plan.profile.record()];
+        paths.extend(plan.settings.record.clone());
+        Self { paths }
+    }
+
+    /// The first write, which tells whether the places can be written at all.
+    pub fn first(&self, record: &mut Record) -> Outcome<()> {
+        self.write(record).map_err(|(path, error)| {
+            Failure::missing(format!("the record {} cannot be written", path.display()))
+                .because(error)
+                .hint("check that its directory exists, is yours and is not full; --record sets the second place")
+        })
+    }
+
+    /// Replaces every copy as a whole; a place that fails does not keep the others from being written.
+    pub fn write(&self, record: &mut Record) -> Result<(), (PathBuf, io::Error)> {
+        record.updated = now();
+        let mut text = serde_json::to_vec_pretty(record)
+            .map_err(|error| (PathBuf::from("record"), io::Error::other(error)))?;
+        text.push(b'\n');
+        let mut first_error = Ok(());
+        for path in &self.paths {
+            if let Err(error) = files::replace(path, &text) {
+                first_error = first_error.and(Err((path.clone(), error)));
+            }
+        }
+        first_error
+    }
+}

@@ -1,0 +1,146 @@
+//! Our own children: started here, known by their process ids, asked to end and killed by them.
+
+use super::event::{Event, Exit};
+use crate::failure::Failure;
+use crate::here::log::Log;
+use crate::here::ports::Reservation;
+use crate::plan::service::{Name, Process, ProcessId, Service, Streams};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// Lines of a log that are shown when its process fails.
+pub const TAIL_LINES: usize = 10;
+
+/// Lines of a log that are looked through for a cause.
+const CAUSE_LINES: usize = 40;
+
+/// The children of this life.
+#[derive(Debug)]
+pub struct Children {
+    incarnation: String,
+    running: BTreeMap<u32, ProcessId>,
+    logs: BTreeMap<ProcessId, Log>,
+    /// The port that is held for Jupyter as long as it may be started again.
+    pub reservation: Option<Reservation>,
+    /// Ports that were tried for Jupyter.
+    pub tried: BTreeSet<u16>,
+}
+
+impl Children {
+    /// No children yet.
+    pub fn new(incarnation: String) -> Self {
+        Self {
+            incarnation,
+            running: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            reservation: None,
+            tried: BTreeSet::new(),
+        }
+    }
+
+    /// Starts one process; its id is returned.
+    pub fn spawn(
+        &mut self,
+        service: &Service,
+        id: ProcessId,
+        process: &Process,
+        more: &[String],
+    ) -> Result<u32, Failure> {
+        let mut command = Command::new(&process.program);
+        command.args(&process.args).args(more);
+        for variable in &service.environment.dropped {
+            command.env_remove(variable);
+        }
+        for (variable, text) in &service.environment.set {
+            command.env(variable, text.reveal());
+        }
+        if service.streams == Streams::Log {
+            let head = format!("ipjob {}: {id}", self.incarnation);
+            let (log, file) =
+                Log::open(&process.log, &head).map_err(|error| no_log(&process.log, &error))?;
+            let errors = file
+                .try_clone()
+                .map_err(|error| no_log(&process.log, &error))?;
+            command
+                .stdin(Stdio::null())
+                .stdout(file)
+                .stderr(errors)
+                // A group of its own: Ctrl-C at the terminal is for ipjob, which ends its services in order. A driver
+                // stays in ours, because only the foreground group may read from the terminal.
+                .process_group(0);
+            self.logs.insert(id, log);
+        }
+        let child = command.spawn().map_err(|error| {
+            Failure::missing(format!(
+                "{id} cannot be started: {}",
+                process.program.display()
+            ))
+            .because(error)
+            .hint("check that the program exists here and can be run")
+        })?;
+        // Every child is reaped by its process id in signals.rs; dropping the handle neither waits nor kills.
+        let pid = child.id();
+        self.running.insert(pid, id);
+        Ok(pid)
+    }
+
+    /// The event of a child's end; an orphan that we inherited is nobody's.
+    pub fn exited(&mut self, pid: u32, exit: Exit) -> Option<Event> {
+        let process = self.running.remove(&pid)?;
+        Some(Event::Exited {
+            process,
+            pid,
+            exit,
+            tail: self.tail(process, CAUSE_LINES),
+        })
+    }
+
+    /// The last lines of a process's log.
+    pub fn tail(&self, process: ProcessId, lines: usize) -> Vec<String> {
+        self.logs
+            .get(&process)
+            .map(|log| log.tail(lines))
+            .unwrap_or_default()
+    }
+
+    /// The name of a process's log.
+    pub fn log_name(&self, process: ProcessId) -> Option<String> {
+        self.logs
+            .get(&process)
+            .map(|log| log.path.display().to_string())
+    }
+
+    /// Asks the processes of a service to end.
+    pub fn terminate(&self, service: Name) {
+        for pid in self.pids(service) {
+            let _ = kill(pid, Signal::SIGTERM);
+        }
+    }
+
+    /// Kills the processes of a service and the groups that they lead.
+    pub fn kill(&self, service: Name) {
+        for pid in self.pids(service) {
+            let _ = kill(pid, Signal::SIGKILL);
+            if service != Name::Driver {
+                let _ = killpg(pid, Signal::SIGKILL);
+            }
+        }
+    }
+
+    fn pids(&self, service: Name) -> impl Iterator<Item = Pid> + '_ {
+        self.running
+            .iter()
+            .filter(move |(_, process)| process.service == service)
+            .filter_map(|(pid, _)| i32::try_from(*pid).ok())
+            .map(Pid::from_raw)
+    }
+}
+
+fn no_log(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    Failure::missing(format!("the log {} cannot be written", path.display()))
+        .because(error)
+        .hint("check that the profile's log directory is yours, writable and not full")
+}

@@ -1,0 +1,207 @@
+//! Carrying out what the machine says. No decision is made here.
+
+use super::children::TAIL_LINES;
+use super::event::{Effect, End, Event, Level};
+use super::notice::{Answer, Notice, Wired};
+use super::{Supervisor, probes, sweep, timers};
+use crate::failure::Failure;
+use crate::here::ports;
+use crate::plan::service::{Name, ProcessId, Readiness, Service};
+use crate::plan::settings::Frontend;
+use crate::report::record::Engine;
+use crate::report::summary;
+use std::net::Ipv4Addr;
+
+impl Supervisor<'_> {
+    /// Carries out one effect; tells the end when it was the last.
+    pub(super) fn carry_out(&mut self, effect: Effect) -> Option<End> {
+        match effect {
+            Effect::Spawn(name) => self.spawn(name),
+            Effect::Terminate(name) => self.children.terminate(name),
+            Effect::Kill(name) => self.children.kill(name),
+            Effect::Sweep { service, hard } => {
+                sweep::start(
+                    self.plan.incarnation.id.clone(),
+                    service,
+                    hard,
+                    self.sender.clone(),
+                );
+            }
+            Effect::SetTimer(timer, after) => {
+                timers::once(
+                    after,
+                    Notice::Event(Event::TimeUp(timer)),
+                    self.sender.clone(),
+                );
+            }
+            Effect::Say(level, text) => self.say(level, text),
+            Effect::ShowLog(process) => self.show_log(process),
+            Effect::Mark(event) => self.record.mark(self.console.elapsed(), event),
+            Effect::Announce => self.announce(),
+            Effect::Publish => self.unpublished = true,
+            Effect::Finish(end) => return Some(end),
+        }
+        None
+    }
+
+    fn say(&mut self, level: Level, text: String) {
+        match level {
+            Level::Detail => self.console.detail(&text),
+            Level::Step => self.console.step(&text),
+            Level::Warning => {
+                self.console.warning(&text);
+                self.record.warn(text);
+            }
+        }
+    }
+
+    fn show_log(&self, process: ProcessId) {
+        if let Some(name) = self.children.log_name(process) {
+            self.console
+                .log_lines(&name, &self.children.tail(process, TAIL_LINES));
+        }
+    }
+
+    fn announce(&mut self) {
+        self.console.still();
+        self.console.step(&format!(
+            "ready: {} engines, profile {}",
+            self.plan.engines as usize - self.machine.missing_engines().len(),
+            self.plan.profile.name
+        ));
+        self.console.below(&summary::lines(
+            self.plan,
+            &self.record,
+            self.console.is_terminal(),
+        ));
+    }
+
+    /// Starts a service's processes and the watch for its readiness.
+    fn spawn(&mut self, name: Name) {
+        let Some(service) = self.plan.service(name) else {
+            return;
+        };
+        if service.ready == Readiness::Started {
+            self.console.still();
+        }
+        let more = match self.port_argument(service) {
+            Ok(more) => more,
+            Err(failure) => {
+                return self.spawn_failed(
+                    ProcessId {
+                        service: name,
+                        index: 0,
+                    },
+                    failure,
+                );
+            }
+        };
+        let mut pids = Vec::new();
+        for (index, process) in (0..).zip(&service.processes) {
+            let id = ProcessId {
+                service: name,
+                index,
+            };
+            match self.children.spawn(service, id, process, &more) {
+                Ok(pid) => {
+                    self.say(Level::Detail, format!("{id} started (pid {pid})"));
+                    pids.push((index, pid));
+                }
+                Err(failure) => self.spawn_failed(id, failure),
+            }
+        }
+        self.started(service, &pids);
+    }
+
+    fn spawn_failed(&self, process: ProcessId, failure: Failure) {
+        let _ = self
+            .sender
+            .send(Notice::Event(Event::SpawnFailed { process, failure }));
+    }
+
+    /// Reserves the port that a service needs, and tells the argument that gives it.
+    fn port_argument(&mut self, service: &Service) -> Result<Vec<String>, Failure> {
+        let Some(need) = &service.port else {
+            return Ok(Vec::new());
+        };
+        self.children.reservation = None;
+        let reservation = ports::reserve(Ipv4Addr::LOCALHOST, need.range, &self.children.tried)?;
+        self.children.tried.insert(reservation.port);
+        let argument = format!("{}{}", need.argument, reservation.port);
+        self.children.reservation = Some(reservation);
+        Ok(vec![argument])
+    }
+
+    /// Notes the processes in the record and begins to watch for readiness.
+    fn started(&mut self, service: &Service, pids: &[(u32, u32)]) {
+        let first = pids.first().map(|(_, pid)| *pid);
+        match service.ready {
+            Readiness::Controller => {
+                self.record.controller.pid = first;
+                if let Some(pid) = first {
+                    probes::controller::watch_start(self.plan, pid, self.sender.clone());
+                }
+            }
+            Readiness::Engines { expected, .. } => {
+                let node = &self.plan.incarnation.host;
+                self.record.engines.list = pids
+                    .iter()
+                    .map(|(index, pid)| Engine {
+                        id: *index,
+                        rank: *index,
+                        node: node.clone(),
+                        pid: *pid,
+                    })
+                    .collect();
+                probes::engines::watch(
+                    self.plan.profile.engines_list(),
+                    expected,
+                    service.start_limit,
+                    self.sender.clone(),
+                );
+            }
+            Readiness::Jupyter => {
+                if let (Some(pid), Some(reservation)) = (first, &self.children.reservation) {
+                    probes::jupyter::watch_start(
+                        self.plan,
+                        pid,
+                        reservation.port,
+                        self.sender.clone(),
+                    );
+                }
+            }
+            Readiness::Started => {}
+        }
+        self.unpublished = true;
+    }
+
+    /// The controller is ready: from now on its processes are watched.
+    pub(super) fn controller_wired(&mut self, wired: Wired) -> Event {
+        let detail = format!("on {} ({} ports)", wired.address, wired.ports);
+        probes::controller::watch_processes(wired.holders, self.sender.clone());
+        Event::Ready {
+            service: Name::Controller,
+            detail,
+        }
+    }
+
+    /// Jupyter is ready: the record tells where.
+    pub(super) fn jupyter_answers(&mut self, answer: &Answer) -> Event {
+        let ip = Ipv4Addr::LOCALHOST.to_string();
+        let page = match &self.plan.settings.frontend {
+            Frontend::Lab => "lab",
+            Frontend::Notebook => "tree",
+            Frontend::Server | Frontend::Program(_) => "",
+        };
+        let place = format!("http://{ip}:{}{}{page}", answer.port, answer.base_url);
+        let token = self.plan.secrets.token.reveal();
+        self.record.url = Some(format!("{place}?token={token}"));
+        self.record.token = Some(token.to_owned());
+        self.record.port = Some(answer.port);
+        self.record.ip = Some(ip);
+        Event::Ready {
+            service: Name::Jupyter,
+            detail: format!("at {place}"),
+        }
+    }
+}

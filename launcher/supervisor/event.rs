@@ -1,0 +1,167 @@
+//! What the machine hears and what it answers. PURE.
+
+use crate::failure::Failure;
+use crate::plan::service::{Name, ProcessId};
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By a signal.
+    Signal {
+        /// The signal's number.
+        number: i32,
+        /// The signal's name: `SIGKILL`.
+        name: String,
+    },
+}
+
+impl Exit {
+    /// The exit code as a shell tells it: 128 + n for signal n.
+    #[must_use]
+    pub fn shell_code(&self) -> u8 {
+        let code = match self {
+            Self::Code(code) => *code,
+            Self::Signal { number, .. } => 128 + number,
+        };
+        u8::try_from(code).unwrap_or(u8::MAX)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(out, "exit code {code}"),
+            Self::Signal { number, name } => write!(out, "signal {number} ({name})"),
+        }
+    }
+}
+
+/// A time limit that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The whole start.
+    Start,
+    /// The start of one service.
+    Service(Name),
+    /// A service was asked to end.
+    Terminate(Name),
+    /// A service was killed.
+    Kill(Name),
+    /// What a service left is being ended.
+    Sweep(Name),
+    /// The last look for anything left.
+    LastSweep,
+    /// An engine left the hub's list although its process seems to live.
+    Dropped,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The first event.
+    Begin,
+    /// A process could not be started.
+    SpawnFailed {
+        /// Which.
+        process: ProcessId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A process ended.
+    Exited {
+        /// Which.
+        process: ProcessId,
+        /// Its process id.
+        pid: u32,
+        /// How.
+        exit: Exit,
+        /// The last lines of its log.
+        tail: Vec<String>,
+    },
+    /// A service's readiness was observed.
+    Ready {
+        /// Which.
+        service: Name,
+        /// What is worth knowing: `on 127.0.0.1 (18 ports)`.
+        detail: String,
+    },
+    /// A probe found a service that cannot work.
+    Broken {
+        /// Which.
+        service: Name,
+        /// Why.
+        failure: Failure,
+    },
+    /// The hub's engine file lists other engines than before.
+    Registered(BTreeSet<u32>),
+    /// A time limit ran out.
+    TimeUp(Timer),
+    /// Somebody asked for the end.
+    StopAsked {
+        /// Who, for the record: `SIGTERM`.
+        by: String,
+        /// Whether a repeated request means "now".
+        insists: bool,
+    },
+    /// Nothing of a service (or, with `None`, of the whole job) runs any more.
+    Swept(Option<Name>),
+}
+
+/// How a line is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Only with -v.
+    Detail,
+    /// A step of the job.
+    Step,
+    /// Something that a person should look at; also kept in the record.
+    Warning,
+}
+
+/// How the job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The exit code.
+    pub code: u8,
+    /// The first reason, one line.
+    pub reason: String,
+    /// What is shown as the error, where it is one.
+    pub failure: Option<Failure>,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start all processes of a service and, where its readiness is observed, begin to watch for it.
+    Spawn(Name),
+    /// Ask a service's processes to end.
+    Terminate(Name),
+    /// Kill a service's processes and their groups.
+    Kill(Name),
+    /// End what still carries the incarnation: a service's, or with `None` all; answered by `Swept`.
+    Sweep {
+        /// Whose.
+        service: Option<Name>,
+        /// Kill at once instead of asking first.
+        hard: bool,
+    },
+    /// Let a time limit run.
+    SetTimer(Timer, Duration),
+    /// Show a line.
+    Say(Level, String),
+    /// Show the last lines of a process's log.
+    ShowLog(ProcessId),
+    /// Keep this moment in the record's timeline.
+    Mark(String),
+    /// Tell people how to reach the job: it is ready.
+    Announce,
+    /// The record is to be written anew.
+    Publish,
+    /// All is done.
+    Finish(End),
+}

@@ -1,0 +1,55 @@
+//! One GET, as a readiness probe needs it: no TLS, no redirects, no more than the head and a little of the body.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long one request may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer that are read.
+const LONGEST: u64 = 16 * 1024;
+
+/// Asks for `path` with Jupyter's token and tells the status code of the answer.
+pub async fn get_status(address: Ipv4Addr, port: u16, path: &str, token: &str) -> io::Result<u16> {
+    let request = format!(
+        "GET {path} HTTP/1.0\r\nHost: {address}:{port}\r\nAuthorization: token {token}\r\nAccept: application/json\r\n\r\n"
+    );
+    let exchange = async {
+        let mut stream = TcpStream::connect(SocketAddr::from((address, port))).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(LONGEST).read_to_end(&mut answer).await?;
+        status(&answer).ok_or_else(|| io::Error::other("the answer is no HTTP"))
+    };
+    timeout(LIMIT, exchange)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// The status code of an answer: `HTTP/1.1 200 OK`.
+fn status(answer: &[u8]) -> Option<u16> {
+    let line = answer.split(|byte| *byte == b'\r').next()?;
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    words
+        .next()?
+        .starts_with("HTTP/1.")
+        .then(|| words.next()?.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::status;
+
+    #[test]
+    fn only_an_http_answer_has_a_status() {
+        assert_eq!(status(b"HTTP/1.1 200 OK\r\nServer: x\r\n"), Some(200));
+        assert_eq!(status(b"HTTP/1.0 403 Forbidden\r\n"), Some(403));
+        assert_eq!(status(b"SSH-2.0-OpenSSH\r\n"), None);
+        assert_eq!(status(b""), None);
+        assert_eq!(status(b"\xff\xfe"), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! The state machine: every decision of the supervisor. PURE: it knows no clock, file, process or tokio; time comes in as
+//! [`Event::TimeUp`], and what is to be done goes out as [`Effect`]s.
+//!
+//! The rules, which `machine/tests.rs` checks along every order of events to a depth:
+//!  1. A service is started once all services that it waits for are ready, and never after the stop has begun.
+//!  2. The job is ready when every service is ready; it is announced once.
+//!  3. The stop goes in the reverse order of the start: a service is asked to end when all that were started after it are gone.
+//!  4. The first reason is the one that is reported.
+//!  5. A second request to stop that insists is final: everything is killed at once.
+//!  6. From every state, time limits alone end the job once it stops.
+//!  7. `Finish` comes once, last, and after everything that was started has ended, was killed or was given up by name.
+
+mod ending;
+mod engines;
+mod running;
+#[cfg(test)]
+mod tests;
+
+use super::event::{Effect, End, Event, Level, Timer};
+use crate::plan::service::{Name, Readiness, Service};
+use core::time::Duration;
+use engines::Engines;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Time for the kernel to carry out a SIGKILL, and for a sweep to find nothing left.
+const KILL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Time between an engine's leaving the hub's list and its end being noticed: the nanny reports a death in 10 ms.
+const DROP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Ports that are tried for Jupyter, each taken by somebody else between our reservation and its bind.
+const PORT_TRIES: u32 = 5;
+
+/// What the machine must know of a service.
+#[derive(Clone, Debug)]
+struct Rule {
+    name: Name,
+    after: Vec<Name>,
+    processes: u32,
+    immediate: bool,
+    start_limit: Duration,
+    stop_limit: Duration,
+}
+
+/// Where a service is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Starting,
+    Ready,
+    Terminating,
+    Killing,
+    Sweeping,
+    Ended,
+}
+
+/// A service's life.
+#[derive(Clone, Debug)]
+struct Life {
+    stage: Stage,
+    /// Processes that were started and have not ended, by index.
+    alive: BTreeSet<u32>,
+}
+
+/// Where the job is in its life.
+#[derive(Clone, Debug)]
+enum Phase {
+    Starting,
+    Up,
+    Stopping { end: End, hurry: bool },
+    LastSweep { end: End },
+    Finished,
+}
+
+/// The job's state as the record tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not every service is ready.
+    Starting,
+    /// Every service is ready.
+    Ready,
+    /// It works with fewer engines than expected.
+    Degraded,
+    /// It is being taken down.
+    Stopping,
+    /// Nothing runs any more.
+    Ended,
+}
+
+/// The state machine of one job.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    rules: Vec<Rule>,
+    start_limit: Duration,
+    phase: Phase,
+    lives: BTreeMap<Name, Life>,
+    engines: Engines,
+    port_tries: u32,
+}
+
+impl Machine {
+    /// A machine for these services, in their order of start; the whole start may take `start_limit`.
+    #[must_use]
+    pub fn new(services: &[Service], start_limit: Duration) -> Self {
+        let rules: Vec<Rule> = services
+            .iter()
+            .map(|service| Rule {
+                name: service.name,
+                after: service.after.clone(),
+                processes: u32::try_from(service.processes.len()).unwrap_or(u32::MAX),
+                immediate: service.ready == Readiness::Started,
+                start_limit: service.start_limit,
+                stop_limit: service.stop_limit,
+            })
+            .collect();
+        let engines = services
+            .iter()
+            .find_map(|service| match service.ready {
+                Readiness::Engines { expected, minimum } => Some(Engines::new(expected, minimum)),
+                _ => None,
+            })
+            .unwrap_or_default();
+        let lives = rules
+            .iter()
+            .map(|rule| {
+                let life = Life {
+                    stage: Stage::Waiting,
+                    alive: BTreeSet::new(),
+                };
+                (rule.name, life)
+            })
+            .collect();
+        Self {
+            rules,
+            start_limit,
+            phase: Phase::Starting,
+            lives,
+            engines,
+            port_tries: 0,
+        }
+    }
+
+    /// The state as the record tells it.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match &self.phase {
+            Phase::Starting => State::Starting,
+            Phase::Up if self.engines.complete() => State::Ready,
+            Phase::Up => State::Degraded,
+            Phase::Stopping { .. } | Phase::LastSweep { .. } => State::Stopping,
+            Phase::Finished => State::Ended,
+        }
+    }
+
+    /// The first reason, once there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Stopping { end, .. } | Phase::LastSweep { end } => Some(&end.reason),
+            _ => None,
+        }
+    }
+
+    /// What is still waited for, as the live line shows it: `engines 3/4`, `jupyter`.
+    #[must_use]
+    pub fn pending(&self) -> Vec<String> {
+        if !self.starting() {
+            return Vec::new();
+        }
+        self.rules
+            .iter()
+            .filter(|rule| self.stage(rule.name) == Stage::Starting)
+            .map(|rule| match rule.name {
+                Name::Engines => format!(
+                    "engines {}/{}",
+                    self.engines.counted(),
+                    self.engines.expected
+                ),
+                name => name.to_string(),
+            })
+            .collect()
+    }
+
+    /// Ids of engines that do not count: never registered, dropped or lost.
+    #[must_use]
+    pub fn missing_engines(&self) -> Vec<u32> {
+        (0..self.engines.expected)
+            .filter(|id| !self.engines.counts(*id))
+            .collect()
+    }
+
+    /// Hears one event and says what to do.
+    #[must_use]
+    pub fn step(&mut self, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        match self.phase {
+            Phase::Starting | Phase::Up => self.step_running(event, &mut out),
+            Phase::Stopping { .. } | Phase::LastSweep { .. } => self.step_ending(&event, &mut out),
+            Phase::Finished => {}
+        }
+        out
+    }
+
+    /// The life of a service; a service that the plan has not has ended.
+    fn stage(&self, name: Name) -> Stage {
+        self.lives
+            .get(&name)
+            .map_or(Stage::Ended, |life| life.stage)
+    }
+
+    /// Moves a service to another stage of its life.
+    fn set_stage(&mut self, name: Name, stage: Stage) {
+        if let Some(life) = self.lives.get_mut(&name) {
+            life.stage = stage;
+        }
+    }
+
+    /// Takes a process out of its service's living; false if it was not there.
+    fn forget(&mut self, name: Name, index: u32) -> bool {
+        self.lives
+            .get_mut(&name)
+            .is_some_and(|life| life.alive.remove(&index))
+    }
+
+    /// Whether a service has processes that live.
+    fn lives(&self, name: Name) -> bool {
+        self.lives
+            .get(&name)
+            .is_some_and(|life| !life.alive.is_empty())
+    }
+
+    /// Whether the job has not been ready yet.
+    fn starting(&self) -> bool {
+        matches!(self.phase, Phase::Starting)
+    }
+}
+
+/// A line of the job's course, shown and kept in the record's timeline.
+fn step_line(out: &mut Vec<Effect>, text: impl Into<String>) {
+    let text = text.into();
+    out.push(Effect::Mark(text.clone()));
+    out.push(Effect::Say(Level::Step, text));
+}
+
+/// A line that a person should look at.
+fn warning(out: &mut Vec<Effect>, text: impl Into<String>) {
+    out.push(Effect::Say(Level::Warning, text.into()));
+}

@@ -1,0 +1,160 @@
+//! From the first reason to stop to the end. PURE.
+
+use super::{Effect, End, Event, KILL_PATIENCE, Machine, Phase, Stage, Timer, step_line, warning};
+use crate::plan::service::Name;
+
+impl Machine {
+    /// Begins the orderly stop; only the first reason counts.
+    pub(super) fn begin_stop(&mut self, end: End, out: &mut Vec<Effect>) {
+        step_line(out, format!("stopping: {}", end.reason));
+        self.phase = Phase::Stopping { end, hurry: false };
+        out.push(Effect::Publish);
+        self.stop_next(out);
+    }
+
+    /// An event while the job is being taken down.
+    pub(super) fn step_ending(&mut self, event: &Event, out: &mut Vec<Effect>) {
+        match event {
+            Event::Exited { process, .. } | Event::SpawnFailed { process, .. } => {
+                self.forget(process.service, process.index);
+                self.stop_next(out);
+            }
+            Event::TimeUp(timer) => self.limit_reached(*timer, out),
+            Event::Swept(Some(name)) if self.stage(*name) == Stage::Sweeping => {
+                self.set_stage(*name, Stage::Ended);
+                self.stop_next(out);
+            }
+            Event::Swept(None) if matches!(self.phase, Phase::LastSweep { .. }) => self.finish(out),
+            Event::StopAsked { by, insists: true } => self.hurry(by, out),
+            _ => {}
+        }
+    }
+
+    /// Takes the next step of the stop: the last started service that has not ended is asked, swept or waited for.
+    fn stop_next(&mut self, out: &mut Vec<Effect>) {
+        let hurry = matches!(self.phase, Phase::Stopping { hurry: true, .. });
+        if !matches!(self.phase, Phase::Stopping { .. }) {
+            return;
+        }
+        for rule in self.rules.clone().into_iter().rev() {
+            let lives = self.lives(rule.name);
+            match self.stage(rule.name) {
+                Stage::Ended => {}
+                Stage::Waiting => self.set_stage(rule.name, Stage::Ended),
+                Stage::Starting | Stage::Ready if lives => {
+                    self.set_stage(rule.name, Stage::Terminating);
+                    out.push(Effect::Terminate(rule.name));
+                    out.push(Effect::SetTimer(
+                        Timer::Terminate(rule.name),
+                        rule.stop_limit,
+                    ));
+                    return;
+                }
+                Stage::Terminating | Stage::Killing if lives => return,
+                Stage::Sweeping => return,
+                _ => {
+                    self.set_stage(rule.name, Stage::Sweeping);
+                    out.push(Effect::Sweep {
+                        service: Some(rule.name),
+                        hard: hurry,
+                    });
+                    out.push(Effect::SetTimer(
+                        Timer::Sweep(rule.name),
+                        rule.stop_limit + KILL_PATIENCE,
+                    ));
+                    return;
+                }
+            }
+        }
+        self.last_sweep(out);
+    }
+
+    /// Every service has ended: one more look for anything of ours.
+    fn last_sweep(&mut self, out: &mut Vec<Effect>) {
+        if let Phase::Stopping { end, .. } = &self.phase {
+            self.phase = Phase::LastSweep { end: end.clone() };
+            out.push(Effect::Sweep {
+                service: None,
+                hard: true,
+            });
+            out.push(Effect::SetTimer(Timer::LastSweep, KILL_PATIENCE));
+        }
+    }
+
+    /// A limit of the stop ran out.
+    fn limit_reached(&mut self, timer: Timer, out: &mut Vec<Effect>) {
+        match timer {
+            Timer::Terminate(name) if self.stage(name) == Stage::Terminating => {
+                warning(
+                    out,
+                    format!(
+                        "{name} did not end when asked: killed after its share of --stop-timeout"
+                    ),
+                );
+                self.kill(name, out);
+            }
+            Timer::Kill(name) if self.stage(name) == Stage::Killing => {
+                warning(
+                    out,
+                    format!(
+                        "{name} still has processes that SIGKILL does not end (a hung file system?)"
+                    ),
+                );
+                self.set_stage(name, Stage::Ended);
+                self.stop_next(out);
+            }
+            Timer::Sweep(name) if self.stage(name) == Stage::Sweeping => {
+                warning(out, format!("what {name} left behind does not end"));
+                self.set_stage(name, Stage::Ended);
+                self.stop_next(out);
+            }
+            Timer::LastSweep if matches!(self.phase, Phase::LastSweep { .. }) => {
+                warning(out, "something that was started here does not end");
+                self.finish(out);
+            }
+            _ => {}
+        }
+    }
+
+    /// The second request: kill everything that lives, now.
+    fn hurry(&mut self, by: &str, out: &mut Vec<Effect>) {
+        match &mut self.phase {
+            Phase::Stopping { hurry, .. } if !*hurry => *hurry = true,
+            _ => return,
+        }
+        step_line(out, format!("{by} again: killing everything now"));
+        let living: Vec<Name> = self
+            .rules
+            .iter()
+            .map(|rule| rule.name)
+            .filter(|name| self.lives(*name) && self.stage(*name) != Stage::Ended)
+            .collect();
+        for name in living {
+            self.kill(name, out);
+        }
+        // What is being swept gently is swept hard instead.
+        if let Some(name) = Name::ALL
+            .into_iter()
+            .find(|name| self.stage(*name) == Stage::Sweeping)
+        {
+            out.push(Effect::Sweep {
+                service: Some(name),
+                hard: true,
+            });
+        }
+    }
+
+    fn kill(&mut self, name: Name, out: &mut Vec<Effect>) {
+        self.set_stage(name, Stage::Killing);
+        out.push(Effect::Kill(name));
+        out.push(Effect::SetTimer(Timer::Kill(name), KILL_PATIENCE));
+    }
+
+    fn finish(&mut self, out: &mut Vec<Effect>) {
+        if let Phase::LastSweep { end } = &self.phase {
+            let end = end.clone();
+            self.phase = Phase::Finished;
+            out.push(Effect::Finish(end));
+        }
+    }
+}

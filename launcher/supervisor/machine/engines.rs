@@ -1,0 +1,82 @@
+//! Which engines count. PURE.
+
+use std::collections::BTreeSet;
+
+/// The engines as the hub and their processes tell of them. A local engine's id is its index.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Engines {
+    /// As many as are started.
+    pub expected: u32,
+    /// As few as are accepted.
+    pub minimum: u32,
+    /// Ids in the hub's engine file.
+    pub registered: BTreeSet<u32>,
+    /// Engines whose process ended.
+    pub lost: BTreeSet<u32>,
+    /// Engines that were said to have left the hub's list while their process lives.
+    pub dropped: BTreeSet<u32>,
+}
+
+impl Engines {
+    pub(super) fn new(expected: u32, minimum: u32) -> Self {
+        Self {
+            expected,
+            minimum,
+            ..Self::default()
+        }
+    }
+
+    /// Registered engines whose process lives: the hub keeps a dead one for a while when it has no nanny.
+    pub(super) fn counted(&self) -> usize {
+        self.registered.difference(&self.lost).count()
+    }
+
+    /// Whether one engine counts.
+    pub(super) fn counts(&self, id: u32) -> bool {
+        self.registered.contains(&id) && !self.lost.contains(&id)
+    }
+
+    /// Engines whose process lives.
+    pub(super) fn living(&self) -> usize {
+        (self.expected as usize).saturating_sub(self.lost.len())
+    }
+
+    /// Whether every engine that was started is there.
+    pub(super) fn complete(&self) -> bool {
+        self.counted() >= self.expected as usize
+    }
+
+    /// Whether waiting longer brings no further engine: all that live are registered, and they are enough.
+    pub(super) fn settled(&self) -> bool {
+        self.enough() && self.counted() >= self.living()
+    }
+
+    /// Whether as many are registered as must be.
+    pub(super) fn enough(&self) -> bool {
+        self.counted() >= self.minimum as usize
+    }
+
+    /// Whether enough processes live for the job to become or stay ready.
+    pub(super) fn possible(&self) -> bool {
+        self.living() >= self.minimum as usize
+    }
+
+    /// Ids that were never registered, for messages.
+    pub(super) fn missing(&self) -> Vec<u32> {
+        (0..self.expected)
+            .filter(|id| !self.registered.contains(id))
+            .collect()
+    }
+}
+
+/// `engine 3`, `engines 1, 2 and 3 more`: short at any number.
+pub(super) fn named(ids: &[u32]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<String> = ids.iter().take(SHOWN).map(u32::to_string).collect();
+    let more = ids.len().saturating_sub(SHOWN);
+    match (ids.len(), more) {
+        (1, _) => format!("engine {}", shown.join("")),
+        (_, 0) => format!("engines {}", shown.join(", ")),
+        (_, more) => format!("engines {} and {more} more", shown.join(", ")),
+    }
+}

@@ -1,0 +1,190 @@
+//! Starts, watches and ends what the plan says. All sources (children, probes, timers, signals) send into ONE channel; one
+//! loop reads it, the machine decides, and the effects are carried out. Nothing else owns state, and nothing leaves the
+//! loop with `?`: what fails is an event.
+
+mod children;
+mod effects;
+pub mod event;
+mod http;
+mod machine;
+mod notice;
+mod probes;
+mod signals;
+mod sweep;
+mod timers;
+
+use crate::failure::Outcome;
+use crate::here::directory::{self, Directory};
+use crate::plan::Plan;
+use crate::report::console::Console;
+use crate::report::record::{REFRESH_S, Record, Writer};
+use children::Children;
+use event::{End, Event};
+use machine::{Machine, State};
+use notice::{Notice, Sender};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+pub use signals::Signals;
+
+/// Slurm sends TERM twice within 20 ms at the time limit, so a repeated TERM means "now" only after a while.
+const REPEAT_PAUSE: Duration = Duration::from_secs(3);
+
+/// The supervisor of one job.
+struct Supervisor<'a> {
+    plan: &'a Plan,
+    console: &'a mut Console,
+    machine: Machine,
+    children: Children,
+    record: Record,
+    writer: Writer,
+    /// The place that could not be written, while it cannot: it is said once.
+    unwritable: Option<PathBuf>,
+    /// Whether the record differs from what was written last.
+    unpublished: bool,
+    /// When the end was first asked for by a signal.
+    first_request: Option<Instant>,
+    sender: Sender,
+}
+
+/// Runs the job to its end and tells how it ended.
+pub async fn run(
+    plan: &Plan,
+    directory: &Directory,
+    signals: Signals,
+    console: &mut Console,
+) -> Outcome<End> {
+    let (sender, mut notices) = mpsc::unbounded_channel();
+    let mut record = Record::new(plan);
+    let writer = Writer::new(plan);
+    if let Err(failure) = writer.first(&mut record) {
+        directory::clear(&plan.profile);
+        return Err(failure);
+    }
+    signals.forward(&sender);
+    timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
+    let mut supervisor = Supervisor {
+        plan,
+        machine: Machine::new(&plan.services, plan.settings.start.whole),
+        children: Children::new(plan.incarnation.id.clone()),
+        record,
+        writer,
+        unwritable: None,
+        unpublished: false,
+        first_request: None,
+        console,
+        sender,
+    };
+    for remark in plan.remarks.iter().chain(&directory.remarks) {
+        supervisor.console.step(remark);
+    }
+    let mut end = supervisor.handle(Notice::Event(Event::Begin));
+    while end.is_none() {
+        // The supervisor keeps a sender, so the channel never closes.
+        let Some(notice) = notices.recv().await else {
+            break;
+        };
+        end = supervisor.handle(notice);
+    }
+    let end = end.unwrap_or_else(|| End {
+        code: 1,
+        reason: "the channel of events closed".to_owned(),
+        failure: None,
+    });
+    supervisor.close(&end);
+    directory.lock.ended();
+    Ok(end)
+}
+
+impl Supervisor<'_> {
+    /// Takes one notice; tells the end once there is one.
+    fn handle(&mut self, notice: Notice) -> Option<End> {
+        let event = match notice {
+            Notice::Event(event) => event,
+            Notice::Exited { pid, exit } => self.children.exited(pid, exit)?,
+            Notice::StopRequested { by, personal } => self.stop_requested(by, personal),
+            Notice::ControllerWired(wired) => self.controller_wired(wired),
+            Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
+            Notice::Refresh => {
+                self.publish();
+                return None;
+            }
+        };
+        let mut end = None;
+        for effect in self.machine.step(event) {
+            end = end.or(self.carry_out(effect));
+        }
+        self.console.waiting(&self.machine.pending());
+        if self.unpublished && end.is_none() {
+            self.publish();
+        }
+        end
+    }
+
+    /// A signal asks for the end; a repeated one that is meant insists.
+    fn stop_requested(&mut self, by: &str, personal: bool) -> Event {
+        let insists = self
+            .first_request
+            .is_some_and(|first| personal || first.elapsed() >= REPEAT_PAUSE);
+        self.first_request.get_or_insert_with(Instant::now);
+        Event::StopAsked {
+            by: by.to_owned(),
+            insists,
+        }
+    }
+
+    /// Brings the record up to date and writes it.
+    fn publish(&mut self) {
+        self.unpublished = false;
+        self.record.state = match self.machine.state() {
+            State::Starting => "starting",
+            State::Ready => "ready",
+            State::Degraded => "degraded",
+            State::Stopping => "stopping",
+            State::Ended => "ended",
+        };
+        if let Some(reason) = self.machine.reason() {
+            self.record.reason = Some(reason.to_owned());
+        }
+        let missing = self.machine.missing_engines();
+        let expected = usize::try_from(self.plan.engines).unwrap_or(usize::MAX);
+        self.record.engines.registered =
+            u32::try_from(expected.saturating_sub(missing.len())).unwrap_or(u32::MAX);
+        self.record.engines.missing = missing;
+        self.write_record();
+    }
+
+    fn write_record(&mut self) {
+        match self.writer.write(&mut self.record) {
+            Ok(()) => {
+                if let Some(path) = self.unwritable.take() {
+                    self.console
+                        .step(&format!("the record {} is written again", path.display()));
+                }
+            }
+            Err((path, error)) => {
+                if self.unwritable.as_ref() != Some(&path) {
+                    let text = format!(
+                        "the record {} cannot be written: {error}; the job goes on",
+                        path.display()
+                    );
+                    self.console.warning(&text);
+                    self.record.warn(text);
+                    self.unwritable = Some(path);
+                }
+            }
+        }
+    }
+
+    /// The last things: no connection file, no secret, a record that says how it ended.
+    fn close(&mut self, end: &End) {
+        directory::clear(&self.plan.profile);
+        self.record.forget_secrets();
+        self.record.exit = Some(end.code);
+        self.record.reason = Some(end.reason.clone());
+        self.record.mark(self.console.elapsed(), "ended".to_owned());
+        self.publish();
+        self.console.step("ended; nothing is left running");
+    }
+}

@@ -1,0 +1,56 @@
+//! What arrives in the loop's one channel.
+
+use super::event::{Event, Exit};
+use crate::plan::connection::Endpoint;
+use std::collections::BTreeMap;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Where every source sends to.
+pub type Sender = UnboundedSender<Notice>;
+
+/// Something that happened, before it is an event for the machine: some of it carries facts for the record.
+#[derive(Debug)]
+pub enum Notice {
+    /// An event as the machine hears it.
+    Event(Event),
+    /// A child ended; only the loop knows which process of which service it was.
+    Exited {
+        /// Its process id.
+        pid: u32,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// A signal asks for the end.
+    StopRequested {
+        /// The signal's name.
+        by: &'static str,
+        /// Whether a person sends it: then a repetition at once is meant.
+        personal: bool,
+    },
+    /// The controller is ready.
+    ControllerWired(Wired),
+    /// Jupyter is ready.
+    JupyterAnswers(Answer),
+    /// The record is to be refreshed, so that a reader can tell a dead one.
+    Refresh,
+}
+
+/// What a controller that is ready looks like.
+#[derive(Debug)]
+pub struct Wired {
+    /// The address that clients connect to.
+    pub address: String,
+    /// TCP ports that its processes listen on.
+    pub ports: usize,
+    /// The processes that hold the ports of the connection files, each with the ports that it alone holds.
+    pub holders: BTreeMap<u32, Vec<Endpoint>>,
+}
+
+/// What a Jupyter that is ready looks like.
+#[derive(Debug)]
+pub struct Answer {
+    /// The port it listens on.
+    pub port: u16,
+    /// The path below which everything is, with a slash at both ends.
+    pub base_url: String,
+}

@@ -1,0 +1,53 @@
+//! Engines count when the hub's engine file lists them: hub.py rewrites it, in place, at every registration and loss.
+
+use super::{CALM_PAUSE, PAUSE};
+use crate::plan::connection;
+use crate::supervisor::event::Event;
+use crate::supervisor::notice::{Notice, Sender};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// What tells one writing of the file from the next.
+type Stamp = (u64, i64, i64, u64);
+
+/// Watches the file as long as the job lives: often until all are there or `limit` is over, then calmly.
+pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
+    tokio::spawn(async move {
+        let begin = Instant::now();
+        let mut seen = BTreeSet::new();
+        let mut stamp = None;
+        let mut again = false;
+        while !sender.is_closed() {
+            let now = stamp_of(&list);
+            if now.is_some() && (now != stamp || again) {
+                // Two writings can share a stamp (clock tick, length), so a changed file is read once more.
+                again = now != stamp;
+                match read(&list) {
+                    Some(ids) => {
+                        stamp = now;
+                        if ids != seen {
+                            seen.clone_from(&ids);
+                            let _ = sender.send(Notice::Event(Event::Registered(ids)));
+                        }
+                    }
+                    None => stamp = None,
+                }
+            }
+            let calm = seen.len() >= expected as usize || begin.elapsed() > limit;
+            sleep(if calm { CALM_PAUSE } else { PAUSE }).await;
+        }
+    });
+}
+
+fn stamp_of(path: &Path) -> Option<Stamp> {
+    let data = fs::metadata(path).ok()?;
+    Some((data.len(), data.mtime(), data.mtime_nsec(), data.ino()))
+}
+
+fn read(path: &Path) -> Option<BTreeSet<u32>> {
+    connection::registered(&fs::read_to_string(path).ok()?)
+}

@@ -1,0 +1,27 @@
+//! Time as notices. tokio counts on the monotonic clock, so a jump of the wall clock changes nothing.
+
+use super::notice::{Notice, Sender};
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval_at, sleep};
+
+/// Sends a notice once, after a while.
+pub fn once(after: Duration, notice: Notice, sender: Sender) {
+    tokio::spawn(async move {
+        sleep(after).await;
+        let _ = sender.send(notice);
+    });
+}
+
+/// Sends [`Notice::Refresh`] again and again; after a pause of the whole program (SIGSTOP) once, not as often as was missed.
+pub fn refresh(period: Duration, sender: Sender) {
+    tokio::spawn(async move {
+        let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if sender.send(Notice::Refresh).is_err() {
+                return;
+            }
+        }
+    });
+}

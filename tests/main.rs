@@ -1,0 +1,12 @@
+//! The tests of the whole program: one module per question. They start real processes and wait for facts (a line, a
+//! record's state, a process's end), never for time to pass.
+
+mod support;
+
+mod broken_world;
+mod command_line;
+mod docs;
+mod lifecycle;
+mod machine_limits;
+mod real;
+mod source_rules;

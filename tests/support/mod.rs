@@ -1,0 +1,68 @@
+//! What tests share: a place of their own, ipjob running in it, and facts to wait for.
+
+mod job;
+mod place;
+
+pub use job::Job;
+pub use place::Place;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The longest that any fact is waited for: far beyond what a busy machine needs, so that only a defect meets it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The program under test: the static binary where `make test` gives one, else cargo's own build.
+pub fn binary() -> PathBuf {
+    std::env::var_os("IPJOB_TEST_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_ipjob").into(), PathBuf::from)
+}
+
+/// A virtual environment that `make test` made; without it the test says that it is skipped.
+pub fn venv(name: &str) -> Option<PathBuf> {
+    let variable = format!("IPJOB_TEST_VENV_{}", name.to_uppercase());
+    let path = std::env::var_os(&variable).map(PathBuf::from);
+    if path.is_none() {
+        eprintln!("skipped: {variable} is not set (make test sets it)");
+    }
+    path
+}
+
+/// Waits for a fact and returns it; `what` names it when it does not come.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(fact) = look() {
+            return fact;
+        }
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "{what} did not come within {PATIENCE:?}"
+        );
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// The processes that carry an incarnation in their environment, with their command lines.
+pub fn carriers(incarnation: &str) -> Vec<(u32, String)> {
+    let wanted = format!("IPJOB_INCARNATION={incarnation}");
+    std::fs::read_dir("/proc")
+        .expect("/proc")
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                environment
+                    .split(|byte| *byte == 0)
+                    .any(|entry| entry == wanted.as_bytes())
+            })
+        })
+        .map(|pid| (pid, command_line(pid)))
+        .collect()
+}
+
+/// A process's argv, joined by spaces.
+pub fn command_line(pid: u32) -> String {
+    String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+        .replace('\0', " ")
+}

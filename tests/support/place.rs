@@ -1,0 +1,109 @@
+//! A directory of a test's own: home, IPython directory, programs.
+
+use super::binary;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A test's own place; it goes with the test.
+pub struct Place {
+    dir: tempfile::TempDir,
+    path: Vec<PathBuf>,
+}
+
+impl Place {
+    /// An empty place: no program of ipyparallel or Jupyter is on PATH.
+    pub fn empty() -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("ipjob-test-")
+            .tempdir()
+            .expect("a directory");
+        fs::create_dir(dir.path().join("bin")).expect("bin");
+        let path = vec![dir.path().join("bin")];
+        Self { dir, path }
+    }
+
+    /// A place whose programs are a virtual environment's.
+    pub fn with_venv(venv: &Path) -> Self {
+        let mut place = Self::empty();
+        place.path.push(venv.join("bin"));
+        place
+    }
+
+    /// A place whose programs are the fakes of tests/fakes: they behave well unless a variable tells them otherwise, and
+    /// log what happens to them to the file that [`Place::fake_log`] reads.
+    pub fn with_fakes() -> Self {
+        let place = Self::empty();
+        for program in ["ipcontroller", "ipengine", "jupyter-lab"] {
+            place.link_fake(program, program);
+        }
+        place
+    }
+
+    /// Puts one fake on PATH under a name.
+    pub fn link_fake(&self, fake: &str, name: &str) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fakes")
+            .join(fake);
+        symlink(source, self.dir.path().join("bin").join(name)).expect("link");
+    }
+
+    /// Puts a shell script on PATH.
+    pub fn script(&self, name: &str, body: &str) -> PathBuf {
+        let path = self.dir.path().join("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
+        path
+    }
+
+    /// The place itself; it is HOME.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The IPython directory of jobs started here.
+    pub fn ipython_dir(&self) -> PathBuf {
+        self.dir.path().join(".ipython")
+    }
+
+    /// The directory of a profile.
+    pub fn profile(&self, name: &str) -> PathBuf {
+        self.ipython_dir().join(format!("profile_{name}"))
+    }
+
+    /// What the fakes logged, a line each.
+    pub fn fake_log(&self) -> Vec<String> {
+        fs::read_to_string(self.dir.path().join("fakes.log"))
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A program with this place's environment and no other.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let path = self
+            .path
+            .iter()
+            .map(PathBuf::as_path)
+            .chain([Path::new("/usr/bin"), Path::new("/bin")]);
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::join_paths(path).expect("no colon"))
+            .env("HOME", self.dir.path())
+            .env("LANG", "C.UTF-8")
+            .env("FAKE_LOG", self.dir.path().join("fakes.log"))
+            .current_dir(self.dir.path());
+        command
+    }
+
+    /// ipjob with this place's environment.
+    pub fn ipjob<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.command(binary());
+        command.args(args);
+        command
+    }
+}
