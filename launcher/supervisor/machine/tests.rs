@@ -1,1 +1,549 @@
-//! (being written)
+//! Every order of events, to a depth, against the rules above the machine.
+//!
+//! A little world stands around the machine: it knows which processes live, which timers run and which sweeps are owed, and
+//! offers every event that could come next. States that were seen are not walked again.
+
+use super::*;
+use crate::failure::Failure;
+use crate::plan::service::{Environment, Process, ProcessId, Streams};
+use crate::supervisor::event::Exit;
+use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
+
+const ENGINES: u32 = 2;
+
+fn service(name: Name, after: &[Name], processes: u32, ready: Readiness) -> Service {
+    let process = Process {
+        program: PathBuf::from("program"),
+        args: Vec::new(),
+        log: PathBuf::from("log"),
+    };
+    Service {
+        name,
+        after: after.to_vec(),
+        processes: vec![process; processes as usize],
+        environment: Environment::default(),
+        streams: Streams::Log,
+        port: None,
+        ready,
+        start_limit: Duration::from_secs(5),
+        stop_limit: Duration::from_secs(1),
+    }
+}
+
+fn services(minimum: u32, last: Name) -> Vec<Service> {
+    let engines = Readiness::Engines {
+        expected: ENGINES,
+        minimum,
+    };
+    let mut services = vec![
+        service(Name::Controller, &[], 1, Readiness::Controller),
+        service(Name::Engines, &[Name::Controller], ENGINES, engines),
+    ];
+    match last {
+        Name::Jupyter => services.push(service(
+            Name::Jupyter,
+            &[Name::Controller],
+            1,
+            Readiness::Jupyter,
+        )),
+        Name::Driver => services.push(service(
+            Name::Driver,
+            &[Name::Controller, Name::Engines],
+            1,
+            Readiness::Started,
+        )),
+        _ => {}
+    }
+    services
+}
+
+/// The machine and what it has done to the world.
+#[derive(Clone, Debug)]
+struct World {
+    machine: Machine,
+    services: Vec<Service>,
+    alive: BTreeSet<ProcessId>,
+    watched: BTreeSet<Name>,
+    ready: BTreeSet<Name>,
+    killed: BTreeSet<Name>,
+    swept: BTreeSet<Name>,
+    owed: BTreeSet<Option<Name>>,
+    timers: BTreeSet<Timer>,
+    announced: bool,
+    reason: Option<String>,
+    hurried: bool,
+    finished: bool,
+}
+
+impl World {
+    fn new(minimum: u32, last: Name) -> Self {
+        let services = services(minimum, last);
+        let mut world = Self {
+            machine: Machine::new(&services, Duration::from_secs(9)),
+            services,
+            alive: BTreeSet::new(),
+            watched: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            killed: BTreeSet::new(),
+            swept: BTreeSet::new(),
+            owed: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            announced: false,
+            reason: None,
+            hurried: false,
+            finished: false,
+        };
+        world.hear(Event::Begin);
+        world
+    }
+
+    /// Everything that could happen next.
+    fn possible(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for process in &self.alive {
+            for exit in [
+                Exit::Code(0),
+                Exit::Code(1),
+                Exit::Signal {
+                    number: 9,
+                    name: "SIGKILL".to_owned(),
+                },
+            ] {
+                events.push(exited(*process, exit, &[]));
+            }
+            if process.service == Name::Jupyter {
+                events.push(exited(
+                    *process,
+                    Exit::Code(1),
+                    &["The port 8000 is already in use."],
+                ));
+            }
+        }
+        for name in &self.watched {
+            if *name == Name::Engines {
+                for ids in [&[][..], &[0], &[1], &[0, 1]] {
+                    events.push(Event::Registered(ids.iter().copied().collect()));
+                }
+            } else if !self.ready.contains(name) {
+                events.push(Event::Ready {
+                    service: *name,
+                    detail: String::new(),
+                });
+            }
+            if *name != Name::Engines {
+                events.push(Event::Broken {
+                    service: *name,
+                    failure: Failure::not_ready(format!("{name} is broken")),
+                });
+            }
+        }
+        events.extend(self.timers.iter().copied().map(Event::TimeUp));
+        events.extend(self.owed.iter().copied().map(Event::Swept));
+        for insists in [false, true] {
+            events.push(Event::StopAsked {
+                by: format!("SIGINT {insists}"),
+                insists,
+            });
+        }
+        events
+    }
+
+    /// Lets one event happen and checks every rule on what comes of it.
+    fn hear(&mut self, event: Event) {
+        let stopping = self.reason.is_some();
+        match &event {
+            Event::Exited { process, .. } | Event::SpawnFailed { process, .. } => {
+                self.alive.remove(process);
+            }
+            Event::TimeUp(timer) => {
+                self.timers.remove(timer);
+            }
+            Event::Swept(service) => {
+                self.owed.remove(service);
+                self.swept.extend(*service);
+            }
+            Event::Ready { service, .. } => {
+                self.ready.insert(*service);
+            }
+            _ => {}
+        }
+        let insisted = stopping && matches!(event, Event::StopAsked { insists: true, .. });
+        let effects = self.machine.step(event);
+        assert!(
+            !self.finished || effects.is_empty(),
+            "rule 7: {effects:?} after the end"
+        );
+        for effect in effects {
+            self.check(&effect);
+        }
+        if let Some(reason) = self.machine.reason() {
+            let first = self.reason.get_or_insert_with(|| reason.to_owned());
+            assert_eq!(first, reason, "rule 4: the first reason counts");
+        }
+        if insisted && !self.finished {
+            self.hurried = true;
+            for process in &self.alive {
+                assert!(
+                    self.killed.contains(&process.service),
+                    "rule 5: {process} was not killed"
+                );
+            }
+        }
+    }
+
+    fn check(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Spawn(name) => self.check_spawn(*name),
+            Effect::Announce => {
+                assert!(!self.announced, "rule 2: announced twice");
+                assert_ne!(self.machine.state(), State::Starting);
+                let unready = self
+                    .services
+                    .iter()
+                    .filter(|service| service.ready != Readiness::Started)
+                    .find(|service| !self.counts_as_ready(service.name));
+                assert!(unready.is_none(), "rule 2: announced without {unready:?}");
+                self.announced = true;
+            }
+            Effect::Terminate(name) => self.check_terminate(*name),
+            Effect::Kill(name) => {
+                self.killed.insert(*name);
+            }
+            Effect::Sweep { service, .. } => {
+                self.owed.insert(*service);
+            }
+            Effect::SetTimer(timer, _) => {
+                self.timers.insert(*timer);
+            }
+            Effect::Finish(end) => {
+                assert!(!self.finished, "rule 7: finished twice");
+                assert_eq!(self.reason.as_ref(), Some(&end.reason), "rule 4");
+                for process in &self.alive {
+                    assert!(
+                        self.killed.contains(&process.service),
+                        "rule 7: {process} lives and was never killed"
+                    );
+                }
+                self.finished = true;
+            }
+            Effect::Say(..) | Effect::ShowLog(_) | Effect::Mark(_) | Effect::Publish => {}
+        }
+    }
+
+    fn check_spawn(&mut self, name: Name) {
+        assert!(
+            self.reason.is_none(),
+            "rule 1: {name} started after the stop"
+        );
+        let service = self.service(name).clone();
+        for before in &service.after {
+            assert!(
+                self.counts_as_ready(*before),
+                "rule 1: {name} started before {before} was ready"
+            );
+        }
+        self.watched.insert(name);
+        if service.ready == Readiness::Started {
+            assert!(
+                self.announced,
+                "rule 2: {name} started before the announcement"
+            );
+            self.ready.insert(name);
+        }
+        for index in 0..u32::try_from(service.processes.len()).expect("few") {
+            self.alive.insert(ProcessId {
+                service: name,
+                index,
+            });
+        }
+    }
+
+    fn check_terminate(&self, name: Name) {
+        assert!(self.machine.reason().is_some());
+        let later = self
+            .services
+            .iter()
+            .rev()
+            .map(|service| service.name)
+            .take_while(|other| *other != name);
+        for other in later {
+            let gone = !self.alive.iter().any(|process| process.service == other);
+            assert!(
+                gone || self.killed.contains(&other),
+                "rule 3: {name} asked to end while {other} lives"
+            );
+        }
+    }
+
+    fn service(&self, name: Name) -> &Service {
+        self.services
+            .iter()
+            .find(|service| service.name == name)
+            .expect("planned")
+    }
+
+    /// Engines become ready by what the hub lists, so that is the machine's own finding.
+    fn counts_as_ready(&self, name: Name) -> bool {
+        self.ready.contains(&name)
+            || (name == Name::Engines && self.machine.stage(Name::Engines) == Stage::Ready)
+    }
+
+    /// From here on nothing happens but time, after one request to stop: the job must end.
+    fn time_alone_ends_it(mut self) {
+        self.hear(Event::StopAsked {
+            by: "SIGTERM".to_owned(),
+            insists: false,
+        });
+        for _ in 0..40 {
+            if self.finished {
+                return;
+            }
+            let timers: Vec<Timer> = self.timers.iter().copied().collect();
+            for timer in timers {
+                self.hear(Event::TimeUp(timer));
+            }
+        }
+        panic!("rule 6: time alone does not end {self:?}");
+    }
+
+    /// What tells one state of the world from another.
+    fn key(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+fn exited(process: ProcessId, exit: Exit, tail: &[&str]) -> Event {
+    Event::Exited {
+        process,
+        pid: 1,
+        exit,
+        tail: tail.iter().map(|line| (*line).to_owned()).collect(),
+    }
+}
+
+/// Walks all orders of events to a depth; tells how many states it saw and how many of them were ends.
+fn walk(world: World, depth: usize) -> (usize, usize) {
+    let mut seen = HashSet::from([world.key()]);
+    let mut open = VecDeque::from([(world, 0)]);
+    let mut ends = 0;
+    while let Some((world, steps)) = open.pop_front() {
+        ends += usize::from(world.finished);
+        world.clone().time_alone_ends_it();
+        if steps == depth {
+            continue;
+        }
+        for event in world.possible() {
+            let mut next = world.clone();
+            next.hear(event);
+            if seen.insert(next.key()) {
+                open.push_back((next, steps + 1));
+            }
+        }
+    }
+    (seen.len(), ends)
+}
+
+/// How many events in a row are tried: 5 reach every stage of the stop from the start and take seconds; 7 take minutes.
+fn depth() -> usize {
+    if std::env::var_os("IPJOB_TEST_LONG").is_some() {
+        7
+    } else {
+        5
+    }
+}
+
+#[test]
+fn every_order_of_events_keeps_the_rules() {
+    for (minimum, last) in [
+        (ENGINES, Name::Jupyter),
+        (1, Name::Jupyter),
+        (ENGINES, Name::Driver),
+        (1, Name::Engines),
+    ] {
+        let (states, ends) = walk(World::new(minimum, last), depth());
+        assert!(states > 1_000, "only {states} states with {last}");
+        assert!(ends > 10, "only {ends} ends with {last}");
+    }
+}
+
+/// A world in which the job is up.
+fn up(minimum: u32, last: Name) -> World {
+    let mut world = World::new(minimum, last);
+    world.hear(Event::Ready {
+        service: Name::Controller,
+        detail: String::new(),
+    });
+    if last == Name::Jupyter {
+        world.hear(Event::Ready {
+            service: Name::Jupyter,
+            detail: String::new(),
+        });
+    }
+    world.hear(Event::Registered(BTreeSet::from([0, 1])));
+    assert_eq!(world.machine.state(), State::Ready);
+    world
+}
+
+#[test]
+fn every_order_of_events_after_ready_keeps_the_rules() {
+    for last in [Name::Jupyter, Name::Driver, Name::Engines] {
+        let (states, _) = walk(up(ENGINES, last), depth());
+        assert!(states > 1_000, "only {states} states with {last}");
+    }
+}
+
+#[test]
+fn every_order_of_events_of_a_stop_keeps_the_rules() {
+    for last in [Name::Jupyter, Name::Driver, Name::Engines] {
+        let mut world = up(ENGINES, last);
+        world.hear(Event::StopAsked {
+            by: "SIGTERM".to_owned(),
+            insists: false,
+        });
+        let (_, ends) = walk(world, depth() + 2);
+        assert!(ends > 10, "only {ends} ends with {last}");
+    }
+}
+
+/// Lets events happen and returns how the job ended.
+fn end_of(mut world: World, events: Vec<Event>) -> End {
+    let mut end = None;
+    for event in events {
+        for effect in world.machine.step(event) {
+            if let Effect::Finish(found) = effect {
+                end = Some(found);
+            }
+        }
+    }
+    end.expect("the job ends")
+}
+
+/// The answers of a world in which everything ends when asked.
+fn orderly_end(last: Name) -> Vec<Event> {
+    let mut events = vec![
+        exited(process(last, 0), Exit::Code(0), &[]),
+        Event::Swept(Some(last)),
+    ];
+    for index in 0..ENGINES {
+        events.push(exited(process(Name::Engines, index), Exit::Code(1), &[]));
+    }
+    events.extend([
+        Event::Swept(Some(Name::Engines)),
+        exited(process(Name::Controller, 0), Exit::Code(0), &[]),
+        Event::Swept(Some(Name::Controller)),
+        Event::Swept(None),
+    ]);
+    events
+}
+
+fn process(service: Name, index: u32) -> ProcessId {
+    ProcessId { service, index }
+}
+
+#[test]
+fn exit_codes_follow_the_table() {
+    let stop = Event::StopAsked {
+        by: "SIGTERM".to_owned(),
+        insists: false,
+    };
+    let mut events = vec![stop];
+    events.extend(orderly_end(Name::Jupyter));
+    let end = end_of(up(2, Name::Jupyter), events);
+    assert_eq!((end.code, end.reason.as_str()), (0, "SIGTERM"));
+
+    let end = end_of(up(2, Name::Jupyter), orderly_end(Name::Jupyter));
+    assert_eq!(
+        (end.code, end.reason.as_str()),
+        (0, "jupyter was shut down by its user")
+    );
+
+    let mut crash = orderly_end(Name::Jupyter);
+    crash[0] = exited(process(Name::Jupyter, 0), Exit::Code(5), &[]);
+    let end = end_of(up(2, Name::Jupyter), crash);
+    assert_eq!(
+        (end.code, end.reason.as_str()),
+        (1, "jupyter (pid 1) ended with exit code 5")
+    );
+
+    let mut driver = orderly_end(Name::Driver);
+    driver[0] = exited(process(Name::Driver, 0), Exit::Code(3), &[]);
+    let end = end_of(up(2, Name::Driver), driver);
+    assert_eq!((end.code, end.failure), (3, None));
+}
+
+#[test]
+fn an_import_error_before_ready_is_something_missing() {
+    let tail = [
+        "Traceback",
+        "ModuleNotFoundError: No module named 'ipyparallel'",
+    ];
+    let end = end_of(
+        World::new(2, Name::Engines),
+        vec![
+            exited(process(Name::Controller, 0), Exit::Code(1), &tail),
+            Event::Swept(Some(Name::Controller)),
+            Event::Swept(None),
+        ],
+    );
+    assert_eq!(end.code, 4);
+    assert_eq!(
+        end.failure.and_then(|failure| failure.cause).as_deref(),
+        Some("ModuleNotFoundError: No module named 'ipyparallel'")
+    );
+}
+
+#[test]
+fn a_lost_engine_degrades_and_the_last_one_ends_the_job() {
+    let mut world = up(2, Name::Jupyter);
+    world.hear(exited(process(Name::Engines, 1), Exit::Code(1), &[]));
+    assert_eq!(world.machine.state(), State::Degraded);
+    assert_eq!(world.machine.missing_engines(), [1]);
+    world.hear(exited(process(Name::Engines, 0), Exit::Code(1), &[]));
+    assert_eq!(world.machine.state(), State::Stopping);
+    assert_eq!(world.machine.reason(), Some("the last engine ended"));
+}
+
+#[test]
+fn a_taken_port_is_tried_again_but_not_for_ever() {
+    let mut world = World::new(2, Name::Jupyter);
+    world.hear(Event::Ready {
+        service: Name::Controller,
+        detail: String::new(),
+    });
+    let taken = || {
+        exited(
+            process(Name::Jupyter, 0),
+            Exit::Code(1),
+            &["The port 8000 is already in use."],
+        )
+    };
+    let tries = (0..20)
+        .take_while(|_| {
+            let again = world.machine.step(taken());
+            again.contains(&Effect::Spawn(Name::Jupyter))
+        })
+        .count();
+    assert_eq!(tries, PORT_TRIES as usize - 1);
+    assert_eq!(world.machine.state(), State::Stopping);
+}
+
+#[test]
+fn an_engine_that_only_the_hub_has_lost_is_named() {
+    let mut world = up(2, Name::Engines);
+    world.hear(Event::Registered(BTreeSet::from([0])));
+    assert_eq!(world.machine.state(), State::Degraded);
+    let effects = world.machine.step(Event::TimeUp(Timer::Dropped));
+    assert!(matches!(
+        &effects[0],
+        Effect::Say(Level::Warning, text) if text.contains("dropped engine 1 although")
+    ));
+    assert!(
+        !world
+            .machine
+            .step(Event::TimeUp(Timer::Dropped))
+            .iter()
+            .any(|effect| matches!(effect, Effect::Say(..))),
+        "it is said once"
+    );
+}
