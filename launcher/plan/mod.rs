@@ -9,12 +9,14 @@ pub mod connection;
 pub mod engines;
 pub mod environment;
 pub mod heartbeat;
+pub mod hostlist;
 pub mod incarnation;
 pub mod jupyter_args;
 pub mod profile;
 pub mod service;
 pub mod services;
 pub mod settings;
+pub mod slurm;
 pub mod version;
 
 use crate::failure::Outcome;

@@ -1,0 +1,151 @@
+//! Slurm's short form of many node names: `node[1,3-5],gpu[001-002]n[0-1]`.
+
+use crate::failure::{Failure, Outcome};
+
+/// The most names that a list may stand for: far beyond any cluster, and a bound for garbage such as `n[0-4000000000]`.
+const MOST_NAMES: usize = 200_000;
+
+/// All names of a list, in its order.
+pub fn expand(list: &str) -> Outcome<Vec<String>> {
+    let mut names = Vec::new();
+    for part in split(list).ok_or_else(|| unreadable(list, "its brackets do not match"))? {
+        if part.is_empty() {
+            return Err(unreadable(list, "it has an empty name"));
+        }
+        let room = MOST_NAMES - names.len();
+        names.extend(expand_part(part, room).map_err(|why| unreadable(list, why))?);
+    }
+    Ok(names)
+}
+
+fn unreadable(list: &str, why: &str) -> Failure {
+    let start: String = list.chars().take(80).collect();
+    Failure::missing(format!("the node list {start:?} cannot be read: {why}"))
+        .hint("SLURM_JOB_NODELIST is set by Slurm; is this environment really a job's? --launcher local ignores it")
+}
+
+/// The parts between commas that are in no brackets; `None` where brackets do not match.
+fn split(list: &str) -> Option<Vec<&str>> {
+    let mut parts = Vec::new();
+    let (mut begin, mut inside) = (0, false);
+    for (at, char) in list.char_indices() {
+        match (char, inside) {
+            ('[', false) => inside = true,
+            (']', true) => inside = false,
+            ('[', true) | (']', false) => return None,
+            (',', false) => {
+                parts.push(&list[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&list[begin..]);
+    (!inside).then_some(parts)
+}
+
+/// The names of one part, at most `room`: every combination of its brackets, the first one slowest.
+fn expand_part(part: &str, room: usize) -> Result<Vec<String>, &'static str> {
+    let mut names = vec![String::new()];
+    let mut rest = part;
+    while let Some(open) = rest.find('[') {
+        let close = rest.find(']').ok_or("its brackets do not match")?;
+        let numbers = numbers(&rest[open + 1..close], room)?;
+        if names.len().saturating_mul(numbers.len()) > room {
+            return Err("it stands for too many names");
+        }
+        names = names
+            .iter()
+            .flat_map(|name| {
+                let head = format!("{name}{}", &rest[..open]);
+                numbers.iter().map(move |number| format!("{head}{number}"))
+            })
+            .collect();
+        rest = &rest[close + 1..];
+    }
+    for name in &mut names {
+        name.push_str(rest);
+    }
+    if names.len() > room {
+        return Err("it stands for too many names");
+    }
+    Ok(names)
+}
+
+/// The numbers of one bracket as text: `1,3-5` is 1, 3, 4, 5; leading zeros are kept: `008-010` is 008, 009, 010.
+fn numbers(text: &str, room: usize) -> Result<Vec<String>, &'static str> {
+    let mut found = Vec::new();
+    for range in text.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let number = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse::<u64>().ok())
+                .flatten()
+                .ok_or("a range has something that is no number")
+        };
+        let (low, high) = (number(first)?, number(last)?);
+        if high < low {
+            return Err("a range is reversed");
+        }
+        if high - low >= (room - found.len().min(room)) as u64 {
+            return Err("it stands for too many names");
+        }
+        let width = first.len();
+        found.extend((low..=high).map(|number| format!("{number:0width$}")));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn names(list: &str) -> Vec<String> {
+        expand(list).unwrap_or_default()
+    }
+
+    #[test]
+    fn lists_of_real_clusters_are_expanded() {
+        assert_eq!(names("node1"), ["node1"]);
+        assert_eq!(names("node[1,3-4]"), ["node1", "node3", "node4"]);
+        assert_eq!(names("nid[001008-001010]").len(), 3);
+        assert_eq!(names("nid[008-010]"), ["nid008", "nid009", "nid010"]);
+        assert_eq!(
+            names("a[1-2]-ib[0-1],login"),
+            ["a1-ib0", "a1-ib1", "a2-ib0", "a2-ib1", "login"]
+        );
+        assert_eq!(names("rack[0-1]node[0-1]x").len(), 4);
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        for garbage in [
+            "",
+            ",",
+            "node[",
+            "node]",
+            "node[1-",
+            "node[]",
+            "node[2-1]",
+            "node[a-b]",
+            "n[0-4000000000]",
+            "n[0-999][0-999]",
+            "n[[1]]",
+            "n[1-2-3]",
+            "n[+1]",
+        ] {
+            assert!(expand(garbage).is_err(), "{garbage}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_or_grow(text in "[a-c0-9,\\-\\[\\]]{0,30}") {
+            if let Ok(names) = expand(&text) {
+                prop_assert!(names.len() <= MOST_NAMES);
+            }
+        }
+    }
+}

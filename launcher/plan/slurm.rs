@@ -1,0 +1,191 @@
+//! A Slurm job as its environment tells it. Garbage in a variable is refused by the variable's name.
+
+use super::hostlist;
+use crate::failure::{Failure, Outcome};
+
+/// What Slurm gave to this job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slurm {
+    /// The job id; that of the element in a job array.
+    pub job: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The job's nodes.
+    pub nodes: Vec<String>,
+    /// Tasks of the job: `SLURM_NTASKS`, else the sum of `SLURM_TASKS_PER_NODE`; `None` where Slurm tells neither.
+    pub tasks: Option<u32>,
+    /// CPUs of each task, where the job asked for it: newer Slurm does not hand it on to srun.
+    pub cpus_per_task: Option<u32>,
+    /// GPUs of each task, in Slurm's own notation, where the job asked for it.
+    pub gpus_per_task: Option<String>,
+    /// How often the job was requeued.
+    pub restart: u32,
+    /// Seconds since 1970 of the job's end, where this Slurm tells it (23.02 and later).
+    pub end: Option<i64>,
+    /// The name of the node that this process runs on, where a slurmd started it.
+    pub node: Option<String>,
+    /// The step that this process belongs to: `None` in the batch script.
+    pub step: Option<String>,
+}
+
+impl Slurm {
+    /// The job that these variables describe; `None` when they describe none.
+    pub fn read(environment: &[(String, String)]) -> Outcome<Option<Self>> {
+        let get = |name: &str| {
+            environment
+                .iter()
+                .find(|(variable, value)| variable == name && !value.is_empty())
+                .map(|(_, value)| value.as_str())
+        };
+        let Some(job) = get("SLURM_JOB_ID") else {
+            return Ok(None);
+        };
+        if !job.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(garbage("SLURM_JOB_ID", job));
+        }
+        let number = |name: &'static str| get(name).map(|text| positive(name, text)).transpose();
+        let tasks = match number("SLURM_NTASKS")? {
+            Some(tasks) => Some(tasks),
+            None => get("SLURM_TASKS_PER_NODE").map(tasks_per_node).transpose()?,
+        };
+        let restart = get("SLURM_RESTART_COUNT").map_or(Ok(0), |text| {
+            text.parse()
+                .map_err(|_| garbage("SLURM_RESTART_COUNT", text))
+        })?;
+        let nodes = match get("SLURM_JOB_NODELIST").or_else(|| get("SLURM_NODELIST")) {
+            Some(list) => hostlist::expand(list)?,
+            None => {
+                return Err(Failure::missing(
+                    "SLURM_JOB_ID is set, but SLURM_JOB_NODELIST is not: this is no job's environment",
+                )
+                .hint("is SLURM_JOB_ID left over from another shell? `unset SLURM_JOB_ID`, or --launcher local"));
+            }
+        };
+        Ok(Some(Self {
+            job: job.to_owned(),
+            cluster: get("SLURM_CLUSTER_NAME").unwrap_or("slurm").to_owned(),
+            nodes,
+            tasks,
+            cpus_per_task: number("SLURM_CPUS_PER_TASK")?,
+            gpus_per_task: get("SLURM_GPUS_PER_TASK").map(str::to_owned),
+            restart,
+            end: get("SLURM_JOB_END_TIME").and_then(|text| text.parse().ok()),
+            node: get("SLURMD_NODENAME").map(str::to_owned),
+            step: get("SLURM_STEP_ID").map(str::to_owned),
+        }))
+    }
+
+    /// The job's node that `host` is: by Slurm's own name for it, which a slurmd sets for all that it starts, or by the host
+    /// name with or without its domain. `None` on a login node, where salloc can leave the shell.
+    #[must_use]
+    pub fn node_of(&self, host: &str) -> Option<&str> {
+        let short = |name: &str| name.split('.').next().map(str::to_owned);
+        let is = |node: &&String| *node == host || short(node) == short(host);
+        let told = self.node.as_ref();
+        told.and_then(|told| self.nodes.iter().find(|node| *node == told))
+            .or_else(|| self.nodes.iter().find(is))
+            .map(String::as_str)
+    }
+}
+
+fn positive(name: &str, text: &str) -> Outcome<u32> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| garbage(name, text))
+}
+
+/// The sum of `2(x3),1`.
+fn tasks_per_node(text: &str) -> Outcome<u32> {
+    let one = |part: &str| -> Option<u32> {
+        let Some((tasks, times)) = part.split_once("(x") else {
+            return part.parse().ok();
+        };
+        let times: u32 = times.strip_suffix(')')?.parse().ok()?;
+        tasks.parse::<u32>().ok()?.checked_mul(times)
+    };
+    text.split(',')
+        .try_fold(0_u32, |sum, part| sum.checked_add(one(part)?))
+        .filter(|sum| *sum > 0)
+        .ok_or_else(|| garbage("SLURM_TASKS_PER_NODE", text))
+}
+
+fn garbage(name: &str, text: &str) -> Failure {
+    let start: String = text.chars().take(40).collect();
+    Failure::missing(format!("the variable {name} has {start:?}, which Slurm never sets"))
+        .hint("is it left over or set by hand? unset it, or run with --launcher local")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_batch_job_of_slurm_22_is_read() {
+        let job = Slurm::read(&variables(&[
+            ("SLURM_JOB_ID", "13"),
+            ("SLURM_JOB_NODELIST", "node[1,3]"),
+            ("SLURM_TASKS_PER_NODE", "2(x2)"),
+            ("SLURM_CLUSTER_NAME", "lab"),
+            ("SLURMD_NODENAME", "node1"),
+        ]))
+        .expect("readable")
+        .expect("a job");
+        assert_eq!(job.nodes, ["node1", "node3"]);
+        assert_eq!((job.tasks, job.restart, job.end), (Some(4), 0, None));
+        assert_eq!(job.node_of("node1"), Some("node1"));
+    }
+
+    #[test]
+    fn a_host_is_told_from_a_login_node() {
+        let job = Slurm {
+            nodes: vec!["node1".to_owned(), "node3".to_owned()],
+            ..Slurm::default()
+        };
+        assert_eq!(job.node_of("node3.example.org"), Some("node3"));
+        assert_eq!(job.node_of("login"), None);
+    }
+
+    #[test]
+    fn no_job_is_no_job() {
+        assert_eq!(Slurm::read(&variables(&[("SLURM_NTASKS", "64")])), Ok(None));
+        assert_eq!(Slurm::read(&variables(&[("SLURM_JOB_ID", "")])), Ok(None));
+    }
+
+    #[test]
+    fn garbage_is_refused_by_name() {
+        for (name, value) in [
+            ("SLURM_JOB_ID", "12; rm"),
+            ("SLURM_NTASKS", "many"),
+            ("SLURM_NTASKS", "0"),
+            ("SLURM_TASKS_PER_NODE", "2(x"),
+            ("SLURM_TASKS_PER_NODE", "4000000000(x4)"),
+            ("SLURM_RESTART_COUNT", "-1"),
+        ] {
+            let mut pairs = vec![("SLURM_JOB_ID", "1"), ("SLURM_JOB_NODELIST", "n1")];
+            pairs.retain(|(other, _)| *other != name);
+            pairs.push((name, value));
+            let failure = Slurm::read(&variables(&pairs)).expect_err(value);
+            assert!(failure.message.contains(name), "{failure}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_it_panic(id in "\\PC{0,8}", tasks in "[0-9(x),]{0,12}", list in "\\PC{0,12}") {
+            let _ = Slurm::read(&variables(&[
+                ("SLURM_JOB_ID", &id),
+                ("SLURM_TASKS_PER_NODE", &tasks),
+                ("SLURM_JOB_NODELIST", &list),
+            ]));
+        }
+    }
+}
