@@ -7,10 +7,12 @@
 //! - `here`: this machine's programs, directories, ports, processes and limits
 //! - `report`: what others see: console lines, the record, the plan as text
 //! - `supervisor`: the loop that starts, watches and ends; its machine is pure
+//! - `engine`: what every task of a Slurm step runs through
 //! - `run`: the main command, from options to exit code
 //! - `cli`: flags and subcommands; their doc comments are the manual
 
 mod cli;
+mod engine;
 mod failure;
 mod here;
 mod plan;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Completions { shell }) => cli::print_completions(shell),
         Some(Command::Man) => cli::print_man(),
+        Some(Command::Engine { command }) => engine::run(&command),
         None => run::run(&cli.run, &mut console),
     };
     console.still();

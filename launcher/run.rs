@@ -2,21 +2,25 @@
 
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
-use crate::here::{directory, identity, limits, programs, versions};
-use crate::plan::settings::{Frontend, Mode, Settings};
-use crate::plan::{Here, Jupyter, Plan, profile, version};
+use crate::here::{address, directory, identity, limits, mpi, programs, versions};
+use crate::plan::allocation::Allocation;
+use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
+use crate::plan::slurm::Slurm;
+use crate::plan::{self, Here, Jupyter, Plan, Srun, profile, version};
 use crate::report::console::Console;
 use crate::report::dry_run;
 use crate::supervisor::{self, Signals};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
-    let allocation = identity::this_machine();
+    let environment = environment();
+    let allocation = allocation(options, &environment)?;
     let settings = options.settings(allocation.job_name())?;
     profile::check_name(&settings.profile)?;
     let incarnation = identity::incarnation(&allocation)?;
-    let here = look_around(&settings)?;
+    let here = look_around(&settings, &allocation, environment)?;
     let plan = Plan::new(
         settings,
         allocation,
@@ -60,8 +64,41 @@ fn become_subreaper() -> Outcome<()> {
     })
 }
 
+/// Our environment as text; what is no Unicode is nothing that ipjob reads.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// What we were given: the Slurm job whose node this is, unless local engines were asked for; else this machine.
+fn allocation(options: &RunOptions, environment: &[(String, String)]) -> Outcome<Allocation> {
+    let this_machine = identity::this_machine();
+    if options.ignores_slurm() {
+        return Ok(this_machine);
+    }
+    let Some(slurm) = Slurm::read(environment)? else {
+        return Ok(this_machine);
+    };
+    let host = identity::host();
+    if slurm.node_of(&host).is_none() {
+        return Err(Failure::usage(format!(
+            "{host} is not a node of job {}: its nodes are {}",
+            slurm.job,
+            slurm.nodes.join(", ")
+        ))
+        .hint("salloc leaves the shell on the login node here; type: srun --overlap --pty -N1 -n1 ipjob ...")
+        .hint("--launcher local ignores the job"));
+    }
+    Ok(Allocation::of_job(slurm, this_machine.tasks))
+}
+
 /// Finds what the plan needs of this machine.
-fn look_around(settings: &Settings) -> Outcome<Here> {
+fn look_around(
+    settings: &Settings,
+    allocation: &Allocation,
+    environment: Vec<(String, String)>,
+) -> Outcome<Here> {
     let ipcontroller = programs::find("ipcontroller", "ipyparallel")?;
     let ipengine = programs::find("ipengine", "ipyparallel")?;
     let ipyparallel = versions::of(&ipcontroller, "ipyparallel")?;
@@ -74,18 +111,72 @@ fn look_around(settings: &Settings) -> Outcome<Here> {
         (Mode::ClusterOnly, Some(program)) => Some(programs::find(program, program)?),
         _ => None,
     };
+    let srun = match plan::launcher(settings, allocation) {
+        Launcher::Local => None,
+        Launcher::Srun => Some(find_srun(settings, allocation, &ipengine)?),
+    };
+    let address = match &settings.address {
+        Some(text) => address::chosen(text, "--address")?,
+        None => own_address(allocation, &environment)?,
+    };
+    let jupyter_address = match &settings.jupyter_address {
+        Some(text) => address::chosen(text, "--jupyter-address")?,
+        None => address,
+    };
     Ok(Here {
+        srun,
+        address,
+        jupyter_address,
         ipcontroller,
         ipengine,
         ipyparallel,
         jupyter,
         driver,
         root: nix::unistd::geteuid().is_root(),
-        environment: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
+        environment,
         runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),
     })
+}
+
+/// Finds srun and decides the MPI world of its step.
+fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> Outcome<Srun> {
+    let program = programs::find("srun", "Slurm's client programs")?;
+    let scancel = programs::find("scancel", "Slurm's client programs")?;
+    let inside_a_step = allocation
+        .slurm
+        .as_ref()
+        .is_some_and(|slurm| slurm.step.is_some());
+    let mpi = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
+    let ipjob = std::env::current_exe()
+        .map_err(|error| Failure::missing("ipjob cannot find its own program").because(error))?;
+    Ok(Srun {
+        program,
+        scancel,
+        ipjob,
+        mpi,
+    })
+}
+
+/// The address that the other nodes and the login node reach; without a scheduler the loopback address.
+fn own_address(allocation: &Allocation, environment: &[(String, String)]) -> Outcome<Ipv4Addr> {
+    let Some(slurm) = &allocation.slurm else {
+        return Ok(Ipv4Addr::LOCALHOST);
+    };
+    let host = identity::host();
+    let own = slurm.node_of(&host);
+    let submit_host = environment
+        .iter()
+        .filter(|(name, _)| name == "SLURM_SUBMIT_HOST")
+        .map(|(_, host)| host.clone());
+    let peers: Vec<String> = slurm
+        .nodes
+        .iter()
+        .filter(|node| Some(node.as_str()) != own)
+        .take(1)
+        .cloned()
+        .chain(submit_host)
+        .collect();
+    address::towards(&peers)
 }
 
 /// Finds the front end and which family of options it understands.

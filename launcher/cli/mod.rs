@@ -55,6 +55,13 @@ pub enum Command {
     },
     /// Print the manual page (troff) to stdout.
     Man,
+    /// Report who we are and become an engine; srun starts this.
+    #[command(hide = true)]
+    Engine {
+        /// The engine's command line.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
 }
 
 /// What follows the options in `--help`.

@@ -2,7 +2,7 @@
 
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
-use crate::plan::settings::{Frontend, Launcher, Mode, PortRange, Settings, StartLimits};
+use crate::plan::settings::{Frontend, Launcher, Mode, Mpi, PortRange, Settings, StartLimits};
 use crate::report::console::Verbosity;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
@@ -28,10 +28,12 @@ pub enum ModeArgument {
 /// How engines are started.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LauncherArgument {
-    /// What fits: here, processes of this machine
+    /// What fits: srun inside a Slurm job, else local
     Auto,
     /// Processes of this machine
     Local,
+    /// One step of the Slurm job
+    Srun,
 }
 
 /// The options of the main command.
@@ -60,7 +62,7 @@ pub struct RunOptions {
     #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// How many engines are started [default: this machine's CPUs].
+    /// How many engines are started [default: the job's tasks; without a job, this machine's CPUs].
     #[arg(short = 'n', long, env = "IPJOB_ENGINES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ENGINES), allow_negative_numbers = true, help_heading = "Engines")]
     pub engines: Option<u32>,
 
@@ -71,6 +73,29 @@ pub struct RunOptions {
     /// How engines are started.
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
+
+    /// Whether engines form one MPI world: `auto` (if ipengine's Python has mpi4py), `none`, or a type of `srun --mpi`.
+    #[arg(long, env = "IPJOB_MPI", value_name = "TYPE", default_value = "auto", value_parser = values::mpi, help_heading = "Engines")]
+    pub mpi: Mpi,
+
+    /// A further argument of srun; may be repeated.
+    #[arg(
+        long = "srun-arg",
+        env = "IPJOB_SRUN_ARG",
+        value_name = "ARG",
+        allow_hyphen_values = true,
+        help_heading = "Engines"
+    )]
+    pub srun_args: Vec<String>,
+
+    /// A command that is put between srun and ipengine, by its words: GPU selection, a container.
+    #[arg(
+        long,
+        env = "IPJOB_ENGINE_WRAPPER",
+        value_name = "CMD",
+        help_heading = "Engines"
+    )]
+    pub engine_wrapper: Option<String>,
 
     /// A further argument of every ipengine; may be repeated.
     #[arg(
@@ -92,6 +117,16 @@ pub struct RunOptions {
     )]
     pub controller_args: Vec<String>,
 
+    /// The controller's address: an IPv4 address or the name of an interface [default: in a job the one that the other nodes
+    /// reach, else 127.0.0.1].
+    #[arg(
+        long,
+        env = "IPJOB_ADDRESS",
+        value_name = "IP|INTERFACE",
+        help_heading = "Controller"
+    )]
+    pub address: Option<String>,
+
     /// The ports that ipcontroller takes its own from, 18 of them: FIRST-LAST [default: any that are free].
     #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::port_range, help_heading = "Controller")]
     pub controller_ports: Option<PortRange>,
@@ -100,6 +135,15 @@ pub struct RunOptions {
     /// server's arguments.
     #[arg(long, env = "IPJOB_FRONTEND", value_name = "FRONTEND", default_value = "lab", value_parser = values::frontend, help_heading = "Jupyter")]
     pub frontend: Frontend,
+
+    /// Jupyter's address: an IPv4 address or the name of an interface [default: the controller's].
+    #[arg(
+        long,
+        env = "IPJOB_JUPYTER_ADDRESS",
+        value_name = "IP|INTERFACE",
+        help_heading = "Jupyter"
+    )]
+    pub jupyter_address: Option<String>,
 
     /// The ports that Jupyter's is taken from: FIRST-LAST.
     #[arg(long, env = "IPJOB_PORT_RANGE", value_name = "RANGE", default_value = "8000-9999", value_parser = values::port_range, help_heading = "Jupyter")]
@@ -153,6 +197,12 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// Whether a Slurm job that we may be in is of no matter: engines are local.
+    #[must_use]
+    pub fn ignores_slurm(&self) -> bool {
+        matches!(self.launcher, LauncherArgument::Local)
+    }
+
     /// How much is shown.
     #[must_use]
     pub fn verbosity(&self) -> Verbosity {
@@ -169,15 +219,25 @@ impl RunOptions {
             return Err(Failure::usage("--mode is missing")
                 .hint("--mode notebook for Jupyter beside the engines, --mode cluster-only without it; `ipjob --help` is the manual"));
         };
-        let Launcher::Local = match self.launcher {
-            LauncherArgument::Auto | LauncherArgument::Local => Launcher::Local,
-        };
         Ok(Settings {
             mode: match mode {
                 ModeArgument::Notebook => Mode::Notebook,
                 ModeArgument::ClusterOnly => Mode::ClusterOnly,
             },
-            launcher: Launcher::Local,
+            launcher: match self.launcher {
+                LauncherArgument::Auto => None,
+                LauncherArgument::Local => Some(Launcher::Local),
+                LauncherArgument::Srun => Some(Launcher::Srun),
+            },
+            mpi: self.mpi.clone(),
+            srun_args: self.srun_args.clone(),
+            engine_wrapper: self
+                .engine_wrapper
+                .as_deref()
+                .map(|text| text.split_ascii_whitespace().map(str::to_owned).collect())
+                .unwrap_or_default(),
+            address: self.address.clone(),
+            jupyter_address: self.jupyter_address.clone(),
             engines: self.engines,
             min_engines: self.min_engines,
             engine_args: self.engine_args.clone(),

@@ -1,7 +1,7 @@
 //! Values of options, read from text.
 
 use crate::plan::service::Name;
-use crate::plan::settings::{Frontend, PortRange};
+use crate::plan::settings::{Frontend, Mpi, PortRange};
 use jiff::SignedDuration;
 use std::time::Duration;
 
@@ -82,6 +82,22 @@ pub fn frontend(text: &str) -> Result<Frontend, String> {
             .map(Frontend::Program)
             .map_err(|error| error.to_string()),
         _ => Err("lab, notebook, server, or the path of a program is wanted".to_owned()),
+    }
+}
+
+/// Reads `auto`, `none`, or a type of `srun --mpi`.
+pub fn mpi(text: &str) -> Result<Mpi, String> {
+    match text {
+        "auto" => Ok(Mpi::Auto),
+        "none" => Ok(Mpi::Off),
+        name if !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) =>
+        {
+            Ok(Mpi::Type(name.to_owned()))
+        }
+        _ => Err("auto, none, or a type of `srun --mpi=list` is wanted".to_owned()),
     }
 }
 

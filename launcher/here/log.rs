@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// Bytes that are read back from the end of a log.
 const TAIL_BYTES: u64 = 16 * 1024;
 
+/// Bytes that are read at once when a log is followed.
+const MOST_AT_ONCE: u64 = 256 * 1024;
+
 /// A log that a process writes to.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -31,6 +34,28 @@ impl Log {
             begin: file.metadata()?.len(),
         };
         Ok((log, file))
+    }
+
+    /// The whole lines that were written from `offset` on (0 is the begin of this start's own), and where they end.
+    #[must_use]
+    pub fn lines_from(&self, offset: u64) -> (Vec<String>, u64) {
+        let mut text = Vec::new();
+        let read = File::open(&self.path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.begin + offset))?;
+            file.take(MOST_AT_ONCE).read_to_end(&mut text)
+        });
+        let whole = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        if read.is_err() {
+            return (Vec::new(), offset);
+        }
+        let lines = String::from_utf8_lossy(&text[..whole])
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        (lines, offset + whole as u64)
     }
 
     /// The last `lines` lines that this start has written, without control characters and empty lines.

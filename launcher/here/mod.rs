@@ -1,6 +1,7 @@
 //! What is here: this machine's programs, directories, ports, processes and limits. It looks and prepares; it decides
 //! nothing about the job and shows nothing.
 
+pub mod address;
 pub mod directory;
 pub mod files;
 pub mod identity;
@@ -8,6 +9,7 @@ pub mod leftovers;
 pub mod limits;
 pub mod lock;
 pub mod log;
+pub mod mpi;
 pub mod ports;
 pub mod process;
 pub mod programs;

@@ -18,7 +18,7 @@ pub fn of(program: &Path, package: &str) -> Outcome<Version> {
 /// The version that the dist-info directory tells.
 #[must_use]
 pub fn by_files(program: &Path, package: &str) -> Option<Version> {
-    let python = interpreter(&fs::read(program).ok()?)?;
+    let python = python_of(program)?;
     let library = python.parent()?.parent()?.join("lib");
     let prefix = format!("{package}-");
     let mut found = fs::read_dir(library)
@@ -35,6 +35,12 @@ pub fn by_files(program: &Path, package: &str) -> Option<Version> {
     let version = found.next()?;
     // Two versions side by side are a broken environment: only Python itself knows which one it takes.
     found.all(|other| other == version).then_some(version)
+}
+
+/// The Python that a console script runs with, where its first lines tell.
+#[must_use]
+pub fn python_of(program: &Path) -> Option<PathBuf> {
+    interpreter(&fs::read(program).ok()?)
 }
 
 /// The Python of a console script: behind `#!`, or, where that would be too long for the kernel, behind pip's `'''exec'`.

@@ -1,5 +1,7 @@
 //! What we were given to run on: nodes, tasks, a job id; without a scheduler, this machine.
 
+use super::slurm::Slurm;
+
 /// The allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
@@ -15,6 +17,8 @@ pub struct Allocation {
     pub tasks: u32,
     /// The memory that is free on this node, in bytes, where it is known.
     pub free_memory: Option<u64>,
+    /// What Slurm tells of the job; `None` without a scheduler.
+    pub slurm: Option<Slurm>,
 }
 
 impl Allocation {
@@ -28,6 +32,21 @@ impl Allocation {
             nodes: vec![host.to_owned()],
             tasks: cpus.max(1),
             free_memory,
+            slurm: None,
+        }
+    }
+
+    /// A Slurm job; `cpus` are those of this node, for a job that says nothing of tasks.
+    #[must_use]
+    pub fn of_job(slurm: Slurm, cpus: u32) -> Self {
+        Self {
+            cluster: slurm.cluster.clone(),
+            job: Some(slurm.job.clone()),
+            restart: slurm.restart,
+            nodes: slurm.nodes.clone(),
+            tasks: slurm.tasks.unwrap_or(cpus.max(1)),
+            free_memory: None,
+            slurm: Some(slurm),
         }
     }
 

@@ -13,6 +13,7 @@ pub mod hostlist;
 pub mod incarnation;
 pub mod jupyter_args;
 pub mod profile;
+pub mod report;
 pub mod service;
 pub mod services;
 pub mod settings;
@@ -21,10 +22,11 @@ pub mod version;
 
 use crate::failure::Outcome;
 use allocation::Allocation;
+use core::net::Ipv4Addr;
 use incarnation::Incarnation;
 use profile::Profile;
 use service::{Service, Text};
-use settings::{Mode, Settings};
+use settings::{Launcher, Mode, Settings};
 use std::path::PathBuf;
 use version::Version;
 
@@ -35,6 +37,12 @@ pub struct Here {
     pub ipcontroller: PathBuf,
     /// `ipengine` as found on PATH.
     pub ipengine: PathBuf,
+    /// `srun` and what it needs, with that launcher.
+    pub srun: Option<Srun>,
+    /// The address that the controller binds.
+    pub address: Ipv4Addr,
+    /// The address that Jupyter binds.
+    pub jupyter_address: Ipv4Addr,
     /// The version of ipyparallel that `ipcontroller` belongs to.
     pub ipyparallel: Version,
     /// The Jupyter program, in notebook mode.
@@ -47,6 +55,30 @@ pub struct Here {
     pub environment: Vec<(String, String)>,
     /// Whether `XDG_RUNTIME_DIR` is an existing directory of ours.
     pub runtime_dir_is_ours: bool,
+}
+
+/// What the launcher `srun` works with.
+#[derive(Clone, Debug)]
+pub struct Srun {
+    /// `srun` as found on PATH.
+    pub program: PathBuf,
+    /// `scancel` as found on PATH: it asks a step to end, which srun itself can't.
+    pub scancel: PathBuf,
+    /// This program, which every task runs through.
+    pub ipjob: PathBuf,
+    /// Whether engines form one MPI world, and the type of it where srun must be told.
+    pub mpi: World,
+}
+
+/// The MPI world of engines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum World {
+    /// None: engines are independent.
+    None,
+    /// One, by the site's or the user's own default.
+    Default,
+    /// One, with this type of `srun --mpi`.
+    Type(String),
 }
 
 /// A Jupyter program and the family of option names it understands.
@@ -67,6 +99,17 @@ pub struct Secrets {
     pub token: Text,
 }
 
+/// The launcher that was asked for, or else the one that fits the allocation.
+#[must_use]
+pub fn launcher(settings: &Settings, allocation: &Allocation) -> Launcher {
+    let fitting = if allocation.slurm.is_some() {
+        Launcher::Srun
+    } else {
+        Launcher::Local
+    };
+    settings.launcher.unwrap_or(fitting)
+}
+
 /// Everything that will be started, in the order of start.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -82,6 +125,10 @@ pub struct Plan {
     pub secrets: Secrets,
     /// The version of ipyparallel, for messages and the record.
     pub ipyparallel: Version,
+    /// How engines are started.
+    pub launcher: Launcher,
+    /// The address that Jupyter binds.
+    pub jupyter_address: Ipv4Addr,
     /// How many engines are expected.
     pub engines: u32,
     /// The fewest engines that are accepted when the time is up.
@@ -103,9 +150,11 @@ impl Plan {
     ) -> Outcome<Self> {
         let profile = Profile::new(&settings.ipython_dir, &settings.profile);
         let (engines, minimum) = engines::count(&settings, &allocation)?;
+        let launcher = launcher(&settings, &allocation);
         let mut remarks = Vec::new();
         let context = services::Context {
             settings: &settings,
+            allocation: &allocation,
             here,
             secrets: &secrets,
             profile: &profile,
@@ -113,7 +162,10 @@ impl Plan {
             engines,
             minimum,
         };
-        let mut services = vec![services::controller(&context), services::engines(&context)];
+        let mut services = vec![
+            services::controller(&context),
+            services::engines(&context, launcher)?,
+        ];
         match settings.mode {
             Mode::Notebook => services.push(services::jupyter(&context, &mut remarks)?),
             Mode::ClusterOnly if settings.arguments.is_empty() => {}
@@ -126,6 +178,8 @@ impl Plan {
             allocation,
             incarnation,
             profile,
+            launcher,
+            jupyter_address: here.jupyter_address,
             engines,
             minimum,
             services,

@@ -142,11 +142,22 @@ pub enum Readiness {
         expected: u32,
         /// As few as are accepted when the time is up.
         minimum: u32,
+        /// Whether one process (srun) stands for all of them.
+        step: bool,
     },
     /// GET /api/status answers 200 to our token.
     Jupyter,
     /// It runs.
     Started,
+}
+
+/// How a service's processes are asked to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// With SIGTERM.
+    Signal,
+    /// By this `scancel`, which signals the tasks of the step: SIGTERM to srun would kill them at once.
+    Scancel(PathBuf),
 }
 
 /// A service.
@@ -166,6 +177,8 @@ pub struct Service {
     pub port: Option<PortNeed>,
     /// When it is ready.
     pub ready: Readiness,
+    /// How its processes are asked to end.
+    pub asking: Asking,
     /// From its start to ready.
     pub start_limit: Duration,
     /// From the request to end to the kill.

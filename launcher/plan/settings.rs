@@ -29,14 +29,28 @@ impl fmt::Display for Mode {
 pub enum Launcher {
     /// As processes of this machine.
     Local,
+    /// As one step of the Slurm job.
+    Srun,
 }
 
 impl fmt::Display for Launcher {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Local => "local",
+            Self::Srun => "srun",
         })
     }
+}
+
+/// Whether engines form one MPI world, and how srun is to make it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mpi {
+    /// If ipengine's Python has mpi4py, with the type that fits its MPI library.
+    Auto,
+    /// No MPI: engines are independent.
+    Off,
+    /// With this type of `srun --mpi`.
+    Type(String),
 }
 
 /// Which Jupyter is started.
@@ -89,8 +103,18 @@ impl StartLimits {
 pub struct Settings {
     /// What the job is for.
     pub mode: Mode,
-    /// How engines are started.
-    pub launcher: Launcher,
+    /// How engines are started; `None` takes what fits the allocation.
+    pub launcher: Option<Launcher>,
+    /// Whether engines form one MPI world.
+    pub mpi: Mpi,
+    /// Further arguments of srun.
+    pub srun_args: Vec<String>,
+    /// A command that stands between the launcher and ipengine, by its words.
+    pub engine_wrapper: Vec<String>,
+    /// The controller's address: an IP address or the name of an interface; `None` takes what the other nodes reach.
+    pub address: Option<String>,
+    /// Jupyter's address, likewise; `None` takes the controller's.
+    pub jupyter_address: Option<String>,
     /// Engines asked for; `None` takes the allocation's tasks.
     pub engines: Option<u32>,
     /// The fewest engines that are accepted when the time is up; `None` wants them all.

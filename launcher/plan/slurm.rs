@@ -46,7 +46,9 @@ impl Slurm {
         let number = |name: &'static str| get(name).map(|text| positive(name, text)).transpose();
         let tasks = match number("SLURM_NTASKS")? {
             Some(tasks) => Some(tasks),
-            None => get("SLURM_TASKS_PER_NODE").map(tasks_per_node).transpose()?,
+            None => get("SLURM_TASKS_PER_NODE")
+                .map(tasks_per_node)
+                .transpose()?,
         };
         let restart = get("SLURM_RESTART_COUNT").map_or(Ok(0), |text| {
             text.parse()
@@ -112,8 +114,10 @@ fn tasks_per_node(text: &str) -> Outcome<u32> {
 
 fn garbage(name: &str, text: &str) -> Failure {
     let start: String = text.chars().take(40).collect();
-    Failure::missing(format!("the variable {name} has {start:?}, which Slurm never sets"))
-        .hint("is it left over or set by hand? unset it, or run with --launcher local")
+    Failure::missing(format!(
+        "the variable {name} has {start:?}, which Slurm never sets"
+    ))
+    .hint("is it left over or set by hand? unset it, or run with --launcher local")
 }
 
 #[cfg(test)]

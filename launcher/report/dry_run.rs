@@ -19,7 +19,7 @@ pub fn text(plan: &Plan) -> String {
         out,
         "mode         {}\nlauncher     {}\nengines      {} (at least {})\nprofile      {}\ndirectory    {}\nipyparallel  {}",
         plan.settings.mode,
-        plan.settings.launcher,
+        plan.launcher,
         plan.engines,
         plan.minimum,
         profile.name,
@@ -73,7 +73,7 @@ fn describe(service: &Service, out: &mut String) {
         Readiness::Controller => {
             "both connection files are complete and ours, and every port is in LISTEN by its own processes".to_owned()
         }
-        Readiness::Engines { expected, minimum } => {
+        Readiness::Engines { expected, minimum, .. } => {
             format!("the hub's engine list has {expected} engines (at least {minimum} when the time is up)")
         }
         Readiness::Jupyter => "GET /api/status answers 200 to our token".to_owned(),

@@ -32,7 +32,8 @@ pub struct Record {
     incarnation: Incarnation,
     profile: ProfilePart,
     launcher: String,
-    step: Option<String>,
+    /// The step of the engines, with a launcher that makes one.
+    pub step: Option<String>,
     warnings: Vec<String>,
     /// The exit code, once the job has ended.
     pub exit: Option<u8>,
@@ -134,7 +135,7 @@ impl Record {
                 dir: plan.profile.dir.clone(),
                 log_dir: plan.profile.log_dir(),
             },
-            launcher: plan.settings.launcher.to_string(),
+            launcher: plan.launcher.to_string(),
             step: None,
             warnings: Vec::new(),
             exit: None,

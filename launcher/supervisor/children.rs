@@ -106,6 +106,11 @@ impl Children {
             .unwrap_or_default()
     }
 
+    /// The log of a process that was started.
+    pub fn log(&self, process: ProcessId) -> Option<&Log> {
+        self.logs.get(&process)
+    }
+
     /// The name of a process's log.
     pub fn log_name(&self, process: ProcessId) -> Option<String> {
         self.logs

@@ -6,18 +6,19 @@ use super::notice::{Answer, Notice, Wired};
 use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
 use crate::here::ports;
-use crate::plan::service::{Name, ProcessId, Readiness, Service};
+use crate::plan::report::Report;
+use crate::plan::service::{Asking, Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
 use crate::report::record::Engine;
 use crate::report::summary;
-use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
 
 impl Supervisor<'_> {
     /// Carries out one effect; tells the end when it was the last.
     pub(super) fn carry_out(&mut self, effect: Effect) -> Option<End> {
         match effect {
             Effect::Spawn(name) => self.spawn(name),
-            Effect::Terminate(name) => self.children.terminate(name),
+            Effect::Terminate(name) => self.terminate(name),
             Effect::Kill(name) => self.children.kill(name),
             Effect::Sweep { service, hard } => {
                 sweep::start(
@@ -42,6 +43,38 @@ impl Supervisor<'_> {
             Effect::Finish(end) => return Some(end),
         }
         None
+    }
+
+    /// Asks a service to end, in its own way.
+    fn terminate(&self, name: Name) {
+        let asking = self.plan.service(name).map(|service| &service.asking);
+        if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {
+            let asked = Command::new(scancel)
+                .args(["--signal=TERM", step])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn();
+            // Like every child it is reaped in signals.rs.
+            if asked.is_ok() {
+                return;
+            }
+        }
+        self.children.terminate(name);
+    }
+
+    /// A task of the engines' step told who it is.
+    pub(super) fn engine_reported(&mut self, report: Report) {
+        self.record.step = report.step.or(self.record.step.take());
+        let list = &mut self.record.engines.list;
+        list.retain(|engine| engine.id != report.rank);
+        list.push(Engine {
+            id: report.rank,
+            rank: report.rank,
+            node: report.node,
+            pid: report.pid,
+        });
+        list.sort_by_key(|engine| engine.id);
     }
 
     fn say(&mut self, level: Level, text: String) {
@@ -125,7 +158,8 @@ impl Supervisor<'_> {
             return Ok(Vec::new());
         };
         self.children.reservation = None;
-        let reservation = ports::reserve(Ipv4Addr::LOCALHOST, need.range, &self.children.tried)?;
+        let reservation =
+            ports::reserve(self.plan.jupyter_address, need.range, &self.children.tried)?;
         self.children.tried.insert(reservation.port);
         let argument = format!("{}{}", need.argument, reservation.port);
         self.children.reservation = Some(reservation);
@@ -142,17 +176,24 @@ impl Supervisor<'_> {
                     probes::controller::watch_start(self.plan, pid, self.sender.clone());
                 }
             }
-            Readiness::Engines { expected, .. } => {
-                let node = &self.plan.incarnation.host;
-                self.record.engines.list = pids
-                    .iter()
-                    .map(|(index, pid)| Engine {
-                        id: *index,
-                        rank: *index,
-                        node: node.clone(),
-                        pid: *pid,
-                    })
-                    .collect();
+            Readiness::Engines { expected, step, .. } => {
+                if step {
+                    if let Some(log) = self.children.log(ProcessId {
+                        service: service.name,
+                        index: 0,
+                    }) {
+                        probes::reports::watch(log.clone(), expected, self.sender.clone());
+                    }
+                } else {
+                    for (index, pid) in pids {
+                        self.engine_reported(Report {
+                            rank: *index,
+                            node: self.plan.incarnation.host.clone(),
+                            pid: *pid,
+                            step: None,
+                        });
+                    }
+                }
                 probes::engines::watch(
                     self.plan.profile.engines_list(),
                     expected,
@@ -187,7 +228,7 @@ impl Supervisor<'_> {
 
     /// Jupyter is ready: the record tells where.
     pub(super) fn jupyter_answers(&mut self, answer: &Answer) -> Event {
-        let ip = Ipv4Addr::LOCALHOST.to_string();
+        let ip = self.plan.jupyter_address.to_string();
         let page = match &self.plan.settings.frontend {
             Frontend::Lab => "lab",
             Frontend::Notebook => "tree",

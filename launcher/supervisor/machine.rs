@@ -116,7 +116,11 @@ impl Machine {
         let engines = services
             .iter()
             .find_map(|service| match service.ready {
-                Readiness::Engines { expected, minimum } => Some(Engines::new(expected, minimum)),
+                Readiness::Engines {
+                    expected,
+                    minimum,
+                    step,
+                } => Some(Engines::new(expected, minimum, step)),
                 _ => None,
             })
             .unwrap_or_default();

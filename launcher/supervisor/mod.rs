@@ -106,6 +106,11 @@ impl Supervisor<'_> {
             Notice::StopRequested { by, personal } => self.stop_requested(by, personal),
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
+            Notice::EngineReported(report) => {
+                self.engine_reported(report);
+                self.publish();
+                return None;
+            }
             Notice::Refresh => {
                 self.publish();
                 return None;

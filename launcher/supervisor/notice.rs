@@ -2,6 +2,7 @@
 
 use super::event::{Event, Exit};
 use crate::plan::connection::Endpoint;
+use crate::plan::report::Report;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -29,6 +30,8 @@ pub enum Notice {
     },
     /// The controller is ready.
     ControllerWired(Wired),
+    /// A task of the engines' step told who it is.
+    EngineReported(Report),
     /// Jupyter is ready.
     JupyterAnswers(Answer),
     /// The record is to be refreshed, so that a reader can tell a dead one.

@@ -1,17 +1,19 @@
 //! The controller: hub, schedulers and heartmonitor of ipyparallel.
 
 use super::Context;
-use crate::plan::service::{Name, Process, Readiness, Service, Streams};
+use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::{environment, heartbeat};
 
-/// `ipcontroller` on the loopback address, with our key and a heartbeat that fits the number of engines.
+/// `ipcontroller` on the address that its peers reach, with our key and a heartbeat that fits the number of engines.
 #[must_use]
 pub fn controller(context: &Context) -> Service {
     let period = heartbeat::period_ms(context.engines);
     let patience = context.settings.start.whole.as_secs().max(1);
     let mut args = vec![
         context.profile_dir_argument(),
-        "--ip=127.0.0.1".to_owned(),
+        format!("--ip={}", context.here.address),
+        // Where the peers find it; without it ipcontroller writes the host name, which they would have to resolve.
+        format!("--location={}", context.here.address),
         format!("--Session.keyfile={}", context.profile.key_file().display()),
         format!("--HeartMonitor.period={period}"),
         format!(
@@ -38,6 +40,7 @@ pub fn controller(context: &Context) -> Service {
         streams: Streams::Log,
         port: None,
         ready: Readiness::Controller,
+        asking: Asking::Signal,
         start_limit: context.settings.start.of(Name::Controller),
         stop_limit: context.stop_limit(Name::Controller),
     }

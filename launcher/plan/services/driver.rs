@@ -3,7 +3,7 @@
 use super::Context;
 use crate::failure::{Failure, Outcome};
 use crate::plan::environment;
-use crate::plan::service::{Name, Process, Readiness, Service, Streams};
+use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 
 /// The driver: started when the engines are ready; its end is the job's, with its exit code.
 pub fn driver(context: &Context) -> Outcome<Service> {
@@ -25,6 +25,7 @@ pub fn driver(context: &Context) -> Outcome<Service> {
         streams: Streams::Inherited,
         port: None,
         ready: Readiness::Started,
+        asking: Asking::Signal,
         start_limit: context.settings.start.of(Name::Driver),
         stop_limit: context.stop_limit(Name::Driver),
     })

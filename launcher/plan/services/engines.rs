@@ -1,21 +1,51 @@
 //! The engines.
 
-use super::Context;
+use super::{Context, srun};
+use crate::failure::Outcome;
 use crate::plan::environment;
-use crate::plan::service::{Name, Process, Readiness, Service, Streams};
+use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
+use crate::plan::settings::Launcher;
 
-/// N processes of `ipengine`, each with its own id and log.
-#[must_use]
-pub fn engines(context: &Context) -> Service {
-    let patience = context.settings.start.whole.as_secs().max(1);
-    let processes = (0..context.engines)
+/// The engines, started by this launcher.
+pub fn engines(context: &Context, launcher: Launcher) -> Outcome<Service> {
+    let processes = match launcher {
+        Launcher::Local => local(context),
+        Launcher::Srun => vec![srun::step(context)?],
+    };
+    let mut environment = environment::of(Name::Engines, context);
+    if launcher == Launcher::Srun {
+        environment
+            .dropped
+            .extend(srun::leaks(&context.here.environment));
+    }
+    Ok(Service {
+        name: Name::Engines,
+        after: vec![Name::Controller],
+        processes,
+        environment,
+        streams: Streams::Log,
+        port: None,
+        ready: Readiness::Engines {
+            expected: context.engines,
+            minimum: context.minimum,
+            step: launcher == Launcher::Srun,
+        },
+        asking: match &context.here.srun {
+            Some(srun) if launcher == Launcher::Srun => Asking::Scancel(srun.scancel.clone()),
+            _ => Asking::Signal,
+        },
+        start_limit: context.settings.start.of(Name::Engines),
+        stop_limit: context.stop_limit(Name::Engines),
+    })
+}
+
+/// N processes of `ipengine` on this machine, each with its own id and log.
+fn local(context: &Context) -> Vec<Process> {
+    (0..context.engines)
         .map(|index| {
-            let mut args = vec![
-                context.profile_dir_argument(),
-                // Without it ids go by arrival; a busy id is refused politely (the engine takes the next free one).
-                format!("--IPEngine.id={index}"),
-                format!("--IPEngine.timeout={patience}"),
-            ];
+            let mut args = arguments(context);
+            // Without it ids go by arrival; a busy id is refused politely (the engine takes the next free one).
+            args.push(format!("--IPEngine.id={index}"));
             args.extend(context.settings.engine_args.iter().cloned());
             Process {
                 program: context.here.ipengine.clone(),
@@ -23,19 +53,14 @@ pub fn engines(context: &Context) -> Service {
                 log: context.profile.log(Name::Engines, index),
             }
         })
-        .collect();
-    Service {
-        name: Name::Engines,
-        after: vec![Name::Controller],
-        processes,
-        environment: environment::of(Name::Engines, context),
-        streams: Streams::Log,
-        port: None,
-        ready: Readiness::Engines {
-            expected: context.engines,
-            minimum: context.minimum,
-        },
-        start_limit: context.settings.start.of(Name::Engines),
-        stop_limit: context.stop_limit(Name::Engines),
-    }
+        .collect()
+}
+
+/// The arguments that every ipengine gets, however it is started.
+pub(super) fn arguments(context: &Context) -> Vec<String> {
+    let patience = context.settings.start.whole.as_secs().max(1);
+    vec![
+        context.profile_dir_argument(),
+        format!("--IPEngine.timeout={patience}"),
+    ]
 }

@@ -2,10 +2,10 @@
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
-use crate::plan::service::{Name, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::service::{Asking, Name, PortNeed, Process, Readiness, Service, Streams};
 use crate::plan::{environment, jupyter_args};
 
-/// Jupyter on the loopback address, on a port of our choice, with a token that stands in no argv.
+/// Jupyter on the address that its users reach, on a port of our choice, with a token that stands in no argv.
 pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service> {
     jupyter_args::check(&context.settings.arguments)?;
     let jupyter = context
@@ -19,7 +19,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         ("ServerApp", "root_dir")
     };
     let mut args = vec![
-        format!("--{class}.ip=127.0.0.1"),
+        format!("--{class}.ip={}", context.here.jupyter_address),
         // Jupyter would take the next port in silence; ipjob must know which one it is.
         format!("--{class}.port_retries=0"),
         format!("--{class}.open_browser=False"),
@@ -52,6 +52,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
             argument: format!("--{class}.port="),
         }),
         ready: Readiness::Jupyter,
+        asking: Asking::Signal,
         start_limit: context.settings.start.of(Name::Jupyter),
         stop_limit: context.stop_limit(Name::Jupyter),
     })

@@ -4,12 +4,14 @@ mod controller;
 mod driver;
 mod engines;
 mod jupyter;
+mod srun;
 
 pub use controller::controller;
 pub use driver::driver;
 pub use engines::engines;
 pub use jupyter::jupyter;
 
+use super::allocation::Allocation;
 use super::incarnation::Incarnation;
 use super::profile::Profile;
 use super::service::Name;
@@ -22,6 +24,8 @@ use core::time::Duration;
 pub struct Context<'a> {
     /// What was asked.
     pub settings: &'a Settings,
+    /// What we were given.
+    pub allocation: &'a Allocation,
     /// What this machine offers.
     pub here: &'a Here,
     /// What only this job's own processes may know.

@@ -9,6 +9,8 @@ pub(super) struct Engines {
     pub expected: u32,
     /// As few as are accepted.
     pub minimum: u32,
+    /// Whether one process stands for all engines: then only the hub tells of a single one's end.
+    pub step: bool,
     /// Ids in the hub's engine file.
     pub registered: BTreeSet<u32>,
     /// Engines whose process ended.
@@ -18,11 +20,21 @@ pub(super) struct Engines {
 }
 
 impl Engines {
-    pub(super) fn new(expected: u32, minimum: u32) -> Self {
+    pub(super) fn new(expected: u32, minimum: u32, step: bool) -> Self {
         Self {
             expected,
             minimum,
+            step,
             ..Self::default()
+        }
+    }
+
+    /// A process of the engines ended: which engines are lost with it.
+    pub(super) fn lose(&mut self, index: u32) {
+        if self.step {
+            self.lost = (0..self.expected).collect();
+        } else {
+            self.lost.insert(index);
         }
     }
 

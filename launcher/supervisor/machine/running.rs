@@ -107,7 +107,7 @@ impl Machine {
         }
         if process.service == Name::Engines {
             warning(out, failure.to_string());
-            self.engines.lost.insert(process.index);
+            self.engines.lose(process.index);
             self.engine_lost(process, out);
         } else {
             self.fail(failure, out);
@@ -126,8 +126,15 @@ impl Machine {
         let ready = self.stage(process.service) == Stage::Ready;
         match process.service {
             Name::Engines => {
-                self.engines.lost.insert(process.index);
-                warning(out, format!("{process} (pid {pid}) ended with {exit}"));
+                self.engines.lose(process.index);
+                if self.engines.step {
+                    warning(
+                        out,
+                        format!("the engines' srun (pid {pid}) ended with {exit}"),
+                    );
+                } else {
+                    warning(out, format!("{process} (pid {pid}) ended with {exit}"));
+                }
                 out.push(Effect::ShowLog(process));
                 self.engine_lost(process, out);
             }
@@ -217,7 +224,7 @@ impl Machine {
 
     /// The hub's engine file changed.
     fn registered(&mut self, ids: BTreeSet<u32>, out: &mut Vec<Effect>) {
-        let gone = self.engines.registered.difference(&ids).count() > 0;
+        let gone: Vec<u32> = self.engines.registered.difference(&ids).copied().collect();
         let before = self.engines.counted();
         self.engines.registered = ids;
         self.engines.dropped = self
@@ -235,10 +242,30 @@ impl Machine {
                 format!("engines {counted}/{} registered", self.engines.expected),
             );
         }
-        if gone {
+        if self.engines.step {
+            self.lost_from_step(gone, out);
+        } else if !gone.is_empty() {
             out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
         }
         out.push(Effect::Publish);
+    }
+
+    /// Engines of a step that left the hub's list: their nanny or their silence told it of their end.
+    fn lost_from_step(&mut self, gone: Vec<u32>, out: &mut Vec<Effect>) {
+        if gone.is_empty() {
+            return;
+        }
+        warning(out, format!("{} left the hub's list", named(&gone)));
+        out.push(Effect::ShowLog(first_process(Name::Engines)));
+        let first = gone[0];
+        self.engines.lost.extend(gone);
+        self.engine_lost(
+            ProcessId {
+                service: Name::Engines,
+                index: first,
+            },
+            out,
+        );
     }
 
     /// Engines become ready once all that live are registered, if they are enough.

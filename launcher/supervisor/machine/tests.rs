@@ -26,6 +26,7 @@ fn service(name: Name, after: &[Name], processes: u32, ready: Readiness) -> Serv
         streams: Streams::Log,
         port: None,
         ready,
+        asking: crate::plan::service::Asking::Signal,
         start_limit: Duration::from_secs(5),
         stop_limit: Duration::from_secs(1),
     }
@@ -35,6 +36,7 @@ fn services(minimum: u32, last: Name) -> Vec<Service> {
     let engines = Readiness::Engines {
         expected: ENGINES,
         minimum,
+        step: false,
     };
     let mut services = vec![
         service(Name::Controller, &[], 1, Readiness::Controller),

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 /// What is looked at.
 struct Probe {
     pid: u32,
+    address: Ipv4Addr,
     port: u16,
     runtime: PathBuf,
     token: String,
@@ -34,6 +35,7 @@ struct ServerFile {
 pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
     let probe = Probe {
         pid,
+        address: plan.jupyter_address,
         port,
         runtime: plan.profile.jupyter_runtime(),
         token: plan.secrets.token.reveal().to_owned(),
@@ -72,7 +74,7 @@ impl Probe {
             return Ok(None);
         }
         let path = format!("{}api/status", server.base_url);
-        match http::get_status(Ipv4Addr::LOCALHOST, self.port, &path, &self.token).await {
+        match http::get_status(self.address, self.port, &path, &self.token).await {
             Ok(200) => Ok(Some(Answer {
                 port: self.port,
                 base_url: server.base_url,

@@ -1,0 +1,97 @@
+//! The address that peers reach us at. Names are resolved by the `getent` program: a static binary's own look-up would miss
+//! the site's name service.
+
+use crate::failure::{Failure, Outcome};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::process::{Command, Stdio};
+
+/// Reads an address that the user chose: an IPv4 address, or the name of an interface that has one.
+pub fn chosen(text: &str, option: &str) -> Outcome<Ipv4Addr> {
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        if address.is_unspecified() {
+            return Err(
+                Failure::usage(format!("{option} {text} would listen on every network"))
+                    .hint("name the one address, or the one interface, that is needed"),
+            );
+        }
+        return Ok(address);
+    }
+    let interfaces = interfaces();
+    interfaces
+        .iter()
+        .find(|(name, _)| name == text)
+        .map(|(_, address)| *address)
+        .ok_or_else(|| {
+            let known: Vec<String> = interfaces
+                .iter()
+                .map(|(name, address)| format!("{name} ({address})"))
+                .collect();
+            Failure::usage(format!(
+                "{option} {text:?} is neither an IPv4 address nor an interface here"
+            ))
+            .hint(format!("interfaces here: {}", known.join(", ")))
+        })
+}
+
+/// The interfaces of this host that have an IPv4 address.
+fn interfaces() -> Vec<(String, Ipv4Addr)> {
+    nix::ifaddrs::getifaddrs()
+        .into_iter()
+        .flatten()
+        .filter_map(|interface| {
+            let address = interface.address?.as_sockaddr_in()?.ip();
+            Some((interface.interface_name, address))
+        })
+        .collect()
+}
+
+/// Our own address on the way to the first of these peers that can be resolved. No packet is sent: connecting a datagram
+/// socket only asks the kernel for the route.
+pub fn towards(peers: &[String]) -> Outcome<Ipv4Addr> {
+    for peer in peers {
+        let route = resolve(peer).and_then(|address| {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+            socket.connect((address, 9)).ok()?;
+            match socket.local_addr().ok()?.ip() {
+                IpAddr::V4(own) if !own.is_loopback() => Some(own),
+                _ => None,
+            }
+        });
+        if let Some(own) = route {
+            return Ok(own);
+        }
+    }
+    let others: Vec<(String, Ipv4Addr)> = interfaces()
+        .into_iter()
+        .filter(|(_, address)| !address.is_loopback())
+        .collect();
+    match others.as_slice() {
+        [(_, only)] => Ok(*only),
+        _ => {
+            let known: Vec<String> = others
+                .iter()
+                .map(|(name, address)| format!("{name} ({address})"))
+                .collect();
+            Err(Failure::missing(format!(
+                "the address at which {} reach this node cannot be found",
+                peers.join(", ")
+            ))
+            .hint(format!(
+                "name it with --address IP|INTERFACE; interfaces here: {}",
+                known.join(", ")
+            )))
+        }
+    }
+}
+
+/// The first IPv4 address of a host, as the site resolves it.
+fn resolve(host: &str) -> Option<Ipv4Addr> {
+    let output = Command::new("getent")
+        .args(["ahostsv4", host])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,103 @@
+//! Which MPI world srun can make for these engines.
+
+use super::versions;
+use crate::failure::{Failure, Outcome};
+use crate::plan::World;
+use crate::plan::settings::Mpi;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Prints the vendor of mpi4py's library without initialising it, which outside of srun could hang.
+const VENDOR: &str = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.get_vendor()[0])";
+
+/// Decides the world of the engines' step.
+pub fn world(asked: &Mpi, ipengine: &Path, srun: &Path, inside_a_step: bool) -> Outcome<World> {
+    match asked {
+        Mpi::Off => Ok(World::None),
+        Mpi::Type(name) => known_type(name, srun).map(World::Type),
+        Mpi::Auto => Ok(automatic(ipengine, srun, inside_a_step)),
+    }
+}
+
+/// The types that this srun offers: the words of `srun --mpi=list`.
+fn types(srun: &Path) -> Vec<String> {
+    let output = Command::new(srun)
+        .arg("--mpi=list")
+        .stdin(Stdio::null())
+        .output();
+    let text = output.map_or_else(
+        |_| String::new(),
+        |output| {
+            // Older versions print the list to stderr, each line with `srun: ` before it.
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        },
+    );
+    text.lines()
+        .map(|line| line.trim_start_matches("srun:").trim())
+        .take_while(|line| !line.contains("specific"))
+        .filter(|line| !line.contains(' ') && !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn known_type(name: &str, srun: &Path) -> Outcome<String> {
+    let types = types(srun);
+    if types.is_empty() || types.iter().any(|known| known == name) {
+        return Ok(name.to_owned());
+    }
+    Err(Failure::usage(format!("this Slurm has no --mpi {name}"))
+        .hint(format!("`srun --mpi=list` offers {}", types.join(", "))))
+}
+
+/// No world without mpi4py; the site's or user's own default where there is one; else the type that fits the library.
+fn automatic(ipengine: &Path, srun: &Path, inside_a_step: bool) -> World {
+    if versions::by_files(ipengine, "mpi4py").is_none() {
+        return World::None;
+    }
+    let own = std::env::var("SLURM_MPI_TYPE").is_ok_and(|name| !name.is_empty() && name != "none");
+    if (own && !inside_a_step) || site_default() {
+        return World::Default;
+    }
+    let fitting = match vendor(ipengine).as_deref() {
+        Some("MPICH" | "Intel MPI" | "MVAPICH") => "pmi2",
+        Some("Open MPI") => "pmix",
+        Some(vendor) if vendor.contains("Cray") => "cray_shasta",
+        _ => return World::None,
+    };
+    if types(srun).iter().any(|name| name == fitting) {
+        World::Type(fitting.to_owned())
+    } else {
+        World::None
+    }
+}
+
+/// Whether the site has a default that makes a world.
+fn site_default() -> bool {
+    let output = Command::new("scontrol")
+        .args(["show", "config"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .any(|(name, value)| {
+                name.trim() == "MpiDefault" && !matches!(value.trim(), "none" | "(null)" | "")
+            })
+    })
+}
+
+/// The vendor of the MPI library that mpi4py finds.
+fn vendor(ipengine: &Path) -> Option<String> {
+    let python = versions::python_of(ipengine)?;
+    let output = Command::new(python)
+        .args(["-c", VENDOR])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let vendor = text.trim();
+    (!vendor.is_empty()).then(|| vendor.to_owned())
+}

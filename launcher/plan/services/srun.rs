@@ -1,0 +1,117 @@
+//! Engines as one step of the Slurm job. Everything that srun could inherit is said explicitly.
+
+use super::{Context, engines};
+use crate::failure::{Failure, Outcome};
+use crate::plan::World;
+use crate::plan::service::Process;
+
+/// The name of the step, as `squeue -s` shows it.
+pub const STEP_NAME: &str = "ipjob-engines";
+
+/// Variables of an outer step, or of the job, that would change what the engines' step is: each was seen to (a step of one
+/// task sets cyclic distribution and its own MPI type for everything below it).
+const LEAKS: &[&str] = &[
+    "SLURM_LABELIO",
+    "SLURM_DISTRIBUTION",
+    "SLURM_NTASKS_PER_NODE",
+];
+
+/// The variables among these that must not reach the engines' srun.
+pub fn leaks(environment: &[(String, String)]) -> Vec<String> {
+    let has = |name: &str| environment.iter().any(|(variable, _)| variable == name);
+    let inside_a_step = has("SLURM_STEP_ID");
+    environment
+        .iter()
+        .map(|(variable, _)| variable)
+        .filter(|variable| {
+            LEAKS.contains(&variable.as_str())
+                || variable.starts_with("SLURM_CPU_BIND")
+                // Outside of a step it is a site's or user's own default.
+                || (inside_a_step && *variable == "SLURM_MPI_TYPE")
+        })
+        .cloned()
+        .collect()
+}
+
+/// The one srun that starts all engines.
+pub fn step(context: &Context) -> Outcome<Process> {
+    let (Some(slurm), Some(srun)) = (&context.allocation.slurm, &context.here.srun) else {
+        return Err(
+            Failure::usage("--launcher srun works only inside a Slurm job")
+                .hint("submit a batch script that runs ipjob, or use --launcher local"),
+        );
+    };
+    if let Some(tasks) = slurm.tasks.filter(|tasks| *tasks < context.engines) {
+        return Err(Failure::usage(format!(
+            "-n {} asks for more engines than the job's {tasks} tasks",
+            context.engines
+        ))
+        .hint("ask Slurm for more tasks (#SBATCH --ntasks, --ntasks-per-node), or start fewer engines"));
+    }
+    let nodes = slurm.nodes.len().min(context.engines as usize);
+    let mut args: Vec<String> = [
+        // Beside whatever else runs in the job, and beside the step that we may be in ourselves.
+        "--overlap",
+        // `sbatch --export=NONE` would otherwise give every step an empty environment.
+        "--export=ALL",
+        "--distribution=block",
+        // Every line of the log carries its rank.
+        "--label",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    args.push(format!("--job-name={STEP_NAME}"));
+    args.push(format!("--nodes={nodes}"));
+    args.push(format!("--ntasks={}", context.engines));
+    args.extend(tasks_per_node(context));
+    // Newer Slurm no longer hands these on from the job to its steps.
+    args.extend(slurm.cpus_per_task.map(|n| format!("--cpus-per-task={n}")));
+    args.extend(
+        slurm
+            .gpus_per_task
+            .as_ref()
+            .map(|gpus| format!("--gpus-per-task={gpus}")),
+    );
+    let mut ipengine = engines::arguments(context);
+    match &srun.mpi {
+        World::None => {
+            // The others live on when one dies, or its node.
+            args.push("--mpi=none".to_owned());
+            args.push("--kill-on-bad-exit=0".to_owned());
+            args.push("--no-kill".to_owned());
+        }
+        world => {
+            if let World::Type(name) = world {
+                args.push(format!("--mpi={name}"));
+            }
+            // The other ranks of an MPI world would hang for ever.
+            args.push("--kill-on-bad-exit=1".to_owned());
+            ipengine.push("--mpi".to_owned());
+        }
+    }
+    args.extend(context.settings.srun_args.iter().cloned());
+    args.push(srun.ipjob.display().to_string());
+    args.push("engine".to_owned());
+    args.push("--".to_owned());
+    args.extend(context.settings.engine_wrapper.iter().cloned());
+    args.push(context.here.ipengine.display().to_string());
+    args.extend(ipengine);
+    args.extend(context.settings.engine_args.iter().cloned());
+    Ok(Process {
+        program: srun.program.clone(),
+        args,
+        log: context.profile.log_dir().join("ipjob-engines.log"),
+    })
+}
+
+/// How many tasks a node gets, where the job said so and all its tasks become engines: left to itself, srun packs the first
+/// nodes full.
+fn tasks_per_node(context: &Context) -> Option<String> {
+    let (_, number) = context
+        .here
+        .environment
+        .iter()
+        .find(|(variable, _)| variable == "SLURM_NTASKS_PER_NODE")?;
+    (context.engines == context.allocation.tasks && number.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| format!("--ntasks-per-node={number}"))
+}
