@@ -14,6 +14,8 @@ pub enum Kind {
     NotReady = 3,
     /// Something is missing here: a program, a version, a directory, a free port.
     Missing = 4,
+    /// The job's time limit came.
+    TimeLimit = 7,
 }
 
 /// Every exit code of `ipjob` and what it means: the README and `--help` show this table, and a test holds them to it.
@@ -29,6 +31,7 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
         4,
         "something is missing here: a program, version, directory or port",
     ),
+    (7, "the job's time limit came"),
 ];
 
 /// The line below the table: with a driver command, its exit code replaces the table's 0.
@@ -121,7 +124,13 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_row_in_the_table() {
-        for kind in [Kind::Service, Kind::Usage, Kind::NotReady, Kind::Missing] {
+        for kind in [
+            Kind::Service,
+            Kind::Usage,
+            Kind::NotReady,
+            Kind::Missing,
+            Kind::TimeLimit,
+        ] {
             let code = Failure::new(kind, "x").exit_code();
             assert!(
                 EXIT_CODES.iter().any(|(row, _)| *row == code),

@@ -194,6 +194,10 @@ pub struct RunOptions {
     /// killed.
     #[arg(long, env = "IPJOB_STOP_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = values::duration, help_heading = "Time")]
     pub stop_timeout: Duration,
+
+    /// How long before the end of the Slurm job's time the stop begins [default: 1m, or a tenth of a shorter limit].
+    #[arg(long, env = "IPJOB_STOP_BEFORE", value_name = "TIME", value_parser = values::duration, help_heading = "Time")]
+    pub stop_before: Option<Duration>,
 }
 
 impl RunOptions {
@@ -255,6 +259,7 @@ impl RunOptions {
                 .transpose()?,
             start: self.start_limits(),
             stop: self.stop_timeout,
+            stop_before: self.stop_before,
             arguments: self.arguments.clone(),
         })
     }

@@ -65,23 +65,21 @@ pub fn towards(peers: &[String]) -> Outcome<Ipv4Addr> {
         .into_iter()
         .filter(|(_, address)| !address.is_loopback())
         .collect();
-    match others.as_slice() {
-        [(_, only)] => Ok(*only),
-        _ => {
-            let known: Vec<String> = others
-                .iter()
-                .map(|(name, address)| format!("{name} ({address})"))
-                .collect();
-            Err(Failure::missing(format!(
-                "the address at which {} reach this node cannot be found",
-                peers.join(", ")
-            ))
-            .hint(format!(
-                "name it with --address IP|INTERFACE; interfaces here: {}",
-                known.join(", ")
-            )))
-        }
+    if let [(_, only)] = others.as_slice() {
+        return Ok(*only);
     }
+    let known: Vec<String> = others
+        .iter()
+        .map(|(name, address)| format!("{name} ({address})"))
+        .collect();
+    Err(Failure::missing(format!(
+        "the address at which {} reach this node cannot be found",
+        peers.join(", ")
+    ))
+    .hint(format!(
+        "name it with --address IP|INTERFACE; interfaces here: {}",
+        known.join(", ")
+    )))
 }
 
 /// The first IPv4 address of a host, as the site resolves it.

@@ -141,6 +141,8 @@ pub struct Settings {
     pub start: StartLimits,
     /// How long the stop may take.
     pub stop: Duration,
+    /// How long before the end of the job's time the stop begins; `None` is 60 s, or a tenth of a short limit.
+    pub stop_before: Option<Duration>,
     /// What follows `--`: Jupyter's arguments, or the driver command.
     pub arguments: Vec<String>,
 }

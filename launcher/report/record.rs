@@ -177,6 +177,13 @@ impl Record {
         }
     }
 
+    /// Keeps the end of the job's time; false when it was known already.
+    pub fn set_deadline(&mut self, deadline: &str) -> bool {
+        let known = self.job.deadline.as_deref() == Some(deadline);
+        self.job.deadline = Some(deadline.to_owned());
+        !known
+    }
+
     /// Takes everything secret out: the job has ended.
     pub fn forget_secrets(&mut self) {
         self.token = None;

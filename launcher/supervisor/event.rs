@@ -58,6 +58,23 @@ pub enum Timer {
     LastSweep,
     /// An engine left the hub's list although its process seems to live.
     Dropped,
+    /// So many minutes are left of the job's time.
+    Warn {
+        /// Which telling of the end it belongs to.
+        telling: u32,
+        /// How many.
+        minutes: u32,
+    },
+    /// The end of the job's time is so near that Slurm sends its own signal.
+    Near {
+        /// Which telling of the end it belongs to.
+        telling: u32,
+    },
+    /// The stop must begin to be done before the end of the job's time.
+    Deadline {
+        /// Which telling of the end it belongs to.
+        telling: u32,
+    },
 }
 
 /// Something that happened.
@@ -99,6 +116,13 @@ pub enum Event {
     },
     /// The hub's engine file lists other engines than before.
     Registered(BTreeSet<u32>),
+    /// The end of the job's time is known, or has moved.
+    TimeLeft {
+        /// So much is left.
+        left: Duration,
+        /// So much it was in all.
+        limit: Duration,
+    },
     /// A time limit ran out.
     TimeUp(Timer),
     /// Somebody asked for the end.

@@ -10,6 +10,7 @@
 //!  6. From every state, time limits alone end the job once it stops.
 //!  7. `Finish` comes once, last, and after everything that was started has ended, was killed or was given up by name.
 
+mod deadline;
 mod ending;
 mod engines;
 mod running;
@@ -19,6 +20,7 @@ mod tests;
 use super::event::{Effect, End, Event, Level, Timer};
 use crate::plan::service::{Name, Readiness, Service};
 use core::time::Duration;
+use deadline::Deadline;
 use engines::Engines;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,6 +98,7 @@ pub struct Machine {
     lives: BTreeMap<Name, Life>,
     engines: Engines,
     port_tries: u32,
+    deadline: Deadline,
 }
 
 impl Machine {
@@ -141,7 +144,16 @@ impl Machine {
             lives,
             engines,
             port_tries: 0,
+            deadline: Deadline::default(),
         }
+    }
+
+    /// The same, with the stop beginning so long before the end of the job's time; `None` is 60 s, or a tenth of a
+    /// short limit.
+    #[must_use]
+    pub fn stopping_before_the_end(mut self, stop_before: Option<Duration>) -> Self {
+        self.deadline.stop_before = stop_before;
+        self
     }
 
     /// The state as the record tells it.

@@ -3,12 +3,14 @@
 //! loop with `?`: what fails is an event.
 
 mod children;
+mod deadline;
 mod effects;
 pub mod event;
 mod http;
 mod machine;
 mod notice;
 mod probes;
+mod query;
 mod signals;
 mod sweep;
 mod timers;
@@ -45,6 +47,8 @@ struct Supervisor<'a> {
     unpublished: bool,
     /// When the end was first asked for by a signal.
     first_request: Option<Instant>,
+    /// Whether Slurm did not answer last time: it is said once.
+    slurm_is_silent: bool,
     sender: Sender,
 }
 
@@ -66,18 +70,23 @@ pub async fn run(
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
     let mut supervisor = Supervisor {
         plan,
-        machine: Machine::new(&plan.services, plan.settings.start.whole),
+        machine: Machine::new(&plan.services, plan.settings.start.whole)
+            .stopping_before_the_end(plan.settings.stop_before),
         children: Children::new(plan.incarnation.id.clone()),
         record,
         writer,
         unwritable: None,
         unpublished: false,
         first_request: None,
+        slurm_is_silent: false,
         console,
         sender,
     };
     for remark in plan.remarks.iter().chain(&directory.remarks) {
         supervisor.console.step(remark);
+    }
+    if let Some(job) = &plan.allocation.job {
+        deadline::watch(job.clone(), supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
     while end.is_none() {
@@ -106,6 +115,7 @@ impl Supervisor<'_> {
             Notice::StopRequested { by, personal } => self.stop_requested(by, personal),
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
+            Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
             Notice::EngineReported(report) => {
                 self.engine_reported(report);
                 self.publish();

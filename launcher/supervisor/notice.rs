@@ -32,6 +32,8 @@ pub enum Notice {
     ControllerWired(Wired),
     /// A task of the engines' step told who it is.
     EngineReported(Report),
+    /// What Slurm says of the job's end.
+    JobEnds(Option<String>),
     /// Jupyter is ready.
     JupyterAnswers(Answer),
     /// The record is to be refreshed, so that a reader can tell a dead one.

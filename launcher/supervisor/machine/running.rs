@@ -46,14 +46,8 @@ impl Machine {
             }
             Event::Registered(ids) => self.registered(ids, out),
             Event::TimeUp(timer) => self.time_up(timer, out),
-            Event::StopAsked { by, .. } => {
-                let end = End {
-                    code: 0,
-                    reason: by,
-                    failure: None,
-                };
-                self.begin_stop(end, out);
-            }
+            Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
+            Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
             Event::Swept(_) => {}
         }
     }
@@ -318,7 +312,7 @@ impl Machine {
                 }
             }
             Timer::Dropped => self.say_dropped(out),
-            _ => {}
+            other => self.deadline_timer(other, out),
         }
     }
 

@@ -32,15 +32,22 @@ fn service(name: Name, after: &[Name], processes: u32, ready: Readiness) -> Serv
     }
 }
 
+/// Services that end with `last`; with [`Name::Engines`] the engines are one step.
 fn services(minimum: u32, last: Name) -> Vec<Service> {
+    let step = last == Name::Engines;
     let engines = Readiness::Engines {
         expected: ENGINES,
         minimum,
-        step: false,
+        step,
     };
     let mut services = vec![
         service(Name::Controller, &[], 1, Readiness::Controller),
-        service(Name::Engines, &[Name::Controller], ENGINES, engines),
+        service(
+            Name::Engines,
+            &[Name::Controller],
+            if step { 1 } else { ENGINES },
+            engines,
+        ),
     ];
     match last {
         Name::Jupyter => services.push(service(
@@ -142,6 +149,17 @@ impl World {
         }
         events.extend(self.timers.iter().copied().map(Event::TimeUp));
         events.extend(self.owed.iter().copied().map(Event::Swept));
+        if self
+            .timers
+            .range(Timer::Deadline { telling: 0 }..)
+            .next()
+            .is_none()
+        {
+            events.push(Event::TimeLeft {
+                left: Duration::from_secs(700),
+                limit: Duration::from_secs(3600),
+            });
+        }
         for insists in [false, true] {
             events.push(Event::StopAsked {
                 by: format!("SIGINT {insists}"),
@@ -530,9 +548,90 @@ fn a_taken_port_is_tried_again_but_not_for_ever() {
     assert_eq!(world.machine.state(), State::Stopping);
 }
 
+/// How long the timers run that an event sets.
+fn timers(world: &mut World, event: Event) -> Vec<(Timer, u64)> {
+    let effects = world.machine.step(event);
+    effects
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::SetTimer(timer, after) => Some((timer, after.as_secs())),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_stop_begins_before_the_time_limit_and_a_moved_limit_counts() {
+    let mut world = up(2, Name::Jupyter);
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let set = timers(
+        &mut world,
+        Event::TimeLeft {
+            left: minutes(30),
+            limit: minutes(30),
+        },
+    );
+    let telling = 1;
+    assert_eq!(
+        set,
+        [
+            (
+                Timer::Warn {
+                    telling,
+                    minutes: 10
+                },
+                20 * 60
+            ),
+            (
+                Timer::Warn {
+                    telling,
+                    minutes: 5
+                },
+                25 * 60
+            ),
+            (Timer::Near { telling }, 29 * 60 - 35),
+            (Timer::Deadline { telling }, 29 * 60),
+        ]
+    );
+    // A short limit is cut by a tenth, not by a minute.
+    let set = timers(
+        &mut world,
+        Event::TimeLeft {
+            left: minutes(1),
+            limit: minutes(1),
+        },
+    );
+    assert_eq!(set.last(), Some(&(Timer::Deadline { telling: 2 }, 54)));
+    world.hear(Event::TimeUp(Timer::Deadline { telling: 1 }));
+    assert_eq!(
+        world.machine.reason(),
+        None,
+        "an old telling counts no more"
+    );
+    world.hear(Event::TimeUp(Timer::Deadline { telling: 2 }));
+    assert_eq!(world.machine.reason(), Some("the job's time limit"));
+}
+
+#[test]
+fn slurms_own_signal_near_the_limit_is_the_time_limit() {
+    let asked = |world: &mut World| {
+        world.hear(Event::StopAsked {
+            by: "SIGTERM".to_owned(),
+            insists: false,
+        });
+        world.machine.reason().map(str::to_owned)
+    };
+    let mut world = up(2, Name::Jupyter);
+    assert_eq!(asked(&mut world.clone()).as_deref(), Some("SIGTERM"));
+    let left = Duration::from_secs(600);
+    world.hear(Event::TimeLeft { left, limit: left });
+    world.hear(Event::TimeUp(Timer::Near { telling: 1 }));
+    assert_eq!(asked(&mut world).as_deref(), Some("the job's time limit"));
+}
+
 #[test]
 fn an_engine_that_only_the_hub_has_lost_is_named() {
-    let mut world = up(2, Name::Engines);
+    let mut world = up(2, Name::Jupyter);
     world.hear(Event::Registered(BTreeSet::from([0])));
     assert_eq!(world.machine.state(), State::Degraded);
     let effects = world.machine.step(Event::TimeUp(Timer::Dropped));

@@ -1,0 +1,101 @@
+//! The end of the job's time. PURE: how much is left comes in as an event.
+
+use super::{Effect, End, Machine, Timer, warning};
+use crate::failure::Kind;
+use core::time::Duration;
+
+/// Minutes before the end at which a person is warned.
+const WARNINGS: [u32; 3] = [10, 5, 1];
+
+/// Slurm looks at time limits every 30 s, so `--signal=B:TERM@60` comes up to that much early.
+const SIGNAL_SPREAD: Duration = Duration::from_secs(35);
+
+/// What is known of the end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deadline {
+    /// How long before the end the stop begins, where it was asked for.
+    pub stop_before: Option<Duration>,
+    /// Which telling of the end the running timers belong to: it can be moved.
+    telling: u32,
+    /// Whether the end is so near that a SIGTERM is Slurm's word for it.
+    near: bool,
+}
+
+impl Machine {
+    /// So much time is left of so much in all.
+    pub(super) fn time_left(&mut self, left: Duration, limit: Duration, out: &mut Vec<Effect>) {
+        self.deadline.telling += 1;
+        self.deadline.near = false;
+        let telling = self.deadline.telling;
+        let stop_before = self
+            .deadline
+            .stop_before
+            .unwrap_or_else(|| default_stop_before(limit));
+        for minutes in WARNINGS {
+            let before = Duration::from_secs(u64::from(minutes) * 60);
+            if let Some(after) = left.checked_sub(before)
+                && before > stop_before
+            {
+                out.push(Effect::SetTimer(Timer::Warn { telling, minutes }, after));
+            }
+        }
+        out.push(Effect::SetTimer(
+            Timer::Near { telling },
+            left.saturating_sub(stop_before + SIGNAL_SPREAD),
+        ));
+        out.push(Effect::SetTimer(
+            Timer::Deadline { telling },
+            left.saturating_sub(stop_before),
+        ));
+        out.push(Effect::Publish);
+    }
+
+    /// One of those timers ran out.
+    pub(super) fn deadline_timer(&mut self, timer: Timer, out: &mut Vec<Effect>) {
+        let current = self.deadline.telling;
+        match timer {
+            Timer::Warn { telling, minutes } if telling == current => {
+                let unit = if minutes == 1 { "minute" } else { "minutes" };
+                warning(
+                    out,
+                    format!(
+                        "the job's time ends in {minutes} {unit}; it will be taken down before"
+                    ),
+                );
+                out.push(Effect::Publish);
+            }
+            Timer::Near { telling } if telling == current => self.deadline.near = true,
+            Timer::Deadline { telling } if telling == current => {
+                self.begin_stop(time_limit(), out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody asked for the end: near the time limit a SIGTERM is Slurm's warning of it.
+    pub(super) fn asked_to_stop(&mut self, by: &str, out: &mut Vec<Effect>) {
+        let end = if self.deadline.near && by == "SIGTERM" {
+            time_limit()
+        } else {
+            End {
+                code: 0,
+                reason: by.to_owned(),
+                failure: None,
+            }
+        };
+        self.begin_stop(end, out);
+    }
+}
+
+fn time_limit() -> End {
+    End {
+        code: Kind::TimeLimit as u8,
+        reason: "the job's time limit".to_owned(),
+        failure: None,
+    }
+}
+
+/// How long before the end the stop begins by default: 60 s, or a tenth of a short limit.
+fn default_stop_before(limit: Duration) -> Duration {
+    Duration::from_secs(60).min(limit / 10)
+}

@@ -1,0 +1,64 @@
+//! Questions to other programs while the loop runs: asked beside it, because a Slurm controller that is down lets `squeue`
+//! hang for minutes.
+
+use super::notice::{Notice, Sender};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Bytes of an answer that are read.
+const LONGEST: u64 = 64 * 1024;
+
+/// Runs a program with these arguments and variables; the first line that it prints, if any, becomes a notice.
+pub fn ask(
+    program: PathBuf,
+    args: Vec<String>,
+    variables: Vec<(String, String)>,
+    notice: impl FnOnce(Option<String>) -> Notice + Send + 'static,
+    sender: Sender,
+) {
+    let child = Command::new(program)
+        .args(args)
+        .envs(variables)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else {
+        let _ = sender.send(notice(None));
+        return;
+    };
+    let pid = i32::try_from(child.id()).map(Pid::from_raw);
+    let Some(stdout) = child.stdout.take() else {
+        return;
+    };
+    let (answer, answered) = oneshot::channel();
+    // Only the pipe is read here: like every child, this one is reaped in signals.rs.
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = stdout.take(LONGEST).read_to_end(&mut text);
+        let _ = answer.send(String::from_utf8_lossy(&text).into_owned());
+    });
+    tokio::spawn(async move {
+        let text = timeout(LIMIT, answered).await;
+        if let (Err(_), Ok(pid)) = (&text, pid) {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        let text = text.ok().and_then(Result::ok);
+        let line = text.and_then(|text| {
+            text.lines()
+                .map(str::trim)
+                .find(|line| !line.is_empty())
+                .map(str::to_owned)
+        });
+        let _ = sender.send(notice(line));
+    });
+}
