@@ -10,6 +10,7 @@ pub mod limits;
 pub mod lock;
 pub mod log;
 pub mod mpi;
+pub mod ownership;
 pub mod ports;
 pub mod process;
 pub mod programs;

@@ -215,23 +215,28 @@ impl Writer {
     }
 
     /// The first write, which tells whether the places can be written at all.
-    pub fn first(&self, record: &mut Record) -> Outcome<()> {
-        self.write(record).map_err(|(path, error)| {
+    pub fn first(&self, record: &mut Record, ours: impl Fn() -> bool) -> Outcome<()> {
+        self.write(record, ours).map_err(|(path, error)| {
             Failure::missing(format!("the record {} cannot be written", path.display()))
                 .because(error)
                 .hint("check that its directory exists, is yours and is not full; --record sets the second place")
         })
     }
 
-    /// Replaces every copy as a whole; a place that fails does not keep the others from being written.
-    pub fn write(&self, record: &mut Record) -> Result<(), (PathBuf, io::Error)> {
+    /// Replaces every copy as a whole, as long as the profile is `ours`; a place that fails does not keep the others from being
+    /// written.
+    pub fn write(
+        &self,
+        record: &mut Record,
+        ours: impl Fn() -> bool,
+    ) -> Result<(), (PathBuf, io::Error)> {
         record.updated = now();
         let mut text = serde_json::to_vec_pretty(record)
             .map_err(|error| (PathBuf::from("record"), io::Error::other(error)))?;
         text.push(b'\n');
         let mut first_error = Ok(());
         for path in &self.paths {
-            if let Err(error) = files::replace(path, &text) {
+            if let Err(error) = files::replace_if(path, &text, &ours) {
                 first_error = first_error.and(Err((path.clone(), error)));
             }
         }

@@ -13,11 +13,14 @@ mod probes;
 mod query;
 mod signals;
 mod sweep;
+mod takeover;
 mod timers;
 
 use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
+use crate::here::ownership::Ownership;
 use crate::plan::Plan;
+use crate::plan::incarnation::Incarnation;
 use crate::report::console::Console;
 use crate::report::record::{REFRESH_S, Record, Writer};
 use children::Children;
@@ -49,6 +52,10 @@ struct Supervisor<'a> {
     first_request: Option<Instant>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
+    /// Tells whether the profile is still ours.
+    ownership: Ownership,
+    /// Who has taken the profile over.
+    successor: Option<Incarnation>,
     sender: Sender,
 }
 
@@ -62,12 +69,17 @@ pub async fn run(
     let (sender, mut notices) = mpsc::unbounded_channel();
     let mut record = Record::new(plan);
     let writer = Writer::new(plan);
-    if let Err(failure) = writer.first(&mut record) {
-        directory::clear(&plan.profile);
+    let key = plan.secrets.key.reveal();
+    let ownership = Ownership::new(&plan.profile, &plan.incarnation, key);
+    if let Err(failure) = writer.first(&mut record, || ownership.successor().is_none()) {
+        directory::clear(&plan.profile, key);
         return Err(failure);
     }
     signals.forward(&sender);
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
+    if plan.allocation.job.is_some() {
+        takeover::watch(ownership.clone(), sender.clone());
+    }
     let mut supervisor = Supervisor {
         plan,
         machine: Machine::new(&plan.services, plan.settings.start.whole)
@@ -79,6 +91,8 @@ pub async fn run(
         unpublished: false,
         first_request: None,
         slurm_is_silent: false,
+        ownership,
+        successor: None,
         console,
         sender,
     };
@@ -112,7 +126,10 @@ impl Supervisor<'_> {
         let event = match notice {
             Notice::Event(event) => event,
             Notice::Exited { pid, exit } => self.children.exited(pid, exit)?,
-            Notice::StopRequested { by, personal } => self.stop_requested(by, personal),
+            Notice::StopRequested { by, personal } => {
+                let event = self.stop_requested(by, personal);
+                self.unless_superseded(event)
+            }
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
@@ -171,7 +188,14 @@ impl Supervisor<'_> {
     }
 
     fn write_record(&mut self) {
-        match self.writer.write(&mut self.record) {
+        if !self.is_ours() {
+            return;
+        }
+        let ownership = &self.ownership;
+        let written = self
+            .writer
+            .write(&mut self.record, || ownership.successor().is_none());
+        match written {
             Ok(()) => {
                 if let Some(path) = self.unwritable.take() {
                     self.console
@@ -194,7 +218,7 @@ impl Supervisor<'_> {
 
     /// The last things: no connection file, no secret, a record that says how it ended.
     fn close(&mut self, end: &End) {
-        directory::clear(&self.plan.profile);
+        directory::clear(&self.plan.profile, self.plan.secrets.key.reveal());
         self.record.forget_secrets();
         self.record.exit = Some(end.code);
         self.record.reason = Some(end.reason.clone());

@@ -27,6 +27,7 @@ pub fn controller(context: &Context) -> Service {
     if let Some(range) = context.settings.controller_ports {
         args.push(format!("--ports={range}"));
     }
+    args.extend(context.cluster_id_argument());
     args.extend(context.settings.controller_args.iter().cloned());
     Service {
         name: Name::Controller,

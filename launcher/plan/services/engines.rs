@@ -59,8 +59,10 @@ fn local(context: &Context) -> Vec<Process> {
 /// The arguments that every ipengine gets, however it is started.
 pub(super) fn arguments(context: &Context) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);
-    vec![
+    let mut arguments = vec![
         context.profile_dir_argument(),
         format!("--IPEngine.timeout={patience}"),
-    ]
+    ];
+    arguments.extend(context.cluster_id_argument());
+    arguments
 }

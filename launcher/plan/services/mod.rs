@@ -46,6 +46,11 @@ impl Context<'_> {
         format!("--profile-dir={}", self.profile.dir.display())
     }
 
+    /// `--cluster-id=restart1` in the life of a requeued job.
+    fn cluster_id_argument(&self) -> Option<String> {
+        Some(format!("--cluster-id={}", self.profile.cluster_id()?))
+    }
+
     /// A service's share of the stop: engines may have work to put down, Jupyter kernels to end; the controller has nothing.
     fn stop_limit(&self, name: Name) -> Duration {
         self.settings.stop
