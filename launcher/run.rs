@@ -2,7 +2,7 @@
 
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
-use crate::here::{address, directory, identity, limits, mpi, programs, versions};
+use crate::here::{address, directory, identity, limits, mpi, programs, steps, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
@@ -37,6 +37,9 @@ pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
         console.step(&format!(
             "the limit of open files was raised to the hard limit, {limit}"
         ));
+    }
+    if let Some(srun) = &here.srun {
+        steps::skip(&srun.program, plan.allocation.restart);
     }
     become_subreaper()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod directory;
 pub mod files;
+pub mod foreman;
 pub mod identity;
 pub mod leftovers;
 pub mod limits;
@@ -12,7 +13,9 @@ pub mod log;
 pub mod mpi;
 pub mod ownership;
 pub mod ports;
+pub mod private_profile;
 pub mod process;
 pub mod programs;
 pub mod sockets;
+pub mod steps;
 pub mod versions;

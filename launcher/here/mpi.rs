@@ -20,7 +20,8 @@ pub fn world(asked: &Mpi, ipengine: &Path, srun: &Path, inside_a_step: bool) -> 
 }
 
 /// The types that this srun offers: the words of `srun --mpi=list`.
-fn types(srun: &Path) -> Vec<String> {
+#[must_use]
+pub fn types(srun: &Path) -> Vec<String> {
     let output = Command::new(srun)
         .arg("--mpi=list")
         .stdin(Stdio::null())

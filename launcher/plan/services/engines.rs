@@ -6,6 +6,9 @@ use crate::plan::environment;
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::settings::Launcher;
 
+/// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
+pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
+
 /// The engines, started by this launcher.
 pub fn engines(context: &Context, launcher: Launcher) -> Outcome<Service> {
     let processes = match launcher {
@@ -17,6 +20,13 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<Service> {
         environment
             .dropped
             .extend(srun::leaks(&context.here.environment));
+        // For nodes that do not share the profile directory. ipyparallel 7 does not read it.
+        if context.here.ipyparallel.major() >= 8 {
+            environment.from_files.insert(
+                CONNECTION_INFO.to_owned(),
+                context.profile.own_engine_file(),
+            );
+        }
     }
     Ok(Service {
         name: Name::Engines,

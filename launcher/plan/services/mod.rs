@@ -8,7 +8,7 @@ mod srun;
 
 pub use controller::controller;
 pub use driver::driver;
-pub use engines::engines;
+pub use engines::{CONNECTION_INFO, engines};
 pub use jupyter::jupyter;
 
 use super::allocation::Allocation;
