@@ -9,9 +9,11 @@
 //! - `supervisor`: the loop that starts, watches and ends; its machine is pure
 //! - `engine`: what every task of a Slurm step runs through
 //! - `run`: the main command, from options to exit code
+//! - `doctor`: what would go wrong here, found by looking and by small steps
 //! - `cli`: flags and subcommands; their doc comments are the manual
 
 mod cli;
+mod doctor;
 mod engine;
 mod failure;
 mod here;
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Completions { shell }) => cli::print_completions(shell),
         Some(Command::Man) => cli::print_man(),
+        Some(Command::Doctor(options)) => doctor::run(&options),
+        Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
         Some(Command::Engine { command }) => engine::run(&command),
         None => run::run(&cli.run, &mut console),
     };

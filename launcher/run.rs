@@ -68,7 +68,7 @@ fn become_subreaper() -> Outcome<()> {
 }
 
 /// Our environment as text; what is no Unicode is nothing that ipjob reads.
-fn environment() -> Vec<(String, String)> {
+pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -161,7 +161,7 @@ fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> O
 }
 
 /// The address that the other nodes and the login node reach; without a scheduler the loopback address.
-fn own_address(allocation: &Allocation, environment: &[(String, String)]) -> Outcome<Ipv4Addr> {
+pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) -> Outcome<Ipv4Addr> {
     let Some(slurm) = &allocation.slurm else {
         return Ok(Ipv4Addr::LOCALHOST);
     };

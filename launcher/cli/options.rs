@@ -282,7 +282,7 @@ impl RunOptions {
 }
 
 /// The IPython directory: the option, else IPYTHONDIR, else ~/.ipython.
-fn ipython_dir(option: Option<&Path>) -> Outcome<PathBuf> {
+pub(super) fn ipython_dir(option: Option<&Path>) -> Outcome<PathBuf> {
     if let Some(path) = option {
         return absolute(path, "--ipython-dir");
     }

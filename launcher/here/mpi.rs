@@ -90,7 +90,8 @@ fn site_default() -> bool {
 }
 
 /// The vendor of the MPI library that mpi4py finds.
-fn vendor(ipengine: &Path) -> Option<String> {
+#[must_use]
+pub fn vendor(ipengine: &Path) -> Option<String> {
     let python = versions::python_of(ipengine)?;
     let output = Command::new(python)
         .args(["-c", VENDOR])

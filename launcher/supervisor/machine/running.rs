@@ -131,6 +131,12 @@ impl Machine {
                     warning(out, format!("{process} (pid {pid}) ended with {exit}"));
                 }
                 out.push(Effect::ShowLog(process));
+                if self.starting() && tail.iter().any(|line| line.contains("PMI ")) {
+                    warning(
+                        out,
+                        "the MPI library of ipengine's mpi4py does not understand this srun --mpi: `ipjob doctor` in the job tells which type fits",
+                    );
+                }
                 self.engine_lost(process, out);
             }
             Name::Driver => {

@@ -1,0 +1,56 @@
+//! The options of `ipjob doctor`.
+
+use super::{options, values};
+use crate::failure::Outcome;
+use crate::here::address;
+use crate::plan::allocation::Allocation;
+use crate::plan::settings::Mpi;
+use crate::run;
+use clap::Args;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+/// What the doctor is told.
+#[derive(Args, Debug)]
+pub struct DoctorOptions {
+    /// Write everything (findings, environment, Slurm's configuration, the last record and logs; secrets removed) into one
+    /// private file as well [default: ipjob-report.txt].
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true, default_missing_value = "ipjob-report.txt"
+    )]
+    pub report: Option<PathBuf>,
+
+    /// The type of `srun --mpi` that the job would use, as for the main command.
+    #[arg(long, env = "IPJOB_MPI", value_name = "TYPE", default_value = "auto", value_parser = values::mpi)]
+    pub mpi: Mpi,
+
+    /// The controller's address, as for the main command.
+    #[arg(long, env = "IPJOB_ADDRESS", value_name = "IP|INTERFACE")]
+    address: Option<String>,
+
+    /// The IPython directory, as for the main command.
+    #[arg(long, env = "IPJOB_IPYTHON_DIR", value_name = "DIR")]
+    ipython_dir: Option<PathBuf>,
+}
+
+impl DoctorOptions {
+    /// The IPython directory of a job started like this.
+    pub fn ipython_dir(&self) -> Outcome<PathBuf> {
+        options::ipython_dir(self.ipython_dir.as_deref())
+    }
+
+    /// The address of a controller started like this.
+    pub fn address(
+        &self,
+        allocation: &Allocation,
+        environment: &[(String, String)],
+    ) -> Outcome<Ipv4Addr> {
+        match &self.address {
+            Some(text) => address::chosen(text, "--address"),
+            None => run::own_address(allocation, environment),
+        }
+    }
+}
