@@ -19,7 +19,6 @@ pub mod services;
 pub mod settings;
 pub mod slurm;
 pub mod version;
-pub mod world;
 
 use crate::failure::Outcome;
 use allocation::Allocation;

@@ -7,17 +7,11 @@ use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
 use crate::here::ports;
 use crate::plan::report::Report;
-use crate::plan::service::{Asking, Name, Process, ProcessId, Readiness, Service};
+use crate::plan::service::{Asking, Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
-use crate::plan::world;
 use crate::report::record::Engine;
 use crate::report::summary;
 use std::process::{Command, Stdio};
-
-/// Whether the engines that a process stands for tell their MPI world.
-fn is_in_a_world(process: &Process) -> bool {
-    process.args.iter().any(|arg| arg == world::STARTUP_CODE)
-}
 
 impl Supervisor<'_> {
     /// Carries out one effect; tells the end when it was the last.
@@ -84,7 +78,7 @@ impl Supervisor<'_> {
         list.sort_by_key(|engine| engine.id);
     }
 
-    pub(super) fn say(&mut self, level: Level, text: String) {
+    fn say(&mut self, level: Level, text: String) {
         match level {
             Level::Detail => self.console.detail(&text),
             Level::Step => self.console.step(&text),
@@ -189,8 +183,7 @@ impl Supervisor<'_> {
                         service: service.name,
                         index: 0,
                     }) {
-                        let worlds = service.processes.iter().any(is_in_a_world);
-                        probes::reports::watch(log.clone(), expected, worlds, self.sender.clone());
+                        probes::reports::watch(log.clone(), expected, self.sender.clone());
                     }
                 } else {
                     for (index, pid) in pids {

@@ -15,7 +15,6 @@ mod signals;
 mod sweep;
 mod takeover;
 mod timers;
-mod worlds;
 
 use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
@@ -53,8 +52,6 @@ struct Supervisor<'a> {
     first_request: Option<Instant>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
-    /// Whether an MPI world that is too small was said.
-    small_world_was_said: bool,
     /// Tells whether the profile is still ours.
     ownership: Ownership,
     /// Who has taken the profile over.
@@ -94,7 +91,6 @@ pub async fn run(
         unpublished: false,
         first_request: None,
         slurm_is_silent: false,
-        small_world_was_said: false,
         ownership,
         successor: None,
         console,
@@ -142,7 +138,6 @@ impl Supervisor<'_> {
                 self.publish();
                 return None;
             }
-            Notice::WorldReported(world) => self.world_reported(world)?,
             Notice::Refresh => {
                 self.publish();
                 return None;

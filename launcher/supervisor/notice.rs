@@ -3,7 +3,6 @@
 use super::event::{Event, Exit};
 use crate::plan::connection::Endpoint;
 use crate::plan::report::Report;
-use crate::plan::world::WorldReport;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -33,8 +32,6 @@ pub enum Notice {
     ControllerWired(Wired),
     /// A task of the engines' step told who it is.
     EngineReported(Report),
-    /// An engine of the step told its MPI world.
-    WorldReported(WorldReport),
     /// What Slurm says of the job's end.
     JobEnds(Option<String>),
     /// Jupyter is ready.

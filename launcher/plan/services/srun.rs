@@ -4,7 +4,6 @@ use super::{Context, engines};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::service::Process;
-use crate::plan::world::STARTUP_CODE;
 
 /// The name of the step, as `squeue -s` shows it.
 pub const STEP_NAME: &str = "ipjob-engines";
@@ -88,8 +87,6 @@ pub fn step(context: &Context) -> Outcome<Process> {
             // The other ranks of an MPI world would hang for ever.
             args.push("--kill-on-bad-exit=1".to_owned());
             ipengine.push("--mpi".to_owned());
-            ipengine.push("-c".to_owned());
-            ipengine.push(STARTUP_CODE.to_owned());
         }
     }
     args.extend(context.settings.srun_args.iter().cloned());
