@@ -50,7 +50,9 @@ impl Supervisor<'_> {
         let asking = self.plan.service(name).map(|service| &service.asking);
         if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {
             let asked = Command::new(scancel)
-                .args(["--signal=TERM", step])
+                // With the nannies of the engines: they notice an engine's end only after a second, and srun waits for
+                // whoever still holds its pipes.
+                .args(["--full", "--signal=TERM", step])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -64,7 +66,8 @@ impl Supervisor<'_> {
     }
 
     /// A task of the engines' step told who it is.
-    pub(super) fn engine_reported(&mut self, report: Report) {
+    pub(super) fn engine_reported(&mut self, report: Report) -> Event {
+        let placed = Event::Placed(report.clone());
         self.record.step = report.step.or(self.record.step.take());
         let list = &mut self.record.engines.list;
         list.retain(|engine| engine.id != report.rank);
@@ -75,6 +78,8 @@ impl Supervisor<'_> {
             pid: report.pid,
         });
         list.sort_by_key(|engine| engine.id);
+        self.unpublished = true;
+        placed
     }
 
     fn say(&mut self, level: Level, text: String) {
@@ -182,11 +187,11 @@ impl Supervisor<'_> {
                         service: service.name,
                         index: 0,
                     }) {
-                        probes::reports::watch(log.clone(), expected, self.sender.clone());
+                        probes::step::watch(log.clone(), expected, self.sender.clone());
                     }
                 } else {
                     for (index, pid) in pids {
-                        self.engine_reported(Report {
+                        let _ = self.engine_reported(Report {
                             rank: *index,
                             node: self.plan.incarnation.host.clone(),
                             pid: *pid,

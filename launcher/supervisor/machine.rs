@@ -14,10 +14,12 @@ mod deadline;
 mod ending;
 mod engines;
 mod running;
+mod step;
 #[cfg(test)]
 mod tests;
 
 use super::event::{Effect, End, Event, Level, Timer};
+use crate::plan::WantedWorld;
 use crate::plan::service::{Name, Readiness, Service};
 use core::time::Duration;
 use deadline::Deadline;
@@ -97,6 +99,8 @@ pub struct Machine {
     phase: Phase,
     lives: BTreeMap<Name, Life>,
     engines: Engines,
+    /// The MPI world that engines are expected to see, until one told of another.
+    world: Option<WantedWorld>,
     port_tries: u32,
     deadline: Deadline,
 }
@@ -143,6 +147,7 @@ impl Machine {
             phase: Phase::Starting,
             lives,
             engines,
+            world: None,
             port_tries: 0,
             deadline: Deadline::default(),
         }
@@ -153,6 +158,13 @@ impl Machine {
     #[must_use]
     pub fn stopping_before_the_end(mut self, stop_before: Option<Duration>) -> Self {
         self.deadline.stop_before = stop_before;
+        self
+    }
+
+    /// The same, with engines that are expected to see this MPI world.
+    #[must_use]
+    pub fn expecting_a_world(mut self, world: Option<WantedWorld>) -> Self {
+        self.world = world;
         self
     }
 

@@ -99,8 +99,7 @@ impl Lab {
 
     /// A command of the lab itself: `cable`, `power`.
     pub fn command(&self, name: &str) -> Command {
-        let mut command =
-            Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab"));
+        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab"));
         command
             .arg("--state")
             .arg(self.state())
@@ -127,7 +126,10 @@ impl Lab {
 
     /// Runs Python code as alice on this machine; what it prints, which must be all it has to say.
     pub fn python(&self, machine: &str, code: &str) -> String {
-        let output = self.on(ALICE, machine).args(["python3", "-c", code]).output();
+        let output = self
+            .on(ALICE, machine)
+            .args(["python3", "-c", code])
+            .output();
         let output = output.expect("lab runs");
         let done = Done::from(output.clone());
         assert_eq!(done.code, 0, "{}", done.text);
@@ -155,7 +157,12 @@ impl Lab {
         let script = self.script(&format!("job-{number}.sbatch"), &text);
         let output = self
             .on(ALICE, "login")
-            .args(["sbatch", "--parsable", "--output=%j.out", "--open-mode=append"])
+            .args([
+                "sbatch",
+                "--parsable",
+                "--output=%j.out",
+                "--open-mode=append",
+            ])
             .args(options)
             .arg(script)
             .output();
@@ -188,7 +195,10 @@ impl Drop for Lab {
                 };
                 eprintln!("==== job {id}\n{}", job.output());
                 let log = self.home(format!(".ipython/profile_job_{id}/log/ipjob-engines.log"));
-                eprintln!("---- engines\n{}", fs::read_to_string(log).unwrap_or_default());
+                eprintln!(
+                    "---- engines\n{}",
+                    fs::read_to_string(log).unwrap_or_default()
+                );
             }
         }
         let down = self.command("down").output();
@@ -271,7 +281,11 @@ impl SlurmJob<'_> {
 
     /// Waits for its end.
     pub fn finish(&self) -> Ended {
-        let waited = self.lab.command("wait-job").args([&self.id, "ended", "120"]).output();
+        let waited = self
+            .lab
+            .command("wait-job")
+            .args([&self.id, "ended", "120"])
+            .output();
         let waited = Done::from(waited.expect("lab runs"));
         assert_eq!(waited.code, 0, "{}\n{}", waited.text, self.output());
         let shown = self.lab.shell(

@@ -3,6 +3,7 @@
 use super::{Context, engines};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
+use crate::plan::report::WORLD_CODE;
 use crate::plan::service::Process;
 
 /// The name of the step, as `squeue -s` shows it.
@@ -87,6 +88,15 @@ pub fn step(context: &Context) -> Outcome<Process> {
             // The other ranks of an MPI world would hang for ever.
             args.push("--kill-on-bad-exit=1".to_owned());
             ipengine.push("--mpi".to_owned());
+            // ipengine takes one command, and the user's own goes first.
+            if !context
+                .settings
+                .engine_args
+                .iter()
+                .any(|arg| is_command(arg))
+            {
+                ipengine.push(format!("--IPEngine.startup_command={WORLD_CODE}"));
+            }
         }
     }
     args.extend(context.settings.srun_args.iter().cloned());
@@ -102,6 +112,11 @@ pub fn step(context: &Context) -> Outcome<Process> {
         args,
         log: context.profile.log_dir().join("ipjob-engines.log"),
     })
+}
+
+/// Whether an argument of ipengine gives it a command to run at its start.
+fn is_command(arg: &str) -> bool {
+    arg.starts_with("-c") || arg.contains("startup_command")
 }
 
 /// How many tasks a node gets, where the job said so and all its tasks become engines: left to itself, srun packs the first
