@@ -28,5 +28,7 @@ fn px(lab: &Lab, machine: &str, profile: &str, cell: &str, names: &[&str]) -> se
         "{code}shell.run_cell_magic('px', '--no-stream', {cell:?})\nprint(json.dumps([rc.ids] + [rc[:][n] for n in {names:?}]))"
     );
     let text = lab.python(machine, &code);
-    serde_json::from_str(&text).expect("JSON")
+    // A cell may print of its progress before.
+    let last = text.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"))
 }

@@ -189,7 +189,7 @@ impl Plan {
         let world = here
             .srun
             .as_ref()
-            .filter(|srun| srun.mpi != World::None)
+            .filter(|srun| srun.mpi != World::None && services::tells_its_world(&settings))
             .map(|srun| WantedWorld {
                 size: engines,
                 asked: match &settings.mpi {

@@ -187,7 +187,13 @@ impl Supervisor<'_> {
                         service: service.name,
                         index: 0,
                     }) {
-                        probes::step::watch(log.clone(), expected, self.sender.clone());
+                        probes::step::watch(
+                            log.clone(),
+                            expected,
+                            self.plan.world.is_some(),
+                            service.start_limit,
+                            self.sender.clone(),
+                        );
                     }
                 } else {
                     for (index, pid) in pids {

@@ -57,6 +57,8 @@ pub enum Timer {
     Sweep(Name),
     /// The last look for anything left.
     LastSweep,
+    /// All engines are registered, and none has told the size of its MPI world.
+    World,
     /// An engine left the hub's list although its process seems to live.
     Dropped,
     /// So many minutes are left of the job's time.

@@ -32,6 +32,9 @@ const KILL_PATIENCE: Duration = Duration::from_secs(3);
 /// Time between an engine's leaving the hub's list and its end being noticed: the nanny reports a death in 10 ms.
 const DROP_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Time between an engine's registering and its having told the size of its MPI world, which it does before.
+const WORLD_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Ports that are tried for Jupyter, each taken by somebody else between our reservation and its bind.
 const PORT_TRIES: u32 = 5;
 
@@ -99,7 +102,7 @@ pub struct Machine {
     phase: Phase,
     lives: BTreeMap<Name, Life>,
     engines: Engines,
-    /// The MPI world that engines are expected to see, until one told of another.
+    /// The MPI world that engines are expected to see, until one has told what it sees.
     world: Option<WantedWorld>,
     port_tries: u32,
     deadline: Deadline,

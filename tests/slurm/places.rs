@@ -1,8 +1,6 @@
 //! Where ipjob is started: at the login node, in an empty environment, in an array, in a step.
 
-use super::px;
 use crate::support::{Lab, lab::ALICE};
-use serde_json::json;
 
 /// A driver: counts the ranks of the engines' world and tells where they are.
 const DRIVER: &str = "

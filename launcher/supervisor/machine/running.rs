@@ -2,7 +2,8 @@
 
 use super::engines::named;
 use super::{
-    DROP_PATIENCE, Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning,
+    DROP_PATIENCE, Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, WORLD_PATIENCE,
+    step_line, warning,
 };
 use crate::failure::{Failure, Kind};
 use crate::plan::service::{Name, ProcessId};
@@ -251,7 +252,13 @@ impl Machine {
 
     /// Engines become ready once all that live are registered, if they are enough.
     pub(super) fn settle_engines(&mut self, out: &mut Vec<Effect>) {
-        if self.stage(Name::Engines) == Stage::Starting && self.engines.settled() {
+        if self.stage(Name::Engines) != Stage::Starting || !self.engines.settled() {
+            return;
+        }
+        if self.world.is_some() {
+            // Ready engines that are no world are worse than none: wait for their word, which is on its way.
+            out.push(Effect::SetTimer(Timer::World, WORLD_PATIENCE));
+        } else {
             self.engines_ready(out);
         }
     }
@@ -299,6 +306,10 @@ impl Machine {
                 }
             }
             Timer::Dropped => self.say_dropped(out),
+            Timer::World => {
+                self.world = None;
+                self.settle_engines(out);
+            }
             other => self.deadline_timer(other, out),
         }
     }

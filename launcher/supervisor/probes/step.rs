@@ -6,11 +6,15 @@ use crate::plan::report::{Line, read};
 use crate::supervisor::event::Event;
 use crate::supervisor::notice::{Notice, Sender};
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// Follows the log as long as the job lives: often until so many tasks have reported, then calmly.
-pub fn watch(log: Log, expected: u32, sender: Sender) {
+/// Follows the log as long as the job lives: often until so many tasks have reported (and one of its world, where there is
+/// to be one) or `limit` is over, then calmly.
+pub fn watch(log: Log, expected: u32, world: bool, limit: Duration, sender: Sender) {
     tokio::spawn(async move {
+        let begin = Instant::now();
+        let mut awaits_world = world;
         let mut seen = BTreeSet::new();
         let mut offset = 0;
         while !sender.is_closed() {
@@ -22,12 +26,16 @@ pub fn watch(log: Log, expected: u32, sender: Sender) {
                         seen.insert(report.rank);
                         Notice::EngineReported(report)
                     }
-                    Line::World(world) => Notice::Event(Event::World(world)),
+                    Line::World(world) => {
+                        awaits_world = false;
+                        Notice::Event(Event::World(world))
+                    }
                     Line::Srun(words) => Notice::Event(Event::SrunSaid(words)),
                 };
                 let _ = sender.send(notice);
             }
-            let calm = seen.len() >= expected as usize;
+            let complete = seen.len() >= expected as usize && !awaits_world;
+            let calm = complete || begin.elapsed() > limit;
             sleep(if calm { CALM_PAUSE } else { PAUSE }).await;
         }
     });
