@@ -50,9 +50,7 @@ impl Supervisor<'_> {
         let asking = self.plan.service(name).map(|service| &service.asking);
         if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {
             let asked = Command::new(scancel)
-                // With the nannies of the engines: they notice an engine's end only after a second, and srun waits for
-                // whoever still holds its pipes.
-                .args(["--full", "--signal=TERM", step])
+                .args(["--signal=TERM", step])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
