@@ -9,4 +9,5 @@ mod docs;
 mod lifecycle;
 mod machine_limits;
 mod real;
+mod slurm;
 mod source_rules;

@@ -64,9 +64,9 @@ pub fn look(
     }
     let inside_a_step = std::env::var_os("SLURM_STEP_ID").is_some();
     let chosen = match mpi::world(asked, ipengine, srun, inside_a_step) {
-        Ok(World::Type(name)) => Some(name),
-        Ok(World::Default) => None,
-        Ok(World::None) => {
+        Ok((World::Type(name), _)) => Some(name),
+        Ok((World::Default, _)) => None,
+        Ok((World::None, _)) => {
             findings.push(Finding::ok(
                 "mpi",
                 format!("{library}; engines start without MPI"),

@@ -16,6 +16,7 @@ pub mod ports;
 pub mod private_profile;
 pub mod process;
 pub mod programs;
+pub mod scontrol;
 pub mod sockets;
 pub mod steps;
 pub mod versions;

@@ -2,7 +2,8 @@
 
 use super::engines::named;
 use super::{
-    DROP_PATIENCE, Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning,
+    DROP_PATIENCE, Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, WORLD_PATIENCE,
+    step_line, warning,
 };
 use crate::failure::{Failure, Kind};
 use crate::plan::service::{Name, ProcessId};
@@ -45,6 +46,12 @@ impl Machine {
                 self.fail(failure, out);
             }
             Event::Registered(ids) => self.registered(ids, out),
+            Event::Placed(report) => {
+                self.engines.places.insert(report.rank, report);
+                out.push(Effect::Publish);
+            }
+            Event::World(world) => self.world_seen(world, out),
+            Event::SrunSaid(words) => self.srun_said(words, out),
             Event::TimeUp(timer) => self.time_up(timer, out),
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
@@ -123,21 +130,12 @@ impl Machine {
             Name::Engines => {
                 self.engines.lose(process.index);
                 if self.engines.step {
-                    warning(
-                        out,
-                        format!("the engines' srun (pid {pid}) ended with {exit}"),
-                    );
+                    self.step_ended(pid, exit, tail, out);
                 } else {
                     warning(out, format!("{process} (pid {pid}) ended with {exit}"));
+                    out.push(Effect::ShowLog(process));
+                    self.engine_lost(process, out);
                 }
-                out.push(Effect::ShowLog(process));
-                if self.starting() && tail.iter().any(|line| line.contains("PMI ")) {
-                    warning(
-                        out,
-                        "the MPI library of ipengine's mpi4py does not understand this srun --mpi: `ipjob doctor` in the job tells which type fits",
-                    );
-                }
-                self.engine_lost(process, out);
             }
             Name::Driver => {
                 let end = End {
@@ -198,9 +196,10 @@ impl Machine {
     }
 
     /// An engine is gone: does the job go on?
-    fn engine_lost(&mut self, process: ProcessId, out: &mut Vec<Effect>) {
+    pub(super) fn engine_lost(&mut self, process: ProcessId, out: &mut Vec<Effect>) {
         if self.engines.living() == 0 {
-            let failure = self.kind_of_now("the last engine ended");
+            let mut failure = self.kind_of_now("the last engine ended");
+            failure.cause.clone_from(&self.engines.srun_said);
             self.fail(
                 failure.hint(format!("its last lines are above ({process})")),
                 out,
@@ -209,13 +208,14 @@ impl Machine {
             out.push(Effect::Mark(format!("{process} ended")));
             out.push(Effect::Publish);
         } else if !self.engines.possible() {
-            let failure = Failure::not_ready(format!(
+            let mut failure = Failure::not_ready(format!(
                 "{} of {} engines are left before the job was ready, and {} are wanted",
                 self.engines.living(),
                 self.engines.expected,
                 self.engines.minimum,
             ))
             .hint("its last lines are above; --min-engines N accepts fewer engines");
+            failure.cause.clone_from(&self.engines.srun_said);
             self.fail(failure, out);
         } else {
             self.settle_engines(out);
@@ -251,27 +251,15 @@ impl Machine {
         out.push(Effect::Publish);
     }
 
-    /// Engines of a step that left the hub's list: their nanny or their silence told it of their end.
-    fn lost_from_step(&mut self, gone: Vec<u32>, out: &mut Vec<Effect>) {
-        if gone.is_empty() {
+    /// Engines become ready once all that live are registered, if they are enough.
+    pub(super) fn settle_engines(&mut self, out: &mut Vec<Effect>) {
+        if self.stage(Name::Engines) != Stage::Starting || !self.engines.settled() {
             return;
         }
-        warning(out, format!("{} left the hub's list", named(&gone)));
-        out.push(Effect::ShowLog(first_process(Name::Engines)));
-        let first = gone[0];
-        self.engines.lost.extend(gone);
-        self.engine_lost(
-            ProcessId {
-                service: Name::Engines,
-                index: first,
-            },
-            out,
-        );
-    }
-
-    /// Engines become ready once all that live are registered, if they are enough.
-    fn settle_engines(&mut self, out: &mut Vec<Effect>) {
-        if self.stage(Name::Engines) == Stage::Starting && self.engines.settled() {
+        if self.world.is_some() {
+            // Ready engines that are no world are worse than none: wait for their word, which is on its way.
+            out.push(Effect::SetTimer(Timer::World, WORLD_PATIENCE));
+        } else {
             self.engines_ready(out);
         }
     }
@@ -319,6 +307,10 @@ impl Machine {
                 }
             }
             Timer::Dropped => self.say_dropped(out),
+            Timer::World => {
+                self.world = None;
+                self.settle_engines(out);
+            }
             other => self.deadline_timer(other, out),
         }
     }
@@ -382,7 +374,7 @@ impl Machine {
     }
 
     /// A failure of the kind that fits: not ready before the job was, a service's failure after it.
-    fn kind_of_now(&self, message: &str) -> Failure {
+    pub(super) fn kind_of_now(&self, message: &str) -> Failure {
         if self.starting() {
             Failure::not_ready(message)
         } else {
@@ -390,7 +382,7 @@ impl Machine {
         }
     }
 
-    fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {
+    pub(super) fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {
         let end = End {
             code: failure.exit_code(),
             reason: failure.to_string(),
@@ -401,7 +393,7 @@ impl Machine {
 }
 
 /// The process whose log tells most about a service.
-fn first_process(service: Name) -> ProcessId {
+pub(super) fn first_process(service: Name) -> ProcessId {
     ProcessId { service, index: 0 }
 }
 
