@@ -71,7 +71,7 @@ build $(BINARY): ## build the static binary, target/ipjob; TARGET= names another
 test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1 for the slow ones too
 	@tests/install-packages $(TEST_PACKAGES) || echo "make test: tests that need them are skipped" >&2
 	# Once, before many labs start side by side.
-	tests/lab/lab install || echo "make test: tests inside a real Slurm job are skipped" >&2
+	tests/lab/lab install --mpi-packages openmpi || echo "make test: tests inside a real Slurm job are skipped" >&2
 	for name in main ipp88 nb6 $(if $(long),ipp71); do
 	  if venv=$$(tests/python/venv.sh $$name); then
 	    export IPJOB_TEST_VENV_$${name^^}="$$venv"

@@ -39,6 +39,29 @@ fn a_wrong_type_is_found_and_said() {
 }
 
 #[test]
+fn open_mpi_is_told_from_mpich() {
+    let Some(lab) = Lab::up(&["--mpi-packages", "openmpi"]) else {
+        return;
+    };
+    // mpi4py has modules for both libraries and takes the one that it is told.
+    let job = lab.submit(
+        &["-N2", "--ntasks-per-node=1"],
+        "export MPI4PY_MPIABI=openmpi\nexec ipjob --mode cluster-only",
+    );
+    job.wait_state("ready");
+    let cell =
+        "from mpi4py import MPI\ntotal = MPI.COMM_WORLD.allreduce(1)\nvendor = MPI.get_vendor()[0]";
+    let profile = format!("job_{}", job.id);
+    let seen = px(&lab, "login", &profile, cell, &["total", "vendor"]);
+    assert_eq!(seen[0], json!([0, 1]));
+    assert_eq!(seen[1], json!([2, 2]));
+    assert_eq!(seen[2], json!(["Open MPI", "Open MPI"]));
+    let record = job.record().expect("a record");
+    assert_eq!(record["warnings"], json!([]));
+    job.cancel();
+}
+
+#[test]
 fn a_chosen_type_makes_the_world() {
     let Some(lab) = Lab::up(&[]) else { return };
     let job = lab.submit(
