@@ -2,12 +2,8 @@
 
 use super::{options, values};
 use crate::failure::Outcome;
-use crate::here::address;
-use crate::plan::allocation::Allocation;
 use crate::plan::settings::Mpi;
-use crate::run;
 use clap::Args;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 /// What the doctor is told.
@@ -29,7 +25,7 @@ pub struct DoctorOptions {
 
     /// The controller's address, as for the main command.
     #[arg(long, env = "IPJOB_ADDRESS", value_name = "IP|INTERFACE")]
-    address: Option<String>,
+    pub address: Option<String>,
 
     /// The IPython directory, as for the main command.
     #[arg(long, env = "IPJOB_IPYTHON_DIR", value_name = "DIR")]
@@ -40,17 +36,5 @@ impl DoctorOptions {
     /// The IPython directory of a job started like this.
     pub fn ipython_dir(&self) -> Outcome<PathBuf> {
         options::ipython_dir(self.ipython_dir.as_deref())
-    }
-
-    /// The address of a controller started like this.
-    pub fn address(
-        &self,
-        allocation: &Allocation,
-        environment: &[(String, String)],
-    ) -> Outcome<Ipv4Addr> {
-        match &self.address {
-            Some(text) => address::chosen(text, "--address"),
-            None => run::own_address(allocation, environment),
-        }
     }
 }

@@ -13,7 +13,7 @@ pub use nodes::probe;
 
 use crate::cli::doctor::DoctorOptions;
 use crate::failure::{Failure, Outcome};
-use crate::here::identity;
+use crate::here::{address, identity};
 use crate::plan::allocation::Allocation;
 use crate::plan::slurm::Slurm;
 use crate::run;
@@ -75,7 +75,10 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
         sheet.add(found);
         if steps_work {
             let mut found = Vec::new();
-            let address = options.address(&allocation, &environment);
+            let address = match &options.address {
+                Some(text) => address::chosen(text, "--address"),
+                None => run::own_address(&allocation, &environment),
+            };
             nodes::look(srun, &allocation.nodes, address, &ipython_dir, &mut found);
             sheet.add(found);
         }

@@ -58,9 +58,6 @@ pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Direc
     for path in stale {
         files::remove(&path).map_err(|error| unusable(&path, &error))?;
     }
-    // The hub appends to nothing and clears nothing here: an old list would count engines that are long gone.
-    let list = profile.engines_list();
-    files::remove(&list).map_err(|error| unusable(&list, &error))?;
     for dir in [&profile.dir, &profile.security()] {
         files::remove_temporaries(dir);
     }
@@ -98,10 +95,15 @@ pub fn clear(profile: &Profile, key: &str) {
     }
 }
 
-/// Removes what earlier lives of the job left under names of their own: connection files and private directories.
+/// Removes what earlier lives of the job left under names of their own: connection files, private directories, and the hub's lists
+/// of engines, which the hub itself never clears: an old one would count engines that are long gone.
 fn remove_earlier_lives(profile: &Profile) -> Outcome<()> {
     let connection = format!("ipcontroller-{LIFE_PREFIX}");
-    for path in named(&profile.security(), &connection) {
+    let list = format!("engines{LIFE_PREFIX}");
+    let mut stale = named(&profile.security(), &connection);
+    stale.extend(named(&profile.log_dir(), &list));
+    stale.push(profile.log_dir().join("engines.json"));
+    for path in stale {
         files::remove(&path).map_err(|error| unusable(&path, &error))?;
     }
     for path in named(&profile.dir, RUNTIME) {

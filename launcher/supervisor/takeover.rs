@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// Between two looks: two small files, read from a file system that thousands share.
-const PAUSE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks again and again whether the profile is ours, and what is published in it is.
 pub fn watch(ownership: Ownership, sender: Sender) {
