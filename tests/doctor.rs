@@ -8,11 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 fn about<'a>(sheet: &'a str, subject: &str) -> (&'a str, &'a str) {
     sheet
         .lines()
-        .filter_map(|line| {
+        .find_map(|line| {
             let (state, rest) = line.split_once(' ')?;
             Some((state, rest.trim_start().strip_prefix(subject)?.trim_start()))
         })
-        .next()
         .unwrap_or_else(|| panic!("nothing about {subject}:\n{sheet}"))
 }
 
