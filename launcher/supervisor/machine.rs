@@ -60,6 +60,8 @@ struct Life {
     stage: Stage,
     /// Processes that were started and have not ended, by index.
     alive: BTreeSet<u32>,
+    /// What it still lacked when its probe looked last: the cause, if it comes too late.
+    lack: Option<String>,
 }
 
 /// Where the job is in its life.
@@ -126,6 +128,7 @@ impl Machine {
                 let life = Life {
                     stage: Stage::Waiting,
                     alive: BTreeSet::new(),
+                    lack: None,
                 };
                 (rule.name, life)
             })

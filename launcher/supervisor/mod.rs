@@ -59,7 +59,13 @@ pub async fn run(
     let mut record = Record::new(plan);
     let writer = Writer::new(plan);
     if let Err(failure) = writer.first(&mut record) {
-        directory::clear(&plan.profile);
+        // One place of two may have been written: no reader must take that for a job that starts.
+        record.state = "ended";
+        record.exit = Some(failure.exit_code());
+        record.reason = Some(failure.to_string());
+        let _ = writer.write(&mut record);
+        directory::clear(&plan.profile, plan.secrets.key.reveal());
+        directory.lock.ended();
         return Err(failure);
     }
     signals.forward(&sender);
@@ -179,7 +185,7 @@ impl Supervisor<'_> {
 
     /// The last things: no connection file, no secret, a record that says how it ended.
     fn close(&mut self, end: &End) {
-        directory::clear(&self.plan.profile);
+        directory::clear(&self.plan.profile, self.plan.secrets.key.reveal());
         self.record.forget_secrets();
         self.record.exit = Some(end.code);
         self.record.reason = Some(end.reason.clone());

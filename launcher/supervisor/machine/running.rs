@@ -34,12 +34,18 @@ impl Machine {
                     self.became_ready(service, out);
                 }
             }
+            Event::Lacks { service, what } => {
+                if let Some(life) = self.lives.get_mut(&service) {
+                    life.lack = Some(what);
+                }
+            }
             Event::Broken {
                 service,
                 mut failure,
             } => {
-                if !self.starting() && failure.kind == Kind::NotReady {
-                    failure.kind = Kind::Service;
+                // A probe knows its service, and not whether the whole job was ready.
+                if matches!(failure.kind, Kind::NotReady | Kind::Service) {
+                    failure.kind = self.kind_of_now();
                 }
                 out.push(Effect::ShowLog(first_process(service)));
                 self.fail(failure, out);
@@ -108,7 +114,7 @@ impl Machine {
         if process.service == Name::Engines {
             warning(out, failure.to_string());
             self.engines.lost.insert(process.index);
-            self.engine_lost(process, out);
+            self.engine_lost(process, &failure, out);
         } else {
             self.fail(failure, out);
         }
@@ -129,7 +135,8 @@ impl Machine {
                 self.engines.lost.insert(process.index);
                 warning(out, format!("{process} (pid {pid}) ended with {exit}"));
                 out.push(Effect::ShowLog(process));
-                self.engine_lost(process, out);
+                let end = self.end_of_service(process, pid, exit, tail);
+                self.engine_lost(process, &end, out);
             }
             Name::Driver => {
                 let end = End {
@@ -174,7 +181,13 @@ impl Machine {
         tail: &[String],
     ) -> Failure {
         let message = format!("{process} (pid {pid}) ended with {exit}");
-        let cause = tail.iter().rev().find(|line| is_exception(line));
+        // A program that gives up says why last; one that a signal ended was about something else.
+        let last = || tail.last().filter(|_| matches!(exit, Exit::Code(_)));
+        let cause = tail
+            .iter()
+            .rev()
+            .find(|line| is_exception(line))
+            .or_else(last);
         let missing = cause.is_some_and(|line| is_import_error(line));
         let mut failure = if missing && self.starting() {
             Failure::missing(message).hint(
@@ -189,14 +202,12 @@ impl Machine {
         failure
     }
 
-    /// An engine is gone: does the job go on?
-    fn engine_lost(&mut self, process: ProcessId, out: &mut Vec<Effect>) {
+    /// An engine is gone, and `end` tells how: does the job go on?
+    fn engine_lost(&mut self, process: ProcessId, end: &Failure, out: &mut Vec<Effect>) {
         if self.engines.living() == 0 {
-            let failure = self.kind_of_now("the last engine ended");
-            self.fail(
-                failure.hint(format!("its last lines are above ({process})")),
-                out,
-            );
+            let failure = Failure::new(self.kind_of_now(), "the last engine ended")
+                .hint(format!("its last lines are above ({process})"));
+            self.fail(caused_by(failure, end), out);
         } else if self.stage(Name::Engines) == Stage::Ready {
             out.push(Effect::Mark(format!("{process} ended")));
             out.push(Effect::Publish);
@@ -208,7 +219,7 @@ impl Machine {
                 self.engines.minimum,
             ))
             .hint("its last lines are above; --min-engines N accepts fewer engines");
-            self.fail(failure, out);
+            self.fail(caused_by(failure, end), out);
         } else {
             self.settle_engines(out);
             out.push(Effect::Publish);
@@ -319,9 +330,14 @@ impl Machine {
             .hint("give more time with --start-timeout, or accept fewer with --min-engines")
         } else {
             out.push(Effect::ShowLog(first_process(name)));
-            Failure::not_ready(format!("{name} was not ready within {seconds} s")).hint(format!(
-                "the last thing it did is above; more time: --start-timeout {name}=DURATION"
+            let mut failure = Failure::not_ready(format!(
+                "{name} was not ready within {seconds} s"
             ))
+            .hint(format!(
+                "the last thing it did is above; more time: --start-timeout {name}=DURATION"
+            ));
+            failure.cause = self.lives.get(&name).and_then(|life| life.lack.clone());
+            failure
         };
         self.fail(failure, out);
     }
@@ -353,12 +369,12 @@ impl Machine {
         out.push(Effect::Publish);
     }
 
-    /// A failure of the kind that fits: not ready before the job was, a service's failure after it.
-    fn kind_of_now(&self, message: &str) -> Failure {
+    /// The kind that fits: not ready before the job was, a service's failure after it.
+    fn kind_of_now(&self) -> Kind {
         if self.starting() {
-            Failure::not_ready(message)
+            Kind::NotReady
         } else {
-            Failure::service(message)
+            Kind::Service
         }
     }
 
@@ -370,6 +386,16 @@ impl Machine {
         };
         self.begin_stop(end, out);
     }
+}
+
+/// Too few engines, because of what became of one. Something that is missing here stays that, with what to do about it.
+fn caused_by(mut failure: Failure, end: &Failure) -> Failure {
+    failure.cause = Some(end.to_string());
+    if end.kind == Kind::Missing {
+        failure.kind = Kind::Missing;
+        failure.hints.clone_from(&end.hints);
+    }
+    failure
 }
 
 /// The process whose log tells most about a service.
