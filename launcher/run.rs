@@ -105,7 +105,10 @@ async fn look_around(settings: &Settings) -> Outcome<Here> {
         root: nix::unistd::geteuid().is_root(),
         environment: std::env::vars_os()
             .filter_map(|(name, value)| {
-                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+                Some((
+                    name.into_string().ok()?,
+                    value.to_string_lossy().into_owned(),
+                ))
             })
             .collect(),
         runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),
@@ -120,8 +123,8 @@ async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> 
         Frontend::Server => programs::find("jupyter-server", "jupyter_server")?,
         Frontend::Program(path) => programs::find(&path.to_string_lossy(), "jupyterlab")?,
     };
-    let classic = may_be_classic(&program)
-        && versions::of(&program, "notebook", limit).await?.major() < 7;
+    let classic =
+        may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
     Ok(Jupyter { program, classic })
 }
 

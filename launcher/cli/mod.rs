@@ -10,8 +10,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use options::RunOptions;
-use std::fmt::Write as _;
 use std::env;
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -82,7 +82,9 @@ fn name_variable(error: &mut clap::Error) {
     ) else {
         return;
     };
-    let command = Cli::command();
+    let mut command = Cli::command();
+    // Only a built command writes its options as errors do.
+    command.build();
     let variable = command
         .get_arguments()
         .filter(|argument| argument.to_string() == option)

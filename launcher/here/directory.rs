@@ -116,12 +116,8 @@ fn make(profile: &Profile) -> Outcome<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(unusable(dir, &error)),
     }
-    let found = fs::metadata(dir).map_err(|error| {
-        unusable(
-            dir,
-            &dangling(dir).unwrap_or_else(|| error.to_string()),
-        )
-    })?;
+    let found = fs::metadata(dir)
+        .map_err(|error| unusable(dir, &dangling(dir).unwrap_or_else(|| error.to_string())))?;
     if !found.is_dir() {
         return Err(unusable(dir, &"it is not a directory"));
     }

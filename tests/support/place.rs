@@ -50,9 +50,11 @@ impl Place {
         symlink(source, self.dir.path().join("bin").join(name)).expect("link");
     }
 
-    /// Puts a shell script on PATH.
+    /// Puts a shell script on PATH, in place of a fake of that name.
     pub fn script(&self, name: &str, body: &str) -> PathBuf {
         let path = self.dir.path().join("bin").join(name);
+        // A fake of that name is a link into the sources: replaced, never written through.
+        let _ = fs::remove_file(&path);
         fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("script");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
         path

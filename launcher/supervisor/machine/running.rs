@@ -9,6 +9,12 @@ use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
 use std::collections::BTreeSet;
 
+/// What to do about a program that ended by itself.
+const SEE_LOG: &str = "its last lines are above, all of them in the log of that name";
+
+/// The likeliest sender of a SIGKILL that nobody here sent.
+const OUT_OF_MEMORY: &str = "the kernel kills so when memory runs out (`dmesg`), and so do batch systems beyond a job's limit";
+
 impl Machine {
     /// An event while the job starts or is up.
     pub(super) fn step_running(&mut self, event: Event, out: &mut Vec<Effect>) {
@@ -189,14 +195,16 @@ impl Machine {
             .find(|line| is_exception(line))
             .or_else(last);
         let missing = cause.is_some_and(|line| is_import_error(line));
+        let killed = matches!(exit, Exit::Signal { name, .. } if name == "SIGKILL");
+        let see = if killed { OUT_OF_MEMORY } else { SEE_LOG };
         let mut failure = if missing && self.starting() {
             Failure::missing(message).hint(
                 "a Python package is missing where this program runs: load its environment before ipjob, or install it there",
             )
         } else if self.starting() {
-            Failure::not_ready(format!("{message} before the job was ready"))
+            Failure::not_ready(format!("{message} before the job was ready")).hint(see)
         } else {
-            Failure::service(message)
+            Failure::service(message).hint(see)
         };
         failure.cause = cause.cloned();
         failure

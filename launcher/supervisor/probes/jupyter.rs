@@ -50,7 +50,18 @@ pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
     tokio::spawn(async move {
         let mut lack = Lack::of(Name::Jupyter);
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
-            let found = match probe.look().await {
+            let look = match probe.listening() {
+                Ok(server) => {
+                    // Told before the request: that it is never answered is the likeliest cause of a late start.
+                    lack.tell(
+                        format!("GET {} is not answered", status_path(&server)),
+                        &sender,
+                    );
+                    probe.ask(server).await
+                }
+                Err(what) => Look::NotYet(what),
+            };
+            let found = match look {
                 Look::Ready(answer) => Notice::JupyterAnswers(answer),
                 Look::Broken(failure) => Notice::Event(Event::Broken {
                     service: Name::Jupyter,
@@ -69,20 +80,27 @@ pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
 }
 
 impl Probe {
-    async fn look(&self) -> Look {
+    /// What the server says about itself, once our own child listens; before, what is lacking.
+    fn listening(&self) -> Result<ServerFile, String> {
         let port = self.port;
-        let Some(server) = server_file(&self.runtime).filter(|server| server.port == port) else {
-            return Look::NotYet(format!(
-                "it has not written that it serves port {port} (jpserver-*.json in {})",
-                self.runtime.display()
-            ));
-        };
+        let server = server_file(&self.runtime)
+            .filter(|server| server.port == port)
+            .ok_or_else(|| {
+                format!(
+                    "it has not written that it serves port {port} (jpserver-*.json in {})",
+                    self.runtime.display()
+                )
+            })?;
         let mut tree = process::descendants(self.pid);
         tree.insert(self.pid);
         if !sockets::Listening::of(tree).ours(port) {
-            return Look::NotYet(format!("it does not listen on port {port}"));
+            return Err(format!("it does not listen on port {port}"));
         }
-        let path = format!("{}api/status", server.base_url);
+        Ok(server)
+    }
+
+    async fn ask(&self, server: ServerFile) -> Look {
+        let (port, path) = (self.port, status_path(&server));
         match http::get_status(Ipv4Addr::LOCALHOST, port, &path, &self.token).await {
             Ok(200) => Look::Ready(Answer {
                 port,
@@ -92,10 +110,14 @@ impl Probe {
                 "jupyter answers {status} to the token that ipjob gave it"
             ))
             .hint("a token or password in your Jupyter configuration replaces ours: remove it (`jupyter --paths` shows where)")),
-            Ok(status) => Look::NotYet(format!("GET {path} on port {port} answers {status}")),
-            Err(error) => Look::NotYet(format!("GET {path} on port {port}: {error}")),
+            Ok(status) => Look::NotYet(format!("GET {path} is answered with {status}")),
+            Err(error) => Look::NotYet(format!("GET {path} is not answered: {error}")),
         }
     }
+}
+
+fn status_path(server: &ServerFile) -> String {
+    format!("{}api/status", server.base_url)
 }
 
 /// What the server wrote about itself. The runtime directory is new with every life, so the file is this server's; it is
