@@ -65,9 +65,9 @@ fn leftovers_do_not_change_the_plan() {
     };
     // Without -n, so that a leftover could set the number of engines.
     let dry_run = || place.ipjob(["--mode", "notebook", "--dry-run"]);
-    let plain = plan(dry_run());
-    assert!(plain.iter().any(|line| line.contains("ipcontroller")));
-    assert_eq!(plan(with_leftovers(dry_run())), plain);
+    let without = plan(dry_run());
+    assert!(without.iter().any(|line| line.contains("ipcontroller")));
+    assert_eq!(plan(with_leftovers(dry_run())), without);
 }
 
 #[test]

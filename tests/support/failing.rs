@@ -61,20 +61,33 @@ impl Place {
             return self.ipjob(args);
         }
         let program = self.dir().join("ipjob");
-        fs::copy(binary(), &program).expect("a copy");
+        copy(&binary(), &program);
         let bin = self.dir().join("bin");
         for entry in fs::read_dir(&bin).expect("bin").flatten() {
-            let source = fs::canonicalize(entry.path()).expect("a program");
-            fs::remove_file(entry.path()).expect("a link");
-            fs::copy(source, entry.path()).expect("a copy");
+            copy(&entry.path(), &entry.path());
         }
         let fakes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/fakes.py");
-        fs::copy(fakes, bin.join("fakes.py")).expect("a copy");
+        copy(&fakes, &bin.join("fakes.py"));
         give(self.dir(), NOBODY);
         let mut command = self.command(program);
         command.args(args).uid(NOBODY).gid(NOBODY);
         command
     }
+}
+
+/// Copies a program, also over a link to it. By `cp`: while this process writes a file, another test's fork has it open too,
+/// and then it cannot be run ("Text file busy").
+fn copy(from: &Path, to: &Path) {
+    let source = fs::canonicalize(from).expect("a file");
+    let copied = Command::new("cp")
+        .arg("--remove-destination")
+        .args([source.as_path(), to])
+        .status();
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "cp {}",
+        to.display()
+    );
 }
 
 /// Gives a directory and all in it to a user.

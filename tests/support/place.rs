@@ -55,7 +55,15 @@ impl Place {
         let path = self.dir.path().join("bin").join(name);
         // A fake of that name is a link into the sources: replaced, never written through.
         let _ = fs::remove_file(&path);
-        fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("script");
+        let text = format!("#!/bin/sh\n{body}\n");
+        // Written by a program of its own: while this process has the file open, another test's fork would have it too, and
+        // then it cannot be run ("Text file busy").
+        let written = Command::new("sh")
+            .args(["-c", "printf %s \"$1\" >\"$0\""])
+            .arg(&path)
+            .arg(text)
+            .status();
+        assert!(written.is_ok_and(|status| status.success()), "script");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
         path
     }

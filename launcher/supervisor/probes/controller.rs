@@ -12,6 +12,7 @@ use crate::supervisor::event::Event;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use tokio::time::sleep;
 
@@ -138,9 +139,10 @@ impl Probe {
                 holders: holders(wiring, &listening),
             });
         }
+        let address = wiring.address.parse().unwrap_or(Ipv4Addr::LOCALHOST);
         if let Some(taken) = silent
             .iter()
-            .find(|endpoint| listening.foreign(endpoint.port))
+            .find(|endpoint| listening.foreign(address, endpoint.port))
         {
             let holder = sockets::holder(taken.port)
                 .unwrap_or_else(|| "a process that is gone again".to_owned());
