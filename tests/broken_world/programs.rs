@@ -92,7 +92,7 @@ fn a_controller_that_prints_no_version_is_refused() {
 #[test]
 fn a_controller_that_never_tells_its_version_is_given_up_with_all_that_it_started() {
     let place = Place::with_fakes();
-    place.script("ipcontroller", "sleep 1000; echo 9.2.0");
+    place.script("ipcontroller", "tail -f /dev/null; echo 9.2.0");
     let args = ["--start-timeout", "300ms"];
     let parts = ["did not answer within 0.3 s", "--version"];
     fails(&place, &[], &[CLUSTER, &args], &parts);

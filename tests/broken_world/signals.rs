@@ -21,7 +21,7 @@ fn stopped_while(variables: &[(&str, &str)], args: &[&str], fact: impl Fn(&Place
 fn sigterm_while_a_version_is_asked_for() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let place = Place::with_fakes();
-        place.script("ipcontroller", "touch asked; sleep 1000");
+        place.script("ipcontroller", "touch asked; tail -f /dev/null");
         let mut job = start(&place, &[], &[CLUSTER]);
         wait_for("the question", || {
             place.dir().join("asked").exists().then_some(())

@@ -1,19 +1,11 @@
 //! From the start to the first reason to stop. PURE.
 
+use super::causes::{self, is_import_error, port_taken};
 use super::engines::named;
-use super::{
-    DROP_PATIENCE, Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning,
-};
+use super::{Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning};
 use crate::failure::{Failure, Kind};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
-use std::collections::BTreeSet;
-
-/// What to do about a program that ended by itself.
-const SEE_LOG: &str = "its last lines are above, all of them in the log of that name";
-
-/// The likeliest sender of a SIGKILL that nobody here sent.
-const OUT_OF_MEMORY: &str = "the kernel kills so when memory runs out (`dmesg`), and so do batch systems beyond a job's limit";
 
 impl Machine {
     /// An event while the job starts or is up.
@@ -108,7 +100,7 @@ impl Machine {
         out.extend(immediate.into_iter().map(Effect::Spawn));
     }
 
-    fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
+    pub(super) fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
         self.set_stage(service, Stage::Ready);
         self.advance(out);
     }
@@ -187,99 +179,20 @@ impl Machine {
         tail: &[String],
     ) -> Failure {
         let message = format!("{process} (pid {pid}) ended with {exit}");
-        // A program that gives up says why last; one that a signal ended was about something else.
-        let last = || tail.last().filter(|_| matches!(exit, Exit::Code(_)));
-        let cause = tail
-            .iter()
-            .rev()
-            .find(|line| is_exception(line))
-            .or_else(last);
+        let cause = causes::of(exit, tail);
         let missing = cause.is_some_and(|line| is_import_error(line));
-        let killed = matches!(exit, Exit::Signal { name, .. } if name == "SIGKILL");
-        let see = if killed { OUT_OF_MEMORY } else { SEE_LOG };
         let mut failure = if missing && self.starting() {
             Failure::missing(message).hint(
                 "a Python package is missing where this program runs: load its environment before ipjob, or install it there",
             )
         } else if self.starting() {
-            Failure::not_ready(format!("{message} before the job was ready")).hint(see)
+            Failure::not_ready(format!("{message} before the job was ready"))
+                .hint(causes::next_step(exit))
         } else {
-            Failure::service(message).hint(see)
+            Failure::service(message).hint(causes::next_step(exit))
         };
         failure.cause = cause.cloned();
         failure
-    }
-
-    /// An engine is gone, and `end` tells how: does the job go on?
-    fn engine_lost(&mut self, process: ProcessId, end: &Failure, out: &mut Vec<Effect>) {
-        if self.engines.living() == 0 {
-            let failure = Failure::new(self.kind_of_now(), "the last engine ended")
-                .hint(format!("its last lines are above ({process})"));
-            self.fail(caused_by(failure, end), out);
-        } else if self.stage(Name::Engines) == Stage::Ready {
-            out.push(Effect::Mark(format!("{process} ended")));
-            out.push(Effect::Publish);
-        } else if !self.engines.possible() {
-            let failure = Failure::not_ready(format!(
-                "{} of {} engines are left before the job was ready, and {} are wanted",
-                self.engines.living(),
-                self.engines.expected,
-                self.engines.minimum,
-            ))
-            .hint("its last lines are above; --min-engines N accepts fewer engines");
-            self.fail(caused_by(failure, end), out);
-        } else {
-            self.settle_engines(out);
-            out.push(Effect::Publish);
-        }
-    }
-
-    /// The hub's engine file changed.
-    fn registered(&mut self, ids: BTreeSet<u32>, out: &mut Vec<Effect>) {
-        let gone = self.engines.registered.difference(&ids).count() > 0;
-        let before = self.engines.counted();
-        self.engines.registered = ids;
-        self.engines.dropped = self
-            .engines
-            .dropped
-            .difference(&self.engines.registered)
-            .copied()
-            .collect();
-        let counted = self.engines.counted();
-        if self.stage(Name::Engines) == Stage::Starting {
-            self.settle_engines(out);
-        } else if counted > before {
-            step_line(
-                out,
-                format!("engines {counted}/{} registered", self.engines.expected),
-            );
-        }
-        if gone {
-            out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
-        }
-        out.push(Effect::Publish);
-    }
-
-    /// Engines become ready once all that live are registered, if they are enough.
-    fn settle_engines(&mut self, out: &mut Vec<Effect>) {
-        if self.stage(Name::Engines) == Stage::Starting && self.engines.settled() {
-            self.engines_ready(out);
-        }
-    }
-
-    fn engines_ready(&mut self, out: &mut Vec<Effect>) {
-        let (counted, expected) = (self.engines.counted(), self.engines.expected);
-        step_line(out, format!("engines ready ({counted}/{expected})"));
-        if !self.engines.complete() {
-            warning(
-                out,
-                format!(
-                    "going on with {counted} of {expected} engines, as --min-engines {} allows",
-                    self.engines.minimum
-                ),
-            );
-        }
-        self.became_ready(Name::Engines, out);
     }
 
     fn time_up(&mut self, timer: Timer, out: &mut Vec<Effect>) {
@@ -350,35 +263,8 @@ impl Machine {
         self.fail(failure, out);
     }
 
-    /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.
-    fn say_dropped(&mut self, out: &mut Vec<Effect>) {
-        let alive = match self.lives.get(&Name::Engines) {
-            Some(life) if life.stage == Stage::Ready => &life.alive,
-            _ => return,
-        };
-        let fresh: Vec<u32> = alive
-            .iter()
-            .filter(|id| {
-                !self.engines.registered.contains(id) && !self.engines.dropped.contains(id)
-            })
-            .copied()
-            .collect();
-        if fresh.is_empty() {
-            return;
-        }
-        warning(
-            out,
-            format!(
-                "the hub has dropped {} although the process lives: it was silent too long and will not register again",
-                named(&fresh)
-            ),
-        );
-        self.engines.dropped.extend(fresh);
-        out.push(Effect::Publish);
-    }
-
     /// The kind that fits: not ready before the job was, a service's failure after it.
-    fn kind_of_now(&self) -> Kind {
+    pub(super) fn kind_of_now(&self) -> Kind {
         if self.starting() {
             Kind::NotReady
         } else {
@@ -386,7 +272,7 @@ impl Machine {
         }
     }
 
-    fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {
+    pub(super) fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {
         let end = End {
             code: failure.exit_code(),
             reason: failure.to_string(),
@@ -396,38 +282,7 @@ impl Machine {
     }
 }
 
-/// Too few engines, because of what became of one. Something that is missing here stays that, with what to do about it.
-fn caused_by(mut failure: Failure, end: &Failure) -> Failure {
-    failure.cause = Some(end.to_string());
-    if end.kind == Kind::Missing {
-        failure.kind = Kind::Missing;
-        failure.hints.clone_from(&end.hints);
-    }
-    failure
-}
-
 /// The process whose log tells most about a service.
 fn first_process(service: Name) -> ProcessId {
     ProcessId { service, index: 0 }
-}
-
-/// Whether Jupyter's last lines say that its port was taken: Jupyter Server and Notebook 6 word it alike.
-fn port_taken(tail: &[String]) -> bool {
-    tail.iter().any(|line| {
-        line.contains("is already in use")
-            || line.contains("because port") && line.contains("is not available")
-    })
-}
-
-/// Whether a line is the last of a Python traceback: `ModuleNotFoundError: No module named 'x'`.
-fn is_exception(line: &str) -> bool {
-    line.split_once(':').is_some_and(|(name, _)| {
-        let name = name.rsplit('.').next().unwrap_or(name);
-        (name.ends_with("Error") || name.ends_with("Exception"))
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
-}
-
-fn is_import_error(line: &str) -> bool {
-    line.starts_with("ModuleNotFoundError") || line.starts_with("ImportError")
 }
