@@ -188,13 +188,17 @@ fn end_leftovers(dead: &Incarnation, own: &Incarnation, remarks: &mut Vec<String
     if left.is_empty() {
         return;
     }
+    end(&dead.id, Signal::SIGTERM);
+    end(&dead.id, Signal::SIGKILL);
+    let outcome = match leftovers::carrying(&dead.id).len() {
+        0 => "ended".to_owned(),
+        more => format!("{more} of them do not end (a hung file system?)"),
+    };
     remarks.push(format!(
-        "an ipjob that died here (pid {}) left {} processes running: ended",
+        "an ipjob that died here (pid {}) left {} processes running: {outcome}",
         dead.pid,
         left.len()
     ));
-    end(&dead.id, Signal::SIGTERM);
-    end(&dead.id, Signal::SIGKILL);
 }
 
 /// Signals all that carry an incarnation until none is left or the time is up.

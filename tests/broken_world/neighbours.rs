@@ -75,7 +75,7 @@ fn killed_and_followed(profile: &str, place: &Place, args: &[&str], variables: &
     let mut alike = Bystander::carrying(&format!("{dead}0"));
     let mut second = Job::spawn(place, profile, command());
     let line = second.wait_line("an ipjob that died here");
-    let told = format!("(pid {}) left {left} processes running", first.pid());
+    let told = format!("(pid {}) left {left} processes running: ended", first.pid());
     assert!(line.contains(&told), "{line}, not {told}");
     assert_eq!(carriers(&dead), []);
     second.wait_ready();

@@ -55,6 +55,15 @@ fn a_reversed_port_range_is_refused_with_the_right_one() {
 }
 
 #[test]
+fn too_few_ports_for_the_controller_are_refused_with_both_numbers() {
+    refuses(
+        &[],
+        &["--mode", "notebook", "--controller-ports", "5000-5003"],
+        &["--controller-ports", "takes 18 ports", "these are 4"],
+    );
+}
+
+#[test]
 fn a_port_that_there_is_not_is_refused() {
     for range in ["0-10", "65536", "8000-70000", "a-b"] {
         refuses(
