@@ -26,6 +26,17 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes over a file that is there, in its place: a reader may see half of it, but it needs no new file, where none can be
+/// made any more. What cannot be written over is removed.
+pub fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let written = || {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)
+    };
+    written().or_else(|_| remove(path))
+}
+
 /// The system's own error: tempfile adds a random name, which says nothing to people.
 fn without_path(error: &io::Error) -> io::Error {
     error

@@ -164,7 +164,11 @@ impl Supervisor<'_> {
     }
 
     fn write_record(&mut self) {
-        match self.writer.write(&mut self.record) {
+        let written = match self.machine.state() {
+            State::Ended => self.writer.last(&mut self.record),
+            _ => self.writer.write(&mut self.record),
+        };
+        match written {
             Ok(()) => {
                 if let Some(path) = self.unwritable.take() {
                     self.console

@@ -2,6 +2,7 @@
 
 use super::{CLUSTER, NOTEBOOK, start};
 use crate::support::{Job, Place, chmod, wait_for};
+use nix::sys::signal::Signal;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 
@@ -148,6 +149,25 @@ fn a_record_that_is_a_directory_is_refused() {
     start(&place, &[], &[CLUSTER]).fails(4, &[&told]);
     assert!(!place.profile(PROFILE).join("ipjob-runtime").exists());
     assert!(place.fake_log().is_empty());
+}
+
+#[test]
+fn a_directory_that_was_closed_meanwhile_keeps_no_secret() {
+    let place = Place::with_fakes();
+    let mut job = Job::spawn(&place, PROFILE, place.ipjob_as_user(NOTEBOOK));
+    let ready = job.wait_ready();
+    let key = job.profile().join("ipjob-runtime/session.key");
+    assert!(key.exists());
+    chmod(job.profile(), 0o500);
+    job.signal(Signal::SIGTERM);
+    let (code, lines) = job.finish();
+    assert_eq!(code, 0, "{lines}");
+    let record = fs::read_to_string(job.profile().join("ipjob.json")).expect("it stays");
+    assert!(!record.contains(ready["token"].as_str().expect("a token")));
+    assert_eq!(job.record().expect("whole")["state"], "ended");
+    assert!(!key.exists());
+    place.assert_deserted();
+    chmod(job.profile(), 0o700);
 }
 
 #[test]

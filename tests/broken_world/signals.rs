@@ -35,6 +35,20 @@ fn sigterm_while_a_version_is_asked_for() {
 }
 
 #[test]
+fn sigterm_while_what_a_dead_ipjob_left_is_ended() {
+    let place = Place::with_fakes();
+    let mut dead = start(&place, &[("FAKE_CONTROLLER", "deaf")], &[CLUSTER]);
+    dead.wait_ready();
+    dead.signal(Signal::SIGKILL);
+    dead.finish();
+    let mut job = start(&place, &[], &[CLUSTER]);
+    wait_fake(&place, "ipcontroller SIGTERM ignored");
+    let lines = job.stop();
+    assert!(lines.contains("an ipjob that died here"), "{lines}");
+    place.assert_deserted();
+}
+
+#[test]
 fn sigterm_while_the_controller_starts() {
     stopped_while(&[("FAKE_CONTROLLER", "hang")], NOTEBOOK, |place| {
         wait_fake(place, "ipcontroller started");
