@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
+    become_subreaper()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -64,7 +65,6 @@ async fn carry_out(
             "the limit of open files was raised to the hard limit, {limit}"
         ));
     }
-    become_subreaper()?;
     let directory =
         directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
     let end = supervisor::run(plan, &directory, signals, console).await?;

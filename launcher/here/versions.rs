@@ -8,17 +8,22 @@ use crate::failure::{Failure, Outcome};
 use crate::plan::version::Version;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// Between two looks at whether a program has answered.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// Time for the kernel to carry out a SIGKILL; a hung file system must not hang ipjob.
+const KILL_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Bytes of an answer that are read.
 const LONGEST: u64 = 64 * 1024;
@@ -146,9 +151,16 @@ impl Question {
 
 impl Drop for Question {
     fn drop(&mut self) {
-        if let (Ok(None), Ok(pid)) = (self.child.try_wait(), i32::try_from(self.child.id())) {
-            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-            let _ = self.child.wait();
+        let (Ok(None), Ok(pid)) = (self.child.try_wait(), i32::try_from(self.child.id())) else {
+            return;
+        };
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        // ipjob is a subreaper and inherits what the program had started, so its whole group can be waited for.
+        let group = Pid::from_raw(-pid);
+        let begin = Instant::now();
+        while waitpid(group, Some(WaitPidFlag::WNOHANG)).is_ok() && begin.elapsed() < KILL_PATIENCE
+        {
+            thread::sleep(PAUSE);
         }
     }
 }
