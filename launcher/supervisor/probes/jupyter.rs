@@ -1,7 +1,7 @@
 //! Jupyter is ready when GET /api/status answers 200 to our token. Before the token is sent, the listener must be our own
 //! child's: another user's program could sit on the port.
 
-use super::PAUSE;
+use super::{Lack, PAUSE};
 use crate::failure::Failure;
 use crate::here::{process, sockets};
 use crate::plan::Plan;
@@ -30,6 +30,15 @@ struct ServerFile {
     base_url: String,
 }
 
+/// What one look tells.
+enum Look {
+    /// Not ready, and what it still lacks.
+    NotYet(String),
+    /// It can never become ready.
+    Broken(Failure),
+    Ready(Answer),
+}
+
 /// Watches a Jupyter that starts.
 pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
     let probe = Probe {
@@ -39,51 +48,76 @@ pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
         token: plan.secrets.token.reveal().to_owned(),
     };
     tokio::spawn(async move {
+        let mut lack = Lack::of(Name::Jupyter);
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
-            match probe.look().await {
-                Ok(Some(answer)) => {
-                    let _ = sender.send(Notice::JupyterAnswers(answer));
-                    return;
+            let look = match probe.listening() {
+                Ok(server) => {
+                    // Told before the request: that it is never answered is the likeliest cause of a late start.
+                    lack.tell(
+                        format!("GET {} is not answered", status_path(&server)),
+                        &sender,
+                    );
+                    probe.ask(server).await
                 }
-                Ok(None) => sleep(PAUSE).await,
-                Err(failure) => {
-                    let event = Event::Broken {
-                        service: Name::Jupyter,
-                        failure,
-                    };
-                    let _ = sender.send(Notice::Event(event));
-                    return;
+                Err(what) => Look::NotYet(what),
+            };
+            let found = match look {
+                Look::Ready(answer) => Notice::JupyterAnswers(answer),
+                Look::Broken(failure) => Notice::Event(Event::Broken {
+                    service: Name::Jupyter,
+                    failure,
+                }),
+                Look::NotYet(what) => {
+                    lack.tell(what, &sender);
+                    sleep(PAUSE).await;
+                    continue;
                 }
-            }
+            };
+            let _ = sender.send(found);
+            return;
         }
     });
 }
 
 impl Probe {
-    /// The answer once it is there, `None` before, a failure when it cannot come.
-    async fn look(&self) -> Result<Option<Answer>, Failure> {
-        let Some(server) = server_file(&self.runtime).filter(|server| server.port == self.port)
-        else {
-            return Ok(None);
-        };
+    /// What the server says about itself, once our own child listens; before, what is lacking.
+    fn listening(&self) -> Result<ServerFile, String> {
+        let port = self.port;
+        let server = server_file(&self.runtime)
+            .filter(|server| server.port == port)
+            .ok_or_else(|| {
+                format!(
+                    "it has not written that it serves port {port} (jpserver-*.json in {})",
+                    self.runtime.display()
+                )
+            })?;
         let mut tree = process::descendants(self.pid);
         tree.insert(self.pid);
-        if !sockets::Listening::of(tree).ours(self.port) {
-            return Ok(None);
+        if !sockets::Listening::of(tree).ours(port) {
+            return Err(format!("it does not listen on port {port}"));
         }
-        let path = format!("{}api/status", server.base_url);
-        match http::get_status(Ipv4Addr::LOCALHOST, self.port, &path, &self.token).await {
-            Ok(200) => Ok(Some(Answer {
-                port: self.port,
+        Ok(server)
+    }
+
+    async fn ask(&self, server: ServerFile) -> Look {
+        let (port, path) = (self.port, status_path(&server));
+        match http::get_status(Ipv4Addr::LOCALHOST, port, &path, &self.token).await {
+            Ok(200) => Look::Ready(Answer {
+                port,
                 base_url: server.base_url,
-            })),
-            Ok(status @ (401 | 403)) => Err(Failure::not_ready(format!(
+            }),
+            Ok(status @ (401 | 403)) => Look::Broken(Failure::not_ready(format!(
                 "jupyter answers {status} to the token that ipjob gave it"
             ))
             .hint("a token or password in your Jupyter configuration replaces ours: remove it (`jupyter --paths` shows where)")),
-            _ => Ok(None),
+            Ok(status) => Look::NotYet(format!("GET {path} is answered with {status}")),
+            Err(error) => Look::NotYet(format!("GET {path} is not answered: {error}")),
         }
     }
+}
+
+fn status_path(server: &ServerFile) -> String {
+    format!("{}api/status", server.base_url)
 }
 
 /// What the server wrote about itself. The runtime directory is new with every life, so the file is this server's; it is
