@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(10);
 fn four_healthy_engines_and_a_kernel_stop_at_once() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let mut job = ready(&place, "4");
+    let mut job = ready(&place, "4", &[]);
     run_cell(&place, &venv, &job, "1", None);
     stop_soon(&mut job);
 }
@@ -23,7 +23,7 @@ fn four_healthy_engines_and_a_kernel_stop_at_once() {
 fn a_kernel_that_loops_for_ever_is_ended() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let mut job = ready(&place, "1");
+    let mut job = ready(&place, "1", &[]);
     let cell = "print('it loops', flush=True)\nwhile True: pass";
     run_cell(&place, &venv, &job, cell, Some("it loops"));
     stop_soon(&mut job);
@@ -33,7 +33,8 @@ fn a_kernel_that_loops_for_ever_is_ended() {
 fn an_engine_that_loops_for_ever_is_ended() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let mut job = ready(&place, "2");
+    // Python runs its signal handlers between two calls of the event loop: such an engine does not hear SIGTERM.
+    let mut job = ready(&place, "2", &["--stop-timeout", "5s"]);
     let sign = place.dir().join("busy");
     let mut client = python::program(
         &place,
@@ -55,7 +56,7 @@ fn an_engine_that_loops_for_ever_is_ended() {
 fn what_a_kernel_started_in_a_session_of_its_own_is_ended() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let mut job = ready(&place, "1");
+    let mut job = ready(&place, "1", &[]);
     // One carries the incarnation, the other has cleaned its environment: only its parentage tells.
     let cell = "import subprocess\nfor command in ['sleep', '1001'], ['env', '-i', 'sleep', '1002']:\n    print('pid', subprocess.Popen(command, start_new_session=True).pid)";
     let printed = run_cell(&place, &venv, &job, cell, None);
@@ -73,8 +74,9 @@ fn what_a_kernel_started_in_a_session_of_its_own_is_ended() {
     }
 }
 
-fn ready(place: &Place, engines: &str) -> Job {
-    let mut job = Job::start(place, &["--mode", "notebook", "-n", engines]);
+fn ready(place: &Place, engines: &str, more: &[&str]) -> Job {
+    let args = [&["--mode", "notebook", "-n", engines], more].concat();
+    let mut job = Job::start(place, &args);
     job.wait_ready();
     job
 }
