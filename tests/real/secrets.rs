@@ -23,7 +23,8 @@ fn token_and_key_are_nowhere_that_others_can_read() {
         .args(["-c", "umask 000; exec \"$@\"", "sh"])
         .arg(crate::support::binary())
         .args(["--mode", "notebook", "-n", "1", "--record"])
-        .arg(&copy);
+        .arg(&copy)
+        .env("TMPDIR", place.dir());
     let mut job = Job::spawn(&place, "job_local", command);
     let record = job.wait_ready();
     // A kernel runs as well: it has a connection file with a key, and a process with an environment.
