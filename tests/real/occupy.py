@@ -1,9 +1,10 @@
-"""occupy.py PROFILE FILE: lets engine 0 loop for ever; FILE is there once it does."""
+"""occupy.py PROFILE FILE: lets engine 0 loop for ever; FILE is there once it does. Stays until the test ends it."""
 
 import sys
-import time
 
 import ipyparallel as ipp
+
+PATIENCE = 90
 
 
 def loop(path):
@@ -13,7 +14,4 @@ def loop(path):
 
 
 rc = ipp.Client(profile=sys.argv[1])
-result = rc[0].apply_async(loop, sys.argv[2])
-# Whether the message has left is told by the engine's file alone, so the client stays until the test ends it.
-while not result.ready():
-    time.sleep(1)
+rc[0].apply_async(loop, sys.argv[2]).wait(PATIENCE)

@@ -39,8 +39,7 @@ fn token_and_key_are_nowhere_that_others_can_read() {
         ],
     );
     // The user's own umask is the kernel's: a group's notebooks are shared.
-    let shared = fs::metadata(place.dir().join("shared.txt")).expect("the cell wrote it");
-    assert_eq!(shared.permissions().mode() & 0o777, 0o666);
+    assert_eq!(mode(&place.dir().join("shared.txt")), 0o666);
 
     let token = record["token"].as_str().expect("a token").to_owned();
     assert_eq!(token.len(), 64, "256 bits in hexadecimal");
@@ -59,10 +58,7 @@ fn token_and_key_are_nowhere_that_others_can_read() {
     }
     assert!(!holds_any(job.transcript().as_bytes(), &secrets));
 
-    let holders: Vec<PathBuf> = files_below(place.dir())
-        .into_iter()
-        .filter(|file| holds_any(&fs::read(file).unwrap_or_default(), &secrets))
-        .collect();
+    let holders = holders_below(place.dir(), &secrets);
     assert!(
         holders.contains(&path) && holders.contains(&copy),
         "the search finds nothing: {holders:?}"
@@ -77,11 +73,16 @@ fn token_and_key_are_nowhere_that_others_can_read() {
             "{file:?} is open to others"
         );
     }
-    for dir in [&place.ipython_dir(), job.profile()] {
-        assert!(
-            !open_to_others(dir, place.dir()),
-            "{dir:?} is open to others"
-        );
+    assert_eq!(mode(&place.ipython_dir()), 0o700);
+    // Each by itself: in `--profile default` the directory around them may be open.
+    for dir in [
+        "",
+        "security",
+        "log",
+        "ipjob-runtime",
+        "ipjob-runtime/jupyter",
+    ] {
+        assert_eq!(mode(&job.profile().join(dir)), 0o700, "{dir}");
     }
     let pids = tree.iter().map(|(pid, _)| *pid);
     let files = holders.iter().cloned();
@@ -96,11 +97,8 @@ fn token_and_key_are_nowhere_that_others_can_read() {
     }
     assert_eq!(super::http::get(&record, "/api/status").0, 200);
     job.stop();
-    let left: Vec<PathBuf> = files_below(place.dir())
-        .into_iter()
-        .filter(|file| holds_any(&fs::read(file).unwrap_or_default(), &secrets))
-        .collect();
-    assert_eq!(left, [] as [PathBuf; 0], "secrets outlive the job");
+    let left = holders_below(place.dir(), &secrets);
+    assert!(left.is_empty(), "secrets outlive the job: {left:?}");
 }
 
 fn holds_any(text: &[u8], secrets: &[&str]) -> bool {
@@ -110,19 +108,21 @@ fn holds_any(text: &[u8], secrets: &[&str]) -> bool {
     })
 }
 
-/// Every regular file below a directory.
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+/// The files below a directory that hold one of the secrets.
+fn holders_below(dir: &Path, secrets: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![dir.to_owned()];
     while let Some(dir) = open.pop() {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = entry.path();
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => open.push(entry.path()),
-                Ok(kind) if kind.is_file() => found.push(entry.path()),
+                Ok(kind) if kind.is_dir() => open.push(path),
+                Ok(kind) if kind.is_file() => found.push(path),
                 _ => {}
             }
         }
     }
+    found.retain(|file| holds_any(&fs::read(file).unwrap_or_default(), secrets));
     found
 }
 
@@ -130,7 +130,12 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
 fn open_to_others(path: &Path, top: &Path) -> bool {
     path.ancestors()
         .take_while(|step| *step != top)
-        .all(|step| fs::metadata(step).is_ok_and(|data| data.permissions().mode() & 0o077 != 0))
+        .all(|step| mode(step) & 0o077 != 0)
+}
+
+fn mode(path: &Path) -> u32 {
+    let data = fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    data.permissions().mode() & 0o777
 }
 
 /// Lets another user try to read each of the files; only root can become one.

@@ -20,7 +20,7 @@ fn configured(venv: &Path, lines: &str) -> (Place, Job) {
 #[test]
 fn a_password_and_a_base_url_and_ports_of_the_users_are_no_trouble() {
     let Some(venv) = venv("main") else { return };
-    // The argon2 of nothing in particular: nobody types it here.
+    // The hash of nothing in particular: nobody types a password here.
     let (_place, mut job) = configured(
         &venv,
         "c.PasswordIdentityProvider.hashed_password = 'sha1:0123456789ab:0123456789abcdef0123456789abcdef01234567'\nc.ServerApp.base_url = '/mine'\nc.ServerApp.port = 1\nc.ServerApp.ip = '0.0.0.0'\n",
