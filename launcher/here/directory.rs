@@ -95,8 +95,10 @@ pub fn clear(profile: &Profile, key: &str) {
 /// Makes the directory where it is missing, and marks it as ours to clear.
 fn make(profile: &Profile) -> Outcome<()> {
     let parent = &profile.ipython_dir;
+    // Private whatever the umask is: who can write here can put another profile in our profile's place.
     DirBuilder::new()
         .recursive(true)
+        .mode(0o700)
         .create(parent)
         .map_err(|error| {
             Failure::missing(format!(

@@ -1,5 +1,5 @@
-//! Jupyter is ready when GET /api/status answers 200 to our token. Before the token is sent, the listener must be our own
-//! child's: another user's program could sit on the port.
+//! Jupyter is ready when GET /api/status answers 200 to our token, and to nobody without it. Before the token is sent, the
+//! listener must be our own child's: another user's program could sit on the port.
 
 use super::{Lack, PAUSE};
 use crate::failure::Failure;
@@ -11,6 +11,7 @@ use crate::supervisor::http;
 use crate::supervisor::notice::{Answer, Notice, Sender};
 use serde::Deserialize;
 use std::fs;
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use tokio::time::sleep;
@@ -28,6 +29,9 @@ struct Probe {
 struct ServerFile {
     port: u16,
     base_url: String,
+    /// Whether it speaks https.
+    #[serde(default)]
+    secure: bool,
 }
 
 /// What one look tells.
@@ -100,20 +104,48 @@ impl Probe {
     }
 
     async fn ask(&self, server: ServerFile) -> Look {
-        let (port, path) = (self.port, status_path(&server));
-        match http::get_status(Ipv4Addr::LOCALHOST, port, &path, &self.token).await {
-            Ok(200) => Look::Ready(Answer {
-                port,
+        if server.secure {
+            return Look::Broken(configured(
+                "jupyter speaks https, and everything that ipjob tells people and programs is http",
+                "a certfile",
+            ));
+        }
+        let path = status_path(&server);
+        match self.status(&path, Some(&self.token)).await {
+            Ok(200) => {}
+            Ok(status @ (401 | 403)) => {
+                return Look::Broken(configured(
+                    format!("jupyter answers {status} to the token that ipjob gave it"),
+                    "a token or password",
+                ));
+            }
+            Ok(status) => return Look::NotYet(format!("GET {path} is answered with {status}")),
+            Err(error) => return Look::NotYet(format!("GET {path} is not answered: {error}")),
+        }
+        // An empty token in the user's configuration turns authentication off, and lets this node's other users in.
+        match self.status(&path, None).await {
+            Ok(200) => Look::Broken(configured(
+                "jupyter answers without a token: everybody on this machine could use it",
+                "an empty token",
+            )),
+            Ok(_) => Look::Ready(Answer {
+                port: self.port,
                 base_url: server.base_url,
             }),
-            Ok(status @ (401 | 403)) => Look::Broken(Failure::not_ready(format!(
-                "jupyter answers {status} to the token that ipjob gave it"
-            ))
-            .hint("a token or password in your Jupyter configuration replaces ours: remove it (`jupyter --paths` shows where)")),
-            Ok(status) => Look::NotYet(format!("GET {path} is answered with {status}")),
             Err(error) => Look::NotYet(format!("GET {path} is not answered: {error}")),
         }
     }
+
+    async fn status(&self, path: &str, token: Option<&str>) -> io::Result<u16> {
+        http::get_status(Ipv4Addr::LOCALHOST, self.port, path, token).await
+    }
+}
+
+/// A failure that `what` in the user's own configuration of Jupyter causes.
+fn configured(message: impl Into<String>, what: &str) -> Failure {
+    Failure::not_ready(message).hint(format!(
+        "{what} in your Jupyter configuration (jupyter_server_config.py or .json; jupyter_notebook_config.* of the classic Notebook) replaces what ipjob sets: remove it; `jupyter --paths` shows where it may lie"
+    ))
 }
 
 fn status_path(server: &ServerFile) -> String {
