@@ -128,7 +128,7 @@ pub struct RunOptions {
     pub address: Option<String>,
 
     /// The ports that ipcontroller takes its own from, 18 of them: FIRST-LAST [default: any that are free].
-    #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::port_range, help_heading = "Controller")]
+    #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::controller_ports, help_heading = "Controller")]
     pub controller_ports: Option<PortRange>,
 
     /// Which Jupyter: `lab`, `notebook` (7, or the classic 6), `server`, or the PATH of a program that takes a Jupyter
