@@ -10,8 +10,10 @@
 //!  6. From every state, time limits alone end the job once it stops.
 //!  7. `Finish` comes once, last, and after everything that was started has ended, was killed or was given up by name.
 
+mod causes;
 mod ending;
 mod engines;
+mod muster;
 mod running;
 #[cfg(test)]
 mod tests;

@@ -87,9 +87,8 @@ fn its_exit_code_is_ipjobs() {
 fn one_that_is_not_there_is_named_before_anything_starts() {
     let place = Place::with_fakes();
     let args = ["--mode", "cluster-only", "-n", "1", "--", "no-such-driver"];
-    let output = place.ipjob(args).output().expect("it runs");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(4), "{text}");
+    let (code, text) = Job::start(&place, &args).finish();
+    assert_eq!(code, 4, "{text}");
     assert!(
         text.starts_with("error: ") && text.contains("no-such-driver"),
         "{text}"

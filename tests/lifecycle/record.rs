@@ -1,7 +1,7 @@
 //! The record as a program sees it that reads it all the time.
 
 use super::{cluster, notebook};
-use crate::support::{Place, wait_for};
+use crate::support::{Job, Place, wait_for};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Read;
@@ -161,9 +161,8 @@ fn a_copy_that_cannot_be_written_stops_the_job_before_it_starts_anything() {
         "--record",
         "no/such/copy.json",
     ];
-    let output = place.ipjob(args).output().expect("it runs");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(4), "{text}");
+    let (code, text) = Job::start(&place, &args).finish();
+    assert_eq!(code, 4, "{text}");
     assert!(
         text.contains("no/such/copy.json cannot be written"),
         "{text}"

@@ -1,13 +1,11 @@
 //! From the start to the first reason to stop. PURE.
 
+use super::causes::{is_exception, is_import_error, port_taken};
 use super::engines::named;
-use super::{
-    DROP_PATIENCE, Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning,
-};
+use super::{Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning};
 use crate::failure::{Failure, Kind};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
-use std::collections::BTreeSet;
 
 impl Machine {
     /// An event while the job starts or is up.
@@ -96,7 +94,7 @@ impl Machine {
         out.extend(immediate.into_iter().map(Effect::Spawn));
     }
 
-    fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
+    pub(super) fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
         self.set_stage(service, Stage::Ready);
         self.advance(out);
     }
@@ -189,80 +187,6 @@ impl Machine {
         failure
     }
 
-    /// An engine is gone: does the job go on?
-    fn engine_lost(&mut self, process: ProcessId, out: &mut Vec<Effect>) {
-        if self.engines.living() == 0 {
-            let failure = self.kind_of_now("the last engine ended");
-            self.fail(
-                failure.hint(format!("its last lines are above ({process})")),
-                out,
-            );
-        } else if self.stage(Name::Engines) == Stage::Ready {
-            out.push(Effect::Mark(format!("{process} ended")));
-            out.push(Effect::Publish);
-        } else if !self.engines.possible() {
-            let failure = Failure::not_ready(format!(
-                "{} of {} engines are left before the job was ready, and {} are wanted",
-                self.engines.living(),
-                self.engines.expected,
-                self.engines.minimum,
-            ))
-            .hint("its last lines are above; --min-engines N accepts fewer engines");
-            self.fail(failure, out);
-        } else {
-            self.settle_engines(out);
-            out.push(Effect::Publish);
-        }
-    }
-
-    /// The hub's engine file changed.
-    fn registered(&mut self, ids: BTreeSet<u32>, out: &mut Vec<Effect>) {
-        let gone = self.engines.registered.difference(&ids).count() > 0;
-        let before = self.engines.counted();
-        self.engines.registered = ids;
-        self.engines.dropped = self
-            .engines
-            .dropped
-            .difference(&self.engines.registered)
-            .copied()
-            .collect();
-        let counted = self.engines.counted();
-        if self.stage(Name::Engines) == Stage::Starting {
-            self.settle_engines(out);
-        } else if counted > before {
-            step_line(
-                out,
-                format!("engines {counted}/{} registered", self.engines.expected),
-            );
-        }
-        if gone {
-            out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
-        }
-        out.push(Effect::Publish);
-    }
-
-    /// Engines become ready once all that live are registered, if they are enough.
-    fn settle_engines(&mut self, out: &mut Vec<Effect>) {
-        if self.stage(Name::Engines) == Stage::Starting && self.engines.settled() {
-            self.engines_ready(out);
-        }
-    }
-
-    fn engines_ready(&mut self, out: &mut Vec<Effect>) {
-        let (counted, expected) = (self.engines.counted(), self.engines.expected);
-        step_line(out, format!("engines ready ({counted}/{expected})"));
-        if !self.engines.complete() {
-            warning(
-                out,
-                format!(
-                    "going on with {counted} of {expected} engines, as --min-engines {} allows",
-                    self.engines.minimum
-                ),
-            );
-        }
-        self.became_ready(Name::Engines, out);
-    }
-
     fn time_up(&mut self, timer: Timer, out: &mut Vec<Effect>) {
         match timer {
             Timer::Start if self.starting() => {
@@ -326,35 +250,8 @@ impl Machine {
         self.fail(failure, out);
     }
 
-    /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.
-    fn say_dropped(&mut self, out: &mut Vec<Effect>) {
-        let alive = match self.lives.get(&Name::Engines) {
-            Some(life) if life.stage == Stage::Ready => &life.alive,
-            _ => return,
-        };
-        let fresh: Vec<u32> = alive
-            .iter()
-            .filter(|id| {
-                !self.engines.registered.contains(id) && !self.engines.dropped.contains(id)
-            })
-            .copied()
-            .collect();
-        if fresh.is_empty() {
-            return;
-        }
-        warning(
-            out,
-            format!(
-                "the hub has dropped {} although the process lives: it was silent too long and will not register again",
-                named(&fresh)
-            ),
-        );
-        self.engines.dropped.extend(fresh);
-        out.push(Effect::Publish);
-    }
-
     /// A failure of the kind that fits: not ready before the job was, a service's failure after it.
-    fn kind_of_now(&self, message: &str) -> Failure {
+    pub(super) fn kind_of_now(&self, message: &str) -> Failure {
         if self.starting() {
             Failure::not_ready(message)
         } else {
@@ -362,7 +259,7 @@ impl Machine {
         }
     }
 
-    fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {
+    pub(super) fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {
         let end = End {
             code: failure.exit_code(),
             reason: failure.to_string(),
@@ -375,25 +272,4 @@ impl Machine {
 /// The process whose log tells most about a service.
 fn first_process(service: Name) -> ProcessId {
     ProcessId { service, index: 0 }
-}
-
-/// Whether Jupyter's last lines say that its port was taken: Jupyter Server and Notebook 6 word it alike.
-fn port_taken(tail: &[String]) -> bool {
-    tail.iter().any(|line| {
-        line.contains("is already in use")
-            || line.contains("because port") && line.contains("is not available")
-    })
-}
-
-/// Whether a line is the last of a Python traceback: `ModuleNotFoundError: No module named 'x'`.
-fn is_exception(line: &str) -> bool {
-    line.split_once(':').is_some_and(|(name, _)| {
-        let name = name.rsplit('.').next().unwrap_or(name);
-        (name.ends_with("Error") || name.ends_with("Exception"))
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
-}
-
-fn is_import_error(line: &str) -> bool {
-    line.starts_with("ModuleNotFoundError") || line.starts_with("ImportError")
 }
