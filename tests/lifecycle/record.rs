@@ -63,7 +63,11 @@ fn look_at_temporaries(directory: &Path, seen: &mut Seen) {
             entry.metadata(),
         ) && data.mode() & 0o777 != 0o600
         {
-            seen.fault(format!("{:?} has mode {:o}", entry.path(), data.mode()));
+            seen.fault(format!(
+                "{} has mode {:o}",
+                entry.path().display(),
+                data.mode()
+            ));
         }
     }
 }
