@@ -52,6 +52,15 @@ impl Seen {
     }
 }
 
+/// Ends the reader with the scope it was made in, also when that fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Files that are being written have to be as private as those that are.
 fn look_at_temporaries(directory: &Path, seen: &mut Seen) {
     for entry in fs::read_dir(directory).expect("a directory").flatten() {
@@ -104,6 +113,7 @@ fn a_reader_never_sees_half_a_record_nor_one_that_others_can_read() {
             }
             seen
         });
+        let end = Done(&done);
         for change in 1..=REWRITES {
             let there = change % 2;
             let engines = if there == 1 {
@@ -118,7 +128,7 @@ fn a_reader_never_sees_half_a_record_nor_one_that_others_can_read() {
                 (job.record()?["engines"]["registered"] == there).then_some(())
             });
         }
-        done.store(true, Ordering::Relaxed);
+        drop(end);
         reader.join().expect("the reader does not panic")
     });
     assert_eq!(seen.faults, [""; 0], "in {} looks", seen.looks);

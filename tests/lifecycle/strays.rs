@@ -45,8 +45,9 @@ fn strays_of_an_engine_and_of_jupyter_end_with_the_job() {
         let mut job = notebook(&place, &[(mood, value)], &[]);
         job.wait_ready();
         let left = living(&place, program);
-        job.stop();
+        let transcript = job.stop();
         assert_gone(&left);
+        assert!(!transcript.contains("does not end"), "{transcript}");
     }
 }
 
