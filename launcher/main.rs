@@ -7,8 +7,8 @@
 //! - `here`: this machine's programs, directories, ports, processes and limits
 //! - `report`: what others see: console lines, the record, the plan as text
 //! - `supervisor`: the loop that starts, watches and ends; its machine is pure
-//! - `run`: the main command, from options to exit code
 //! - `cli`: flags and subcommands; their doc comments are the manual
+//! - `run`: the main command, from options to exit code
 
 mod cli;
 mod failure;

@@ -38,7 +38,7 @@ pub enum LauncherArgument {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Job")]
 pub struct RunOptions {
-    /// What the job is for.
+    /// What the job is for [required].
     #[arg(long, value_enum, env = "IPJOB_MODE", value_name = "MODE")]
     pub mode: Option<ModeArgument>,
 
@@ -48,15 +48,15 @@ pub struct RunOptions {
     #[arg(last = true, value_name = "ARGS")]
     pub arguments: Vec<String>,
 
-    /// Print the plan (every argv, change of environment and file) to stdout, and start nothing.
+    /// Print the plan (every argv, change of environment and file) to stdout, and start nothing [default: off].
     #[arg(long, env = "IPJOB_DRY_RUN", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub dry_run: bool,
 
-    /// Show details as well: every process that is started.
+    /// Show details as well: every process that is started [default: off].
     #[arg(short, long, env = "IPJOB_VERBOSE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub verbose: bool,
 
-    /// Show only warnings and errors.
+    /// Show only warnings and errors [default: off].
     #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, conflicts_with = "verbose")]
     pub quiet: bool,
 
@@ -72,7 +72,7 @@ pub struct RunOptions {
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
 
-    /// A further argument of every ipengine; may be repeated.
+    /// A further argument of every ipengine; may be repeated [default: none].
     #[arg(
         long = "engine-arg",
         env = "IPJOB_ENGINE_ARG",
@@ -82,7 +82,7 @@ pub struct RunOptions {
     )]
     pub engine_args: Vec<String>,
 
-    /// A further argument of ipcontroller; may be repeated.
+    /// A further argument of ipcontroller; may be repeated [default: none].
     #[arg(
         long = "controller-arg",
         env = "IPJOB_CONTROLLER_ARG",
@@ -132,7 +132,7 @@ pub struct RunOptions {
     )]
     pub ipython_dir: Option<PathBuf>,
 
-    /// Write a second copy of the record there.
+    /// Write a second copy of the record there [default: none].
     #[arg(
         long,
         env = "IPJOB_RECORD",
