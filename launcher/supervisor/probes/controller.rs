@@ -2,7 +2,7 @@
 //! processes. The files alone prove nothing: they are written before the schedulers start, and a scheduler whose port is
 //! taken dies while the controller looks alive and every call on that channel hangs.
 
-use super::{CALM_PAUSE, PAUSE};
+use super::{CALM_PAUSE, pause};
 use crate::failure::Failure;
 use crate::here::{process, sockets};
 use crate::plan::Plan;
@@ -13,7 +13,11 @@ use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
+
+/// How long a fault must last to be believed: a helper program's zombie is one on a busy machine until it is waited for.
+const DOUBT: Duration = Duration::from_millis(100);
 
 /// What is looked at.
 struct Probe {
@@ -43,6 +47,7 @@ pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
     tokio::spawn(async move {
         let mut suspicion = None;
         loop {
+            let begin = Instant::now();
             let notice = match probe.look() {
                 Look::Ready(wired) => Notice::ControllerWired(wired),
                 Look::Broken(failure) => broken(failure),
@@ -56,7 +61,11 @@ pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
                     if sender.is_closed() {
                         return;
                     }
-                    sleep(PAUSE).await;
+                    if suspicion.is_some() {
+                        sleep(DOUBT).await;
+                    } else {
+                        pause(begin).await;
+                    }
                     continue;
                 }
             };

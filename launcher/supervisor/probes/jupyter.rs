@@ -1,7 +1,7 @@
 //! Jupyter is ready when GET /api/status answers 200 to our token. Before the token is sent, the listener must be our own
 //! child's: another user's program could sit on the port.
 
-use super::PAUSE;
+use super::pause;
 use crate::failure::Failure;
 use crate::here::{process, sockets};
 use crate::plan::Plan;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use tokio::time::sleep;
+use std::time::Instant;
 
 /// What is looked at.
 struct Probe {
@@ -40,12 +40,13 @@ pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
     };
     tokio::spawn(async move {
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
+            let begin = Instant::now();
             match probe.look().await {
                 Ok(Some(answer)) => {
                     let _ = sender.send(Notice::JupyterAnswers(answer));
                     return;
                 }
-                Ok(None) => sleep(PAUSE).await,
+                Ok(None) => pause(begin).await,
                 Err(failure) => {
                     let event = Event::Broken {
                         service: Name::Jupyter,
