@@ -2,7 +2,7 @@
 //! processes. The files alone prove nothing: they are written before the schedulers start, and a scheduler whose port is
 //! taken dies while the controller looks alive and every call on that channel hangs.
 
-use super::{CALM_PAUSE, pause};
+use super::{calm_pause, pause};
 use crate::failure::Failure;
 use crate::here::{process, sockets};
 use crate::plan::Plan;
@@ -96,7 +96,7 @@ pub fn watch_processes(holders: BTreeMap<u32, Vec<Endpoint>>, sender: Sender) {
                 let _ = sender.send(broken(failure));
                 return;
             }
-            sleep(CALM_PAUSE).await;
+            calm_pause().await;
         }
     });
 }

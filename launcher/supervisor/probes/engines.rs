@@ -1,6 +1,6 @@
 //! Engines count when the hub's engine file lists them: hub.py rewrites it, in place, at every registration and loss.
 
-use super::{CALM_PAUSE, pause};
+use super::{calm_pause, pause};
 use crate::plan::connection;
 use crate::supervisor::event::Event;
 use crate::supervisor::notice::{Notice, Sender};
@@ -9,7 +9,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tokio::time::sleep;
 
 /// What tells one writing of the file from the next.
 type Stamp = (u64, i64, i64, u64);
@@ -39,7 +38,7 @@ pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
                 }
             }
             if seen.len() >= expected as usize || begin.elapsed() > limit {
-                sleep(CALM_PAUSE).await;
+                calm_pause().await;
             } else {
                 pause(look).await;
             }
