@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, sleep_until};
 
-/// Between two looks while something starts: half of it is added to the start each time that something is waited for.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks while something starts: half of it is added to the start each time that something is waited for. Half
+/// as long saves 7 ms of a whole start and doubles what the looks cost, on a network's file system too.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Between two looks when all is well. A wake-up costs more than the look: it finds cold caches.
 const CALM_PAUSE: Duration = Duration::from_secs(2);
