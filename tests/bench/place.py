@@ -22,14 +22,17 @@ class Unmeasurable(Exception):
 
 
 def until(fact, what, place, limit=PATIENCE):
-    """Waits for a fact and returns it, or fails with the last lines that the programs wrote."""
+    """Waits for a fact and returns it, or fails with the last lines that the programs wrote: when the time is up, or when
+    one that was started here has ended, since all of them run until they are stopped."""
     end = time.monotonic() + limit
     while True:
         found = fact()
         if found:
             return found
-        if time.monotonic() > end:
-            raise Unmeasurable(f"{what} did not come within {limit} s; last lines:\n{place.tail()}")
+        ended = any(child.poll() is not None for child in place.children)
+        if ended or time.monotonic() > end:
+            why = "before the program ended" if ended else f"within {limit} s"
+            raise Unmeasurable(f"{what} did not come {why}; last lines:\n{place.tail()}")
         time.sleep(PAUSE)
 
 
