@@ -1,6 +1,6 @@
 //! The controller: hub, schedulers and heartmonitor of ipyparallel.
 
-use super::Context;
+use super::{Context, with_users};
 use crate::plan::service::{Name, Process, Readiness, Service, Streams};
 use crate::plan::{environment, heartbeat};
 
@@ -13,6 +13,11 @@ pub fn controller(context: &Context) -> Service {
         context.profile_dir_argument(),
         "--ip=127.0.0.1".to_owned(),
         format!("--Session.keyfile={}", context.profile.key_file().display()),
+    ];
+    if let Some(range) = context.settings.controller_ports {
+        args.push(format!("--ports={range}"));
+    }
+    let defaults = vec![
         format!("--HeartMonitor.period={period}"),
         format!(
             "--HeartMonitor.max_heartmonitor_misses={}",
@@ -22,10 +27,7 @@ pub fn controller(context: &Context) -> Service {
         // engine itself never learns of it, so this must not be shorter than the start may take.
         format!("--IPController.registration_timeout={patience}"),
     ];
-    if let Some(range) = context.settings.controller_ports {
-        args.push(format!("--ports={range}"));
-    }
-    args.extend(context.settings.controller_args.iter().cloned());
+    args.extend(with_users(defaults, &context.settings.controller_args));
     Service {
         name: Name::Controller,
         after: Vec::new(),

@@ -1,6 +1,6 @@
 //! The engines.
 
-use super::Context;
+use super::{Context, with_users};
 use crate::plan::environment;
 use crate::plan::service::{Name, Process, Readiness, Service, Streams};
 
@@ -14,9 +14,9 @@ pub fn engines(context: &Context) -> Service {
                 context.profile_dir_argument(),
                 // Without it ids go by arrival; a busy id is refused politely (the engine takes the next free one).
                 format!("--IPEngine.id={index}"),
-                format!("--IPEngine.timeout={patience}"),
             ];
-            args.extend(context.settings.engine_args.iter().cloned());
+            let defaults = vec![format!("--IPEngine.timeout={patience}")];
+            args.extend(with_users(defaults, &context.settings.engine_args));
             Process {
                 program: context.here.ipengine.clone(),
                 args,
