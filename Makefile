@@ -70,7 +70,8 @@ build $(BINARY): ## build the static binary, target/ipjob; TARGET= names another
 	echo $(BINARY)
 
 test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1 for the slow ones too
-	@tests/install-packages $(TEST_PACKAGES) || echo "make test: tests that need them are skipped" >&2
+	@$(toolchain)
+	tests/install-packages $(TEST_PACKAGES) || echo "make test: tests that need them are skipped" >&2
 	for name in main ipp88 nb6 $(if $(long),ipp71); do
 	  if venv=$$(tests/python/venv.sh $$name); then
 	    export IPJOB_TEST_VENV_$${name^^}="$$venv"
@@ -81,6 +82,14 @@ test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1
 	  fi
 	done
 	export IPJOB_TEST_BINARY=$(BINARY) $(if $(long),IPJOB_TEST_LONG=1)
+	# What `make dist` builds for the other architecture is started as well, where qemu can.
+	aarch64=aarch64-unknown-linux-musl
+	if [[ $(ARCH) == x86_64 ]] && (command -v qemu-aarch64-static || command -v qemu-aarch64) >/dev/null && have_target $$aarch64; then
+	  (static_build $$aarch64)
+	  export IPJOB_TEST_BINARY_AARCH64="$${CARGO_TARGET_DIR:-$$PWD/target}/$$aarch64/release/ipjob"
+	else
+	  echo "make test: the test of the aarch64 binary is skipped" >&2
+	fi
 	if cargo nextest --version >/dev/null 2>&1; then
 	  exec cargo nextest run $(CARGO_FLAGS) --no-fail-fast $(TEST_ARGS)
 	fi
