@@ -8,8 +8,8 @@
 //! - `report`: what others see: console lines, the record, the plan as text
 //! - `supervisor`: the loop that starts, watches and ends; its machine is pure
 //! - `engine`: what every task of a Slurm step runs through
-//! - `run`: the main command, from options to exit code
 //! - `cli`: flags and subcommands; their doc comments are the manual
+//! - `run`: the main command, from options to exit code
 
 mod cli;
 mod engine;

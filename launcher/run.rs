@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
-    become_subreaper()?;
+    become_subreaper(console);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -78,11 +78,14 @@ async fn carry_out(
     Ok(end.code)
 }
 
-/// Orphans of the tree become our children, so that none escapes the last sweep.
-fn become_subreaper() -> Outcome<()> {
-    nix::sys::prctl::set_child_subreaper(true).map_err(|error| {
-        Failure::missing("this kernel lets no process adopt orphans (prctl)").because(error)
-    })
+/// Orphans of the tree become our children, so that none escapes the last sweep. Without it (an emulator that lacks the call)
+/// all that still carries our incarnation is found, which is every program that does not clean its environment.
+fn become_subreaper(console: &Console) {
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        console.warning(&format!(
+            "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"
+        ));
+    }
 }
 
 /// Our environment as text; what is no Unicode is nothing that ipjob reads.

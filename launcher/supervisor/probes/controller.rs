@@ -2,7 +2,7 @@
 //! processes. The files alone prove nothing: they are written before the schedulers start, and a scheduler whose port is
 //! taken dies while the controller looks alive and every call on that channel hangs.
 
-use super::{CALM_PAUSE, Lack, PAUSE};
+use super::{Lack, calm_pause, pause};
 use crate::failure::Failure;
 use crate::here::{process, sockets};
 use crate::plan::Plan;
@@ -14,7 +14,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
+
+/// How long a fault must last to be believed: a helper program's zombie is one on a busy machine until it is waited for.
+const DOUBT: Duration = Duration::from_millis(100);
 
 /// What is looked at.
 struct Probe {
@@ -47,6 +51,7 @@ pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
         let mut lack = Lack::of(Name::Controller);
         let mut suspicion = None;
         while !sender.is_closed() {
+            let begin = Instant::now();
             let found = match probe.look() {
                 Look::Ready(wired) => Some(Notice::ControllerWired(wired)),
                 Look::Broken(failure) => Some(broken(failure)),
@@ -69,7 +74,11 @@ pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
                 let _ = sender.send(notice);
                 return;
             }
-            sleep(PAUSE).await;
+            if suspicion.is_some() {
+                sleep(DOUBT).await;
+            } else {
+                pause(begin).await;
+            }
         }
     });
 }
@@ -95,7 +104,7 @@ pub fn watch_processes(holders: BTreeMap<u32, Vec<Endpoint>>, sender: Sender) {
                 let _ = sender.send(broken(failure));
                 return;
             }
-            sleep(CALM_PAUSE).await;
+            calm_pause().await;
         }
     });
 }

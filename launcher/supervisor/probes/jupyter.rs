@@ -1,7 +1,7 @@
 //! Jupyter is ready when GET /api/status answers 200 to our token, and to nobody without it. Before the token is sent, the
 //! listener must be our own child's: another user's program could sit on the port.
 
-use super::{Lack, PAUSE};
+use super::{Lack, pause};
 use crate::failure::Failure;
 use crate::here::{process, sockets};
 use crate::plan::Plan;
@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use tokio::time::sleep;
+use std::time::Instant;
 
 /// What is looked at.
 struct Probe {
@@ -56,6 +56,7 @@ pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
     tokio::spawn(async move {
         let mut lack = Lack::of(Name::Jupyter);
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
+            let begin = Instant::now();
             let look = match probe.listening() {
                 Ok(server) => {
                     // Told before the request: that it is never answered is the likeliest cause of a late start.
@@ -75,7 +76,7 @@ pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
                 }),
                 Look::NotYet(what) => {
                     lack.tell(what, &sender);
-                    sleep(PAUSE).await;
+                    pause(begin).await;
                     continue;
                 }
             };
