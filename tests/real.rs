@@ -1,5 +1,6 @@
 //! The job with real ipyparallel, real Jupyter and real mpi4py: what fakes cannot tell.
 
+mod bench;
 mod binary;
 mod client;
 mod controller;
