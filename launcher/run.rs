@@ -2,7 +2,7 @@
 
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
-use crate::here::{address, directory, identity, limits, mpi, programs, versions};
+use crate::here::{address, directory, identity, limits, mpi, programs, scontrol, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
@@ -106,9 +106,13 @@ fn allocation(options: &RunOptions, environment: &[(String, String)]) -> Outcome
     if options.ignores_slurm() {
         return Ok(this_machine);
     }
-    let Some(slurm) = Slurm::read(environment)? else {
+    let Some(mut slurm) = Slurm::read(environment)? else {
         return Ok(this_machine);
     };
+    if slurm.alone_in_step {
+        // `srun -n1 ipjob`: the engines are a step of the whole job, not of our own step.
+        slurm.tasks = scontrol::tasks_of_job(&slurm.job).or(slurm.tasks);
+    }
     let host = identity::host();
     if slurm.node_of(&host).is_none() {
         return Err(Failure::usage(format!(
@@ -116,10 +120,27 @@ fn allocation(options: &RunOptions, environment: &[(String, String)]) -> Outcome
             slurm.job,
             slurm.nodes.join(", ")
         ))
-        .hint("salloc leaves the shell on the login node here; type: srun --overlap --pty -N1 -n1 ipjob ...")
+        .hint(format!(
+            "salloc leaves the shell on the login node here; type: {}",
+            inside_the_job()
+        ))
         .hint("--launcher local ignores the job"));
     }
     Ok(Allocation::of_job(slurm, this_machine.tasks))
+}
+
+/// The line that runs this very command on the job's first node.
+fn inside_the_job() -> String {
+    let words = std::env::args().map(|word| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    let words: Vec<String> = words.collect();
+    format!("srun --overlap --pty -N1 -n1 {}", words.join(" "))
 }
 
 /// Finds what the plan needs of this machine.
@@ -176,7 +197,7 @@ fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> O
         .slurm
         .as_ref()
         .is_some_and(|slurm| slurm.step.is_some());
-    let mpi = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
+    let (mpi, mpi_types) = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
     let ipjob = std::env::current_exe()
         .map_err(|error| Failure::missing("ipjob cannot find its own program").because(error))?;
     Ok(Srun {
@@ -184,6 +205,7 @@ fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> O
         scancel,
         ipjob,
         mpi,
+        mpi_types,
     })
 }
 

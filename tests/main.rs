@@ -16,4 +16,5 @@ mod docs;
 mod lifecycle;
 mod machine_limits;
 mod real;
+mod slurm;
 mod source_rules;

@@ -13,5 +13,6 @@ pub mod mpi;
 pub mod ports;
 pub mod process;
 pub mod programs;
+pub mod scontrol;
 pub mod sockets;
 pub mod versions;

@@ -26,7 +26,7 @@ use core::net::Ipv4Addr;
 use incarnation::Incarnation;
 use profile::Profile;
 use service::{Service, Text};
-use settings::{Launcher, Mode, Settings};
+use settings::{Launcher, Mode, Mpi, Settings};
 use std::path::PathBuf;
 use version::Version;
 
@@ -68,6 +68,8 @@ pub struct Srun {
     pub ipjob: PathBuf,
     /// Whether engines form one MPI world, and the type of it where srun must be told.
     pub mpi: World,
+    /// The types that this srun offers, for messages.
+    pub mpi_types: Vec<String>,
 }
 
 /// The MPI world of engines.
@@ -79,6 +81,17 @@ pub enum World {
     Default,
     /// One, with this type of `srun --mpi`.
     Type(String),
+}
+
+/// The MPI world that engines are expected to see. A wrong type gives every engine a world of its own, and no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedWorld {
+    /// How many ranks it has.
+    pub size: u32,
+    /// The type that was asked for by name: then another world is an error, else only a warning.
+    pub asked: Option<String>,
+    /// The types that srun offers.
+    pub types: Vec<String>,
 }
 
 /// A Jupyter program and the family of option names it understands.
@@ -127,6 +140,8 @@ pub struct Plan {
     pub ipyparallel: Version,
     /// How engines are started.
     pub launcher: Launcher,
+    /// The MPI world that engines are expected to see; `None` without MPI.
+    pub world: Option<WantedWorld>,
     /// The address that Jupyter binds.
     pub jupyter_address: Ipv4Addr,
     /// How many engines are expected.
@@ -171,6 +186,18 @@ impl Plan {
             Mode::ClusterOnly if settings.arguments.is_empty() => {}
             Mode::ClusterOnly => services.push(services::driver(&context)?),
         }
+        let world = here
+            .srun
+            .as_ref()
+            .filter(|srun| srun.mpi != World::None && services::tells_its_world(&settings))
+            .map(|srun| WantedWorld {
+                size: engines,
+                asked: match &settings.mpi {
+                    Mpi::Type(name) => Some(name.clone()),
+                    _ => None,
+                },
+                types: srun.mpi_types.clone(),
+            });
         Ok(Self {
             ipyparallel: here.ipyparallel.clone(),
             secrets,
@@ -179,6 +206,7 @@ impl Plan {
             incarnation,
             profile,
             launcher,
+            world,
             jupyter_address: here.jupyter_address,
             engines,
             minimum,

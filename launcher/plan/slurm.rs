@@ -26,6 +26,8 @@ pub struct Slurm {
     pub node: Option<String>,
     /// The step that this process belongs to: `None` in the batch script.
     pub step: Option<String>,
+    /// Whether that step has one task, us: `tasks` are then that one, and not the job's.
+    pub alone_in_step: bool,
 }
 
 impl Slurm {
@@ -74,6 +76,7 @@ impl Slurm {
             end: get("SLURM_JOB_END_TIME").and_then(|text| text.parse().ok()),
             node: get("SLURMD_NODENAME").map(str::to_owned),
             step: get("SLURM_STEP_ID").map(str::to_owned),
+            alone_in_step: get("SLURM_STEP_NUM_TASKS") == Some("1"),
         }))
     }
 

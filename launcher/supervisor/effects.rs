@@ -64,7 +64,8 @@ impl Supervisor<'_> {
     }
 
     /// A task of the engines' step told who it is.
-    pub(super) fn engine_reported(&mut self, report: Report) {
+    pub(super) fn engine_reported(&mut self, report: Report) -> Event {
+        let placed = Event::Placed(report.clone());
         self.record.step = report.step.or(self.record.step.take());
         let list = &mut self.record.engines.list;
         list.retain(|engine| engine.id != report.rank);
@@ -75,6 +76,8 @@ impl Supervisor<'_> {
             pid: report.pid,
         });
         list.sort_by_key(|engine| engine.id);
+        self.unpublished = true;
+        placed
     }
 
     fn say(&mut self, level: Level, text: String) {
@@ -183,11 +186,17 @@ impl Supervisor<'_> {
                         service: service.name,
                         index: 0,
                     }) {
-                        probes::reports::watch(log.clone(), expected, self.sender.clone());
+                        probes::step::watch(
+                            log.clone(),
+                            expected,
+                            self.plan.world.is_some(),
+                            service.start_limit,
+                            self.sender.clone(),
+                        );
                     }
                 } else {
                     for (index, pid) in pids {
-                        self.engine_reported(Report {
+                        let _ = self.engine_reported(Report {
                             rank: *index,
                             node: self.plan.incarnation.host.clone(),
                             pid: *pid,

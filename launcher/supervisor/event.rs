@@ -1,6 +1,7 @@
 //! What the machine hears and what it answers. PURE.
 
 use crate::failure::Failure;
+use crate::plan::report::{Report, Words, World};
 use crate::plan::service::{Name, ProcessId};
 use core::fmt;
 use core::time::Duration;
@@ -56,6 +57,8 @@ pub enum Timer {
     Sweep(Name),
     /// The last look for anything left.
     LastSweep,
+    /// All engines are registered, and none has told the size of its MPI world.
+    World,
     /// An engine left the hub's list although its process seems to live.
     Dropped,
     /// So many minutes are left of the job's time.
@@ -123,6 +126,12 @@ pub enum Event {
     },
     /// The hub's engine file lists other engines than before.
     Registered(BTreeSet<u32>),
+    /// A task of the engines' step told who it is.
+    Placed(Report),
+    /// A task of the engines' step told the size of its MPI world.
+    World(World),
+    /// The engines' srun said that something is wrong.
+    SrunSaid(Words),
     /// The end of the job's time is known, or has moved.
     TimeLeft {
         /// So much is left.

@@ -78,7 +78,8 @@ pub async fn run(
     let mut supervisor = Supervisor {
         plan,
         machine: Machine::new(&plan.services, plan.settings.start.whole)
-            .stopping_before_the_end(plan.settings.stop_before),
+            .stopping_before_the_end(plan.settings.stop_before)
+            .expecting_a_world(plan.world.clone()),
         children: Children::new(plan.incarnation.id.clone()),
         record,
         writer,
@@ -124,11 +125,7 @@ impl Supervisor<'_> {
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
-            Notice::EngineReported(report) => {
-                self.engine_reported(report);
-                self.publish();
-                return None;
-            }
+            Notice::EngineReported(report) => self.engine_reported(report),
             Notice::Refresh => {
                 self.publish();
                 return None;

@@ -2,10 +2,12 @@
 
 mod failing;
 mod job;
+pub mod lab;
 mod place;
 
 pub use failing::{chmod, wait_fake};
 pub use job::Job;
+pub use lab::Lab;
 pub use place::Place;
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 pub mod controller;
 pub mod engines;
 pub mod jupyter;
-pub mod reports;
+pub mod step;
 
 use super::event::Event;
 use super::notice::{Notice, Sender};
