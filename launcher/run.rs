@@ -4,6 +4,7 @@ use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
 use crate::here::{address, directory, identity, limits, mpi, programs, scontrol, steps, versions};
 use crate::plan::allocation::Allocation;
+use crate::plan::service::Name;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
 use crate::plan::{self, Here, Jupyter, Plan, Srun, profile, version};
@@ -12,25 +13,56 @@ use crate::report::dry_run;
 use crate::supervisor::{self, Signals};
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::Duration;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
+    become_subreaper(console);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))?;
+    runtime.block_on(async {
+        // Caught before a program is started or a file is written, so that a request to stop never leaves one.
+        let mut signals = Signals::catch()?;
+        match signals.unless_asked(plan(options)).await {
+            Ok(plan) => carry_out(&plan?, options, signals, console).await,
+            Err(by) => {
+                console.step(&format!("stopping: {by}"));
+                Ok(0)
+            }
+        }
+    })
+}
+
+/// What will be started, from the options and what is found here.
+async fn plan(options: &RunOptions) -> Outcome<Plan> {
     let environment = environment();
     let allocation = allocation(options, &environment)?;
     let settings = options.settings(allocation.job_name())?;
     profile::check_name(&settings.profile)?;
     let incarnation = identity::incarnation(&allocation)?;
-    let here = look_around(&settings, &allocation, environment)?;
-    let plan = Plan::new(
+    let here = look_around(&settings, &allocation, environment).await?;
+    Plan::new(
         settings,
         allocation,
         incarnation,
         identity::secrets()?,
         &here,
-    )?;
+    )
+}
+
+/// Runs the plan to its end.
+async fn carry_out(
+    plan: &Plan,
+    options: &RunOptions,
+    signals: Signals,
+    console: &mut Console,
+) -> Outcome<u8> {
     if options.dry_run {
         console.still();
-        dry_run::print(&plan);
+        dry_run::print(plan);
         return Ok(0);
     }
     if let Some(limit) = limits::raise_open_files(plan.engines)? {
@@ -38,39 +70,43 @@ pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
             "the limit of open files was raised to the hard limit, {limit}"
         ));
     }
-    if let Some(srun) = &here.srun {
-        steps::skip(&srun.program, plan.allocation.restart);
+    if plan.launcher == Launcher::Srun {
+        for process in plan
+            .service(Name::Engines)
+            .into_iter()
+            .flat_map(|s| &s.processes)
+        {
+            steps::skip(&process.program, plan.allocation.restart);
+        }
     }
-    become_subreaper()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))?;
-    let end = runtime.block_on(async {
-        // Caught before the first file is written, so that a request to stop never leaves one.
-        let signals = Signals::catch()?;
-        let directory =
-            directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
-        supervisor::run(&plan, &directory, signals, console).await
-    })?;
+    let directory =
+        directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
+    let end = supervisor::run(plan, &directory, signals, console).await?;
     if let Some(failure) = &end.failure {
         console.failure(failure);
     }
     Ok(end.code)
 }
 
-/// Orphans of the tree become our children, so that none escapes the last sweep.
-fn become_subreaper() -> Outcome<()> {
-    nix::sys::prctl::set_child_subreaper(true).map_err(|error| {
-        Failure::missing("this kernel lets no process adopt orphans (prctl)").because(error)
-    })
+/// Orphans of the tree become our children, so that none escapes the last sweep. Without it (an emulator that lacks the call)
+/// all that still carries our incarnation is found, which is every program that does not clean its environment.
+fn become_subreaper(console: &Console) {
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        console.warning(&format!(
+            "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"
+        ));
+    }
 }
 
 /// Our environment as text; what is no Unicode is nothing that ipjob reads.
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| {
+            Some((
+                name.into_string().ok()?,
+                value.to_string_lossy().into_owned(),
+            ))
+        })
         .collect()
 }
 
@@ -118,17 +154,18 @@ fn inside_the_job() -> String {
 }
 
 /// Finds what the plan needs of this machine.
-fn look_around(
+async fn look_around(
     settings: &Settings,
     allocation: &Allocation,
     environment: Vec<(String, String)>,
 ) -> Outcome<Here> {
+    let limit = settings.start.whole;
     let ipcontroller = programs::find("ipcontroller", "ipyparallel")?;
     let ipengine = programs::find("ipengine", "ipyparallel")?;
-    let ipyparallel = versions::of(&ipcontroller, "ipyparallel")?;
+    let ipyparallel = versions::of(&ipcontroller, "ipyparallel", limit).await?;
     version::check_ipyparallel(&ipyparallel)?;
     let jupyter = match settings.mode {
-        Mode::Notebook => Some(find_jupyter(&settings.frontend)?),
+        Mode::Notebook => Some(find_jupyter(&settings.frontend, limit).await?),
         Mode::ClusterOnly => None,
     };
     let driver = match (settings.mode, settings.arguments.first()) {
@@ -205,14 +242,15 @@ pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) ->
 }
 
 /// Finds the front end and which family of options it understands.
-fn find_jupyter(frontend: &Frontend) -> Outcome<Jupyter> {
+async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> {
     let program = match frontend {
         Frontend::Lab => programs::find("jupyter-lab", "jupyterlab")?,
         Frontend::Notebook => programs::find("jupyter-notebook", "notebook")?,
         Frontend::Server => programs::find("jupyter-server", "jupyter_server")?,
         Frontend::Program(path) => programs::find(&path.to_string_lossy(), "jupyterlab")?,
     };
-    let classic = may_be_classic(&program) && versions::of(&program, "notebook")?.major() < 7;
+    let classic =
+        may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
     Ok(Jupyter { program, classic })
 }
 

@@ -40,7 +40,7 @@ pub enum LauncherArgument {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Job")]
 pub struct RunOptions {
-    /// What the job is for.
+    /// What the job is for [required].
     #[arg(long, value_enum, env = "IPJOB_MODE", value_name = "MODE")]
     pub mode: Option<ModeArgument>,
 
@@ -50,15 +50,15 @@ pub struct RunOptions {
     #[arg(last = true, value_name = "ARGS")]
     pub arguments: Vec<String>,
 
-    /// Print the plan (every argv, change of environment and file) to stdout, and start nothing.
+    /// Print the plan (every argv, change of environment and file) to stdout, and start nothing [default: off].
     #[arg(long, env = "IPJOB_DRY_RUN", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub dry_run: bool,
 
-    /// Show details as well: every process that is started.
+    /// Show details as well: every process that is started [default: off].
     #[arg(short, long, env = "IPJOB_VERBOSE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub verbose: bool,
 
-    /// Show only warnings and errors.
+    /// Show only warnings and errors [default: off].
     #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, conflicts_with = "verbose")]
     pub quiet: bool,
 
@@ -78,7 +78,7 @@ pub struct RunOptions {
     #[arg(long, env = "IPJOB_MPI", value_name = "TYPE", default_value = "auto", value_parser = values::mpi, help_heading = "Engines")]
     pub mpi: Mpi,
 
-    /// A further argument of srun; may be repeated.
+    /// A further argument of srun; may be repeated [default: none].
     #[arg(
         long = "srun-arg",
         env = "IPJOB_SRUN_ARG",
@@ -88,7 +88,7 @@ pub struct RunOptions {
     )]
     pub srun_args: Vec<String>,
 
-    /// A command that is put between srun and ipengine, by its words: GPU selection, a container.
+    /// A command that is put between srun and ipengine, by its words: GPU selection, a container [default: none].
     #[arg(
         long,
         env = "IPJOB_ENGINE_WRAPPER",
@@ -97,7 +97,7 @@ pub struct RunOptions {
     )]
     pub engine_wrapper: Option<String>,
 
-    /// A further argument of every ipengine; may be repeated.
+    /// A further argument of every ipengine; may be repeated [default: none].
     #[arg(
         long = "engine-arg",
         env = "IPJOB_ENGINE_ARG",
@@ -107,7 +107,7 @@ pub struct RunOptions {
     )]
     pub engine_args: Vec<String>,
 
-    /// A further argument of ipcontroller; may be repeated.
+    /// A further argument of ipcontroller; may be repeated [default: none].
     #[arg(
         long = "controller-arg",
         env = "IPJOB_CONTROLLER_ARG",
@@ -128,7 +128,7 @@ pub struct RunOptions {
     pub address: Option<String>,
 
     /// The ports that ipcontroller takes its own from, 18 of them: FIRST-LAST [default: any that are free].
-    #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::port_range, help_heading = "Controller")]
+    #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::controller_ports, help_heading = "Controller")]
     pub controller_ports: Option<PortRange>,
 
     /// Which Jupyter: `lab`, `notebook` (7, or the classic 6), `server`, or the PATH of a program that takes a Jupyter
@@ -176,7 +176,7 @@ pub struct RunOptions {
     )]
     pub ipython_dir: Option<PathBuf>,
 
-    /// Write a second copy of the record there.
+    /// Write a second copy of the record there [default: none].
     #[arg(
         long,
         env = "IPJOB_RECORD",

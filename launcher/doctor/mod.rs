@@ -1,6 +1,5 @@
 //! `ipjob doctor`: what would go wrong here, and what to do about it. It looks, tries in small steps, and changes nothing.
 
-mod asking;
 mod finding;
 mod nodes;
 mod process;

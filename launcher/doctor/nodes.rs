@@ -1,8 +1,8 @@
 //! What the other nodes of the job see: this node's address, and the profile directory. Each runs `ipjob probe`.
 
-use super::asking::ask;
 use super::finding::Finding;
 use crate::failure::{Failure, Outcome};
+use crate::here::asking::ask;
 use crate::here::{files, identity};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

@@ -1,16 +1,19 @@
 //! Programs and their versions.
 
-use super::asking::ask;
 use super::finding::Finding;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
+use crate::here::asking::ask;
 use crate::here::{programs, versions};
-use crate::plan::version;
+use crate::plan::version::{self, Version};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 /// Slurm's programs that ipjob uses.
 const SLURM: [&str; 4] = ["srun", "squeue", "scancel", "scontrol"];
+
+/// How long a program may take to tell its version: a cold Python on a busy file system needs its time.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The programs that were found and that other checks need.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +68,7 @@ pub fn look(in_a_job: bool, findings: &mut Vec<Finding>) -> Software {
 /// Finds a console script and the version of its package.
 fn python_program(program: &str, package: &str, findings: &mut Vec<Finding>) -> Option<PathBuf> {
     let seen = programs::find(program, package).and_then(|path| {
-        let version = versions::of(&path, package)?;
+        let version = version(&path, package)?;
         if package == "ipyparallel" {
             version::check_ipyparallel(&version)?;
         }
@@ -84,6 +87,15 @@ fn python_program(program: &str, package: &str, findings: &mut Vec<Finding>) -> 
             None
         }
     }
+}
+
+/// The version that the files tell, or the program itself.
+fn version(program: &Path, package: &str) -> Outcome<Version> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| Failure::missing("no program can be asked").because(error))?;
+    runtime.block_on(versions::of(program, package, LIMIT))
 }
 
 fn of_failure(subject: &str, failure: &Failure) -> Finding {

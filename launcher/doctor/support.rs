@@ -1,8 +1,8 @@
 //! `--report`: everything that a support ticket needs, in one private file without secrets.
 
-use super::asking::ask;
 use super::secrets;
 use crate::failure::{Failure, Outcome};
+use crate::here::asking::ask;
 use crate::here::{files, identity};
 use crate::plan::allocation::Allocation;
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! Which type of `srun --mpi` makes one world of the engines' mpi4py: tried, with two tasks, because nothing else tells.
 
-use super::asking::ask;
 use super::finding::Finding;
+use crate::here::asking::ask;
 use crate::here::{mpi, versions};
 use crate::plan::World;
 use crate::plan::settings::Mpi;

@@ -76,9 +76,10 @@ impl Lock {
 
     fn write(&mut self, own: &Incarnation) -> io::Result<()> {
         let text = serde_json::to_vec(own)?;
+        // Written over, then cut: on a full disk the name of a dead holder must not be lost to an empty file.
         self.file.rewind()?;
-        self.file.set_len(0)?;
-        self.file.write_all(&text)
+        self.file.write_all(&text)?;
+        self.file.set_len(text.len() as u64)
     }
 
     /// Says that this life ended in order: nothing of it is left to look for.

@@ -2,6 +2,7 @@
 //! nothing about the job and shows nothing.
 
 pub mod address;
+pub mod asking;
 pub mod directory;
 pub mod files;
 pub mod foreman;

@@ -2,30 +2,32 @@
 //! seen with Slurm 22.05, the slurmstepd of an earlier life (mpi/pmi2, a minute after its srun was cut off: "failed to
 //! send temp kvs to srun") killed step 0 of the later one.
 
+use super::asking::ask;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 /// After so many lives a number may come again: the one before the last is long gone.
 const CYCLE: u32 = 3;
+
+/// How long one may take: a request to stop waits for it.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Uses up step numbers, so that the engines' step has another one than that of the life before. A failure is of no matter here:
 /// the engines' own srun meets the same one and tells it.
 pub fn skip(srun: &Path, restart: u32) {
     for _ in 0..restart % CYCLE {
-        let _ = Command::new(srun)
-            .args([
-                "--overlap",
-                "--export=ALL",
-                "--nodes=1",
-                "--ntasks=1",
-                "--mpi=none",
-                "--immediate=10",
-                "--quiet",
-                "true",
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
+        let mut step = Command::new(srun);
+        step.args([
+            "--overlap",
+            "--export=ALL",
+            "--nodes=1",
+            "--ntasks=1",
+            "--mpi=none",
+            "--immediate=5",
+            "--quiet",
+            "true",
+        ]);
+        let _ = ask(&mut step, LIMIT);
     }
 }

@@ -10,9 +10,11 @@
 //!  6. From every state, time limits alone end the job once it stops.
 //!  7. `Finish` comes once, last, and after everything that was started has ended, was killed or was given up by name.
 
+mod causes;
 mod deadline;
 mod ending;
 mod engines;
+mod muster;
 mod running;
 mod step;
 #[cfg(test)]
@@ -67,6 +69,8 @@ struct Life {
     stage: Stage,
     /// Processes that were started and have not ended, by index.
     alive: BTreeSet<u32>,
+    /// What it still lacked when its probe looked last: the cause, if it comes too late.
+    lack: Option<String>,
 }
 
 /// Where the job is in its life.
@@ -140,6 +144,7 @@ impl Machine {
                 let life = Life {
                     stage: Stage::Waiting,
                     alive: BTreeSet::new(),
+                    lack: None,
                 };
                 (rule.name, life)
             })

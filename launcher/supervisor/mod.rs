@@ -18,6 +18,7 @@ mod timers;
 
 use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
+use crate::here::leftovers;
 use crate::here::ownership::Ownership;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
@@ -71,8 +72,15 @@ pub async fn run(
     let writer = Writer::new(plan);
     let key = plan.secrets.key.reveal();
     let ownership = Ownership::new(&plan.profile, &plan.incarnation, key);
-    if let Err(failure) = writer.first(&mut record, || ownership.successor().is_none()) {
+    let ours = || ownership.successor().is_none();
+    if let Err(failure) = writer.first(&mut record, ours) {
+        // One place of two may have been written: no reader must take that for a job that starts.
+        record.state = "ended";
+        record.exit = Some(failure.exit_code());
+        record.reason = Some(failure.to_string());
+        let _ = writer.write(&mut record, ours);
         directory::clear(&plan.profile, key);
+        directory.lock.ended();
         return Err(failure);
     }
     signals.forward(&sender);
@@ -116,8 +124,9 @@ pub async fn run(
         reason: "the channel of events closed".to_owned(),
         failure: None,
     });
-    supervisor.close(&end);
-    directory.lock.ended();
+    if supervisor.close(&end) {
+        directory.lock.ended();
+    }
     Ok(end)
 }
 
@@ -188,10 +197,11 @@ impl Supervisor<'_> {
         if !self.is_ours() {
             return;
         }
-        let ownership = &self.ownership;
-        let written = self
-            .writer
-            .write(&mut self.record, || ownership.successor().is_none());
+        let ours = || self.ownership.successor().is_none();
+        let written = match self.machine.state() {
+            State::Ended => self.writer.last(&mut self.record, ours),
+            _ => self.writer.write(&mut self.record, ours),
+        };
         match written {
             Ok(()) => {
                 if let Some(path) = self.unwritable.take() {
@@ -213,14 +223,27 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The last things: no connection file, no secret, a record that says how it ended.
-    fn close(&mut self, end: &End) {
+    /// The last things: no connection file, no secret, a record that says how it ended. Tells whether nothing is left that
+    /// the next ipjob should look for.
+    fn close(&mut self, end: &End) -> bool {
         directory::clear(&self.plan.profile, self.plan.secrets.key.reveal());
         self.record.forget_secrets();
         self.record.exit = Some(end.code);
         self.record.reason = Some(end.reason.clone());
         self.record.mark(self.console.elapsed(), "ended".to_owned());
         self.publish();
-        self.console.step("ended; nothing is left running");
+        let left: Vec<String> = leftovers::carrying(&self.plan.incarnation.id)
+            .into_keys()
+            .map(|leftover| leftover.pid.to_string())
+            .collect();
+        if left.is_empty() {
+            self.console.step("ended; nothing is left running");
+        } else {
+            self.console.warning(&format!(
+                "ended, but still running: pid {}",
+                left.join(", ")
+            ));
+        }
+        left.is_empty()
     }
 }

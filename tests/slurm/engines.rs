@@ -51,8 +51,8 @@ fn six_engines_on_two_nodes_are_one_mpi_world() {
     assert_eq!(told.as_second().to_string(), end.text.trim());
 
     let log = fs::read_to_string(job.profile("log/ipjob-engines.log")).expect("a log");
-    for rank in 0..6 {
-        let line = format!("{rank}: ipjob-engine rank {rank} on {}", hosts[rank]);
+    for (rank, host) in hosts.iter().enumerate().take(6) {
+        let line = format!("{rank}: ipjob-engine rank {rank} on {host}");
         assert!(log.contains(&line), "{line}:\n{log}");
     }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Stdio;
 
 /// Run as bob on every machine; every line that it prints is something that he got.
-const TRIES: &str = r#"
+const TRIES: &str = r"
 import glob, json, os, sys, urllib.request
 profile, page, info = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 def got(what):
@@ -54,7 +54,7 @@ try:
 except Exception as error:
     print('client:', type(error).__name__)
 print('tried, with', seen, 'processes of hers in sight')
-"#;
+";
 
 #[test]
 fn another_user_gets_nothing() {

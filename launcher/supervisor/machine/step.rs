@@ -3,6 +3,7 @@
 use super::engines::named;
 use super::running::first_process;
 use super::{Effect, Machine, Stage, warning};
+use crate::failure::Failure;
 use crate::plan::report::{Words, World};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
@@ -26,8 +27,8 @@ impl Machine {
             .clone()
             .or_else(|| said().map(|words| words.text));
         out.push(Effect::ShowLog(first_process(Name::Engines)));
-        let mut failure =
-            self.kind_of_now(&format!("the engines' srun (pid {pid}) ended with {exit}"));
+        let text = format!("the engines' srun (pid {pid}) ended with {exit}");
+        let mut failure = Failure::new(self.kind_of_now(), text);
         failure.cause = cause;
         self.fail(
             failure.hint("the last lines of the engines' log are above"),
@@ -94,8 +95,7 @@ impl Machine {
         );
         let types = wanted.types.join(", ");
         if wanted.asked.is_some() {
-            let failure = self
-                .kind_of_now(&text)
+            let failure = Failure::new(self.kind_of_now(), &text)
                 .hint(format!("`srun --mpi=list` offers {types}"))
                 .hint("pmi2 is for MPICH and its relatives, pmix for Open MPI; --mpi none for engines without MPI");
             self.fail(failure, out);
@@ -121,7 +121,12 @@ impl Machine {
         self.engines.lost.extend(ids);
         if matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready) {
             let service = Name::Engines;
-            self.engine_lost(ProcessId { service, index }, out);
+            let text = match &self.engines.srun_said {
+                Some(words) => words.clone(),
+                None => format!("{} left the hub's list", self.engine(index)),
+            };
+            let end = Failure::new(self.kind_of_now(), text);
+            self.engine_lost(ProcessId { service, index }, &end, out);
         }
     }
 

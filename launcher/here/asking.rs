@@ -1,4 +1,4 @@
-//! Programs that the doctor asks, each for a limited time: what hangs in a job would hang here too.
+//! Programs that are asked and waited for, each for a limited time: those of Slurm hang when its controller is down.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
