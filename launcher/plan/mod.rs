@@ -18,6 +18,7 @@ pub mod service;
 pub mod services;
 pub mod settings;
 pub mod slurm;
+pub mod template;
 pub mod version;
 
 use crate::failure::Outcome;
