@@ -10,3 +10,4 @@ mod lifecycle;
 mod machine_limits;
 mod real;
 mod source_rules;
+mod templates;
