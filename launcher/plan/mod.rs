@@ -9,6 +9,7 @@ pub mod connection;
 pub mod engines;
 pub mod environment;
 pub mod heartbeat;
+pub mod het;
 pub mod hostlist;
 pub mod incarnation;
 pub mod jupyter_args;
