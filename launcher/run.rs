@@ -6,7 +6,7 @@ use crate::here::{address, directory, identity, limits, mpi, programs, scontrol,
 use crate::plan::allocation::Allocation;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
-use crate::plan::{self, Here, Jupyter, Plan, Srun, profile, version};
+use crate::plan::{self, Here, Jupyter, Plan, Srun, het, profile, version};
 use crate::report::console::Console;
 use crate::report::dry_run;
 use crate::supervisor::{self, Signals};
@@ -126,6 +126,8 @@ fn allocation(options: &RunOptions, environment: &[(String, String)]) -> Outcome
         ))
         .hint("--launcher local ignores the job"));
     }
+    let components = het::named(&options.srun_args, environment)?;
+    let slurm = slurm.with_engines_in(components);
     Ok(Allocation::of_job(slurm, this_machine.tasks))
 }
 
