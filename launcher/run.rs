@@ -7,7 +7,7 @@ use crate::plan::allocation::Allocation;
 use crate::plan::service::Name;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
-use crate::plan::{self, Here, Jupyter, Plan, Srun, profile, version};
+use crate::plan::{self, Here, Jupyter, Plan, Srun, het, profile, version};
 use crate::report::console::Console;
 use crate::report::dry_run;
 use crate::supervisor::{self, Signals};
@@ -136,6 +136,8 @@ fn allocation(options: &RunOptions, environment: &[(String, String)]) -> Outcome
         ))
         .hint("--launcher local ignores the job"));
     }
+    let components = het::named(&options.srun_args, environment)?;
+    let slurm = slurm.with_engines_in(components);
     Ok(Allocation::of_job(slurm, this_machine.tasks))
 }
 

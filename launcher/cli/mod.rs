@@ -2,7 +2,10 @@
 
 pub mod doctor;
 pub mod options;
+mod template;
 mod values;
+
+pub use template::print_template;
 
 use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Failure, Outcome};
 use clap::builder::StyledStr;
@@ -18,6 +21,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use template::TemplateOptions;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -27,6 +31,7 @@ const STYLES: Styles = Styles::styled()
 
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
+       ipjob template MODE [OPTIONS]
        ipjob doctor [--report[=FILE]]
        ipjob completions SHELL
        ipjob man";
@@ -57,6 +62,8 @@ pub struct Cli {
 /// What ipjob does besides its main command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print a batch script for Slurm to stdout, to be edited or submitted as it is.
+    Template(TemplateOptions),
     /// Tell what would go wrong here, and what to do about it: one line each, exit code 4 on a problem.
     ///
     /// On a login node programs and versions are looked at; inside an allocation small steps are tried as well: which type of

@@ -9,6 +9,7 @@ pub mod connection;
 pub mod engines;
 pub mod environment;
 pub mod heartbeat;
+pub mod het;
 pub mod hostlist;
 pub mod incarnation;
 pub mod jupyter_args;
@@ -18,6 +19,7 @@ pub mod service;
 pub mod services;
 pub mod settings;
 pub mod slurm;
+pub mod template;
 pub mod version;
 
 use crate::failure::Outcome;

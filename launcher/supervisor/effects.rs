@@ -50,8 +50,10 @@ impl Supervisor<'_> {
     fn terminate(&self, name: Name) {
         let asking = self.plan.service(name).map(|service| &service.asking);
         if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {
+            let slurm = self.plan.allocation.slurm.as_ref();
             let asked = Command::new(scancel)
-                .args(["--signal=TERM", step])
+                .arg("--signal=TERM")
+                .args(slurm.map_or_else(Vec::new, |slurm| slurm.steps(step)))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
