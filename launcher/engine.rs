@@ -6,8 +6,8 @@ use crate::failure::{Failure, Outcome};
 use crate::here::{foreman, identity, private_profile::PrivateProfile};
 use crate::plan::report::Report;
 use crate::plan::services::CONNECTION_INFO;
+use crate::report::output;
 use std::env;
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -33,11 +33,8 @@ pub fn run(command: &[String]) -> Outcome<u8> {
             pid,
             step: step(),
         };
-        let mut line = report.line();
-        line.push('\n');
-        // One write, so that srun does not mix it with another task's line. A log that cannot be written must not keep the
-        // engine from working.
-        let _ = std::io::stdout().write_all(line.as_bytes());
+        // A log that cannot be written must not keep the engine from working.
+        output::line(&report.line());
     };
     let private = PrivateProfile::where_not_shared(args, &node)?;
     let mut command = Command::new(program);

@@ -8,9 +8,9 @@
 //! - `report`: what others see: console lines, the record, the plan as text
 //! - `supervisor`: the loop that starts, watches and ends; its machine is pure
 //! - `engine`: what every task of a Slurm step runs through
-//! - `doctor`: what would go wrong here, found by looking and by small steps
 //! - `cli`: flags and subcommands; their doc comments are the manual
 //! - `run`: the main command, from options to exit code
+//! - `doctor`: what would go wrong here, found by looking and by small steps
 
 mod cli;
 mod doctor;

@@ -11,8 +11,10 @@ const PARTS: &[&str] = &[
     "here",
     "report",
     "supervisor",
+    "engine",
     "cli",
     "run",
+    "doctor",
     "main",
 ];
 

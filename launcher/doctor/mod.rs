@@ -15,10 +15,9 @@ use crate::failure::{Failure, Outcome};
 use crate::here::{address, identity};
 use crate::plan::allocation::Allocation;
 use crate::plan::slurm::Slurm;
+use crate::report::output;
 use crate::run;
-use anstream::AutoStream;
 use finding::{Finding, State};
-use std::io::Write;
 
 /// Looks at everything, prints a line for each, and tells the exit code.
 pub fn run(options: &DoctorOptions) -> Outcome<u8> {
@@ -106,7 +105,7 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
             &environment,
             &ipython_dir,
         )?;
-        print(&format!(
+        output::line(&format!(
             "report  {} (0600, secrets removed)",
             path.display()
         ));
@@ -127,7 +126,7 @@ struct Sheet {
 impl Sheet {
     fn add(&mut self, findings: Vec<Finding>) {
         for finding in &findings {
-            print(&finding.line());
+            output::line(&finding.line());
         }
         self.findings.extend(findings);
     }
@@ -144,9 +143,4 @@ impl Sheet {
             .iter()
             .any(|finding| finding.state == State::Problem)
     }
-}
-
-/// Data goes to stdout; anstream drops colours where that is no terminal. A reader that goes away is no error.
-fn print(line: &str) {
-    let _ = writeln!(AutoStream::auto(std::io::stdout()), "{line}");
 }

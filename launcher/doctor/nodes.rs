@@ -4,6 +4,7 @@ use super::finding::Finding;
 use crate::failure::{Failure, Outcome};
 use crate::here::asking::ask;
 use crate::here::{files, identity};
+use crate::report::output;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -169,9 +170,8 @@ fn prepare(address: Ipv4Addr, ipython_dir: &Path) -> Outcome<(TcpListener, PathB
 /// `ipjob probe`: what runs on each node.
 pub fn probe(target: SocketAddr, marker: &Path) -> Outcome<u8> {
     let node = std::env::var("SLURMD_NODENAME").unwrap_or_else(|_| identity::host());
-    let mut out = std::io::stdout();
     if marker.exists() {
-        let _ = out.write_all(format!("{SAW}{node}\n").as_bytes());
+        output::line(&format!("{SAW}{node}"));
     }
     let connected = TcpStream::connect_timeout(&target, CONNECT).and_then(|mut stream| {
         stream.set_read_timeout(Some(CONNECT))?;
@@ -181,6 +181,6 @@ pub fn probe(target: SocketAddr, marker: &Path) -> Outcome<u8> {
     connected.map_err(|error| {
         Failure::missing(format!("{target} cannot be reached from {node}")).because(error)
     })?;
-    let _ = out.write_all(format!("{REACHED}{node}\n").as_bytes());
+    output::line(&format!("{REACHED}{node}"));
     Ok(0)
 }

@@ -3,5 +3,6 @@
 
 pub mod console;
 pub mod dry_run;
+pub mod output;
 pub mod record;
 pub mod summary;
