@@ -1,8 +1,9 @@
 //! Does a requeued job believe nothing of its earlier life, and does that life, where it still runs, leave the new one alone?
 
 use crate::support::lab::{ALICE, Lab, SlurmJob};
-use crate::support::{carriers, wait_for};
-use serde_json::Value;
+use crate::support::{Job, Place, carriers, wait_for};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use std::fs;
 
 /// What the engines of a profile say of their world, from a client on the login node.
@@ -126,4 +127,51 @@ fn an_earlier_life_on_a_cut_off_node_ends_itself_and_touches_nothing() {
     assert_eq!(text, "[0, 1] (2, 'node2') (2, 'node3')");
     job.cancel();
     assert_no_life_left(&job);
+}
+
+#[test]
+fn a_life_that_was_taken_over_from_unseen_touches_nothing_when_asked_to_end() {
+    // A node that comes back gets Slurm's SIGTERM before anything else: by then all of this is the later life's.
+    let place = Place::with_fakes();
+    let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", "1"]);
+    let record = job.wait_ready();
+    let old = record["incarnation"]["id"].as_str().expect("an id");
+    let later = json!({
+        "id": "local.local.1.0123456789abcdef", "host": "elsewhere", "boot": "another", "pid": 1, "pid_start": 1,
+    });
+    let theirs = [
+        ("ipjob.lock", later.to_string()),
+        (
+            "ipjob.json",
+            json!({"incarnation": later, "state": "ready"}).to_string(),
+        ),
+        (
+            "security/ipcontroller-client.json",
+            json!({"key": "theirs"}).to_string(),
+        ),
+        (
+            "security/ipcontroller-engine.json",
+            json!({"key": "theirs"}).to_string(),
+        ),
+    ];
+    fs::remove_dir_all(job.profile().join("ipjob-runtime")).expect("ours to clear");
+    for (name, text) in &theirs {
+        let new = job.profile().join(".new");
+        fs::write(&new, text).expect("writable");
+        fs::rename(&new, job.profile().join(name)).expect("replaced");
+    }
+    job.signal(Signal::SIGTERM);
+    let (code, transcript) = job.finish();
+    assert_eq!(code, 1, "{transcript}");
+    assert!(
+        transcript.contains(
+            "a newer incarnation of this job, local.local.1.0123456789abcdef (pid 1 on elsewhere)"
+        ),
+        "{transcript}"
+    );
+    assert_eq!(carriers(old), [], "its own processes ended");
+    for (name, text) in &theirs {
+        let now = fs::read_to_string(job.profile().join(name)).expect("still there");
+        assert_eq!(&now, text, "{name}");
+    }
 }
