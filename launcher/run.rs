@@ -1,36 +1,74 @@
 //! The main command: options -> allocation -> plan -> supervisor -> exit code.
 
+mod rank;
+
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
+use crate::here::meeting::Leader;
 use crate::here::{address, directory, identity, limits, mpi, programs, versions};
 use crate::plan::allocation::Allocation;
+use crate::plan::ranks::Rank;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
-use crate::plan::{self, Here, Jupyter, Plan, Srun, profile, version};
+use crate::plan::{self, Here, Jupyter, Mpiexec, Plan, Ranks, Srun, profile, version};
 use crate::report::console::Console;
 use crate::report::dry_run;
 use crate::supervisor::{self, Signals};
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
     let environment = environment();
-    let allocation = allocation(options, &environment)?;
+    match rank::recognise(options, &environment)? {
+        Some(rank) if rank.number > 0 => rank::follow(options, environment, rank),
+        first => lead(options, environment, first.as_ref(), console),
+    }
+}
+
+/// Runs the job as the only ipjob, or as the first of several ranks.
+fn lead(
+    options: &RunOptions,
+    environment: Vec<(String, String)>,
+    rank: Option<&Rank>,
+    console: &mut Console,
+) -> Outcome<u8> {
+    let allocation = allocation(options, &environment, rank)?;
     let settings = options.settings(allocation.job_name())?;
     profile::check_name(&settings.profile)?;
     let incarnation = identity::incarnation(&allocation)?;
-    let here = look_around(&settings, &allocation, environment)?;
-    let plan = Plan::new(
-        settings,
-        allocation,
-        incarnation,
-        identity::secrets()?,
-        &here,
-    )?;
+    let met = rank.filter(|_| !options.dry_run);
+    let mut meeting = rank::call(&settings, met, &incarnation)?;
+    let outcome = look_around(&settings, &allocation, environment, rank)
+        .and_then(|here| {
+            Plan::new(
+                settings,
+                allocation,
+                incarnation,
+                identity::secrets()?,
+                &here,
+            )
+        })
+        .and_then(|plan| carry_out(options, &plan, meeting.as_mut(), console));
+    if let Some(meeting) = meeting {
+        match outcome {
+            Ok(_) => meeting.close(),
+            Err(_) => meeting.refuse(),
+        }
+    }
+    outcome
+}
+
+/// Starts what the plan says, and stays to its end.
+fn carry_out(
+    options: &RunOptions,
+    plan: &Plan,
+    meeting: Option<&mut Leader>,
+    console: &mut Console,
+) -> Outcome<u8> {
     if options.dry_run {
         console.still();
-        dry_run::print(&plan);
+        dry_run::print(plan);
         return Ok(0);
     }
     if let Some(limit) = limits::raise_open_files(plan.engines)? {
@@ -39,22 +77,26 @@ pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
         ));
     }
     become_subreaper()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))?;
+    let runtime = event_loop()?;
     let end = runtime.block_on(async {
         // Caught before the first file is written, so that a request to stop never leaves one.
         let signals = Signals::catch()?;
         let directory =
             directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
-        supervisor::run(&plan, &directory, signals, console).await
+        supervisor::run(plan, &directory, signals, meeting, console).await
     })?;
     if let Some(failure) = &end.failure {
         console.failure(failure);
     }
     Ok(end.code)
+}
+
+fn event_loop() -> Outcome<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))
 }
 
 /// Orphans of the tree become our children, so that none escapes the last sweep.
@@ -72,8 +114,15 @@ fn environment() -> Vec<(String, String)> {
 }
 
 /// What we were given: the Slurm job whose node this is, unless local engines were asked for; else this machine.
-fn allocation(options: &RunOptions, environment: &[(String, String)]) -> Outcome<Allocation> {
-    let this_machine = identity::this_machine();
+fn allocation(
+    options: &RunOptions,
+    environment: &[(String, String)],
+    rank: Option<&Rank>,
+) -> Outcome<Allocation> {
+    let mut this_machine = identity::this_machine();
+    if let Some(rank) = rank {
+        this_machine = this_machine.of_ranks(rank.size);
+    }
     if options.ignores_slurm() {
         return Ok(this_machine);
     }
@@ -90,7 +139,11 @@ fn allocation(options: &RunOptions, environment: &[(String, String)]) -> Outcome
         .hint("salloc leaves the shell on the login node here; type: srun --overlap --pty -N1 -n1 ipjob ...")
         .hint("--launcher local ignores the job"));
     }
-    Ok(Allocation::of_job(slurm, this_machine.tasks))
+    let job = Allocation::of_job(slurm, this_machine.tasks);
+    Ok(match rank {
+        Some(rank) => job.of_ranks(rank.size),
+        None => job,
+    })
 }
 
 /// Finds what the plan needs of this machine.
@@ -98,7 +151,11 @@ fn look_around(
     settings: &Settings,
     allocation: &Allocation,
     environment: Vec<(String, String)>,
+    rank: Option<&Rank>,
 ) -> Outcome<Here> {
+    if let Some(rank) = rank {
+        rank::check_address(rank, settings, allocation.slurm.is_some())?;
+    }
     let ipcontroller = programs::find("ipcontroller", "ipyparallel")?;
     let ipengine = programs::find("ipengine", "ipyparallel")?;
     let ipyparallel = versions::of(&ipcontroller, "ipyparallel")?;
@@ -111,10 +168,19 @@ fn look_around(
         (Mode::ClusterOnly, Some(program)) => Some(programs::find(program, program)?),
         _ => None,
     };
-    let srun = match plan::launcher(settings, allocation) {
-        Launcher::Local => None,
+    let launcher = plan::launcher(settings, allocation, rank.is_some());
+    let srun = match launcher {
         Launcher::Srun => Some(find_srun(settings, allocation, &ipengine)?),
+        _ => None,
     };
+    let mpiexec = match launcher {
+        Launcher::Mpiexec => Some(find_mpiexec(settings, &ipengine)?),
+        _ => None,
+    };
+    let ranks = rank.map(|rank| Ranks {
+        size: rank.size,
+        world: mpi::plain_world(&settings.mpi, &ipengine, rank.world),
+    });
     let address = match &settings.address {
         Some(text) => address::chosen(text, "--address")?,
         None => own_address(allocation, &environment)?,
@@ -125,6 +191,8 @@ fn look_around(
     };
     Ok(Here {
         srun,
+        mpiexec,
+        ranks,
         address,
         jupyter_address,
         ipcontroller,
@@ -140,21 +208,36 @@ fn look_around(
 
 /// Finds srun and decides the MPI world of its step.
 fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> Outcome<Srun> {
-    let program = programs::find("srun", "Slurm's client programs")?;
+    let command = settings.launcher_command.as_deref().unwrap_or("srun");
+    let program = programs::find(command, "Slurm's client programs")?;
     let scancel = programs::find("scancel", "Slurm's client programs")?;
     let inside_a_step = allocation
         .slurm
         .as_ref()
         .is_some_and(|slurm| slurm.step.is_some());
     let mpi = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
-    let ipjob = std::env::current_exe()
-        .map_err(|error| Failure::missing("ipjob cannot find its own program").because(error))?;
     Ok(Srun {
         program,
         scancel,
-        ipjob,
+        ipjob: own_program()?,
         mpi,
     })
+}
+
+/// Finds mpiexec, or what stands for it.
+fn find_mpiexec(settings: &Settings, ipengine: &Path) -> Outcome<Mpiexec> {
+    let command = settings.launcher_command.as_deref().unwrap_or("mpiexec");
+    Ok(Mpiexec {
+        program: programs::find(command, "an MPI library")?,
+        ipjob: own_program()?,
+        world: mpi::plain_world(&settings.mpi, ipengine, true),
+    })
+}
+
+/// This program, for what starts it on other nodes.
+fn own_program() -> Outcome<PathBuf> {
+    std::env::current_exe()
+        .map_err(|error| Failure::missing("ipjob cannot find its own program").because(error))
 }
 
 /// The address that the other nodes and the login node reach; without a scheduler the loopback address.

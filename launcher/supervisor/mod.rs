@@ -11,12 +11,15 @@ mod machine;
 mod notice;
 mod probes;
 mod query;
+pub mod rank;
+mod ranks;
 mod signals;
 mod sweep;
 mod timers;
 
 use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
+use crate::here::meeting::Leader;
 use crate::plan::Plan;
 use crate::report::console::Console;
 use crate::report::record::{REFRESH_S, Record, Writer};
@@ -49,6 +52,8 @@ struct Supervisor<'a> {
     first_request: Option<Instant>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
+    /// Where the other ranks hear of us, with the launcher `ranks`.
+    meeting: Option<&'a mut Leader>,
     sender: Sender,
 }
 
@@ -57,6 +62,7 @@ pub async fn run(
     plan: &Plan,
     directory: &Directory,
     signals: Signals,
+    meeting: Option<&mut Leader>,
     console: &mut Console,
 ) -> Outcome<End> {
     let (sender, mut notices) = mpsc::unbounded_channel();
@@ -79,6 +85,7 @@ pub async fn run(
         unpublished: false,
         first_request: None,
         slurm_is_silent: false,
+        meeting,
         console,
         sender,
     };
@@ -116,12 +123,14 @@ impl Supervisor<'_> {
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
+            Notice::RankEnded { rank, pid, exit } => self.rank_ended(rank, pid, exit),
             Notice::EngineReported(report) => {
                 self.engine_reported(report);
                 self.publish();
                 return None;
             }
             Notice::Refresh => {
+                self.beat();
                 self.publish();
                 return None;
             }

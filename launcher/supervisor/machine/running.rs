@@ -192,7 +192,12 @@ impl Machine {
 
     /// An engine is gone: does the job go on?
     fn engine_lost(&mut self, process: ProcessId, out: &mut Vec<Effect>) {
-        if self.engines.living() == 0 {
+        if self.engines.world {
+            let failure = self.kind_of_now(&format!(
+                "{process} is lost, and the MPI world of the engines cannot go on without it"
+            ));
+            self.fail(failure, out);
+        } else if self.engines.living() == 0 {
             let failure = self.kind_of_now("the last engine ended");
             self.fail(
                 failure.hint(format!("its last lines are above ({process})")),
@@ -236,7 +241,7 @@ impl Machine {
                 format!("engines {counted}/{} registered", self.engines.expected),
             );
         }
-        if self.engines.step {
+        if self.engines.step || self.engines.world {
             self.lost_from_step(gone, out);
         } else if !gone.is_empty() {
             out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
@@ -250,8 +255,11 @@ impl Machine {
             return;
         }
         warning(out, format!("{} left the hub's list", named(&gone)));
-        out.push(Effect::ShowLog(first_process(Name::Engines)));
         let first = gone[0];
+        out.push(Effect::ShowLog(ProcessId {
+            service: Name::Engines,
+            index: if self.engines.step { 0 } else { first },
+        }));
         self.engines.lost.extend(gone);
         self.engine_lost(
             ProcessId {
