@@ -13,7 +13,7 @@ use crate::plan::slurm::Slurm;
 use crate::plan::{self, Here, Jupyter, Mpiexec, Plan, Ranks, Srun, profile, version};
 use crate::report::console::Console;
 use crate::report::dry_run;
-use crate::supervisor::{self, Signals};
+use crate::supervisor::{self, Signals, guard};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,9 @@ pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
     let environment = environment();
     match rank::recognise(options, &environment)? {
         Some(rank) if rank.number > 0 => rank::follow(options, environment, rank),
+        Some(rank) if rank.needs_guard && !guard::stands() => {
+            event_loop()?.block_on(async { guard::run(Signals::catch()?).await })
+        }
         first => lead(options, environment, first.as_ref(), console),
     }
 }

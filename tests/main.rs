@@ -6,6 +6,7 @@ mod support;
 mod broken_world;
 mod command_line;
 mod docs;
+mod launchers;
 mod lifecycle;
 mod machine_limits;
 mod real;

@@ -31,6 +31,8 @@ pub struct Rank {
     pub key: String,
     /// Whether the starter offers them an MPI world.
     pub world: bool,
+    /// Whether the starter may kill us alone, and leave running what we have started: Slurm ends all of a step.
+    pub needs_guard: bool,
     /// Whether all ranks are known to be on one host.
     pub one_host: bool,
 }
@@ -67,6 +69,7 @@ impl Rank {
             size,
             key,
             world: environment.iter().any(|(name, _)| is_of_mpi(name)),
+            needs_guard: step.is_none(),
             one_host,
         }))
     }

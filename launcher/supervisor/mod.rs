@@ -6,6 +6,7 @@ mod children;
 mod deadline;
 mod effects;
 pub mod event;
+pub mod guard;
 mod http;
 mod machine;
 mod notice;
@@ -73,6 +74,7 @@ pub async fn run(
         return Err(failure);
     }
     signals.forward(&sender);
+    guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
     let mut supervisor = Supervisor {
         plan,

@@ -1,9 +1,11 @@
 //! What tests share: a place of their own, ipjob running in it, and facts to wait for.
 
 mod job;
+pub mod lab;
 mod place;
 
 pub use job::Job;
+pub use lab::Lab;
 pub use place::Place;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ fn rank(number: u32) -> Rank {
         size: 2,
         key: "lab.13.0.0 40001".to_owned(),
         world: false,
+        needs_guard: false,
         one_host: true,
     }
 }

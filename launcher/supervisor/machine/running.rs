@@ -193,6 +193,8 @@ impl Machine {
     /// An engine is gone: does the job go on?
     fn engine_lost(&mut self, process: ProcessId, out: &mut Vec<Effect>) {
         if self.engines.world {
+            // Asked, they would finalize MPI, which waits for the lost one for ever or aborts the whole start.
+            self.kill(Name::Engines, out);
             let failure = self.kind_of_now(&format!(
                 "{process} is lost, and the MPI world of the engines cannot go on without it"
             ));
