@@ -55,17 +55,23 @@ pub async fn run(signals: Signals) -> Outcome<u8> {
     Ok(1)
 }
 
-/// Asks for the end when the guard, if there is one, has been killed.
-pub fn watch(sender: Sender) {
+/// Whether we are behind a guard that has been killed.
+#[must_use]
+pub fn is_gone() -> bool {
     let guard = env::var(VARIABLE)
         .ok()
         .and_then(|text| text.parse::<u32>().ok());
     // What an ipjob behind a guard has started inherits the variable, and is not behind it.
-    let (Some(guard), None) = (guard, env::var_os(INCARNATION_VARIABLE)) else {
+    guard.is_some_and(|guard| parent_id() != guard) && env::var_os(INCARNATION_VARIABLE).is_none()
+}
+
+/// Asks for the end when the guard, if there is one, has been killed.
+pub fn watch(sender: Sender) {
+    if !stands() {
         return;
-    };
+    }
     tokio::spawn(async move {
-        while parent_id() == guard {
+        while !is_gone() {
             if sender.is_closed() {
                 return;
             }

@@ -166,7 +166,23 @@ impl Member {
         if let Some(pid) = engine {
             self.end(pid, order.stop_limit).await;
         }
+        if outcome.is_ok() {
+            self.stay(leader).await;
+        }
         outcome
+    }
+
+    /// Stays until the leader has ended: of a rank whose engine was killed the starter misses MPI's farewell, and when that
+    /// rank ends, it kills all others.
+    async fn stay(&mut self, leader: &Incarnation) {
+        loop {
+            match self.seat.look() {
+                Sight::Says(message)
+                    if &message.leader == leader && !self.leader_is_silent(&message) => {}
+                _ => return,
+            }
+            self.look().await;
+        }
     }
 
     /// Starts the engine and tells the leader of it.

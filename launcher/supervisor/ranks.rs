@@ -1,10 +1,10 @@
 //! The leader's side of the launcher `ranks`: the other ranks' engines are processes of the service like our own, only that
 //! they are started, asked and killed by a word, and tell of their end by a file.
 
-use super::Supervisor;
 use super::event::{Event, Exit, Level};
 use super::notice::Notice;
 use super::probes;
+use super::{Supervisor, guard};
 use crate::plan::meeting::Word;
 use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use std::collections::BTreeSet;
@@ -49,12 +49,11 @@ impl Supervisor<'_> {
             return;
         };
         let said = meeting.say(Word::Stop);
-        let come: BTreeSet<u32> = self
-            .record
-            .engines
-            .list
-            .iter()
+        let engines = self.record.engines.list.iter();
+        // What kills our guard has killed the other ranks as well: the sweep ends the engines that they leave.
+        let come: BTreeSet<u32> = engines
             .map(|engine| engine.rank)
+            .filter(|_| !guard::is_gone())
             .collect();
         for rank in (1..self.plan.engines).filter(|rank| !come.contains(rank)) {
             let _ = self.sender.send(Notice::RankEnded {

@@ -74,7 +74,8 @@ fn end_with_the_cause_when_their_world_loses_one() {
     let engine = &record["engines"]["list"][2];
     send(engine["pid"].as_u64().expect("a pid"), Signal::SIGKILL);
     let (code, output) = job.finish();
-    assert_eq!(code, 1, "{output}");
+    // mpiexec misses MPI's farewell of a killed engine and tells that in its own way.
+    assert_ne!(code, 0, "{output}");
     let named = format!(
         "engine 2 (pid {}) ended with signal 9 (SIGKILL)",
         engine["pid"]
@@ -83,6 +84,8 @@ fn end_with_the_cause_when_their_world_loses_one() {
     let record = job.assert_nothing_left();
     let reason = record["reason"].as_str().expect("a reason");
     assert!(reason.starts_with("engine 2 is lost"), "{reason}");
+    assert_eq!(record["exit"], 1);
+    assert!(!output.contains("does not end"), "{output}");
 }
 
 #[test]
@@ -96,12 +99,23 @@ import ipyparallel as ipp, sys
 def abort():
     from mpi4py import MPI
     MPI.COMM_WORLD.Abort(5)
-ipp.Client(profile=sys.argv[1], timeout=60)[1].apply_async(abort).wait_for_send()
-print(1)
+result = ipp.Client(profile=sys.argv[1], timeout=60)[1].apply_async(abort)
+print(str(result.wait(5)).lower())
 ";
     python(&place, abort, "job_local");
     let (code, output) = job.finish();
     assert_ne!(code, 0, "{output}");
+    // mpiexec does not wait for the leader, which is no longer its own.
+    wait_for("the record's end", || {
+        job.record().filter(|record| record["state"] == "ended")
+    });
+    let record = wait_for("the leader's end", || {
+        meetings(&place).is_empty().then(|| job.record())
+    });
+    assert_eq!(
+        record.expect("a record")["reason"],
+        "the end of its mpiexec"
+    );
     job.assert_nothing_left();
 }
 
