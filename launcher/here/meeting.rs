@@ -185,6 +185,11 @@ impl Seat {
         files::replace(&path, report.line().as_bytes())
     }
 
+    /// Ends the meeting of a leader that is seen to be dead: ranks on other hosts, which cannot see it, then end as well.
+    pub fn dissolve(&self) {
+        let _ = files::remove_tree(&self.dir);
+    }
+
     /// Tells that the engine has ended, or that there will be none. The leader may be gone already.
     pub fn ended(&self, pid: u32, exit: &Exit) {
         if let Ok(text) = serde_json::to_vec(&(pid, exit)) {

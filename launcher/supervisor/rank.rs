@@ -119,6 +119,7 @@ impl Member {
                 // A leader that was there and is not: it has ended in order before it came to engines.
                 Look::Nobody if seen.is_some() => return Ok(None),
                 Look::Dead(leader) if seen.as_ref() == Some(&leader) => {
+                    self.seat.dissolve();
                     return Err(self.leaderless(&leader));
                 }
                 Look::Nobody | Look::Dead(_) | Look::Ended(..) => {}
@@ -159,7 +160,10 @@ impl Member {
                     }
                 },
                 Look::Asked | Look::Nobody => break Ok(0),
-                Look::Dead(leader) => break Err(self.leaderless(&leader)),
+                Look::Dead(leader) => {
+                    self.seat.dissolve();
+                    break Err(self.leaderless(&leader));
+                }
                 Look::Ended(..) => {}
             }
         };

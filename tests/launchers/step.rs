@@ -103,3 +103,20 @@ fn without_mpi_is_independent_engines_and_does_not_meet_another() {
     }
     assert_no_meeting(&lab);
 }
+
+#[test]
+fn ends_on_all_nodes_when_its_first_task_is_killed() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let body = format!("{STAY}srun -n 4 ipjob --mode cluster-only & wait");
+    let job = lab.submit(&["--nodes=2", "--ntasks-per-node=2"], &body);
+    let record = job.wait_state("ready");
+    let pid = &record["incarnation"]["pid"];
+    let done = lab.shell(ALICE, "node1", &format!("kill -9 {pid}"));
+    assert_eq!(done.code, 0, "{}", done.text);
+    let ended = job.finish();
+    let text = "has died: engine 1 on node1 ends";
+    assert!(ended.output.contains(text), "{}", ended.output);
+    let id = record["incarnation"]["id"].as_str().expect("an id");
+    assert_eq!(crate::support::carriers(id), [], "processes are left");
+    assert_no_meeting(&lab);
+}
