@@ -19,7 +19,16 @@ pub fn run(command: &[String]) -> Outcome<u8> {
             .ok()
             .and_then(|text| text.parse::<u32>().ok())
     };
-    let rank = number("SLURM_PROCID").unwrap_or(0);
+    // Below mpiexec in a batch script SLURM_PROCID is the script's own, 0 for all; srun's own types of MPI agree with it.
+    let rank = [
+        "OMPI_COMM_WORLD_RANK",
+        "PMI_RANK",
+        "PMIX_RANK",
+        "SLURM_PROCID",
+    ]
+    .into_iter()
+    .find_map(number)
+    .unwrap_or(0);
     let report = Report {
         rank,
         node: env::var("SLURMD_NODENAME").unwrap_or_else(|_| identity::host()),

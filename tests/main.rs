@@ -14,6 +14,7 @@ mod broken_world;
 mod command_line;
 mod docs;
 mod het;
+mod launchers;
 mod lifecycle;
 mod machine_limits;
 mod real;

@@ -6,11 +6,14 @@ mod children;
 mod deadline;
 mod effects;
 pub mod event;
+pub mod guard;
 mod http;
 mod machine;
 mod notice;
 mod probes;
 mod query;
+pub mod rank;
+mod ranks;
 mod signals;
 mod sweep;
 mod timers;
@@ -18,6 +21,7 @@ mod timers;
 use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
 use crate::here::leftovers;
+use crate::here::meeting::Leader;
 use crate::plan::Plan;
 use crate::report::console::Console;
 use crate::report::record::{REFRESH_S, Record, Writer};
@@ -50,6 +54,8 @@ struct Supervisor<'a> {
     first_request: Option<Instant>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
+    /// Where the other ranks hear of us, with the launcher `ranks`.
+    meeting: Option<&'a mut Leader>,
     sender: Sender,
 }
 
@@ -58,6 +64,7 @@ pub async fn run(
     plan: &Plan,
     directory: &Directory,
     signals: Signals,
+    meeting: Option<&mut Leader>,
     console: &mut Console,
 ) -> Outcome<End> {
     let (sender, mut notices) = mpsc::unbounded_channel();
@@ -74,6 +81,7 @@ pub async fn run(
         return Err(failure);
     }
     signals.forward(&sender);
+    guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
     let mut supervisor = Supervisor {
         plan,
@@ -87,6 +95,7 @@ pub async fn run(
         unpublished: false,
         first_request: None,
         slurm_is_silent: false,
+        meeting,
         console,
         sender,
     };
@@ -126,7 +135,9 @@ impl Supervisor<'_> {
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
             Notice::EngineReported(report) => self.engine_reported(report),
+            Notice::RankEnded { rank, pid, exit } => self.rank_ended(rank, pid, exit),
             Notice::Refresh => {
+                self.beat();
                 self.publish();
                 return None;
             }
