@@ -4,8 +4,8 @@
 use crate::failure::{Failure, Outcome};
 use crate::here::identity;
 use crate::plan::report::Report;
+use crate::report::task;
 use std::env;
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -35,11 +35,7 @@ pub fn run(command: &[String]) -> Outcome<u8> {
         pid: std::process::id(),
         step: step(),
     };
-    let mut line = report.line();
-    line.push('\n');
-    // One write, so that srun does not mix it with another task's line. A log that cannot be written must not keep the
-    // engine from working.
-    let _ = std::io::stdout().write_all(line.as_bytes());
+    task::tell(&report);
     let mut command = Command::new(program);
     command.args(args);
     // In an MPI world the rank is the id by itself.

@@ -87,7 +87,7 @@ pub struct RunOptions {
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
 
-    /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like.
+    /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
     #[arg(
         long,
         env = "IPJOB_LAUNCHER_COMMAND",

@@ -5,3 +5,4 @@ pub mod console;
 pub mod dry_run;
 pub mod record;
 pub mod summary;
+pub mod task;
