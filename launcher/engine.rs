@@ -6,7 +6,7 @@ use crate::failure::{Failure, Outcome};
 use crate::here::{foreman, identity, private_profile::PrivateProfile};
 use crate::plan::report::Report;
 use crate::plan::services::CONNECTION_INFO;
-use crate::report::output;
+use crate::report::task;
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -21,7 +21,16 @@ pub fn run(command: &[String]) -> Outcome<u8> {
             .ok()
             .and_then(|text| text.parse::<u32>().ok())
     };
-    let rank = number("SLURM_PROCID").unwrap_or(0);
+    // Below mpiexec in a batch script SLURM_PROCID is the script's own, 0 for all; srun's own types of MPI agree with it.
+    let rank = [
+        "OMPI_COMM_WORLD_RANK",
+        "PMI_RANK",
+        "PMIX_RANK",
+        "SLURM_PROCID",
+    ]
+    .into_iter()
+    .find_map(number)
+    .unwrap_or(0);
     let node = env::var("SLURMD_NODENAME").unwrap_or_else(|_| identity::host());
     let cannot_run = |error: std::io::Error| {
         Failure::missing(format!("{program} cannot be run on {node}")).because(error)
@@ -33,8 +42,7 @@ pub fn run(command: &[String]) -> Outcome<u8> {
             pid,
             step: step(),
         };
-        // A log that cannot be written must not keep the engine from working.
-        output::line(&report.line());
+        task::tell(&report);
     };
     let private = PrivateProfile::where_not_shared(args, &node)?;
     let mut command = Command::new(program);

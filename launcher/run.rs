@@ -1,49 +1,83 @@
 //! The main command: options -> allocation -> plan -> supervisor -> exit code.
 
+mod rank;
+
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
+use crate::here::meeting::Leader;
 use crate::here::{address, directory, identity, limits, mpi, programs, scontrol, steps, versions};
 use crate::plan::allocation::Allocation;
+use crate::plan::ranks::Rank;
 use crate::plan::service::Name;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
-use crate::plan::{self, Here, Jupyter, Plan, Srun, het, profile, version};
+use crate::plan::{self, Here, Jupyter, Mpiexec, Plan, Ranks, Srun, het, profile, version};
 use crate::report::console::Console;
 use crate::report::dry_run;
-use crate::supervisor::{self, Signals};
+use crate::supervisor::{self, Signals, guard};
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
-    become_subreaper(console);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))?;
-    runtime.block_on(async {
-        // Caught before a program is started or a file is written, so that a request to stop never leaves one.
-        let mut signals = Signals::catch()?;
-        match signals.unless_asked(plan(options)).await {
-            Ok(plan) => carry_out(&plan?, options, signals, console).await,
-            Err(by) => {
-                console.step(&format!("stopping: {by}"));
-                Ok(0)
-            }
+    let environment = environment();
+    match rank::recognise(options, &environment)? {
+        Some(rank) if rank.number > 0 => rank::follow(options, environment, rank, console),
+        Some(rank) if rank.needs_guard && !guard::stands() => {
+            event_loop()?.block_on(async { guard::run(Signals::catch()?).await })
         }
-    })
+        first => {
+            become_subreaper(console);
+            event_loop()?.block_on(lead(options, environment, first.as_ref(), console))
+        }
+    }
 }
 
-/// What will be started, from the options and what is found here.
-async fn plan(options: &RunOptions) -> Outcome<Plan> {
-    let environment = environment();
-    let allocation = allocation(options, &environment)?;
+/// Runs the job as the only ipjob, or as the first of several ranks.
+async fn lead(
+    options: &RunOptions,
+    environment: Vec<(String, String)>,
+    rank: Option<&Rank>,
+    console: &mut Console,
+) -> Outcome<u8> {
+    // Caught before a program is started or a file is written, so that a request to stop never leaves one.
+    let mut signals = Signals::catch()?;
+    let mut meeting = None;
+    let planned = signals
+        .unless_asked(plan(options, environment, rank, &mut meeting))
+        .await;
+    let outcome = match planned {
+        Ok(Ok(plan)) => carry_out(&plan, options, signals, meeting.as_mut(), console).await,
+        Ok(Err(failure)) => Err(failure),
+        Err(by) => {
+            console.step(&format!("stopping: {by}"));
+            Ok(0)
+        }
+    };
+    if let Some(meeting) = meeting {
+        match outcome {
+            Ok(_) => meeting.close(),
+            Err(_) => meeting.refuse(),
+        }
+    }
+    outcome
+}
+
+/// What will be started, from the options and what is found here; ranks are called to the `meeting` before anything slow.
+async fn plan(
+    options: &RunOptions,
+    environment: Vec<(String, String)>,
+    rank: Option<&Rank>,
+    meeting: &mut Option<Leader>,
+) -> Outcome<Plan> {
+    let allocation = allocation(options, &environment, rank)?;
     let settings = options.settings(allocation.job_name())?;
     profile::check_name(&settings.profile)?;
     let incarnation = identity::incarnation(&allocation)?;
-    let here = look_around(&settings, &allocation, environment).await?;
+    let met = rank.filter(|_| !options.dry_run);
+    *meeting = rank::call(&settings, met, &incarnation)?;
+    let here = look_around(&settings, &allocation, environment, rank).await?;
     Plan::new(
         settings,
         allocation,
@@ -58,6 +92,7 @@ async fn carry_out(
     plan: &Plan,
     options: &RunOptions,
     signals: Signals,
+    meeting: Option<&mut Leader>,
     console: &mut Console,
 ) -> Outcome<u8> {
     if options.dry_run {
@@ -81,11 +116,19 @@ async fn carry_out(
     }
     let directory =
         directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
-    let end = supervisor::run(plan, &directory, signals, console).await?;
+    let end = supervisor::run(plan, &directory, signals, meeting, console).await?;
     if let Some(failure) = &end.failure {
         console.failure(failure);
     }
     Ok(end.code)
+}
+
+fn event_loop() -> Outcome<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))
 }
 
 /// Orphans of the tree become our children, so that none escapes the last sweep. Without it (an emulator that lacks the call)
@@ -111,8 +154,15 @@ pub fn environment() -> Vec<(String, String)> {
 }
 
 /// What we were given: the Slurm job whose node this is, unless local engines were asked for; else this machine.
-fn allocation(options: &RunOptions, environment: &[(String, String)]) -> Outcome<Allocation> {
-    let this_machine = identity::this_machine();
+fn allocation(
+    options: &RunOptions,
+    environment: &[(String, String)],
+    rank: Option<&Rank>,
+) -> Outcome<Allocation> {
+    let mut this_machine = identity::this_machine();
+    if let Some(rank) = rank {
+        this_machine = this_machine.of_ranks(rank.size);
+    }
     if options.ignores_slurm() {
         return Ok(this_machine);
     }
@@ -138,7 +188,11 @@ fn allocation(options: &RunOptions, environment: &[(String, String)]) -> Outcome
     }
     let components = het::named(&options.srun_args, environment)?;
     let slurm = slurm.with_engines_in(components);
-    Ok(Allocation::of_job(slurm, this_machine.tasks))
+    let job = Allocation::of_job(slurm, this_machine.tasks);
+    Ok(match rank {
+        Some(rank) => job.of_ranks(rank.size),
+        None => job,
+    })
 }
 
 /// The line that runs this very command on the job's first node.
@@ -160,8 +214,12 @@ async fn look_around(
     settings: &Settings,
     allocation: &Allocation,
     environment: Vec<(String, String)>,
+    rank: Option<&Rank>,
 ) -> Outcome<Here> {
     let limit = settings.start.whole;
+    if let Some(rank) = rank {
+        rank::check_address(rank, settings, allocation.slurm.is_some())?;
+    }
     let ipcontroller = programs::find("ipcontroller", "ipyparallel")?;
     let ipengine = programs::find("ipengine", "ipyparallel")?;
     let ipyparallel = versions::of(&ipcontroller, "ipyparallel", limit).await?;
@@ -174,10 +232,19 @@ async fn look_around(
         (Mode::ClusterOnly, Some(program)) => Some(programs::find(program, program)?),
         _ => None,
     };
-    let srun = match plan::launcher(settings, allocation) {
-        Launcher::Local => None,
+    let launcher = plan::launcher(settings, allocation, rank.is_some());
+    let srun = match launcher {
         Launcher::Srun => Some(find_srun(settings, allocation, &ipengine)?),
+        _ => None,
     };
+    let mpiexec = match launcher {
+        Launcher::Mpiexec => Some(find_mpiexec(settings, &ipengine)?),
+        _ => None,
+    };
+    let ranks = rank.map(|rank| Ranks {
+        size: rank.size,
+        world: mpi::plain_world(&settings.mpi, &ipengine, rank.world),
+    });
     let address = match &settings.address {
         Some(text) => address::chosen(text, "--address")?,
         None => own_address(allocation, &environment)?,
@@ -188,6 +255,8 @@ async fn look_around(
     };
     Ok(Here {
         srun,
+        mpiexec,
+        ranks,
         address,
         jupyter_address,
         ipcontroller,
@@ -203,22 +272,37 @@ async fn look_around(
 
 /// Finds srun and decides the MPI world of its step.
 fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> Outcome<Srun> {
-    let program = programs::find("srun", "Slurm's client programs")?;
+    let command = settings.launcher_command.as_deref().unwrap_or("srun");
+    let program = programs::find(command, "Slurm's client programs")?;
     let scancel = programs::find("scancel", "Slurm's client programs")?;
     let inside_a_step = allocation
         .slurm
         .as_ref()
         .is_some_and(|slurm| slurm.step.is_some());
     let (mpi, mpi_types) = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
-    let ipjob = std::env::current_exe()
-        .map_err(|error| Failure::missing("ipjob cannot find its own program").because(error))?;
     Ok(Srun {
         program,
         scancel,
-        ipjob,
+        ipjob: own_program()?,
         mpi,
         mpi_types,
     })
+}
+
+/// Finds mpiexec, or what stands for it.
+fn find_mpiexec(settings: &Settings, ipengine: &Path) -> Outcome<Mpiexec> {
+    let command = settings.launcher_command.as_deref().unwrap_or("mpiexec");
+    Ok(Mpiexec {
+        program: programs::find(command, "an MPI library")?,
+        ipjob: own_program()?,
+        world: mpi::plain_world(&settings.mpi, ipengine, true),
+    })
+}
+
+/// This program, for what starts it on other nodes.
+fn own_program() -> Outcome<PathBuf> {
+    std::env::current_exe()
+        .map_err(|error| Failure::missing("ipjob cannot find its own program").because(error))
 }
 
 /// The address that the other nodes and the login node reach; without a scheduler the loopback address.

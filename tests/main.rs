@@ -15,6 +15,7 @@ mod command_line;
 mod docs;
 mod doctor;
 mod het;
+mod launchers;
 mod lifecycle;
 mod machine_limits;
 mod real;

@@ -37,12 +37,16 @@ impl From<ModeArgument> for Mode {
 /// How engines are started.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LauncherArgument {
-    /// What fits: srun inside a Slurm job, else local
+    /// What fits: ranks if ipjob was started as several, srun inside a Slurm job, else local
     Auto,
     /// Processes of this machine
     Local,
     /// One step of the Slurm job
     Srun,
+    /// One mpiexec, for allocations without srun
+    Mpiexec,
+    /// The ranks that ipjob itself was started as, by `srun -n N ipjob` or `mpiexec -n N ipjob`
+    Ranks,
 }
 
 /// The options of the main command.
@@ -83,11 +87,20 @@ pub struct RunOptions {
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
 
+    /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
+    #[arg(
+        long,
+        env = "IPJOB_LAUNCHER_COMMAND",
+        value_name = "PATH",
+        help_heading = "Engines"
+    )]
+    pub launcher_command: Option<String>,
+
     /// Whether engines form one MPI world: `auto` (if ipengine's Python has mpi4py), `none`, or a type of `srun --mpi`.
     #[arg(long, env = "IPJOB_MPI", value_name = "TYPE", default_value = "auto", value_parser = values::mpi, help_heading = "Engines")]
     pub mpi: Mpi,
 
-    /// A further argument of srun; may be repeated [default: none].
+    /// A further argument of srun or mpiexec; may be repeated [default: none].
     #[arg(
         long = "srun-arg",
         env = "IPJOB_SRUN_ARG",
@@ -97,7 +110,7 @@ pub struct RunOptions {
     )]
     pub srun_args: Vec<String>,
 
-    /// A command that is put between srun and ipengine, by its words: GPU selection, a container [default: none].
+    /// A command that is put between the launcher and ipengine, by its words: GPU selection, a container [default: none].
     #[arg(
         long,
         env = "IPJOB_ENGINE_WRAPPER",
@@ -216,6 +229,18 @@ impl RunOptions {
         matches!(self.launcher, LauncherArgument::Local)
     }
 
+    /// The launcher that was asked for; `None` is what fits.
+    #[must_use]
+    pub fn launcher(&self) -> Option<Launcher> {
+        match self.launcher {
+            LauncherArgument::Auto => None,
+            LauncherArgument::Local => Some(Launcher::Local),
+            LauncherArgument::Srun => Some(Launcher::Srun),
+            LauncherArgument::Mpiexec => Some(Launcher::Mpiexec),
+            LauncherArgument::Ranks => Some(Launcher::Ranks),
+        }
+    }
+
     /// How much is shown.
     #[must_use]
     pub fn verbosity(&self) -> Verbosity {
@@ -234,11 +259,8 @@ impl RunOptions {
         };
         Ok(Settings {
             mode: mode.into(),
-            launcher: match self.launcher {
-                LauncherArgument::Auto => None,
-                LauncherArgument::Local => Some(Launcher::Local),
-                LauncherArgument::Srun => Some(Launcher::Srun),
-            },
+            launcher: self.launcher(),
+            launcher_command: self.launcher_command.clone(),
             mpi: self.mpi.clone(),
             srun_args: self.srun_args.clone(),
             engine_wrapper: self

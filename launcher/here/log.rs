@@ -11,6 +11,9 @@ const TAIL_BYTES: u64 = 16 * 1024;
 /// Bytes that are read at once when a log is followed.
 const MOST_AT_ONCE: u64 = 256 * 1024;
 
+/// How a head line begins.
+const HEAD: &str = "==== ";
+
 /// A log that a process writes to.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -28,12 +31,27 @@ impl Log {
             .create(true)
             .mode(0o600)
             .open(path)?;
-        writeln!(file, "==== {head}")?;
+        writeln!(file, "{HEAD}{head}")?;
         let log = Self {
             path: path.to_owned(),
             begin: file.metadata()?.len(),
         };
         Ok((log, file))
+    }
+
+    /// The log that another process of this incarnation has opened: its own lines begin after the last head line with it.
+    #[must_use]
+    pub fn of_another(path: &Path, incarnation: &str) -> Self {
+        let text = std::fs::read(path).unwrap_or_default();
+        let head = format!("{HEAD}ipjob {incarnation}: ");
+        let begin = text
+            .windows(head.len())
+            .rposition(|window| window == head.as_bytes())
+            .map_or(0, |at| at as u64);
+        Self {
+            path: path.to_owned(),
+            begin,
+        }
     }
 
     /// The whole lines that were written from `offset` on (0 is the begin of this start's own), and where they end.
@@ -65,7 +83,7 @@ impl Log {
         let mut all: Vec<String> = String::from_utf8_lossy(&text)
             .lines()
             .map(printable)
-            .filter(|line| !line.trim().is_empty())
+            .filter(|line| !line.trim().is_empty() && !line.starts_with(HEAD))
             .collect();
         let first = all.len().saturating_sub(lines);
         all.split_off(first)

@@ -29,6 +29,16 @@ pub fn world(
     Ok((world, types))
 }
 
+/// Whether engines that something else than srun starts form one world: where ipengine's Python can, if they are offered one.
+#[must_use]
+pub fn plain_world(asked: &Mpi, ipengine: &Path, offered: bool) -> bool {
+    match asked {
+        Mpi::Off => false,
+        Mpi::Type(_) => true,
+        Mpi::Auto => offered && versions::by_files(ipengine, "mpi4py").is_some(),
+    }
+}
+
 /// The types that this srun offers: the words of `srun --mpi=list`.
 #[must_use]
 pub fn types(srun: &Path) -> Vec<String> {

@@ -55,6 +55,14 @@ pub fn boot_id() -> String {
         .unwrap_or_default()
 }
 
+/// The namespace in which our process ids hold; empty where it cannot be read.
+#[must_use]
+pub fn pid_namespace() -> String {
+    fs::read_link("/proc/self/ns/pid")
+        .map(|link| link.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
 /// Every process id that /proc shows.
 #[must_use]
 pub fn all() -> Vec<u32> {

@@ -50,6 +50,16 @@ impl Allocation {
         }
     }
 
+    /// The same with as many tasks as ipjob was started as ranks. They may be on other hosts, so this one's memory says nothing.
+    #[must_use]
+    pub fn of_ranks(self, size: u32) -> Self {
+        Self {
+            tasks: size,
+            free_memory: None,
+            ..self
+        }
+    }
+
     /// The job id as it stands in names of profiles: `local` without a scheduler.
     #[must_use]
     pub fn job_name(&self) -> &str {

@@ -72,13 +72,20 @@ pub fn of(name: Name, context: &Context) -> Environment {
 }
 
 /// Whether a variable would change what a service does without anybody's having asked for it.
-fn is_leftover(variable: &str) -> bool {
+#[must_use]
+pub fn is_leftover(variable: &str) -> bool {
     variable.starts_with("IPP_")
         || variable.starts_with("JPY_")
         || (variable.starts_with("JUPYTER_") && !JUPYTER_KEPT.contains(&variable))
-        || MPI_PREFIXES
-            .iter()
-            .any(|prefix| variable.starts_with(prefix))
+        || is_of_mpi(variable)
+}
+
+/// Whether an MPI launcher set this variable for the processes that it started.
+#[must_use]
+pub fn is_of_mpi(variable: &str) -> bool {
+    MPI_PREFIXES
+        .iter()
+        .any(|prefix| variable.starts_with(prefix))
 }
 
 /// A path of the profile as text: settings take only Unicode paths, so nothing is lost.

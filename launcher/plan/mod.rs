@@ -8,12 +8,15 @@ pub mod allocation;
 pub mod connection;
 pub mod engines;
 pub mod environment;
+pub mod exit;
 pub mod heartbeat;
 pub mod het;
 pub mod hostlist;
 pub mod incarnation;
 pub mod jupyter_args;
+pub mod meeting;
 pub mod profile;
+pub mod ranks;
 pub mod report;
 pub mod service;
 pub mod services;
@@ -41,6 +44,10 @@ pub struct Here {
     pub ipengine: PathBuf,
     /// `srun` and what it needs, with that launcher.
     pub srun: Option<Srun>,
+    /// `mpiexec` and what it needs, with that launcher.
+    pub mpiexec: Option<Mpiexec>,
+    /// The ranks that ipjob was started as, with that launcher.
+    pub ranks: Option<Ranks>,
     /// The address that the controller binds.
     pub address: Ipv4Addr,
     /// The address that Jupyter binds.
@@ -72,6 +79,26 @@ pub struct Srun {
     pub mpi: World,
     /// The types that this srun offers, for messages.
     pub mpi_types: Vec<String>,
+}
+
+/// What the launcher `mpiexec` works with.
+#[derive(Clone, Debug)]
+pub struct Mpiexec {
+    /// The program as found on PATH.
+    pub program: PathBuf,
+    /// This program, which every rank runs through.
+    pub ipjob: PathBuf,
+    /// Whether engines form one MPI world.
+    pub world: bool,
+}
+
+/// What the launcher `ranks` works with.
+#[derive(Clone, Copy, Debug)]
+pub struct Ranks {
+    /// How many there are.
+    pub size: u32,
+    /// Whether engines form one MPI world.
+    pub world: bool,
 }
 
 /// The MPI world of engines.
@@ -116,8 +143,10 @@ pub struct Secrets {
 
 /// The launcher that was asked for, or else the one that fits the allocation.
 #[must_use]
-pub fn launcher(settings: &Settings, allocation: &Allocation) -> Launcher {
-    let fitting = if allocation.slurm.is_some() {
+pub fn launcher(settings: &Settings, allocation: &Allocation, several_ranks: bool) -> Launcher {
+    let fitting = if several_ranks {
+        Launcher::Ranks
+    } else if allocation.slurm.is_some() {
         Launcher::Srun
     } else {
         Launcher::Local
@@ -152,6 +181,8 @@ pub struct Plan {
     pub minimum: u32,
     /// Services in the order of start; they are stopped in the reverse order.
     pub services: Vec<Service>,
+    /// How the other ranks start their engines, with the launcher `ranks`.
+    pub order: Option<meeting::Order>,
     /// What a person is told about the plan, for example that --allow-root was added.
     pub remarks: Vec<String>,
 }
@@ -168,7 +199,7 @@ impl Plan {
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let (engines, minimum) = engines::count(&settings, &allocation)?;
-        let launcher = launcher(&settings, &allocation);
+        let launcher = launcher(&settings, &allocation, here.ranks.is_some());
         let mut remarks = Vec::new();
         let context = services::Context {
             settings: &settings,
@@ -180,10 +211,8 @@ impl Plan {
             engines,
             minimum,
         };
-        let mut services = vec![
-            services::controller(&context),
-            services::engines(&context, launcher)?,
-        ];
+        let (engine_service, order) = services::engines(&context, launcher)?;
+        let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {
             Mode::Notebook => services.push(services::jupyter(&context, &mut remarks)?),
             Mode::ClusterOnly if settings.arguments.is_empty() => {}
@@ -214,6 +243,7 @@ impl Plan {
             engines,
             minimum,
             services,
+            order,
             remarks,
         })
     }

@@ -134,10 +134,7 @@ impl Profile {
     /// The log of a service's process.
     #[must_use]
     pub fn log(&self, name: Name, index: u32) -> PathBuf {
-        self.log_dir().join(match name {
-            Name::Engines => format!("ipjob-engine-{index}.log"),
-            other => format!("ipjob-{other}.log"),
-        })
+        self.log_dir().join(log_name(name, index))
     }
 
     /// A directory for secrets that live only as long as the job: 0700, removed at the end.
@@ -159,6 +156,15 @@ impl Profile {
     #[must_use]
     pub fn jupyter_runtime(&self) -> PathBuf {
         self.runtime().join("jupyter")
+    }
+}
+
+/// The name of a log: the engines have one each.
+#[must_use]
+pub fn log_name(name: Name, index: u32) -> String {
+    match name {
+        Name::Engines => format!("ipjob-engine-{index}.log"),
+        other => format!("ipjob-{other}.log"),
     }
 }
 

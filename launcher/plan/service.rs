@@ -146,6 +146,8 @@ pub enum Readiness {
         minimum: u32,
         /// Whether one process (srun) stands for all of them.
         step: bool,
+        /// Whether engines of their own processes form one MPI world: then none works without the others.
+        world: bool,
     },
     /// GET /api/status answers 200 to our token.
     Jupyter,

@@ -31,6 +31,10 @@ pub enum Launcher {
     Local,
     /// As one step of the Slurm job.
     Srun,
+    /// By one mpiexec, or a site's own starter.
+    Mpiexec,
+    /// As the ranks that ipjob itself was started as.
+    Ranks,
 }
 
 impl fmt::Display for Launcher {
@@ -38,6 +42,8 @@ impl fmt::Display for Launcher {
         out.write_str(match self {
             Self::Local => "local",
             Self::Srun => "srun",
+            Self::Mpiexec => "mpiexec",
+            Self::Ranks => "ranks",
         })
     }
 }
@@ -107,7 +113,9 @@ pub struct Settings {
     pub launcher: Option<Launcher>,
     /// Whether engines form one MPI world.
     pub mpi: Mpi,
-    /// Further arguments of srun.
+    /// The program that stands for srun or mpiexec.
+    pub launcher_command: Option<String>,
+    /// Further arguments of srun or mpiexec.
     pub srun_args: Vec<String>,
     /// A command that stands between the launcher and ipengine, by its words.
     pub engine_wrapper: Vec<String>,

@@ -6,3 +6,4 @@ pub mod dry_run;
 pub mod output;
 pub mod record;
 pub mod summary;
+pub mod task;

@@ -4,6 +4,7 @@ use super::event::{Event, Exit};
 use crate::failure::Failure;
 use crate::here::log::Log;
 use crate::here::ports::Reservation;
+use crate::plan::Plan;
 use crate::plan::service::{Name, Process, ProcessId, Service, Streams};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -65,7 +66,7 @@ impl Children {
             command.env(variable, text);
         }
         if service.streams == Streams::Log {
-            let head = format!("ipjob {}: {id}", self.incarnation);
+            let head = log_head(&self.incarnation, id);
             let (log, file) =
                 Log::open(&process.log, &head).map_err(|error| no_log(&process.log, &error))?;
             let errors = file
@@ -124,6 +125,23 @@ impl Children {
         self.logs.get(&process)
     }
 
+    /// Knows the log of an engine that another rank has started, so that its last lines can be shown.
+    pub fn follow_engine(&mut self, plan: &Plan, rank: u32) {
+        let service = Name::Engines;
+        let id = ProcessId {
+            service,
+            index: rank,
+        };
+        if let Some(process) = plan
+            .service(service)
+            .and_then(|service| service.processes.get(rank as usize))
+        {
+            self.logs
+                .entry(id)
+                .or_insert_with(|| Log::of_another(&process.log, &self.incarnation));
+        }
+    }
+
     /// The name of a process's log.
     pub fn log_name(&self, process: ProcessId) -> Option<String> {
         self.logs
@@ -155,6 +173,11 @@ impl Children {
             .filter_map(|(pid, _)| i32::try_from(*pid).ok())
             .map(Pid::from_raw)
     }
+}
+
+/// The line with which the part of a log begins that one process wrote.
+pub fn log_head(incarnation: &str, id: ProcessId) -> String {
+    format!("ipjob {incarnation}: {id}")
 }
 
 fn no_log(path: &std::path::Path, error: &std::io::Error) -> Failure {

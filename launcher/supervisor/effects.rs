@@ -20,7 +20,10 @@ impl Supervisor<'_> {
             Effect::Spawn(name) => self.spawn(name),
             Effect::Terminate(name) if self.is_ours() => self.terminate(name),
             // Asked to end, a superseded life's services would remove files that are the newer one's.
-            Effect::Terminate(name) | Effect::Kill(name) => self.children.kill(name),
+            Effect::Terminate(name) | Effect::Kill(name) => {
+                self.kill_other_ranks(name);
+                self.children.kill(name);
+            }
             Effect::Sweep { service, hard } => {
                 sweep::start(
                     self.plan.incarnation.id.clone(),
@@ -47,7 +50,8 @@ impl Supervisor<'_> {
     }
 
     /// Asks a service to end, in its own way.
-    fn terminate(&self, name: Name) {
+    fn terminate(&mut self, name: Name) {
+        self.stop_other_ranks(name);
         let asking = self.plan.service(name).map(|service| &service.asking);
         if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {
             let slurm = self.plan.allocation.slurm.as_ref();
@@ -70,6 +74,9 @@ impl Supervisor<'_> {
     pub(super) fn engine_reported(&mut self, report: Report) -> Event {
         let placed = Event::Placed(report.clone());
         self.record.step = report.step.or(self.record.step.take());
+        if self.meeting.is_some() {
+            self.children.follow_engine(self.plan, report.rank);
+        }
         let list = &mut self.record.engines.list;
         list.retain(|engine| engine.id != report.rank);
         list.push(Engine {
@@ -83,7 +90,7 @@ impl Supervisor<'_> {
         placed
     }
 
-    fn say(&mut self, level: Level, text: String) {
+    pub(super) fn say(&mut self, level: Level, text: String) {
         match level {
             Level::Detail => self.console.detail(&text),
             Level::Step => self.console.step(&text),
@@ -137,7 +144,8 @@ impl Supervisor<'_> {
             }
         };
         let mut pids = Vec::new();
-        for (index, process) in (0..).zip(&service.processes) {
+        let here = self.processes_here(service);
+        for (index, process) in (0..).zip(service.processes.iter().take(here)) {
             let id = ProcessId {
                 service: name,
                 index,
@@ -151,6 +159,9 @@ impl Supervisor<'_> {
             }
         }
         self.started(service, &pids);
+        if name == Name::Engines {
+            self.start_other_ranks();
+        }
     }
 
     fn spawn_failed(&self, process: ProcessId, failure: Failure) {
@@ -203,7 +214,7 @@ impl Supervisor<'_> {
                             rank: *index,
                             node: self.plan.incarnation.host.clone(),
                             pid: *pid,
-                            step: None,
+                            step: self.own_step(),
                         });
                     }
                 }

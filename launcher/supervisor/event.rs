@@ -1,46 +1,11 @@
 //! What the machine hears and what it answers. PURE.
 
 use crate::failure::Failure;
+pub use crate::plan::exit::Exit;
 use crate::plan::report::{Report, Words, World};
 use crate::plan::service::{Name, ProcessId};
-use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeSet;
-
-/// How a process ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself, with this code.
-    Code(i32),
-    /// By a signal.
-    Signal {
-        /// The signal's number.
-        number: i32,
-        /// The signal's name: `SIGKILL`.
-        name: String,
-    },
-}
-
-impl Exit {
-    /// The exit code as a shell tells it: 128 + n for signal n.
-    #[must_use]
-    pub fn shell_code(&self) -> u8 {
-        let code = match self {
-            Self::Code(code) => *code,
-            Self::Signal { number, .. } => 128 + number,
-        };
-        u8::try_from(code).unwrap_or(u8::MAX)
-    }
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(out, "exit code {code}"),
-            Self::Signal { number, name } => write!(out, "signal {number} ({name})"),
-        }
-    }
-}
 
 /// A time limit that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -134,7 +134,8 @@ impl Machine {
                     expected,
                     minimum,
                     step,
-                } => Some(Engines::new(expected, minimum, step)),
+                    world,
+                } => Some(Engines::new(expected, minimum, step, world)),
                 _ => None,
             })
             .unwrap_or_default();

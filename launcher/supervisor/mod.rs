@@ -6,11 +6,14 @@ mod children;
 mod deadline;
 mod effects;
 pub mod event;
+pub mod guard;
 mod http;
 mod machine;
 mod notice;
 mod probes;
 mod query;
+pub mod rank;
+mod ranks;
 mod signals;
 mod sweep;
 mod takeover;
@@ -19,6 +22,7 @@ mod timers;
 use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
 use crate::here::leftovers;
+use crate::here::meeting::Leader;
 use crate::here::ownership::Ownership;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
@@ -57,6 +61,8 @@ struct Supervisor<'a> {
     ownership: Ownership,
     /// Who has taken the profile over.
     successor: Option<Incarnation>,
+    /// Where the other ranks hear of us, with the launcher `ranks`.
+    meeting: Option<&'a mut Leader>,
     sender: Sender,
 }
 
@@ -65,6 +71,7 @@ pub async fn run(
     plan: &Plan,
     directory: &Directory,
     signals: Signals,
+    meeting: Option<&mut Leader>,
     console: &mut Console,
 ) -> Outcome<End> {
     let (sender, mut notices) = mpsc::unbounded_channel();
@@ -84,6 +91,7 @@ pub async fn run(
         return Err(failure);
     }
     signals.forward(&sender);
+    guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
     if plan.allocation.job.is_some() {
         takeover::watch(ownership.clone(), sender.clone());
@@ -102,6 +110,7 @@ pub async fn run(
         slurm_is_silent: false,
         ownership,
         successor: None,
+        meeting,
         console,
         sender,
     };
@@ -144,7 +153,9 @@ impl Supervisor<'_> {
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
             Notice::EngineReported(report) => self.engine_reported(report),
+            Notice::RankEnded { rank, pid, exit } => self.rank_ended(rank, pid, exit),
             Notice::Refresh => {
+                self.beat();
                 self.publish();
                 return None;
             }

@@ -32,6 +32,15 @@ pub enum Notice {
     ControllerWired(Wired),
     /// A task of the engines' step told who it is.
     EngineReported(Report),
+    /// Another rank's engine ended.
+    RankEnded {
+        /// Which.
+        rank: u32,
+        /// The engine's process id there; 0 where there was none.
+        pid: u32,
+        /// How it ended.
+        exit: Exit,
+    },
     /// What Slurm says of the job's end.
     JobEnds(Option<String>),
     /// Jupyter is ready.

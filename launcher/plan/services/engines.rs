@@ -1,34 +1,49 @@
 //! The engines.
 
-use super::{Context, srun, with_users};
+use super::{Context, mpiexec, ranks, srun, with_users};
 use crate::failure::Outcome;
 use crate::plan::environment;
+use crate::plan::meeting::Order;
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::settings::Launcher;
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
 pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
 
-/// The engines, started by this launcher.
-pub fn engines(context: &Context, launcher: Launcher) -> Outcome<Service> {
+/// The engines, started by this launcher; with `ranks` also how the other ranks start theirs.
+pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Option<Order>)> {
+    let mut environment = environment::of(Name::Engines, context);
+    let mut order = None;
     let processes = match launcher {
         Launcher::Local => local(context),
-        Launcher::Srun => vec![srun::step(context)?],
-    };
-    let mut environment = environment::of(Name::Engines, context);
-    if launcher == Launcher::Srun {
-        environment
-            .dropped
-            .extend(srun::leaks(&context.here.environment));
-        // For nodes that do not share the profile directory. ipyparallel 7 does not read it.
-        if context.here.ipyparallel.major() >= 8 {
-            environment.from_files.insert(
-                CONNECTION_INFO.to_owned(),
-                context.profile.own_engine_file(),
-            );
+        Launcher::Srun => {
+            environment
+                .dropped
+                .extend(srun::leaks(&context.here.environment));
+            // For nodes that do not share the profile directory. ipyparallel 7 does not read it.
+            if context.here.ipyparallel.major() >= 8 {
+                let file = context.profile.own_engine_file();
+                environment
+                    .from_files
+                    .insert(CONNECTION_INFO.to_owned(), file);
+            }
+            vec![srun::step(context)?]
         }
-    }
-    Ok(Service {
+        Launcher::Mpiexec => vec![mpiexec::start(context)?],
+        Launcher::Ranks => {
+            let order = order.insert(ranks::order(context, &environment)?);
+            if order.keeps_mpi {
+                // They hold for this rank's engine: ipjob stands where the starter expects it.
+                environment
+                    .dropped
+                    .retain(|variable| !environment::is_of_mpi(variable));
+            }
+            (0..context.engines)
+                .map(|rank| order.process(rank))
+                .collect()
+        }
+    };
+    let service = Service {
         name: Name::Engines,
         after: vec![Name::Controller],
         processes,
@@ -38,7 +53,8 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<Service> {
         ready: Readiness::Engines {
             expected: context.engines,
             minimum: context.minimum,
-            step: launcher == Launcher::Srun,
+            step: matches!(launcher, Launcher::Srun | Launcher::Mpiexec),
+            world: order.as_ref().is_some_and(|order| order.world),
         },
         asking: match &context.here.srun {
             Some(srun) if launcher == Launcher::Srun => Asking::Scancel(srun.scancel.clone()),
@@ -46,7 +62,8 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<Service> {
         },
         start_limit: context.settings.start.of(Name::Engines),
         stop_limit: context.stop_limit(Name::Engines),
-    })
+    };
+    Ok((service, order))
 }
 
 /// N processes of `ipengine` on this machine, each with its own id and log.

@@ -4,6 +4,8 @@ mod controller;
 mod driver;
 mod engines;
 mod jupyter;
+mod mpiexec;
+pub mod ranks;
 mod srun;
 
 pub use controller::controller;

@@ -167,7 +167,7 @@ impl Machine {
         }
     }
 
-    fn kill(&mut self, name: Name, out: &mut Vec<Effect>) {
+    pub(super) fn kill(&mut self, name: Name, out: &mut Vec<Effect>) {
         self.set_stage(name, Stage::Killing);
         out.push(Effect::Kill(name));
         out.push(Effect::SetTimer(Timer::Kill(name), KILL_PATIENCE));

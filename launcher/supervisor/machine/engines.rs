@@ -12,6 +12,8 @@ pub(super) struct Engines {
     pub minimum: u32,
     /// Whether one process stands for all engines: then only the hub tells of a single one's end.
     pub step: bool,
+    /// Whether they form one MPI world: none works without the others.
+    pub world: bool,
     /// Ids in the hub's engine file.
     pub registered: BTreeSet<u32>,
     /// Engines whose process ended.
@@ -25,11 +27,12 @@ pub(super) struct Engines {
 }
 
 impl Engines {
-    pub(super) fn new(expected: u32, minimum: u32, step: bool) -> Self {
+    pub(super) fn new(expected: u32, minimum: u32, step: bool, world: bool) -> Self {
         Self {
             expected,
             minimum,
             step,
+            world,
             ..Self::default()
         }
     }

@@ -10,7 +10,14 @@ use std::collections::BTreeSet;
 impl Machine {
     /// An engine is gone, and `end` tells how: does the job go on?
     pub(super) fn engine_lost(&mut self, process: ProcessId, end: &Failure, out: &mut Vec<Effect>) {
-        if self.engines.living() == 0 {
+        if self.engines.world {
+            // Asked, they would finalize MPI, which waits for the lost one for ever or aborts the whole start.
+            self.kill(Name::Engines, out);
+            let text = format!(
+                "{process} is lost, and the MPI world of the engines cannot go on without it"
+            );
+            self.fail(Failure::new(self.kind_of_now(), text).because(end), out);
+        } else if self.engines.living() == 0 {
             let failure = Failure::new(self.kind_of_now(), "the last engine ended")
                 .hint(format!("its last lines are above ({process})"));
             self.fail(too_few(failure, end), out);
@@ -52,7 +59,7 @@ impl Machine {
                 format!("engines {counted}/{} registered", self.engines.expected),
             );
         }
-        if self.engines.step {
+        if self.engines.step || self.engines.world {
             self.lost_from_step(gone, out);
         } else if !gone.is_empty() {
             out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));

@@ -170,6 +170,7 @@ mod tests {
                 expected: 3,
                 minimum: 2,
                 step: true,
+                world: false,
             },
             asking: Asking::Signal,
             start_limit: Duration::from_secs(5),

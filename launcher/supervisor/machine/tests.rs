@@ -39,6 +39,7 @@ fn services(minimum: u32, last: Name) -> Vec<Service> {
         expected: ENGINES,
         minimum,
         step,
+        world: false,
     };
     let mut services = vec![
         service(Name::Controller, &[], 1, Readiness::Controller),

@@ -4,6 +4,7 @@
 pub mod controller;
 pub mod engines;
 pub mod jupyter;
+pub mod ranks;
 pub mod step;
 
 use super::event::Event;

@@ -1,0 +1,100 @@
+use super::*;
+
+fn rank(number: u32) -> Rank {
+    Rank {
+        number,
+        size: 2,
+        key: "lab.13.0.0 40001".to_owned(),
+        world: false,
+        needs_guard: false,
+        one_host: true,
+    }
+}
+
+fn own() -> Incarnation {
+    let pid = std::process::id();
+    Incarnation {
+        id: "lab.13.0.77".to_owned(),
+        host: "vm".to_owned(),
+        boot: process::boot_id(),
+        pid,
+        pid_start: process::stat(pid).map_or(0, |stat| stat.start),
+    }
+}
+
+/// A leader, and the rank that looks at it.
+fn pair(incarnation: &Incarnation) -> (tempfile::TempDir, Leader, Seat) {
+    let home = tempfile::tempdir().expect("a directory");
+    let dir = home.path().join("ipython/meeting");
+    let leader = Leader::call(&dir, &rank(0), incarnation).expect("writable");
+    (home, leader, Seat::new(dir, &rank(1)))
+}
+
+fn word(seat: &Seat) -> Option<Word> {
+    match seat.look() {
+        Sight::Says(message) => Some(message.word),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_word_is_heard_and_answered_and_nothing_is_left() {
+    let (home, mut leader, seat) = pair(&own());
+    assert_eq!(word(&seat), Some(Word::Wait));
+    leader.say(Word::Stop).expect("writable");
+    assert_eq!(word(&seat), Some(Word::Stop));
+    let report = Report {
+        rank: 1,
+        node: "node2".to_owned(),
+        pid: 117,
+        step: None,
+    };
+    seat.report(&report).expect("writable");
+    seat.ended(117, &Exit::Code(1));
+    assert_eq!(reported(leader.place(), 1), Some(report));
+    assert_eq!(ended(leader.place(), 1), Some((117, Exit::Code(1))));
+    leader.close();
+    assert_eq!(seat.look(), Sight::Nobody);
+    assert_eq!(
+        fs::read_dir(home.path().join("ipython"))
+            .expect("there")
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn a_refusal_ends_when_all_have_heard_it() {
+    let (_home, leader, seat) = pair(&own());
+    seat.ended(0, &Exit::Code(0));
+    let begin = Instant::now();
+    leader.refuse();
+    assert!(begin.elapsed() < REFUSAL_PATIENCE);
+    assert!(!seat.place().exists());
+}
+
+#[test]
+fn a_leader_that_is_dead_is_seen_to_be() {
+    let dead = Incarnation {
+        pid_start: 1,
+        ..own()
+    };
+    let (_home, _leader, seat) = pair(&dead);
+    assert_eq!(seat.look(), Sight::Dead(dead));
+}
+
+#[test]
+fn a_leader_of_another_start_is_nobody() {
+    let (_home, leader, _) = pair(&own());
+    let other = Rank {
+        key: "lab.13.1.0 40001".to_owned(),
+        ..rank(1)
+    };
+    assert_eq!(
+        Seat::new(leader.place().to_owned(), &other).look(),
+        Sight::Nobody
+    );
+    fs::write(leader.place().join(WORD), b"{\"version\": 1}").expect("writable");
+    let seat = Seat::new(leader.place().to_owned(), &rank(1));
+    assert_eq!(seat.look(), Sight::Nobody);
+}

@@ -1,0 +1,187 @@
+//! Which of several ranks we are, when srun or mpiexec started ipjob itself many times: the first leads, the others become
+//! engines.
+
+use super::environment::is_of_mpi;
+use super::incarnation::INCARNATION_VARIABLE;
+use crate::failure::{Failure, Outcome};
+
+/// A word of the user's that all ranks of one start share and no other start has: for starters that tell nothing of the kind.
+pub const MEETING_VARIABLE: &str = "IPJOB_MEETING";
+
+/// Step ids from here on are Slurm's own: the batch script, an interactive shell.
+const FIRST_SPECIAL_STEP: u64 = 0xffff_fff0;
+
+/// Variables with which starters name what they have started.
+const STARTS: &[&str] = &[
+    "PMIX_NAMESPACE",
+    "PMI_JOBID",
+    "PALS_APID",
+    "ALPS_APP_ID",
+    "OMPI_MCA_ess_base_jobid",
+];
+
+/// One of several ranks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rank {
+    /// Which, from 0.
+    pub number: u32,
+    /// Of how many.
+    pub size: u32,
+    /// What only the ranks of this one start have in common.
+    pub key: String,
+    /// Whether the starter offers them an MPI world.
+    pub world: bool,
+    /// Whether the starter may kill us alone, and leave running what we have started: Slurm ends all of a step.
+    pub needs_guard: bool,
+    /// Whether all ranks are known to be on one host.
+    pub one_host: bool,
+}
+
+impl Rank {
+    /// The rank that these variables describe; `None` when we were started once. `starter` is the process that started the
+    /// ranks of this host, by a name that no other process has.
+    pub fn read(environment: &[(String, String)], starter: &str) -> Outcome<Option<Self>> {
+        let variables = Variables(environment);
+        // Below another ipjob (a terminal in Jupyter) these variables are that one's.
+        if variables.get(INCARNATION_VARIABLE).is_some() {
+            return Ok(None);
+        }
+        let step = variables.step();
+        let told = match (
+            variables.pair("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")?,
+            variables.pair("PMI_RANK", "PMI_SIZE")?,
+        ) {
+            (Some(pair), _) | (None, Some(pair)) => Some(pair),
+            _ if step.is_some() => variables.pair("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")?,
+            _ => None,
+        };
+        let Some((rank, size)) = told.filter(|(_, size)| *size > 1) else {
+            return Ok(None);
+        };
+        let on_this_host = variables.number("MPI_LOCALNRANKS")?;
+        let one_host = on_this_host == Some(size);
+        let key = match variables.get(MEETING_VARIABLE) {
+            Some(word) => format!("word {word}"),
+            None => variables.key(step, one_host, on_this_host.is_some(), starter)?,
+        };
+        Ok(Some(Self {
+            number: rank,
+            size,
+            key,
+            world: environment.iter().any(|(name, _)| is_of_mpi(name)),
+            needs_guard: step.is_none(),
+            one_host,
+        }))
+    }
+
+    /// The name of the directory where the ranks of this start meet: the key itself may hold anything and be long.
+    #[must_use]
+    pub fn meeting(&self) -> String {
+        let plain: String = self
+            .key
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .take(60)
+            .collect();
+        format!(".ipjob-meeting-{plain}-{:016x}", fingerprint(&self.key))
+    }
+}
+
+/// FNV-1a: only to tell long keys apart in a file's name; the key itself stands in the file.
+fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+struct Variables<'a>(&'a [(String, String)]);
+
+impl<'a> Variables<'a> {
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.0
+            .iter()
+            .find(|(variable, value)| variable == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn number(&self, name: &str) -> Outcome<Option<u32>> {
+        self.get(name)
+            .map(|text| text.parse().map_err(|_| garbage(name, text)))
+            .transpose()
+    }
+
+    /// A rank and the number of ranks, where both are told.
+    fn pair(&self, rank: &str, size: &str) -> Outcome<Option<(u32, u32)>> {
+        let (Some(number), Some(of)) = (self.number(rank)?, self.number(size)?) else {
+            return Ok(None);
+        };
+        if number >= of {
+            return Err(garbage(rank, &format!("{number} of {of}")));
+        }
+        Ok(Some((number, of)))
+    }
+
+    /// The step that we are a task of: not the batch script, not the shell that salloc gives.
+    fn step(&self) -> Option<u64> {
+        self.get("SLURM_STEP_ID")?
+            .parse()
+            .ok()
+            .filter(|id| *id < FIRST_SPECIAL_STEP)
+    }
+
+    /// What only the ranks of this start have: the step and the port that its srun listens on (job ids are used again after
+    /// a cluster was set up anew), the starter's own name for it, and on one host the starter itself.
+    fn key(
+        &self,
+        step: Option<u64>,
+        one_host: bool,
+        hosts_told: bool,
+        starter: &str,
+    ) -> Outcome<String> {
+        let mut parts = Vec::new();
+        if let (Some(job), Some(step)) = (self.get("SLURM_JOB_ID"), step) {
+            parts.push(format!(
+                "{}.{job}.{}.{step}",
+                self.get("SLURM_CLUSTER_NAME").unwrap_or("slurm"),
+                self.get("SLURM_RESTART_COUNT").unwrap_or("0"),
+            ));
+            for name in ["SLURM_LAUNCH_NODE_IPADDR", "SLURM_SRUN_COMM_PORT"] {
+                parts.extend(self.get(name).map(str::to_owned));
+            }
+        }
+        parts.extend(
+            STARTS
+                .iter()
+                .filter_map(|name| Some(format!("{name}={}", self.get(name)?))),
+        );
+        if one_host || (parts.is_empty() && !hosts_told) {
+            parts.push(starter.to_owned());
+        }
+        if parts.is_empty() {
+            return Err(Failure::usage(
+                "ipjob was started on several hosts, and nothing tells which ranks belong together",
+            )
+            .hint(format!("start it with srun, or give all ranks a word of their own: mpiexec -genv {MEETING_VARIABLE} WORD -n N ipjob ...")));
+        }
+        Ok(parts.join(" "))
+    }
+}
+
+fn garbage(name: &str, text: &str) -> Failure {
+    let start: String = text.chars().take(40).collect();
+    Failure::missing(format!(
+        "the variable {name} has {start:?}, which no starter of ranks sets"
+    ))
+    .hint(
+        "is it left over or set by hand? unset it, or say how engines are started with --launcher",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Engines as the ranks that ipjob itself was started as: each starts its own, by one order.
+
+use super::{Context, engines};
+use crate::failure::{Failure, Outcome};
+use crate::plan::meeting::Order;
+use crate::plan::service::{Environment, Name};
+use crate::plan::settings::Mpi;
+use std::path::PathBuf;
+
+/// How every rank starts its engine.
+pub fn order(context: &Context, environment: &Environment) -> Outcome<Order> {
+    let Some(ranks) = &context.here.ranks else {
+        return Err(not_ranks());
+    };
+    if context.engines != ranks.size {
+        return Err(Failure::usage(format!(
+            "-n {} does not fit the {} ranks that ipjob was started as: each becomes one engine",
+            context.engines, ranks.size
+        ))
+        .hint("leave -n out, or give it to srun or mpiexec"));
+    }
+    let mut words = context.settings.engine_wrapper.clone();
+    words.push(context.here.ipengine.display().to_string());
+    words.extend(engines::arguments(context));
+    if ranks.world {
+        words.push("--mpi".to_owned());
+    }
+    words.extend(context.settings.engine_args.iter().cloned());
+    let program = PathBuf::from(words.remove(0));
+    Ok(Order {
+        program,
+        args: words,
+        world: ranks.world,
+        keeps_mpi: context.settings.mpi != Mpi::Off,
+        set: environment
+            .set
+            .iter()
+            .map(|(name, text)| (name.clone(), text.reveal().to_owned()))
+            .collect(),
+        log_dir: context.profile.log_dir(),
+        stop_limit: context.stop_limit(Name::Engines),
+    })
+}
+
+/// What `--launcher ranks` meets when ipjob was started once.
+#[must_use]
+pub fn not_ranks() -> Failure {
+    Failure::usage("--launcher ranks, but ipjob was started once here")
+        .hint("start it as several ranks: `srun -n N ipjob ...` or `mpiexec -n N ipjob ...`")
+}

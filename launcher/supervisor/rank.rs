@@ -1,0 +1,357 @@
+//! A rank that does not lead: it waits for the leader's order, starts one engine, watches over it and ends it when the
+//! leader says so, is gone, or somebody asks for it. It stays when its engine ends: a rank that left would have srun or
+//! mpiexec end the others, Jupyter among them.
+
+use super::notice::{Notice, Sender};
+use super::{Signals, event::Exit};
+use crate::failure::{Failure, Outcome};
+use crate::here::leftovers;
+use crate::here::log::Log;
+use crate::here::meeting::{Seat, Sight};
+use crate::plan::environment;
+use crate::plan::incarnation::Incarnation;
+use crate::plan::meeting::{Message, Order, Word, pause};
+use crate::plan::ranks::Rank;
+use crate::plan::report::Report;
+use crate::plan::service::{Name, ProcessId};
+use crate::report::record::REFRESH_S;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::timeout;
+
+/// How long a rank that was asked to end by a signal waits for the leader's word, which got the signal too and ends Jupyter
+/// first.
+const LEADER_FIRST: Duration = Duration::from_secs(2);
+
+/// How long a leader that was seen may take beyond the limit of the start: it has the same one, and says why it gave up.
+const LEADER_LAST: Duration = Duration::from_secs(10);
+
+/// How long a leader on another host may be silent.
+const SILENCE: Duration = Duration::from_secs(3 * REFRESH_S);
+
+/// Between two looks for what a killed engine left.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+
+/// The longest that such looks go on.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Who we are, for messages and the report.
+#[derive(Debug)]
+pub struct Place {
+    /// Our rank.
+    pub rank: Rank,
+    /// The node.
+    pub node: String,
+    /// The step, where Slurm tells it.
+    pub step: Option<String>,
+    /// The names of our own variables.
+    pub variables: Vec<String>,
+}
+
+/// A rank at work.
+struct Member {
+    place: Place,
+    seat: Seat,
+    notices: UnboundedReceiver<Notice>,
+    _sender: Sender,
+    /// When a signal asked for the end.
+    asked: Option<Instant>,
+    /// The leader's last beat, and when it was new.
+    beat: (u64, Instant),
+}
+
+/// What was found at a look.
+enum Look {
+    Word(Box<Message>),
+    /// A signal asks for the end and the leader had its time to speak.
+    Asked,
+    /// The engine, or a child of it, ended.
+    Ended(u32, Exit),
+    /// There is no leader: none yet, or no longer.
+    Nobody,
+    Dead(Incarnation),
+}
+
+/// Runs one rank to its end.
+pub async fn run(place: Place, seat: Seat, limit: Duration, signals: Signals) -> Outcome<u8> {
+    let (sender, notices) = mpsc::unbounded_channel();
+    signals.forward(&sender);
+    let mut member = Member {
+        place,
+        seat,
+        notices,
+        _sender: sender,
+        asked: None,
+        beat: (0, Instant::now()),
+    };
+    let Some(message) = member.wait_for_order(limit).await? else {
+        member.seat.ended(0, &Exit::Code(0));
+        return Ok(0);
+    };
+    let Some(order) = message.order else {
+        return Ok(0);
+    };
+    member.work(&message.leader, &order).await
+}
+
+impl Member {
+    /// Waits until an engine may be started; `None` when there will be none.
+    async fn wait_for_order(&mut self, limit: Duration) -> Outcome<Option<Message>> {
+        let begin = Instant::now();
+        let mut seen = None;
+        loop {
+            let patience = if seen.is_some() {
+                limit + LEADER_LAST
+            } else {
+                limit
+            };
+            match self.look().await {
+                Look::Word(message) => match message.word {
+                    Word::Wait => seen = Some(message.leader),
+                    Word::Run => return Ok(Some(*message)),
+                    Word::Stop | Word::Kill | Word::Refused => return Ok(None),
+                },
+                Look::Asked => return Ok(None),
+                // A leader that was there and is not: it has ended in order before it came to engines.
+                Look::Nobody if seen.is_some() => return Ok(None),
+                Look::Dead(leader) if seen.as_ref() == Some(&leader) => {
+                    self.seat.dissolve();
+                    return Err(self.leaderless(&leader));
+                }
+                Look::Nobody | Look::Dead(_) | Look::Ended(..) => {}
+            }
+            if begin.elapsed() > patience {
+                return Err(self.nobody_came(limit));
+            }
+        }
+    }
+
+    /// From the start of the engine to the end.
+    async fn work(&mut self, leader: &Incarnation, order: &Order) -> Outcome<u8> {
+        let mut engine = match self.start(leader, order) {
+            Ok(pid) => Some(pid),
+            Err(failure) => {
+                self.seat.ended(0, &Exit::Code(127));
+                return Err(failure);
+            }
+        };
+        let outcome = loop {
+            match self.look().await {
+                Look::Ended(pid, exit) if engine == Some(pid) => {
+                    engine = None;
+                    sweep().await;
+                    self.seat.ended(pid, &exit);
+                }
+                Look::Word(message) if &message.leader != leader => break Ok(0),
+                Look::Word(message) => match message.word {
+                    Word::Wait | Word::Run => {
+                        if self.leader_is_silent(&message) {
+                            break Err(self.leaderless(leader));
+                        }
+                    }
+                    Word::Stop => break Ok(0),
+                    Word::Kill | Word::Refused => {
+                        signal_engine(engine, Signal::SIGKILL);
+                        break Ok(0);
+                    }
+                },
+                Look::Asked | Look::Nobody => break Ok(0),
+                Look::Dead(leader) => {
+                    self.seat.dissolve();
+                    break Err(self.leaderless(&leader));
+                }
+                Look::Ended(..) => {}
+            }
+        };
+        if let Some(pid) = engine {
+            self.end(pid, order.stop_limit).await;
+        }
+        if outcome.is_ok() {
+            self.stay(leader).await;
+        }
+        outcome
+    }
+
+    /// Stays until the leader has ended: of a rank whose engine was killed the starter misses MPI's farewell, and when that
+    /// rank ends, it kills all others.
+    async fn stay(&mut self, leader: &Incarnation) {
+        loop {
+            match self.seat.look() {
+                Sight::Says(message)
+                    if &message.leader == leader && !self.leader_is_silent(&message) => {}
+                _ => return,
+            }
+            self.look().await;
+        }
+    }
+
+    /// Starts the engine and tells the leader of it.
+    fn start(&self, leader: &Incarnation, order: &Order) -> Outcome<u32> {
+        let rank = self.place.rank.number;
+        let node = &self.place.node;
+        let process = order.process(rank);
+        let id = ProcessId {
+            service: Name::Engines,
+            index: rank,
+        };
+        let no_log = |error: std::io::Error| {
+            Failure::missing(format!(
+                "the log {} of rank {rank} on {node} cannot be written",
+                process.log.display()
+            ))
+            .because(error)
+        };
+        let head = super::children::log_head(&leader.id, id);
+        let (_, log) = Log::open(&process.log, &head).map_err(no_log)?;
+        let errors = log.try_clone().map_err(no_log)?;
+        let mut command = Command::new(&process.program);
+        command.args(&process.args);
+        for variable in &self.place.variables {
+            let kept = order.keeps_mpi && environment::is_of_mpi(variable);
+            if environment::is_leftover(variable) && !kept {
+                command.env_remove(variable);
+            }
+        }
+        let child = command
+            .envs(&order.set)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            // A group of its own: what the starter sends to ours must not end the engine before the leader's word.
+            .process_group(0)
+            .spawn()
+            .map_err(|error| {
+                Failure::missing(format!(
+                    "engine {rank} cannot be started on {node}: {}",
+                    process.program.display()
+                ))
+                .because(error)
+                .hint("is the environment with ipyparallel there on every node?")
+            })?;
+        let report = Report {
+            rank,
+            node: node.clone(),
+            pid: child.id(),
+            step: self.place.step.clone(),
+        };
+        // The leader counts engines by the hub; without the report only their place is missing in the record.
+        let _ = self.seat.report(&report);
+        Ok(child.id())
+    }
+
+    /// Waits for a notice or for the time of the next look at the leader, and tells what there is.
+    async fn look(&mut self) -> Look {
+        match timeout(pause(self.place.rank.size), self.notices.recv()).await {
+            Ok(Some(Notice::Exited { pid, exit })) => return Look::Ended(pid, exit),
+            Ok(Some(Notice::StopRequested { .. })) => {
+                self.asked.get_or_insert_with(Instant::now);
+            }
+            _ => {}
+        }
+        match self.seat.look() {
+            Sight::Says(message) if ends(message.word) => Look::Word(message),
+            _ if self.asked.is_some_and(|at| at.elapsed() > LEADER_FIRST) => Look::Asked,
+            Sight::Says(message) => Look::Word(message),
+            Sight::Nobody => Look::Nobody,
+            Sight::Dead(leader) => Look::Dead(leader),
+        }
+    }
+
+    /// Ends the engine: asked, then killed after its share, as the leader does with its own.
+    async fn end(&mut self, pid: u32, share: Duration) {
+        signal_engine(Some(pid), Signal::SIGTERM);
+        let begin = Instant::now();
+        let mut killed = false;
+        loop {
+            match self.look().await {
+                Look::Ended(other, exit) if other == pid => {
+                    sweep().await;
+                    self.seat.ended(pid, &exit);
+                    return;
+                }
+                Look::Word(message) if message.word == Word::Kill && !killed => {
+                    signal_engine(Some(pid), Signal::SIGKILL);
+                    killed = true;
+                }
+                _ if begin.elapsed() > share && !killed => {
+                    signal_engine(Some(pid), Signal::SIGKILL);
+                    killed = true;
+                }
+                // A process that SIGKILL does not end: Slurm's own to deal with.
+                _ if begin.elapsed() > share + SWEEP_PATIENCE => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a leader that cannot be seen from here has stopped to show that it lives.
+    fn leader_is_silent(&mut self, message: &Message) -> bool {
+        if message.beat != self.beat.0 {
+            self.beat = (message.beat, Instant::now());
+        }
+        self.beat.1.elapsed() > SILENCE
+    }
+
+    fn leaderless(&self, leader: &Incarnation) -> Failure {
+        Failure::service(format!(
+            "rank 0 (ipjob, pid {} on {}) has died: engine {} on {} ends",
+            leader.pid, leader.host, self.place.rank.number, self.place.node
+        ))
+    }
+
+    fn nobody_came(&self, limit: Duration) -> Failure {
+        Failure::not_ready(format!(
+            "rank {} of {} on {} met no rank 0 within {} s",
+            self.place.rank.number,
+            self.place.rank.size,
+            self.place.node,
+            limit.as_secs_f64()
+        ))
+        .because(format!(
+            "{} tells of none",
+            self.seat.place().display()
+        ))
+        .hint("is the IPython directory on a file system that all nodes share? --ipython-dir chooses another")
+        .hint("did rank 0 start at all? its lines say more; --start-timeout gives more time")
+    }
+}
+
+/// Whether a word is the end.
+fn ends(word: Word) -> bool {
+    matches!(word, Word::Stop | Word::Kill | Word::Refused)
+}
+
+/// Signals the engine; a kill is for the group that it leads as well.
+fn signal_engine(pid: Option<u32>, signal: Signal) {
+    let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) else {
+        return;
+    };
+    let _ = kill(Pid::from_raw(pid), signal);
+    if signal == Signal::SIGKILL {
+        let _ = killpg(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Ends what the engine left: as a child subreaper we have inherited it, nannies with sessions of their own included.
+async fn sweep() {
+    let begin = Instant::now();
+    let mut asked = std::collections::BTreeSet::new();
+    while begin.elapsed() < SWEEP_PATIENCE {
+        let left = leftovers::descendants();
+        if left.is_empty() {
+            return;
+        }
+        for leftover in left {
+            if begin.elapsed() > SWEEP_PATIENCE / 4 {
+                leftover.signal(Signal::SIGKILL);
+            } else if asked.insert(leftover) {
+                leftover.signal(Signal::SIGTERM);
+            }
+        }
+        tokio::time::sleep(SWEEP_PAUSE).await;
+    }
+}

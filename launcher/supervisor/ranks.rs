@@ -1,0 +1,107 @@
+//! The leader's side of the launcher `ranks`: the other ranks' engines are processes of the service like our own, only that
+//! they are started, asked and killed by a word, and tell of their end by a file.
+
+use super::event::{Event, Exit, Level};
+use super::notice::Notice;
+use super::probes;
+use super::{Supervisor, guard};
+use crate::plan::meeting::Word;
+use crate::plan::service::{Name, ProcessId, Readiness, Service};
+use std::collections::BTreeSet;
+use std::io;
+
+impl Supervisor<'_> {
+    /// How many of a service's processes are started here: of ranks only our own.
+    pub(super) fn processes_here(&self, service: &Service) -> usize {
+        match (&self.meeting, &service.ready) {
+            (Some(_), Readiness::Engines { .. }) => 1,
+            _ => service.processes.len(),
+        }
+    }
+
+    /// The step that we are a task of ourselves, as the other ranks tell it of themselves.
+    pub(super) fn own_step(&self) -> Option<String> {
+        let slurm = self.plan.allocation.slurm.as_ref()?;
+        self.meeting.as_ref()?;
+        Some(format!("{}.{}", slurm.job, slurm.step.as_ref()?))
+    }
+
+    /// Gives the other ranks the order to start theirs.
+    pub(super) fn start_other_ranks(&mut self) {
+        let (Some(meeting), Some(order)) = (&mut self.meeting, &self.plan.order) else {
+            return;
+        };
+        let said = meeting.order(order);
+        probes::ranks::watch(
+            meeting.place().to_owned(),
+            self.plan.engines,
+            self.sender.clone(),
+        );
+        self.heard(said);
+    }
+
+    /// Asks the other ranks to end theirs. One that has not come yet will start none.
+    pub(super) fn stop_other_ranks(&mut self, name: Name) {
+        if name != Name::Engines {
+            return;
+        }
+        let Some(meeting) = &mut self.meeting else {
+            return;
+        };
+        let said = meeting.say(Word::Stop);
+        let engines = self.record.engines.list.iter();
+        // What kills our guard has killed the other ranks as well: the sweep ends the engines that they leave.
+        let come: BTreeSet<u32> = engines
+            .map(|engine| engine.rank)
+            .filter(|_| !guard::is_gone())
+            .collect();
+        for rank in (1..self.plan.engines).filter(|rank| !come.contains(rank)) {
+            let _ = self.sender.send(Notice::RankEnded {
+                rank,
+                pid: 0,
+                exit: Exit::Code(0),
+            });
+        }
+        self.heard(said);
+    }
+
+    /// Has the other ranks kill theirs.
+    pub(super) fn kill_other_ranks(&mut self, name: Name) {
+        if let (Name::Engines, Some(meeting)) = (name, &mut self.meeting) {
+            let said = meeting.say(Word::Kill);
+            self.heard(said);
+        }
+    }
+
+    /// Shows the other ranks that we live.
+    pub(super) fn beat(&mut self) {
+        if let Some(meeting) = &mut self.meeting {
+            let said = meeting.beat();
+            self.heard(said);
+        }
+    }
+
+    /// Another rank's engine ended.
+    pub(super) fn rank_ended(&self, rank: u32, pid: u32, exit: Exit) -> Event {
+        let process = ProcessId {
+            service: Name::Engines,
+            index: rank,
+        };
+        Event::Exited {
+            process,
+            pid,
+            exit,
+            tail: self.children.tail(process, super::children::TAIL_LINES),
+        }
+    }
+
+    /// A word that cannot be written reaches nobody: the other ranks end by themselves when the leader is silent for long.
+    fn heard(&mut self, said: io::Result<()>) {
+        if let Err(error) = said {
+            self.say(
+                Level::Warning,
+                format!("the other ranks cannot be told what to do: {error}"),
+            );
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Engines as one mpiexec of ipjob's.
+
+use super::start::{Start, python};
+use super::{WORLD, one_world};
+use crate::support::{Place, venv};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+#[test]
+fn starts_all_engines_as_one_world_by_whatever_name() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    place.script(
+        "ibrun",
+        "printf '%s\\n' \"$*\" > $HOME/ibrun-args; exec mpiexec \"$@\"",
+    );
+    let command = place.ipjob([
+        "--mode",
+        "cluster-only",
+        "-n3",
+        "--launcher",
+        "mpiexec",
+        "--launcher-command",
+        "ibrun",
+    ]);
+    let mut job = Start::of(&place, "job_local", command);
+    let record = job.wait_state("ready");
+    assert_eq!(record["launcher"], "mpiexec");
+    let args = std::fs::read_to_string(place.dir().join("ibrun-args")).expect("it was run");
+    assert!(args.starts_with("-n 3 "), "{args}");
+    let list = record["engines"]["list"].as_array().expect("a list");
+    let ranks: Vec<_> = list.iter().map(|engine| engine["rank"].clone()).collect();
+    assert_eq!(ranks, [0, 1, 2]);
+    assert_eq!(python(&place, WORLD, "job_local"), one_world(3));
+    job.signal(Signal::SIGTERM);
+    let (code, output) = job.finish();
+    assert_eq!(code, 0, "{output}");
+    let record = job.assert_nothing_left();
+    assert_eq!(record["warnings"], Value::Array(Vec::new()), "{output}");
+}

@@ -1,0 +1,224 @@
+//! ipjob as the ranks of an mpiexec, without any Slurm.
+
+use super::start::{self, Start, kill_carriers, meetings, python, send};
+use super::{IDS, WORLD, one_world};
+use crate::support::{Place, binary, venv, wait_for};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// `mpiexec -n 3 ipjob --mode cluster-only` with further arguments.
+fn mpiexec(place: &Place, venv: &Path, args: &[&str]) -> Command {
+    let mut command = place.command(venv.join("bin/mpiexec"));
+    command
+        .args(["-n", "3"])
+        .arg(binary())
+        .args(["--mode", "cluster-only"])
+        .args(args);
+    command
+}
+
+/// Whether a process was started with variables of the MPI launcher.
+fn offered_mpi(pid: &Value) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).expect("it lives");
+    environment
+        .split(|byte| *byte == 0)
+        .any(|entry| entry.starts_with(b"PMI_"))
+}
+
+#[test]
+fn are_one_cluster_and_one_world() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let mut job = Start::of(&place, "job_local", mpiexec(&place, &venv, &[]));
+    let record = job.wait_state("ready");
+    assert_eq!(record["launcher"], "ranks");
+    assert_eq!(record["engines"]["expected"], 3);
+    let list = record["engines"]["list"].as_array().expect("a list");
+    assert_eq!(list.len(), 3, "{list:?}");
+    for engine in list {
+        assert!(offered_mpi(&engine["pid"]), "{engine}");
+    }
+    assert!(!offered_mpi(&record["controller"]["pid"]));
+    assert_eq!(python(&place, WORLD, "job_local"), one_world(3));
+    job.signal(Signal::SIGTERM);
+    let (code, output) = job.finish();
+    assert_eq!(code, 0, "{output}");
+    let record = job.assert_nothing_left();
+    assert_eq!(record["reason"], "SIGTERM");
+    assert_eq!(record["warnings"], Value::Array(Vec::new()), "{output}");
+}
+
+#[test]
+fn end_when_the_first_is_asked() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let mut job = Start::of(&place, "job_local", mpiexec(&place, &venv, &[]));
+    let record = job.wait_state("ready");
+    let leader = record["incarnation"]["pid"].as_u64().expect("a pid");
+    send(leader, Signal::SIGTERM);
+    let (code, output) = job.finish();
+    assert_eq!(code, 0, "{output}");
+    let record = job.assert_nothing_left();
+    assert_eq!(record["warnings"], Value::Array(Vec::new()), "{output}");
+}
+
+#[test]
+fn end_with_the_cause_when_their_world_loses_one() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let mut job = Start::of(&place, "job_local", mpiexec(&place, &venv, &[]));
+    let record = job.wait_state("ready");
+    let engine = &record["engines"]["list"][2];
+    send(engine["pid"].as_u64().expect("a pid"), Signal::SIGKILL);
+    let (code, output) = job.finish();
+    // mpiexec misses MPI's farewell of a killed engine and tells that in its own way.
+    assert_ne!(code, 0, "{output}");
+    let named = format!(
+        "engine 2 (pid {}) ended with signal 9 (SIGKILL)",
+        engine["pid"]
+    );
+    assert!(output.contains(&named), "{output}");
+    let record = job.assert_nothing_left();
+    let reason = record["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("engine 2 is lost"), "{reason}");
+    assert_eq!(record["exit"], 1);
+    assert!(!output.contains("does not end"), "{output}");
+}
+
+#[test]
+fn end_in_order_when_one_aborts() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let mut job = Start::of(&place, "job_local", mpiexec(&place, &venv, &[]));
+    job.wait_state("ready");
+    let abort = "
+import ipyparallel as ipp, sys
+def abort():
+    from mpi4py import MPI
+    MPI.COMM_WORLD.Abort(5)
+result = ipp.Client(profile=sys.argv[1], timeout=60)[1].apply_async(abort)
+print(str(result.wait(5)).lower())
+";
+    python(&place, abort, "job_local");
+    let (code, output) = job.finish();
+    assert_ne!(code, 0, "{output}");
+    // mpiexec does not wait for the leader, which is no longer its own.
+    wait_for("the record's end", || {
+        job.record().filter(|record| record["state"] == "ended")
+    });
+    let record = wait_for("the leader's end", || {
+        meetings(&place).is_empty().then(|| job.record())
+    });
+    assert_eq!(
+        record.expect("a record")["reason"],
+        "the end of its mpiexec"
+    );
+    job.assert_nothing_left();
+}
+
+#[test]
+fn live_on_without_mpi_when_one_is_lost() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let command = mpiexec(&place, &venv, &["--mpi", "none"]);
+    let mut job = Start::of(&place, "job_local", command);
+    let record = job.wait_state("ready");
+    for engine in record["engines"]["list"].as_array().expect("a list") {
+        assert!(!offered_mpi(&engine["pid"]), "{engine}");
+    }
+    let engine = &record["engines"]["list"][1];
+    send(engine["pid"].as_u64().expect("a pid"), Signal::SIGKILL);
+    let record = job.wait_state("degraded");
+    assert_eq!(record["engines"]["missing"], serde_json::json!([1]));
+    // The hub has it from the engine's nanny, which is slower than ipjob.
+    let list = place.profile("job_local").join("log/engines.json");
+    wait_for("the hub's word", || {
+        let list: Value = serde_json::from_str(&fs::read_to_string(&list).ok()?).ok()?;
+        list["engines"]["1"].is_null().then_some(())
+    });
+    assert_eq!(python(&place, IDS, "job_local"), serde_json::json!([0, 2]));
+    job.signal(Signal::SIGTERM);
+    assert_eq!(job.finish().0, 0, "{}", job.output());
+    job.assert_nothing_left();
+}
+
+#[test]
+fn are_not_misled_by_what_a_killed_life_left() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let start = || {
+        let mut command = mpiexec(&place, &venv, &["--mpi", "none"]);
+        // The same word twice is the worst case: no step and no process tells the two starts apart.
+        command.env("IPJOB_MEETING", "twice");
+        Start::of(&place, "job_local", command)
+    };
+    let mut killed = start();
+    let record = killed.wait_state("ready");
+    let id = record["incarnation"]["id"].as_str().expect("an id");
+    let meeting = place.ipython_dir().join(&meetings(&place)[0]);
+    let word = fs::read(meeting.join("leader.json")).expect("the leader's word");
+    send(
+        record["incarnation"]["pid"].as_u64().expect("a pid"),
+        Signal::SIGKILL,
+    );
+    // The others notice and end the meeting; mpiexec has to wait for what the killed leader had started.
+    wait_for("the meeting's end", || {
+        meetings(&place).is_empty().then_some(())
+    });
+    kill_carriers(id);
+    assert_ne!(killed.finish().0, 0);
+    // As if they had been killed as well.
+    fs::create_dir(&meeting).expect("a directory");
+    fs::write(meeting.join("leader.json"), word).expect("written");
+    let mut job = start();
+    wait_for("a new life", || {
+        job.record()
+            .filter(|record| record["incarnation"]["id"] != id && record["state"] == "ready")
+    });
+    job.signal(Signal::SIGTERM);
+    assert_eq!(job.finish().0, 0, "{}", job.output());
+    job.assert_nothing_left();
+}
+
+#[test]
+fn are_refused_as_one() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let mut first = Start::of(
+        &place,
+        "job_local",
+        place.ipjob(["--mode", "cluster-only", "-n1"]),
+    );
+    first.wait_state("ready");
+    let output = mpiexec(&place, &venv, &[]).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert_eq!(text.matches("error:").count(), 1, "{text}");
+    assert!(text.contains("another ipjob runs"), "{text}");
+    assert_eq!(start::meetings(&place), Vec::<String>::new());
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.finish().0, 0);
+    first.assert_nothing_left();
+}
+
+#[test]
+fn say_where_they_looked_for_the_first() {
+    let place = Place::empty();
+    let output = place
+        .ipjob(["--mode", "cluster-only", "--start-timeout", "1s"])
+        .envs([
+            ("PMI_RANK", "2"),
+            ("PMI_SIZE", "3"),
+            ("IPJOB_MEETING", "alone"),
+        ])
+        .output()
+        .expect("it starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("rank 2 of 3 on "), "{text}");
+    assert!(text.contains("met no rank 0 within 1 s"), "{text}");
+    assert!(text.contains(".ipjob-meeting-word_alone-"), "{text}");
+}

@@ -1,0 +1,122 @@
+//! ipjob as the ranks of a Slurm step, on two nodes.
+
+use super::{IDS, WORLD, one_world};
+use crate::support::{Lab, lab::ALICE, wait_for};
+use serde_json::{Value, json};
+use std::fs;
+
+/// The batch script's own process gets the signals of `scancel` as well: it stays, so that srun, to which TERM means "kill
+/// at once", hears nothing and the tasks, which get it from Slurm, end in order.
+const STAY: &str = "trap : TERM\n";
+
+/// Runs Python code with the profile's name as its argument as alice on a machine.
+fn python(lab: &Lab, machine: &str, code: &str, profile: &str) -> Value {
+    let output = lab
+        .on(ALICE, machine)
+        .args(["python3", "-c", code, profile])
+        .output()
+        .expect("lab runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.trim()).unwrap_or_else(|error| {
+        panic!(
+            "{error}: {text}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })
+}
+
+/// The record of a profile, once it is in this state.
+fn wait_state(lab: &Lab, profile: &str, state: &str) -> Value {
+    let path = lab.home(format!(".ipython/profile_{profile}/ipjob.json"));
+    wait_for(&format!("the state {state} of {profile}"), || {
+        let record: Value = serde_json::from_str(&fs::read_to_string(&path).ok()?).ok()?;
+        (record["state"] == state).then_some(record)
+    })
+}
+
+fn nodes(record: &Value) -> Vec<&str> {
+    let list = record["engines"]["list"].as_array().expect("a list");
+    list.iter()
+        .map(|engine| engine["node"].as_str().expect("a node"))
+        .collect()
+}
+
+fn assert_no_meeting(lab: &Lab) {
+    let left: Vec<_> = fs::read_dir(lab.home(".ipython"))
+        .expect("it is there")
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(".ipjob"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn with_pmi2_is_one_world_that_scancel_ends_in_order() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let body = format!("{STAY}srun --mpi=pmi2 -n 6 ipjob --mode notebook & wait; wait");
+    let job = lab.submit(&["--nodes=2", "--ntasks-per-node=3"], &body);
+    let record = job.wait_state("ready");
+    assert_eq!(record["launcher"], "ranks");
+    assert_eq!(record["step"], format!("{}.0", job.id));
+    assert_eq!(
+        nodes(&record),
+        ["node1", "node1", "node1", "node2", "node2", "node2"]
+    );
+    let profile = format!("job_{}", job.id);
+    assert_eq!(python(&lab, "login", WORLD, &profile), one_world(6));
+    let ended = job.cancel();
+    assert!(!ended.output.contains("killed"), "{}", ended.output);
+    assert_no_meeting(&lab);
+}
+
+#[test]
+fn without_mpi_is_independent_engines_and_does_not_meet_another() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let body = format!(
+        "{STAY}for name in a b; do srun --overlap -n 4 ipjob --mode cluster-only --profile $name & done\nwait; wait"
+    );
+    let job = lab.submit(&["--nodes=2", "--ntasks-per-node=2"], &body);
+    let a = wait_state(&lab, "a", "ready");
+    let b = wait_state(&lab, "b", "ready");
+    assert_ne!(a["step"], b["step"]);
+    for (name, record) in [("a", &a), ("b", &b)] {
+        assert_eq!(nodes(record), ["node1", "node1", "node2", "node2"]);
+        assert_eq!(python(&lab, "login", IDS, name), json!([0, 1, 2, 3]));
+    }
+    let pid = &a["engines"]["list"][3]["pid"];
+    let done = lab.shell(ALICE, "node2", &format!("kill -9 {pid}"));
+    assert_eq!(done.code, 0, "{}", done.text);
+    let a = wait_state(&lab, "a", "degraded");
+    assert_eq!(a["engines"]["missing"], json!([3]));
+    assert_eq!(
+        wait_state(&lab, "b", "ready")["engines"]["missing"],
+        json!([])
+    );
+    let done = lab.shell(ALICE, "login", &format!("scancel {}", job.id));
+    assert_eq!(done.code, 0, "{}", done.text);
+    job.finish();
+    for name in ["a", "b"] {
+        let record = wait_state(&lab, name, "ended");
+        assert_eq!(record["reason"], "SIGTERM", "{}", job.output());
+        let id = record["incarnation"]["id"].as_str().expect("an id");
+        assert_eq!(crate::support::carriers(id), [], "processes are left");
+    }
+    assert_no_meeting(&lab);
+}
+
+#[test]
+fn ends_on_all_nodes_when_its_first_task_is_killed() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let body = format!("{STAY}srun -n 4 ipjob --mode cluster-only & wait");
+    let job = lab.submit(&["--nodes=2", "--ntasks-per-node=2"], &body);
+    let record = job.wait_state("ready");
+    let pid = &record["incarnation"]["pid"];
+    let done = lab.shell(ALICE, "node1", &format!("kill -9 {pid}"));
+    assert_eq!(done.code, 0, "{}", done.text);
+    let ended = job.finish();
+    let text = "has died: engine 1 on node1 ends";
+    assert!(ended.output.contains(text), "{}", ended.output);
+    let id = record["incarnation"]["id"].as_str().expect("an id");
+    assert_eq!(crate::support::carriers(id), [], "processes are left");
+    assert_no_meeting(&lab);
+}
