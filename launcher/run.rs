@@ -8,7 +8,6 @@ use crate::here::meeting::Leader;
 use crate::here::{address, directory, identity, limits, mpi, programs, scontrol, steps, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
-use crate::plan::service::Name;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
 use crate::plan::{self, Here, Jupyter, Mpiexec, Plan, Ranks, Srun, het, profile, version};
@@ -105,15 +104,7 @@ async fn carry_out(
             "the limit of open files was raised to the hard limit, {limit}"
         ));
     }
-    if plan.launcher == Launcher::Srun {
-        for process in plan
-            .service(Name::Engines)
-            .into_iter()
-            .flat_map(|s| &s.processes)
-        {
-            steps::skip(&process.program, plan.allocation.restart);
-        }
-    }
+    steps::skip(plan);
     let directory =
         directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
     let end = supervisor::run(plan, &directory, signals, meeting, console).await?;

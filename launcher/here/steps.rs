@@ -3,7 +3,9 @@
 //! send temp kvs to srun") killed step 0 of the later one.
 
 use super::asking::ask;
-use std::path::Path;
+use crate::plan::Plan;
+use crate::plan::service::Name;
+use crate::plan::settings::Launcher;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,9 +17,16 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Uses up step numbers, so that the engines' step has another one than that of the life before. A failure is of no matter here:
 /// the engines' own srun meets the same one and tells it.
-pub fn skip(srun: &Path, restart: u32) {
-    for _ in 0..restart % CYCLE {
-        let mut step = Command::new(srun);
+pub fn skip(plan: &Plan) {
+    let engines = plan.service(Name::Engines);
+    let Some(srun) = engines.and_then(|service| service.processes.first()) else {
+        return;
+    };
+    if plan.launcher != Launcher::Srun {
+        return;
+    }
+    for _ in 0..plan.allocation.restart % CYCLE {
+        let mut step = Command::new(&srun.program);
         step.args([
             "--overlap",
             "--export=ALL",
