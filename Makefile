@@ -10,8 +10,9 @@ SHELL := bash
 ARCH := $(shell uname -m)
 BINARY := $(CURDIR)/target/ipjob
 VENVS := main ipp88 ipp71 nb6
-# The tests run the aarch64 binary on other machines with it. `a|b` means either: newer Debians have renamed it.
-TEST_PACKAGES = 'qemu-user-static|qemu-user'
+# The tests run the aarch64 binary on other machines, the example for jq, and the man page through troff. `a|b` means
+# either: newer Debians have renamed it.
+TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base
 PREFIX = /usr/local
 # Empty means: musl where it can be had, else glibc.
 TARGET =
@@ -69,7 +70,8 @@ build $(BINARY): ## build the static binary, target/ipjob; TARGET= names another
 	echo $(BINARY)
 
 test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1 for the slow ones too
-	@tests/install-packages $(TEST_PACKAGES) || echo "make test: tests that need them are skipped" >&2
+	@$(toolchain)
+	tests/install-packages $(TEST_PACKAGES) || echo "make test: tests that need them are skipped" >&2
 	for name in main ipp88 nb6 $(if $(long),ipp71); do
 	  if venv=$$(tests/python/venv.sh $$name); then
 	    export IPJOB_TEST_VENV_$${name^^}="$$venv"
@@ -80,23 +82,24 @@ test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1
 	  fi
 	done
 	export IPJOB_TEST_BINARY=$(BINARY) $(if $(long),IPJOB_TEST_LONG=1)
+	# What `make dist` builds for the other architecture is started as well, where qemu can.
+	aarch64=aarch64-unknown-linux-musl
+	if [[ $(ARCH) == x86_64 ]] && (command -v qemu-aarch64-static || command -v qemu-aarch64) >/dev/null && have_target $$aarch64; then
+	  (static_build $$aarch64)
+	  export IPJOB_TEST_BINARY_AARCH64="$${CARGO_TARGET_DIR:-$$PWD/target}/$$aarch64/release/ipjob"
+	else
+	  echo "make test: the test of the aarch64 binary is skipped" >&2
+	fi
 	if cargo nextest --version >/dev/null 2>&1; then
 	  exec cargo nextest run $(CARGO_FLAGS) --no-fail-fast $(TEST_ARGS)
 	fi
 	# The empty line at its end is cut off: the last line is to be the one with the result.
 	cargo test $(CARGO_FLAGS) --no-fail-fast $(TEST_ARGS) | sed '$${/^$$/d}'
 
-# What decides has no clock, file, process or runtime to ask: only then are its tests the whole truth about it.
-PURE = launcher/plan launcher/supervisor/machine launcher/supervisor/machine.rs
-IMPURE = ^[^/]*\b(std::(fs|process|env|thread)|tokio|Instant|SystemTime|Tcp(Listener|Stream)|UdpSocket)\b
-
-check: ## look for wrong format, for warnings, and for decisions that aren't pure
+check: ## look for wrong format, for warnings, and for broken rules of the sources (tests/source_rules.rs)
 	@cargo fmt --check
-	if grep -rnE --include='*.rs' '$(IMPURE)' $(wildcard $(PURE)) /dev/null; then
-	  echo "make check: the code above decides and must be pure" >&2
-	  exit 1
-	fi
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	cargo test --quiet $(CARGO_FLAGS) --test tests source_rules
 
 bench: build venv-main ## measure; ARGS= is handed on
 	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)

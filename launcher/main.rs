@@ -8,8 +8,8 @@
 //! - `report`: what others see: console lines, the record, the plan as text
 //! - `supervisor`: the loop that starts, watches and ends; its machine is pure
 //! - `engine`: what every task of a Slurm step runs through
-//! - `run`: the main command, from options to exit code
 //! - `cli`: flags and subcommands; their doc comments are the manual
+//! - `run`: the main command, from options to exit code
 
 mod cli;
 mod engine;
@@ -20,15 +20,17 @@ mod report;
 mod run;
 mod supervisor;
 
-use clap::Parser;
-use cli::{Cli, Command};
+use cli::Command;
 use report::console::Console;
 use std::process::ExitCode;
 use std::time::Instant;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    let cli = Cli::parse();
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let mut console = Console::new(started, cli.run.verbosity());
     let outcome = match cli.command {
         Some(Command::Completions { shell }) => cli::print_completions(shell),

@@ -16,24 +16,36 @@ use crate::report::dry_run;
 use crate::supervisor::{self, Signals, guard};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
-    let environment = environment();
-    match rank::recognise(options, &environment)? {
-        Some(rank) if rank.number > 0 => rank::follow(options, environment, rank),
-        Some(rank) if rank.needs_guard && !guard::stands() => {
-            event_loop()?.block_on(async { guard::run(Signals::catch()?).await })
+    become_subreaper(console);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))?;
+    runtime.block_on(async {
+        // Caught before a program is started or a file is written, so that a request to stop never leaves one.
+        let signals = Signals::catch()?;
+        let environment = environment();
+        match rank::recognise(options, &environment)? {
+            Some(rank) if rank.number > 0 => {
+                rank::follow(options, environment, rank, signals).await
+            }
+            Some(rank) if rank.needs_guard && !guard::stands() => guard::run(signals).await,
+            first => lead(options, environment, first.as_ref(), signals, console).await,
         }
-        first => lead(options, environment, first.as_ref(), console),
-    }
+    })
 }
 
 /// Runs the job as the only ipjob, or as the first of several ranks.
-fn lead(
+async fn lead(
     options: &RunOptions,
     environment: Vec<(String, String)>,
     rank: Option<&Rank>,
+    mut signals: Signals,
     console: &mut Console,
 ) -> Outcome<u8> {
     let allocation = allocation(options, &environment, rank)?;
@@ -42,17 +54,19 @@ fn lead(
     let incarnation = identity::incarnation(&allocation)?;
     let met = rank.filter(|_| !options.dry_run);
     let mut meeting = rank::call(&settings, met, &incarnation)?;
-    let outcome = look_around(&settings, &allocation, environment, rank)
-        .and_then(|here| {
-            Plan::new(
-                settings,
-                allocation,
-                incarnation,
-                identity::secrets()?,
-                &here,
-            )
-        })
-        .and_then(|plan| carry_out(options, &plan, meeting.as_mut(), console));
+    let plan = async {
+        let here = look_around(&settings, &allocation, environment, rank).await?;
+        let secrets = identity::secrets()?;
+        Plan::new(settings, allocation, incarnation, secrets, &here)
+    };
+    let outcome = match signals.unless_asked(plan).await {
+        Ok(Ok(plan)) => carry_out(&plan, options, signals, meeting.as_mut(), console).await,
+        Ok(Err(failure)) => Err(failure),
+        Err(by) => {
+            console.step(&format!("stopping: {by}"));
+            Ok(0)
+        }
+    };
     if let Some(meeting) = meeting {
         match outcome {
             Ok(_) => meeting.close(),
@@ -62,10 +76,11 @@ fn lead(
     outcome
 }
 
-/// Starts what the plan says, and stays to its end.
-fn carry_out(
-    options: &RunOptions,
+/// Runs the plan to its end.
+async fn carry_out(
     plan: &Plan,
+    options: &RunOptions,
+    signals: Signals,
     meeting: Option<&mut Leader>,
     console: &mut Console,
 ) -> Outcome<u8> {
@@ -79,40 +94,34 @@ fn carry_out(
             "the limit of open files was raised to the hard limit, {limit}"
         ));
     }
-    become_subreaper()?;
-    let runtime = event_loop()?;
-    let end = runtime.block_on(async {
-        // Caught before the first file is written, so that a request to stop never leaves one.
-        let signals = Signals::catch()?;
-        let directory =
-            directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
-        supervisor::run(plan, &directory, signals, meeting, console).await
-    })?;
+    let directory =
+        directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
+    let end = supervisor::run(plan, &directory, signals, meeting, console).await?;
     if let Some(failure) = &end.failure {
         console.failure(failure);
     }
     Ok(end.code)
 }
 
-fn event_loop() -> Outcome<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))
-}
-
-/// Orphans of the tree become our children, so that none escapes the last sweep.
-fn become_subreaper() -> Outcome<()> {
-    nix::sys::prctl::set_child_subreaper(true).map_err(|error| {
-        Failure::missing("this kernel lets no process adopt orphans (prctl)").because(error)
-    })
+/// Orphans of the tree become our children, so that none escapes the last sweep. Without it (an emulator that lacks the call)
+/// all that still carries our incarnation is found, which is every program that does not clean its environment.
+fn become_subreaper(console: &Console) {
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        console.warning(&format!(
+            "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"
+        ));
+    }
 }
 
 /// Our environment as text; what is no Unicode is nothing that ipjob reads.
 fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| {
+            Some((
+                name.into_string().ok()?,
+                value.to_string_lossy().into_owned(),
+            ))
+        })
         .collect()
 }
 
@@ -150,7 +159,7 @@ fn allocation(
 }
 
 /// Finds what the plan needs of this machine.
-fn look_around(
+async fn look_around(
     settings: &Settings,
     allocation: &Allocation,
     environment: Vec<(String, String)>,
@@ -159,12 +168,13 @@ fn look_around(
     if let Some(rank) = rank {
         rank::check_address(rank, settings, allocation.slurm.is_some())?;
     }
+    let limit = settings.start.whole;
     let ipcontroller = programs::find("ipcontroller", "ipyparallel")?;
     let ipengine = programs::find("ipengine", "ipyparallel")?;
-    let ipyparallel = versions::of(&ipcontroller, "ipyparallel")?;
+    let ipyparallel = versions::of(&ipcontroller, "ipyparallel", limit).await?;
     version::check_ipyparallel(&ipyparallel)?;
     let jupyter = match settings.mode {
-        Mode::Notebook => Some(find_jupyter(&settings.frontend)?),
+        Mode::Notebook => Some(find_jupyter(&settings.frontend, limit).await?),
         Mode::ClusterOnly => None,
     };
     let driver = match (settings.mode, settings.arguments.first()) {
@@ -266,14 +276,15 @@ fn own_address(allocation: &Allocation, environment: &[(String, String)]) -> Out
 }
 
 /// Finds the front end and which family of options it understands.
-fn find_jupyter(frontend: &Frontend) -> Outcome<Jupyter> {
+async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> {
     let program = match frontend {
         Frontend::Lab => programs::find("jupyter-lab", "jupyterlab")?,
         Frontend::Notebook => programs::find("jupyter-notebook", "notebook")?,
         Frontend::Server => programs::find("jupyter-server", "jupyter_server")?,
         Frontend::Program(path) => programs::find(&path.to_string_lossy(), "jupyterlab")?,
     };
-    let classic = may_be_classic(&program) && versions::of(&program, "notebook")?.major() < 7;
+    let classic =
+        may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
     Ok(Jupyter { program, classic })
 }
 

@@ -1,1 +1,344 @@
-//! (being written)
+//! The command line as people and shells meet it: the manual, the completions, the man page, and wrong words.
+
+use crate::support::Place;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// The options of a run that have no default because they have no value to give one to.
+const BARE: &[&str] = &["--help", "--version"];
+
+fn run(args: &[&str]) -> Output {
+    Place::empty().ipjob(args).output().expect("it runs")
+}
+
+/// What a run prints to stdout; it must succeed and complain of nothing.
+fn printed(args: &[&str]) -> String {
+    let output = run(args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert_eq!(errors, "");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The options of a help text: the long name and all that is said of it, on one line.
+fn options(help: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in help.lines() {
+        let name = line
+            .split_ascii_whitespace()
+            .map(|word| word.trim_end_matches(','))
+            .find(|word| word.starts_with("--"));
+        let heads = line.starts_with("  -") || line.starts_with("      --");
+        match (heads, name, found.last_mut()) {
+            (true, Some(name), _) => found.push((name.to_owned(), line.trim().to_owned())),
+            (false, _, Some((_, text))) if line.starts_with("          ") => {
+                *text += " ";
+                *text += line.trim();
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn every_option_tells_its_default_and_its_variable() {
+    let options = options(&printed(&["--help"]));
+    assert!(options.len() > 15, "{options:?}");
+    for (name, text) in options {
+        if BARE.contains(&name.as_str()) {
+            continue;
+        }
+        let variable = format!("IPJOB_{}", name[2..].to_uppercase().replace('-', "_"));
+        assert!(text.contains(&format!("[env: {variable}=]")), "{text}");
+        let default = text.contains("[default: ") || text.contains("[required]");
+        assert!(default, "{name} tells no default: {text}");
+    }
+}
+
+#[test]
+fn the_variable_of_an_option_is_read() {
+    let place = Place::with_fakes();
+    let output = place
+        .ipjob(["--dry-run"])
+        .envs([
+            ("IPJOB_MODE", "cluster-only"),
+            ("IPJOB_ENGINES", "3"),
+            ("IPJOB_PROFILE", "from_a_module"),
+            ("IPJOB_STOP_TIMEOUT", "20s"),
+        ])
+        .output()
+        .expect("it runs");
+    let plan = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "mode         cluster-only",
+        "engines      3 (at least 3)",
+        "profile      from_a_module",
+        "stop limit   20 s",
+    ] {
+        assert!(plan.contains(part), "no {part:?} in {plan}");
+    }
+}
+
+#[test]
+fn help_has_headings_a_table_of_exit_codes_and_examples_that_parse() {
+    let help = printed(&["--help"]);
+    for heading in [
+        "Usage:",
+        "Commands:",
+        "Job:",
+        "Engines:",
+        "Controller:",
+        "Jupyter:",
+        "Files:",
+        "Time:",
+        "Exit codes:",
+        "Examples:",
+    ] {
+        let found = help.lines().any(|line| line.starts_with(heading));
+        assert!(found, "no {heading} in {help}");
+    }
+    assert!(
+        help.lines().all(|line| line.chars().count() <= 100),
+        "{help}"
+    );
+    let examples = help.split_once("Examples:\n").expect("examples").1;
+    assert!(examples.lines().count() >= 3, "{examples}");
+    let place = Place::with_fakes();
+    place.link_fake("jupyter-lab", "jupyter-notebook");
+    place.script("python", "exit 1");
+    for example in examples.lines() {
+        let words = example.trim().strip_prefix("ipjob ").expect("a command");
+        let output = place
+            .ipjob(["--dry-run"])
+            .args(words.split(' '))
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{example}: {errors}");
+    }
+}
+
+/// The rows of the table in failure.rs, from its source: `(code, meaning)`, whatever rustfmt made of them.
+fn exit_codes() -> Vec<(u8, String)> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("launcher/failure.rs");
+    let text = fs::read_to_string(source).expect("text");
+    let table = text
+        .split_once("EXIT_CODES: &[(u8, &str)] = &[")
+        .expect("the table")
+        .1;
+    let table = table
+        .split_once("];")
+        .expect("its end")
+        .0
+        .replace("\\\"", "\u{0}");
+    let mut rows = Vec::new();
+    let mut rest = table.as_str();
+    while let Some((code, more)) = rest.split_once('"') {
+        let (meaning, more) = more.split_once('"').expect("a meaning");
+        let digits: String = code.chars().filter(char::is_ascii_digit).collect();
+        rows.push((digits.parse().expect("a code"), meaning.replace('\0', "\"")));
+        rest = more;
+    }
+    rows
+}
+
+/// The rows of the table in a text that shows it as `--help` does.
+fn shown_exit_codes(text: &str) -> Vec<(u8, String)> {
+    let table = text.split_once("Exit codes:\n").expect("the table").1;
+    table
+        .lines()
+        .map_while(|line| {
+            let (code, meaning) = line.strip_prefix("  ")?.split_once("  ")?;
+            Some((code.parse().ok()?, meaning.to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn the_exit_codes_of_the_manual_are_those_of_the_source() {
+    let codes = exit_codes();
+    assert!(codes.len() >= 5, "{codes:?}");
+    assert_eq!(shown_exit_codes(&printed(&["--help"])), codes);
+    let page = printed(&["man"]).replace("\\*(Aq", "'").replace("\\-", "-");
+    assert_eq!(shown_exit_codes(&page), codes);
+}
+
+/// The words after this beginning that look like long options.
+fn long_options(text: &str) -> BTreeSet<String> {
+    text.split(|char: char| !(char.is_ascii_lowercase() || char == '-'))
+        .filter(|word| word.starts_with("--") && word.len() > 2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether a program is there; a test that needs it says when it is not.
+fn there(program: &str) -> bool {
+    let found = ["/usr/bin", "/bin"]
+        .iter()
+        .any(|directory| Path::new(directory).join(program).exists());
+    if !found {
+        eprintln!("skipped: {program} is not here");
+    }
+    found
+}
+
+/// Runs a program with this on its stdin; it must succeed and complain of nothing.
+fn feed(program: &str, args: &[&str], input: &str) -> String {
+    let mut child = Command::new(program)
+        .args(args)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("no panic").expect("it reads all");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}: {errors}");
+    assert_eq!(errors, "", "{program}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn completions_know_every_option_and_shells_can_read_them() {
+    let known: BTreeSet<String> = options(&printed(&["--help"]))
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let bash = printed(&["completions", "bash"]);
+    assert!(bash.contains("complete -F _ipjob"), "{bash}");
+    assert!(long_options(&bash).is_superset(&known));
+    feed("/bin/bash", &["-n"], &bash);
+    let zsh = printed(&["completions", "zsh"]);
+    assert!(zsh.starts_with("#compdef ipjob"), "{zsh}");
+    assert!(long_options(&zsh).is_superset(&known));
+    let fish = printed(&["completions", "fish"]);
+    for option in &known {
+        assert!(
+            fish.contains(&format!(" -l {}", &option[2..])),
+            "no {option}"
+        );
+    }
+    for (shell, script) in [("zsh", &zsh), ("fish", &fish)] {
+        if there(shell) {
+            feed(shell, &["-n", "/dev/stdin"], script);
+        }
+    }
+}
+
+#[test]
+fn bash_completes_an_option_and_a_value() {
+    let script = printed(&["completions", "bash"]);
+    let complete = |words: &str, last: usize, current: &str, previous: &str| {
+        let asked = format!(
+            "{script}\nCOMP_WORDS=({words})\nCOMP_CWORD={last}\n_ipjob ipjob '{current}' '{previous}'\necho \"${{COMPREPLY[@]}}\"\n"
+        );
+        feed("/bin/bash", &[], &asked)
+    };
+    assert_eq!(complete("ipjob --mo", 1, "--mo", "ipjob"), "--mode\n");
+    assert_eq!(complete("ipjob --mode n", 2, "n", "--mode"), "notebook\n");
+}
+
+#[test]
+fn the_man_page_is_troff_and_names_every_option_and_variable() {
+    let page = printed(&["man"]);
+    assert!(
+        page.lines().any(|line| line.starts_with(".TH ipjob 1 ")),
+        "{page}"
+    );
+    for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS"] {
+        assert!(
+            page.lines().any(|line| line == format!(".SH {section}")),
+            "{section}"
+        );
+    }
+    let plain = page.replace("\\-", "-");
+    for (option, _) in options(&printed(&["--help"])) {
+        assert!(plain.contains(&option), "no {option} in {plain}");
+        let variable = format!("IPJOB_{}", option[2..].to_uppercase().replace('-', "_"));
+        assert!(
+            BARE.contains(&option.as_str()) || plain.contains(&variable),
+            "no {variable} in {plain}"
+        );
+    }
+    if there("groff") {
+        let shown = feed("groff", &["-man", "-Tutf8", "-ww"], &page);
+        assert!(
+            shown.contains("ipjob") && shown.contains("cluster-only"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn wrong_words_are_refused_by_name_with_exit_code_2() {
+    let range = ["--mode", "notebook", "--port-range"];
+    for (args, named) in [
+        (vec![], "--mode is missing"),
+        (vec!["--mode", "foo"], "'foo'"),
+        (vec!["--mode", "notebook", "stray"], "'stray'"),
+        (
+            vec!["--mode", "notebook", "--no-such-option"],
+            "--no-such-option",
+        ),
+        (
+            vec!["--mode", "notebook", "-q", "-v"],
+            "cannot be used with",
+        ),
+        (vec!["--mode", "notebook", "-n", "many"], "'many'"),
+        ([&range[..], &["9000-x"]].concat(), "9000-x"),
+        (vec!["--mode", "notebook", "--stop-timeout", "soon"], "soon"),
+        (
+            vec!["--mode", "notebook", "--start-timeout", "kernel=3s"],
+            "kernel",
+        ),
+        (vec!["--mode", "notebook", "--profile", "a/b"], "a/b"),
+        (
+            vec!["--mode", "notebook", "--", "--ServerApp.port=1"],
+            "--ServerApp.port",
+        ),
+        (vec!["no-such-command"], "no-such-command"),
+        (vec!["completions", "tcl"], "'tcl'"),
+    ] {
+        // With programs there, so that nothing else can be what is wrong; a dry run, so that a word that is taken for right
+        // ends as well.
+        let place = Place::with_fakes();
+        let output = place
+            .ipjob(&args)
+            .env("IPJOB_DRY_RUN", "1")
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+        assert!(errors.starts_with("error: "), "{args:?}: {errors}");
+        assert!(
+            errors.contains(named),
+            "no {named:?} for {args:?}: {errors}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_refused_as_its_option_is() {
+    let place = Place::with_fakes();
+    let output = place
+        .ipjob(["--dry-run", "--mode", "notebook"])
+        .env("IPJOB_ENGINES", "none")
+        .output()
+        .expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("--engines") && errors.contains("'none'"),
+        "{errors}"
+    );
+}

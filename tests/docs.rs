@@ -1,1 +1,273 @@
-//! (being written)
+//! What is written about the record holds for real records, and what is documented runs.
+
+use crate::support::{Job, Place, binary};
+use jsonschema::Validator;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+fn document(name: &str) -> Option<String> {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).ok()
+}
+
+fn schema() -> Value {
+    let text = document("docs/ipjob.schema.json").expect("the schema");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The schema with every object closed: a field that it does not know is then an error.
+fn closed(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(fields) => {
+            for value in fields.values_mut() {
+                *value = closed(value.take());
+            }
+            if fields.contains_key("additionalProperties") {
+                fields.insert("additionalProperties".to_owned(), json!(false));
+            }
+        }
+        Value::Array(values) => {
+            for value in values {
+                *value = closed(value.take());
+            }
+        }
+        _ => {}
+    }
+    schema
+}
+
+fn validator(schema: &Value) -> Validator {
+    jsonschema::meta::validate(schema).expect("a valid schema");
+    jsonschema::validator_for(schema).expect("a usable schema")
+}
+
+/// What is wrong with a record, and where.
+fn faults(validator: &Validator, record: &Value) -> Vec<String> {
+    validator
+        .iter_errors(record)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
+fn assert_valid(record: &Value, state: &str) {
+    assert_eq!(record["state"], state);
+    let schema = closed(schema());
+    assert_eq!(faults(&validator(&schema), record), [""; 0], "{record:#}");
+}
+
+fn job(place: &Place, mode: &str, mood: &[(&str, &str)], options: &[&str]) -> Job {
+    let args = ["--mode", mode, "-n", "2"];
+    let mut command = place.ipjob(args.iter().chain(options));
+    command.envs(mood.iter().copied());
+    Job::spawn(place, "job_local", command)
+}
+
+#[test]
+fn a_record_is_what_the_schema_says_in_every_state() {
+    for mode in ["notebook", "cluster-only"] {
+        let place = Place::with_fakes();
+        let options = ["--stop-timeout", "1h"];
+        let mut job = job(&place, mode, &[("FAKE_CONTROLLER", "deaf")], &options);
+        let ready = job.wait_ready();
+        assert_valid(&ready, "ready");
+        let pid = ready["engines"]["list"][1]["pid"].as_i64().expect("a pid");
+        let pid = i32::try_from(pid).expect("a pid");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+        assert_valid(&job.wait_state(&["degraded"]), "degraded");
+        job.signal(Signal::SIGINT);
+        assert_valid(&job.wait_state(&["stopping"]), "stopping");
+        job.signal(Signal::SIGINT);
+        job.finish();
+        assert_valid(&job.record().expect("a record"), "ended");
+    }
+}
+
+#[test]
+fn a_record_is_what_the_schema_says_while_it_starts_and_after_a_failed_start() {
+    for (mode, mood) in [
+        ("notebook", ("FAKE_JUPYTER", "no-answer")),
+        ("cluster-only", ("FAKE_ENGINE", "silent:1")),
+    ] {
+        let place = Place::with_fakes();
+        let mut job = job(&place, mode, &[mood], &["--start-timeout", "1h"]);
+        assert_valid(&job.wait_state(&["starting"]), "starting");
+        job.wait_line("controller ready");
+        assert_valid(&job.record().expect("a record"), "starting");
+        job.stop();
+        assert_valid(&job.record().expect("a record"), "ended");
+    }
+    let place = Place::with_fakes();
+    let mut job = job(&place, "notebook", &[("FAKE_CONTROLLER", "exit")], &[]);
+    assert_eq!(job.finish().0, 3);
+    let record = job.record().expect("a record");
+    assert_valid(&record, "ended");
+    assert_eq!(record["exit"], 3);
+}
+
+#[test]
+fn the_schema_is_strict_and_readers_need_not_be() {
+    let place = Place::with_fakes();
+    let mut job = job(&place, "notebook", &[], &[]);
+    let good = job.wait_ready();
+    job.stop();
+    let open = validator(&schema());
+    let strict = validator(&closed(schema()));
+    let mut newer = good.clone();
+    newer["new"] = json!(1);
+    newer["engines"]["new"] = json!(1);
+    newer["engines"]["list"][0]["new"] = json!(1);
+    assert_eq!(faults(&open, &newer), [""; 0]);
+    assert_eq!(faults(&strict, &newer).len(), 3);
+    for (field, wrong) in [
+        ("/version", json!(2)),
+        ("/state", json!("fine")),
+        ("/state", json!("ended")),
+        ("/state", json!("degraded")),
+        ("/mode", json!("cluster-only")),
+        ("/token", Value::Null),
+        ("/token", json!("short")),
+        ("/port", json!(0)),
+        ("/exit", json!(0)),
+        ("/reason", json!("none")),
+        ("/updated", json!("yesterday")),
+        ("/profile/dir", json!("relative")),
+        ("/controller/pid", Value::Null),
+        ("/engines/missing", json!([1])),
+        ("/engines/list/0/pid", json!(0)),
+        ("/timeline/0/at", json!(-1)),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(field).expect("a field") = wrong;
+        assert_ne!(faults(&open, &bad), [""; 0], "{field} is not checked");
+    }
+    for field in good.as_object().expect("an object").keys() {
+        let mut bad = good.clone();
+        bad.as_object_mut().expect("an object").remove(field);
+        assert_ne!(faults(&open, &bad), [""; 0], "{field} may be missing");
+    }
+}
+
+/// The fields of an object's schema by their paths: `engines.list[].pid`.
+fn fields(schema: &Value, above: &str, found: &mut BTreeSet<String>) {
+    for (name, part) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{above}{name}");
+        fields(part, &format!("{path}."), found);
+        fields(&part["items"], &format!("{path}[]."), found);
+        found.insert(path);
+    }
+}
+
+#[test]
+fn prose_and_schema_tell_of_the_same_fields() {
+    let mut known = BTreeSet::new();
+    fields(&schema(), "", &mut known);
+    assert!(known.len() > 40, "{known:?}");
+    let prose = document("docs/connection-file.md").expect("the prose");
+    let table = prose.split_once("## The fields").expect("the table").1;
+    let told: BTreeSet<String> = table
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+        .collect();
+    assert_eq!(told, known);
+    for state in schema()["properties"]["state"]["enum"]
+        .as_array()
+        .expect("states")
+    {
+        let row = format!("  | `{}` |", state.as_str().expect("text"));
+        assert!(prose.contains(&row), "no {row}");
+    }
+}
+
+/// The one block of that language in a document.
+fn block(text: &str, language: &str) -> String {
+    let fence = format!("\n```{language}\n");
+    let mut blocks = text.split(&fence).skip(1);
+    let block = blocks.next().expect("a block");
+    assert!(blocks.next().is_none(), "one block of {language}");
+    block.split_once("\n```").expect("its end").0.to_owned()
+}
+
+/// Runs the examples of the document at this place: Python's and, where jq is, the shell's.
+fn examples(place: &Place) -> Vec<Output> {
+    let prose = document("docs/connection-file.md").expect("the prose");
+    let python = place
+        .command("/usr/bin/python3")
+        .args(["-c", &block(&prose, "python")])
+        .output();
+    let mut outputs = vec![python.expect("Python")];
+    if Path::new("/usr/bin/jq").exists() {
+        let shell = place
+            .command("/bin/sh")
+            .args(["-c", &block(&prose, "sh")])
+            .output();
+        outputs.push(shell.expect("a shell"));
+    } else {
+        eprintln!("skipped: the shell's example needs /usr/bin/jq");
+    }
+    outputs
+}
+
+#[test]
+fn the_examples_read_a_real_record() {
+    let place = Place::with_fakes();
+    let mut job = job(&place, "notebook", &[], &[]);
+    let record = job.wait_ready();
+    let word = |field: &str| record[field].as_str().expect("text").to_owned();
+    let expected = [
+        format!("{} 2\n", word("url")),
+        format!("{} {} {}\n", word("host"), record["port"], word("token")),
+    ];
+    for (output, expected) in examples(&place).iter().zip(expected) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    }
+    job.stop();
+    for (output, told) in examples(&place).iter().zip(["SIGTERM", "ended"]) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(errors.contains(told), "no {told:?} in {errors}");
+    }
+    // A record that nobody refreshes any more.
+    let path = job.profile().join("ipjob.json");
+    let mut dead = record.clone();
+    dead["updated"] = json!("2026-01-01T00:00:00Z");
+    fs::write(&path, dead.to_string()).expect("a record");
+    for output in examples(&place) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(errors.contains("the job has died"), "{errors}");
+    }
+}
+
+#[test]
+fn the_readme_has_the_exit_codes_of_the_manual() {
+    let Some(readme) = document("README.md") else {
+        eprintln!("skipped: there is no README.md");
+        return;
+    };
+    let help = std::process::Command::new(binary())
+        .arg("--help")
+        .output()
+        .expect("it runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let table = help.split_once("Exit codes:\n").expect("the table").1;
+    let rows: Vec<(&str, &str)> = table
+        .lines()
+        .map_while(|line| line.strip_prefix("  ")?.split_once("  "))
+        .collect();
+    assert!(rows.len() >= 5, "{rows:?}");
+    for (code, meaning) in rows {
+        // A row of a table or of a list, whatever its cells are set in.
+        let told = readme.lines().any(|line| {
+            let cells = line.trim_start_matches(|char| "|-* `".contains(char));
+            cells.strip_prefix(code).is_some_and(|rest| {
+                rest.starts_with(|char| " `|:".contains(char)) && rest.contains(meaning)
+            })
+        });
+        assert!(told, "no {code} {meaning:?} in README.md");
+    }
+}

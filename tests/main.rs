@@ -1,6 +1,13 @@
 //! The tests of the whole program: one module per question. They start real processes and wait for facts (a line, a
 //! record's state, a process's end), never for time to pass.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, with what it expected, and says why it is skipped and what it measured"
+)]
+
 mod support;
 
 mod broken_world;

@@ -1,1 +1,18 @@
-//! (being written)
+//! The job with real ipyparallel, real Jupyter and real mpi4py: what fakes cannot tell.
+
+mod bench;
+mod binary;
+mod client;
+mod controller;
+mod driver;
+mod frontends;
+mod http;
+mod imports;
+mod notebook;
+mod python;
+mod recovery;
+mod secrets;
+mod stop;
+mod supervision;
+mod user_config;
+mod versions;

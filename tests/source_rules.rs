@@ -1,1 +1,298 @@
-//! (being written)
+//! Rules about the sources that no lint can say. Each is a function from a file's path and text to its faults, shown on a
+//! bad sample first, because a rule that finds nothing may just not look.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The parts of the program; each uses only those before it. `main.rs` shows the same map.
+const PARTS: &[&str] = &[
+    "failure",
+    "plan",
+    "here",
+    "report",
+    "supervisor",
+    "cli",
+    "run",
+    "main",
+];
+
+/// The longest a source file may be.
+const LONGEST: usize = 320;
+
+/// What the deciding parts must not know.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "nix::",
+    "std::fs",
+    "std::env",
+    "std::process",
+    "std::net",
+    "std::time",
+    "std::thread",
+];
+
+/// What writes to stdout or stderr.
+const PRINTS: &[&str] = &[
+    "print!(",
+    "println!(",
+    "eprint!(",
+    "eprintln!(",
+    "dbg!(",
+    "io::stdout",
+    "io::stderr",
+];
+
+/// All files with one of these endings below a directory of the project, as paths from its root.
+fn files(directory: &str, endings: &[&str]) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut open = vec![root.join(directory)];
+    let mut found = Vec::new();
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).expect("a directory").flatten() {
+            let path = entry.path();
+            let extension = path.extension().unwrap_or_default().to_string_lossy();
+            if path.is_dir() {
+                open.push(path);
+            } else if endings.contains(&extension.as_ref()) {
+                found.push(path.strip_prefix(root).expect("inside").to_owned());
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no files in {directory}");
+    found
+}
+
+/// The sources of the program, without the files that only hold their tests: those may be long, and ask for variables.
+fn sources() -> Vec<PathBuf> {
+    let mut sources = files("launcher", &["rs"]);
+    sources.retain(|path| !path.ends_with("tests.rs"));
+    sources
+}
+
+/// Checks a rule on a bad sample, then on all files.
+fn hold(files: &[PathBuf], rule: impl Fn(&Path, &str) -> Vec<String>, path: &str, bad: &[&str]) {
+    for sample in bad {
+        let found = rule(Path::new(path), sample);
+        assert_eq!(found.len(), 1, "the rule does not see {sample:?}");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let faults: Vec<String> = files
+        .iter()
+        .flat_map(|path| {
+            let text = fs::read_to_string(root.join(path)).expect("text");
+            rule(path, &text)
+        })
+        .collect();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// The lines that are code, with their numbers.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// Lines that have one of these words, which must not be the end of a longer one.
+fn lines_with(path: &Path, text: &str, words: &[&str]) -> Vec<String> {
+    code(text)
+        .filter(|(_, line)| {
+            words.iter().any(|word| {
+                line.match_indices(word).any(|(at, _)| {
+                    !line[..at].ends_with(|char: char| char.is_alphanumeric() || char == '_')
+                })
+            })
+        })
+        .map(|(number, line)| format!("{}:{number}: {}", path.display(), line.trim()))
+        .collect()
+}
+
+#[test]
+fn what_decides_is_pure() {
+    let deciding: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|path| {
+            path.starts_with("launcher/plan")
+                || path.starts_with("launcher/supervisor/machine")
+                || path == Path::new("launcher/supervisor/machine.rs")
+                || path == Path::new("launcher/supervisor/event.rs")
+        })
+        .collect();
+    assert!(deciding.len() > 15, "{deciding:?}");
+    let grouped = [
+        "use std::{fs, path::Path};",
+        "use std::{\n    time::Instant,\n};",
+    ];
+    let rule = |path: &Path, text: &str| {
+        let mut faults = lines_with(path, text, IMPURE);
+        // A group is refused as a whole: rustfmt and this project write one path a line.
+        faults.extend(lines_with(path, text, &["use std::{", "use nix::{"]));
+        faults
+    };
+    hold(&deciding, rule, "launcher/plan/x.rs", &grouped);
+    hold(
+        &deciding,
+        rule,
+        "launcher/plan/x.rs",
+        &[
+            "use std::time::Instant;",
+            "    let now = std::time::Instant::now();",
+            "use tokio::time;",
+            "use nix::unistd::getpid;",
+        ],
+    );
+}
+
+#[test]
+fn no_file_is_long() {
+    let rule = |path: &Path, text: &str| {
+        let lines = text.lines().count();
+        (lines > LONGEST)
+            .then(|| {
+                format!(
+                    "{} has {lines} lines, and {LONGEST} are the most",
+                    path.display()
+                )
+            })
+            .into_iter()
+            .collect()
+    };
+    let long = "\n".repeat(LONGEST + 1);
+    hold(&sources(), rule, "launcher/x.rs", &[&long]);
+}
+
+/// The parts that a line uses: what follows `crate::`, and as many `super::` as lead to the crate's root.
+fn used<'a>(path: &Path, line: &'a str) -> Vec<&'a str> {
+    let inside = path.strip_prefix("launcher").expect("a source");
+    let is_mod = inside.file_name().is_some_and(|name| name == "mod.rs");
+    let depth = inside.components().count() - usize::from(is_mod);
+    let to_root = "super::".repeat(depth);
+    let first_word = |rest: &'a str| {
+        rest.split(|char: char| !(char.is_alphanumeric() || char == '_'))
+            .next()
+            .unwrap_or_default()
+    };
+    let absolute = line.match_indices("crate::");
+    let relative = line.match_indices(to_root.as_str());
+    absolute
+        .chain(relative)
+        .map(|(at, found)| first_word(&line[at + found.len()..]))
+        .collect()
+}
+
+#[test]
+fn nobody_imports_upwards() {
+    let rank = |part: &str| PARTS.iter().position(|known| *known == part);
+    let rule = |path: &Path, text: &str| {
+        let part = path
+            .components()
+            .nth(1)
+            .map(|part| part.as_os_str().to_string_lossy().replace(".rs", ""));
+        let own = part.as_deref().and_then(rank);
+        let mut faults: Vec<String> = code(text)
+            .filter(|(_, line)| {
+                used(path, line).into_iter().any(|part| rank(part) > own)
+                    || line.contains("use crate::{")
+            })
+            .map(|(number, line)| format!("{}:{number}: {}", path.display(), line.trim()))
+            .collect();
+        if own.is_none() {
+            faults.push(format!("{} is of no known part", path.display()));
+        }
+        faults
+    };
+    let sources = files("launcher", &["rs"]);
+    hold(
+        &sources,
+        rule,
+        "launcher/plan/x.rs",
+        &[
+            "use crate::here::files;",
+            "    crate::run::run();",
+            "use super::super::report::record;",
+            "use crate::{failure, here};",
+        ],
+    );
+    hold(&sources, rule, "launcher/plan/mod.rs", &["use super::cli;"]);
+    hold(
+        &sources,
+        rule,
+        "launcher/elsewhere/mod.rs",
+        &["// a part that is not in the list"],
+    );
+}
+
+#[test]
+fn the_map_in_main_lists_the_parts_in_this_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("launcher/main.rs")).expect("text");
+    let mut mapped: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! - `")?.split('`').next())
+        .collect();
+    mapped.push("main");
+    assert_eq!(mapped, PARTS);
+}
+
+#[test]
+fn only_report_and_cli_write_to_stdout_and_stderr() {
+    let others: Vec<PathBuf> = files("launcher", &["rs"])
+        .into_iter()
+        .filter(|path| !path.starts_with("launcher/report") && !path.starts_with("launcher/cli"))
+        .collect();
+    let rule = |path: &Path, text: &str| lines_with(path, text, PRINTS);
+    let bad = ["    println!(\"x\");", "    let out = std::io::stdout();"];
+    hold(&others, rule, "launcher/run.rs", &bad);
+}
+
+#[test]
+fn nothing_is_unsafe() {
+    let rule = |path: &Path, text: &str| lines_with(path, text, &["unsafe ", "allow(unsafe_code"]);
+    let bad = ["    unsafe { f() }", "#![allow(unsafe_code)]"];
+    hold(&files("launcher", &["rs"]), rule, "launcher/run.rs", &bad);
+}
+
+/// Whether a line lets time pass instead of waiting for a fact: `sleep` of a thread, of tokio, of Python, of a shell.
+fn sleeps(line: &str) -> bool {
+    line.match_indices("sleep").any(|(at, word)| {
+        let before = &line[..at];
+        let after = &line[at + word.len()..];
+        let called = before.ends_with("thread::") || before.ends_with("time::");
+        called
+            || (before.ends_with("time.") && after.starts_with('('))
+            || after
+                .trim_start()
+                .starts_with(|char: char| char.is_ascii_digit() || char == '.')
+                && after.starts_with(' ')
+    })
+}
+
+#[test]
+fn no_test_sleeps() {
+    let own = Path::new("tests/source_rules.rs");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Measurements may wait; the rest, fakes included, is woken by what it waits for.
+    let mut tests = files("tests", &["rs", "py", "sh"]);
+    tests.extend(
+        fs::read_dir(root.join("tests/fakes"))
+            .expect("fakes")
+            .flatten()
+            .filter(|entry| entry.path().is_file())
+            .map(|entry| Path::new("tests/fakes").join(entry.file_name())),
+    );
+    tests.retain(|path| path != own && !path.starts_with("tests/bench"));
+    let rule = |path: &Path, text: &str| {
+        code(text)
+            .filter(|(_, line)| sleeps(line))
+            .map(|(number, line)| format!("{}:{number}: {}", path.display(), line.trim()))
+            .collect()
+    };
+    let bad = [
+        "    std::thread::sleep(PAUSE);",
+        "    tokio::time::sleep(PAUSE).await;",
+        "        time.sleep(0.1)",
+        "place.script(\"x\", \"sleep 1\");",
+        "    sleep .5",
+    ];
+    hold(&tests, rule, "tests/x.rs", &bad);
+}

@@ -1,15 +1,20 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
 pub mod options;
+mod paths;
 mod values;
 
 use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Failure, Outcome};
+use clap::builder::StyledStr;
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use options::RunOptions;
+use std::env;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::process::ExitCode;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -62,6 +67,43 @@ pub enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+}
+
+/// Reads flags and variables; `Err` is the exit code once help, version or an error was shown.
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|mut error| {
+        name_variable(&mut error);
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
+    })
+}
+
+/// clap names the option even where the value came from its variable, which a site's module file may have set unseen.
+fn name_variable(error: &mut clap::Error) {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let (Some(option), Some(value)) = (
+        context(ContextKind::InvalidArg),
+        context(ContextKind::InvalidValue),
+    ) else {
+        return;
+    };
+    let mut command = Cli::command();
+    // Only a built command writes its options as errors do.
+    command.build();
+    let variable = command
+        .get_arguments()
+        .filter(|argument| argument.to_string() == option)
+        .filter_map(clap::Arg::get_env)
+        .find(|variable| {
+            env::var(variable).is_ok_and(|text| text.split(',').any(|part| part == value))
+        });
+    if let Some(variable) = variable {
+        let tip = StyledStr::from(format!("{} is set to it", variable.to_string_lossy()));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
 }
 
 /// What follows the options in `--help`.

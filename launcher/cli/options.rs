@@ -1,13 +1,13 @@
 //! The run options as flags and variables, and their translation into settings.
 
+use super::paths::{absolute, ipython_dir, root_dir};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
 use crate::plan::settings::{Frontend, Launcher, Mode, Mpi, PortRange, Settings, StartLimits};
 use crate::report::console::Verbosity;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long the whole start may take: a cold Python on a busy parallel file system needs a minute by itself.
@@ -44,7 +44,7 @@ pub enum LauncherArgument {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Job")]
 pub struct RunOptions {
-    /// What the job is for.
+    /// What the job is for [required].
     #[arg(long, value_enum, env = "IPJOB_MODE", value_name = "MODE")]
     pub mode: Option<ModeArgument>,
 
@@ -54,15 +54,15 @@ pub struct RunOptions {
     #[arg(last = true, value_name = "ARGS")]
     pub arguments: Vec<String>,
 
-    /// Print the plan (every argv, change of environment and file) to stdout, and start nothing.
+    /// Print the plan (every argv, change of environment and file) to stdout, and start nothing [default: off].
     #[arg(long, env = "IPJOB_DRY_RUN", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub dry_run: bool,
 
-    /// Show details as well: every process that is started.
+    /// Show details as well: every process that is started [default: off].
     #[arg(short, long, env = "IPJOB_VERBOSE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub verbose: bool,
 
-    /// Show only warnings and errors.
+    /// Show only warnings and errors [default: off].
     #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, conflicts_with = "verbose")]
     pub quiet: bool,
 
@@ -78,7 +78,7 @@ pub struct RunOptions {
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
 
-    /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like.
+    /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
     #[arg(
         long,
         env = "IPJOB_LAUNCHER_COMMAND",
@@ -91,7 +91,7 @@ pub struct RunOptions {
     #[arg(long, env = "IPJOB_MPI", value_name = "TYPE", default_value = "auto", value_parser = values::mpi, help_heading = "Engines")]
     pub mpi: Mpi,
 
-    /// A further argument of srun or mpiexec; may be repeated.
+    /// A further argument of srun or mpiexec; may be repeated [default: none].
     #[arg(
         long = "srun-arg",
         env = "IPJOB_SRUN_ARG",
@@ -101,7 +101,7 @@ pub struct RunOptions {
     )]
     pub srun_args: Vec<String>,
 
-    /// A command that is put between the launcher and ipengine, by its words: GPU selection, a container.
+    /// A command that is put between the launcher and ipengine, by its words: GPU selection, a container [default: none].
     #[arg(
         long,
         env = "IPJOB_ENGINE_WRAPPER",
@@ -110,7 +110,7 @@ pub struct RunOptions {
     )]
     pub engine_wrapper: Option<String>,
 
-    /// A further argument of every ipengine; may be repeated.
+    /// A further argument of every ipengine; may be repeated [default: none].
     #[arg(
         long = "engine-arg",
         env = "IPJOB_ENGINE_ARG",
@@ -120,7 +120,7 @@ pub struct RunOptions {
     )]
     pub engine_args: Vec<String>,
 
-    /// A further argument of ipcontroller; may be repeated.
+    /// A further argument of ipcontroller; may be repeated [default: none].
     #[arg(
         long = "controller-arg",
         env = "IPJOB_CONTROLLER_ARG",
@@ -141,7 +141,7 @@ pub struct RunOptions {
     pub address: Option<String>,
 
     /// The ports that ipcontroller takes its own from, 18 of them: FIRST-LAST [default: any that are free].
-    #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::port_range, help_heading = "Controller")]
+    #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::controller_ports, help_heading = "Controller")]
     pub controller_ports: Option<PortRange>,
 
     /// Which Jupyter: `lab`, `notebook` (7, or the classic 6), `server`, or the PATH of a program that takes a Jupyter
@@ -189,7 +189,7 @@ pub struct RunOptions {
     )]
     pub ipython_dir: Option<PathBuf>,
 
-    /// Write a second copy of the record there.
+    /// Write a second copy of the record there [default: none].
     #[arg(
         long,
         env = "IPJOB_RECORD",
@@ -301,51 +301,4 @@ impl RunOptions {
         }
         limits
     }
-}
-
-/// The IPython directory: the option, else IPYTHONDIR, else ~/.ipython.
-fn ipython_dir(option: Option<&Path>) -> Outcome<PathBuf> {
-    if let Some(path) = option {
-        return absolute(path, "--ipython-dir");
-    }
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(path) = set("IPYTHONDIR") {
-        return absolute(Path::new(&path), "IPYTHONDIR");
-    }
-    // No look-up of the user's entry: in a static binary that would load the site's name service.
-    match set("HOME") {
-        Some(home) => absolute(&Path::new(&home).join(".ipython"), "HOME"),
-        None => Err(
-            Failure::missing("HOME is not set, so there is no ~/.ipython")
-                .hint("set HOME, or say where with --ipython-dir"),
-        ),
-    }
-}
-
-fn root_dir(path: &Path) -> Outcome<PathBuf> {
-    let path = absolute(path, "--root-dir")?;
-    if path.is_dir() {
-        return Ok(path);
-    }
-    Err(
-        Failure::usage(format!("--root-dir {} is not a directory", path.display()))
-            .hint("Jupyter shows an existing directory: make it first, or leave the option out"),
-    )
-}
-
-/// A path made absolute; one that is no Unicode text is refused, because the record and Python's options are text.
-fn absolute(path: &Path, option: &str) -> Outcome<PathBuf> {
-    if path.to_str().is_none() {
-        return Err(Failure::usage(format!(
-            "{option} {} is not Unicode text",
-            path.display()
-        )));
-    }
-    std::path::absolute(path).map_err(|error| {
-        Failure::usage(format!(
-            "{option} {:?} cannot be used",
-            path.display().to_string()
-        ))
-        .because(error)
-    })
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// The longest time that an option takes: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Ports that ipcontroller takes from its range (ipyparallel 7 to 9, without deeper broadcast schedulers).
+const CONTROLLER_PORTS: u32 = 18;
+
 /// `--start-timeout`: of one service, or of the whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartLimit {
@@ -70,6 +73,18 @@ pub fn port_range(text: &str) -> Result<PortRange, String> {
         return Err(format!("it is reversed: did you mean {last}-{first}?"));
     }
     Ok(PortRange { first, last })
+}
+
+/// Reads the controller's range of ports: a smaller one would make it take the rest at random, with a line in its log.
+pub fn controller_ports(text: &str) -> Result<PortRange, String> {
+    let range = port_range(text)?;
+    let ports = u32::from(range.last - range.first) + 1;
+    if ports < CONTROLLER_PORTS {
+        return Err(format!(
+            "the controller takes {CONTROLLER_PORTS} ports, and these are {ports}"
+        ));
+    }
+    Ok(range)
 }
 
 /// Reads a front end: one of three words, or a path.
@@ -145,6 +160,9 @@ mod tests {
         );
         for wrong in ["9000-8000", "0-10", "70000", "a-b", "", "1-", "-1"] {
             assert!(port_range(wrong).is_err(), "{wrong}");
+            assert!(controller_ports(wrong).is_err(), "{wrong}");
         }
+        assert!(controller_ports("8000-8016").is_err());
+        assert!(controller_ports("8000-8017").is_ok());
     }
 }

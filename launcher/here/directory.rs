@@ -4,6 +4,7 @@ use super::files;
 use super::leftovers::{self, Leftover};
 use super::lock::Lock;
 use crate::failure::{Failure, Outcome};
+use crate::plan::connection;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::Profile;
 use nix::sys::signal::Signal;
@@ -29,22 +30,27 @@ pub struct Directory {
 /// Makes the profile directory ready for a controller: no connection file, no engine list and no process of an earlier life
 /// is left that could be taken for ours.
 pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Directory> {
-    let made = make(profile)?;
+    make(profile)?;
     let lock = Lock::take(&profile.lock(), own)?;
-    if made {
-        files::private_file(
-            &profile.marker(),
-            b"ipjob made this directory and may clear it\n",
-        )
-        .map_err(|error| unusable(&profile.dir, &error))?;
-    }
-    let ours = profile.marker().exists();
     let mut remarks = Vec::new();
     if let Some(dead) = &lock.dead {
         end_leftovers(dead, own, &mut remarks);
     }
+    let ready = remove_stale(profile)
+        .and_then(|()| furnish(profile, key).inspect_err(|_| clear(profile, key)));
+    match ready {
+        Ok(()) => Ok(Directory { lock, remarks }),
+        Err(failure) => {
+            lock.ended();
+            Err(failure)
+        }
+    }
+}
+
+/// Removes what an earlier life left, where it is provably ipjob's.
+fn remove_stale(profile: &Profile) -> Outcome<()> {
     let stale = [profile.client_file(), profile.engine_file()];
-    if !ours && !of_dead_ipjob(profile, &stale) {
+    if !profile.marker().exists() && !of_dead_ipjob(profile, &stale) {
         refuse_foreign(&stale)?;
     }
     for path in stale {
@@ -55,9 +61,13 @@ pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Direc
     files::remove(&list).map_err(|error| unusable(&list, &error))?;
     files::remove_temporaries(&profile.dir);
     let runtime = profile.runtime();
-    files::remove_tree(&runtime).map_err(|error| unusable(&runtime, &error))?;
+    files::remove_tree(&runtime).map_err(|error| unusable(&runtime, &error))
+}
+
+/// Makes what a controller needs: its directories, and the key that it signs with.
+fn furnish(profile: &Profile, key: &str) -> Outcome<()> {
     for dir in [
-        runtime,
+        profile.runtime(),
         profile.jupyter_runtime(),
         profile.security(),
         profile.log_dir(),
@@ -65,42 +75,51 @@ pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Direc
         files::private_directory(&dir).map_err(|error| unusable(&dir, &error))?;
     }
     let key_file = profile.key_file();
-    files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, &error))?;
-    Ok(Directory { lock, remarks })
+    files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, &error))
 }
 
-/// Removes what only a running job may have: connection files and secrets. Logs and the record stay.
-pub fn clear(profile: &Profile) {
+/// Removes what only a running job may have: connection files and secrets. Logs and the record stay, and so does, in a
+/// directory that ipjob did not make, the file of another controller that was started there meanwhile.
+pub fn clear(profile: &Profile, key: &str) {
+    let ours = profile.marker().exists();
     for path in [profile.client_file(), profile.engine_file()] {
-        let _ = files::remove(&path);
+        let foreign =
+            || fs::read_to_string(&path).is_ok_and(|text| connection::is_foreign(&text, key));
+        if ours || !foreign() {
+            let _ = files::remove(&path);
+        }
     }
     let _ = files::remove_tree(&profile.runtime());
 }
 
-/// Makes the directory where it is missing; true if it was.
-fn make(profile: &Profile) -> Outcome<bool> {
+/// Makes the directory where it is missing, and marks it as ours to clear.
+fn make(profile: &Profile) -> Outcome<()> {
+    let parent = &profile.ipython_dir;
+    // Private whatever the umask is: who can write here can put another profile in our profile's place.
     DirBuilder::new()
         .recursive(true)
-        .create(&profile.ipython_dir)
+        .mode(0o700)
+        .create(parent)
         .map_err(|error| {
             Failure::missing(format!(
                 "the IPython directory {} cannot be made",
-                profile.ipython_dir.display()
+                parent.display()
             ))
-            .because(&error)
+            .because(dangling(parent).unwrap_or_else(|| error.to_string()))
             .hint("choose another with --ipython-dir or IPYTHONDIR")
         })?;
     let dir = &profile.dir;
     match DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => return Ok(true),
+        Ok(()) => {
+            let text = b"ipjob made this directory and may clear it\n";
+            return files::private_file(&profile.marker(), text)
+                .map_err(|error| unusable(dir, &error));
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(unusable(dir, &error)),
     }
-    let found = fs::metadata(dir).map_err(|error| {
-        let dangling = fs::read_link(dir)
-            .map(|target| format!("it is a link to {}, which is not there", target.display()));
-        unusable(dir, &dangling.unwrap_or_else(|_| error.to_string()))
-    })?;
+    let found = fs::metadata(dir)
+        .map_err(|error| unusable(dir, &dangling(dir).unwrap_or_else(|| error.to_string())))?;
     if !found.is_dir() {
         return Err(unusable(dir, &"it is not a directory"));
     }
@@ -111,7 +130,16 @@ fn make(profile: &Profile) -> Outcome<bool> {
             &format!("it belongs to uid {}, and we are uid {own}", found.uid()),
         ));
     }
-    Ok(false)
+    Ok(())
+}
+
+/// What a link to nowhere is told as: the error of who follows it ("File exists") misleads.
+fn dangling(path: &Path) -> Option<String> {
+    let target = fs::read_link(path).ok().filter(|_| !path.exists())?;
+    Some(format!(
+        "it is a link to {}, which is not there",
+        target.display()
+    ))
 }
 
 fn unusable(path: &Path, cause: &dyn std::fmt::Display) -> Failure {
@@ -162,13 +190,17 @@ fn end_leftovers(dead: &Incarnation, own: &Incarnation, remarks: &mut Vec<String
     if left.is_empty() {
         return;
     }
+    end(&dead.id, Signal::SIGTERM);
+    end(&dead.id, Signal::SIGKILL);
+    let outcome = match leftovers::carrying(&dead.id).len() {
+        0 => "ended".to_owned(),
+        more => format!("{more} of them do not end (a hung file system?)"),
+    };
     remarks.push(format!(
-        "an ipjob that died here (pid {}) left {} processes running: ended",
+        "an ipjob that died here (pid {}) left {} processes running: {outcome}",
         dead.pid,
         left.len()
     ));
-    end(&dead.id, Signal::SIGTERM);
-    end(&dead.id, Signal::SIGKILL);
 }
 
 /// Signals all that carry an incarnation until none is left or the time is up.

@@ -17,12 +17,35 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     // tempfile opens with O_EXCL and mode 0600.
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
-        .tempfile_in(directory)?;
+        .tempfile_in(directory)
+        .map_err(|error| without_path(&error))?;
     file.write_all(content)?;
     file.as_file()
         .set_permissions(Permissions::from_mode(0o600))?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Writes over a file that is there, in its place: a reader may see half of it, but it needs no new file, where none can be
+/// made any more. What cannot be written over is removed.
+pub fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let written = || {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)
+    };
+    written().or_else(|_| remove(path))
+}
+
+/// The system's own error: tempfile adds a random name, which says nothing to people.
+fn without_path(error: &io::Error) -> io::Error {
+    error
+        .get_ref()
+        .and_then(|inner| inner.source()?.downcast_ref::<io::Error>()?.raw_os_error())
+        .map_or_else(
+            || io::Error::new(error.kind(), error.to_string()),
+            io::Error::from_raw_os_error,
+        )
 }
 
 /// Removes what a killed ipjob left half written in a directory.

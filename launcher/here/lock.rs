@@ -48,9 +48,11 @@ impl Lock {
             }
         }
         let text = serde_json::to_vec(own).map_err(|error| fail(&error))?;
+        // Written over, then cut: on a full disk the name of a dead holder must not be lost to an empty file.
         file.rewind().map_err(|error| fail(&error))?;
-        file.set_len(0).map_err(|error| fail(&error))?;
         file.write_all(&text).map_err(|error| fail(&error))?;
+        file.set_len(text.len() as u64)
+            .map_err(|error| fail(&error))?;
         Ok(Self { file, dead: before })
     }
 

@@ -1,7 +1,8 @@
 //! Processes as /proc shows them.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 
 /// What /proc/PID/stat tells of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,13 @@ impl Stat {
 /// The state of a process; `None` when there is none of that id.
 #[must_use]
 pub fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // These files tell no length beforehand, so that `fs::read` would ask the kernel six times for what fits into one read;
+    // the probes look at many of them.
+    let mut line = [0; 1024];
+    let length = File::open(format!("/proc/{pid}/stat"))
+        .and_then(|mut file| file.read(&mut line))
+        .ok()?;
+    parse_stat(&String::from_utf8_lossy(line.get(..length)?))
 }
 
 /// Reads a line of /proc/PID/stat. The second field is the program's name in parentheses and may hold anything, more

@@ -5,10 +5,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
+use std::net::Ipv4Addr;
 
 /// A socket in LISTEN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// The address it is bound to; `None` for IPv6.
+    pub address: Option<Ipv4Addr>,
     /// Its TCP port.
     pub port: u16,
     /// The user who made it.
@@ -32,11 +35,19 @@ fn listener(line: &str) -> Option<Listener> {
     let mut fields = line.split_ascii_whitespace();
     let local = fields.nth(1)?;
     (fields.nth(1)? == "0A").then_some(())?;
+    let (address, port) = local.rsplit_once(':')?;
     Some(Listener {
-        port: u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?,
+        address: ipv4(address),
+        port: u16::from_str_radix(port, 16).ok()?,
         uid: fields.nth(3)?.parse().ok()?,
         inode: fields.nth(1)?.parse().ok()?,
     })
+}
+
+/// Reads an IPv4 address of /proc/net/tcp: its bytes as a number in the machine's own order.
+fn ipv4(digits: &str) -> Option<Ipv4Addr> {
+    let number = (digits.len() == 8).then(|| u32::from_str_radix(digits, 16).ok())??;
+    Some(Ipv4Addr::from(number.to_ne_bytes()))
 }
 
 /// The inodes of the sockets that a process holds; none where its descriptors are not ours to read.
@@ -65,8 +76,8 @@ pub fn held_by(pid: u32) -> HashSet<u64> {
 pub struct Listening {
     /// Ports in LISTEN, with the processes of the asked ones that hold the socket.
     ours: HashMap<u16, BTreeSet<u32>>,
-    /// Ports in LISTEN by anybody.
-    all: HashSet<u16>,
+    /// Everything in LISTEN by anybody.
+    all: Vec<Listener>,
 }
 
 impl Listening {
@@ -86,7 +97,7 @@ impl Listening {
         }
         Self {
             ours,
-            all: listeners.iter().map(|listener| listener.port).collect(),
+            all: listeners,
         }
     }
 
@@ -101,10 +112,17 @@ impl Listening {
         self.ours.contains_key(&port)
     }
 
-    /// Whether only somebody else listens on the port.
+    /// Whether only somebody else listens on the port, in a way that keeps us from this address: on that very address, or
+    /// on all. The same number on another interface is no hindrance.
     #[must_use]
-    pub fn foreign(&self, port: u16) -> bool {
-        !self.ours(port) && self.all.contains(&port)
+    pub fn foreign(&self, address: Ipv4Addr, port: u16) -> bool {
+        let in_the_way = |listener: &Listener| {
+            listener.port == port
+                && listener
+                    .address
+                    .is_some_and(|other| other == address || other.is_unspecified())
+        };
+        !self.ours(port) && self.all.iter().any(in_the_way)
     }
 
     /// How many ports the asked processes listen on.
@@ -144,9 +162,25 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = socket.local_addr().expect("bound").port();
         let listening = Listening::of([std::process::id()]);
-        assert!(listening.ours(port) && !listening.foreign(port));
-        assert!(Listening::of([]).foreign(port));
+        assert!(listening.ours(port) && !listening.foreign(Ipv4Addr::LOCALHOST, port));
+        assert!(Listening::of([]).foreign(Ipv4Addr::LOCALHOST, port));
         assert!(holder(port).is_some_and(|text| text.contains(&std::process::id().to_string())));
+    }
+
+    #[test]
+    fn a_port_is_in_the_way_on_the_same_address_or_on_all() {
+        let other = Ipv4Addr::new(127, 0, 0, 9);
+        for (bound, in_the_way) in [(other, false), (Ipv4Addr::UNSPECIFIED, true)] {
+            let socket = TcpListener::bind((bound, 0)).expect("a free port");
+            let port = socket.local_addr().expect("bound").port();
+            let others = Listening::of([]);
+            assert_eq!(
+                others.foreign(Ipv4Addr::LOCALHOST, port),
+                in_the_way,
+                "{bound}"
+            );
+            assert!(others.foreign(bound, port));
+        }
     }
 
     #[test]
@@ -166,6 +200,7 @@ mod tests {
                 "0: 00000000:07E8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 640 1"
             ),
             Some(Listener {
+                address: Some(Ipv4Addr::UNSPECIFIED),
                 port: 2024,
                 uid: 1000,
                 inode: 640

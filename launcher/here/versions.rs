@@ -6,13 +6,34 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::plan::version::Version;
-use std::fs;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
-/// The version of `package` that `program` runs with.
-pub fn of(program: &Path, package: &str) -> Outcome<Version> {
-    by_files(program, package).map_or_else(|| by_asking(program, package), Ok)
+/// Between two looks at whether a program has answered.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Time for the kernel to carry out a SIGKILL; a hung file system must not hang ipjob.
+const KILL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Bytes of an answer that are read.
+const LONGEST: u64 = 64 * 1024;
+
+/// The version of `package` that `program` runs with; a program that must be asked has `limit` to answer.
+pub async fn of(program: &Path, package: &str, limit: Duration) -> Outcome<Version> {
+    match by_files(program, package) {
+        Some(version) => Ok(version),
+        None => by_asking(program, package, limit).await,
+    }
 }
 
 /// The version that the dist-info directory tells.
@@ -67,7 +88,7 @@ fn interpreter(script: &[u8]) -> Option<PathBuf> {
 }
 
 /// The version that the program itself prints, with its own words where it cannot.
-fn by_asking(program: &Path, package: &str) -> Outcome<Version> {
+async fn by_asking(program: &Path, package: &str, limit: Duration) -> Outcome<Version> {
     let failure = |cause: &str| {
         Failure::missing(format!(
             "{} does not tell the version of {package}",
@@ -79,18 +100,85 @@ fn by_asking(program: &Path, package: &str) -> Outcome<Version> {
             program.display()
         ))
     };
-    let output = Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failure(&error.to_string()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.lines().rev().find_map(Version::parse);
-    version.filter(|_| output.status.success()).ok_or_else(|| {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let last = errors.lines().rev().find(|line| !line.trim().is_empty());
-        failure(last.unwrap_or("it printed no version").trim())
-    })
+    let mut question = Question::ask(program).map_err(|error| failure(&error.to_string()))?;
+    let begin = Instant::now();
+    let status = loop {
+        match question.child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if begin.elapsed() > limit => {
+                let seconds = limit.as_secs_f64();
+                return Err(failure(&format!("it did not answer within {seconds} s")));
+            }
+            Ok(None) => sleep(PAUSE).await,
+            Err(error) => return Err(failure(&error.to_string())),
+        }
+    };
+    question.answer(status).map_err(|cause| failure(&cause))
+}
+
+/// A program that was asked for its version. Dropped before it has ended (a signal came, or the limit), it is killed with
+/// all that it started.
+struct Question {
+    child: Child,
+    output: File,
+    errors: File,
+}
+
+impl Question {
+    fn ask(program: &Path) -> io::Result<Self> {
+        // Memory, so that neither a full pipe nor a full disk holds the answer up.
+        let paper = |name| memfd_create(name, MFdFlags::MFD_CLOEXEC).map(File::from);
+        let (output, errors) = (paper("ipjob-output")?, paper("ipjob-errors")?);
+        let child = Command::new(program)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(errors.try_clone()?)
+            .process_group(0)
+            .spawn()?;
+        Ok(Self {
+            child,
+            output,
+            errors,
+        })
+    }
+
+    /// The version that was printed, or the last line of what went wrong.
+    fn answer(&mut self, status: ExitStatus) -> Result<Version, String> {
+        let output = read(&mut self.output);
+        let version = output.lines().rev().find_map(Version::parse);
+        version.filter(|_| status.success()).ok_or_else(|| {
+            let errors = read(&mut self.errors);
+            let last = errors.lines().rev().find(|line| !line.trim().is_empty());
+            last.unwrap_or("it printed no version").trim().to_owned()
+        })
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        let (Ok(None), Ok(pid)) = (self.child.try_wait(), i32::try_from(self.child.id())) else {
+            return;
+        };
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        // ipjob is a subreaper and inherits what the program had started, so its whole group can be waited for.
+        let group = Pid::from_raw(-pid);
+        let begin = Instant::now();
+        while waitpid(group, Some(WaitPidFlag::WNOHANG)).is_ok() && begin.elapsed() < KILL_PATIENCE
+        {
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// The end of what was written to a file, as text.
+fn read(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    let length = file.metadata().map_or(0, |data| data.len());
+    let _ = file
+        .seek(io::SeekFrom::Start(length.saturating_sub(LONGEST)))
+        .and_then(|_| file.take(LONGEST).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -60,6 +60,17 @@ pub fn read(client: &str, engine: &str, key: &str) -> Result<Wiring, Fault> {
     Ok(Wiring { address, endpoints })
 }
 
+/// Whether a file is complete and carries another key than ours: then it is another controller's.
+#[must_use]
+pub fn is_foreign(text: &str, key: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(text)
+        .is_ok_and(|fields| own_key(&fields).is_some_and(|found| found != key))
+}
+
+fn own_key(fields: &Map<String, Value>) -> Option<&str> {
+    fields.get("key").and_then(Value::as_str)
+}
+
 /// Parses one file and checks its key and its needed ports.
 fn complete(
     file: &str,
@@ -67,9 +78,12 @@ fn complete(
     key: &str,
     needed: &[&str],
 ) -> Result<Map<String, Value>, Fault> {
+    if text.is_empty() {
+        return Err(Fault::Incomplete(format!("{file} is missing or empty")));
+    }
     let fields: Map<String, Value> = serde_json::from_str(text)
         .map_err(|error| Fault::Incomplete(format!("{file} is not complete: {error}")))?;
-    match fields.get("key").and_then(Value::as_str) {
+    match own_key(&fields) {
         Some(found) if found == key => {}
         Some(_) => {
             return Err(Fault::Foreign(format!(

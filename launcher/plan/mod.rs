@@ -58,7 +58,7 @@ pub struct Here {
     pub driver: Option<PathBuf>,
     /// Whether we are root: Jupyter then needs --allow-root.
     pub root: bool,
-    /// The variables of our own environment, by name and text; a value that is no Unicode is left out.
+    /// The variables of our own environment, by name and text; what is no Unicode in a value is replaced.
     pub environment: Vec<(String, String)>,
     /// Whether `XDG_RUNTIME_DIR` is an existing directory of ours.
     pub runtime_dir_is_ours: bool,

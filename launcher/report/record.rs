@@ -8,7 +8,7 @@ use crate::plan::incarnation::Incarnation;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The version of the record's form: readers ignore fields that they do not know, and refuse a higher version.
 const VERSION: u32 = 1;
@@ -223,15 +223,30 @@ impl Writer {
         })
     }
 
+    /// The last write, which must succeed where there is a record: a full disk or a closed directory must not keep secrets.
+    pub fn last(&self, record: &mut Record) -> Result<(), (PathBuf, io::Error)> {
+        self.write_by(record, |path, text| {
+            files::replace(path, text).or_else(|_| files::overwrite(path, text))
+        })
+    }
+
     /// Replaces every copy as a whole; a place that fails does not keep the others from being written.
     pub fn write(&self, record: &mut Record) -> Result<(), (PathBuf, io::Error)> {
+        self.write_by(record, files::replace)
+    }
+
+    fn write_by(
+        &self,
+        record: &mut Record,
+        put: impl Fn(&Path, &[u8]) -> io::Result<()>,
+    ) -> Result<(), (PathBuf, io::Error)> {
         record.updated = now();
         let mut text = serde_json::to_vec_pretty(record)
             .map_err(|error| (PathBuf::from("record"), io::Error::other(error)))?;
         text.push(b'\n');
         let mut first_error = Ok(());
         for path in &self.paths {
-            if let Err(error) = files::replace(path, &text) {
+            if let Err(error) = put(path, &text) {
                 first_error = first_error.and(Err((path.clone(), error)));
             }
         }

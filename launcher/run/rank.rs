@@ -39,7 +39,12 @@ pub fn call(
 }
 
 /// Does what a rank does that doesn't lead.
-pub fn follow(options: &RunOptions, environment: Vec<(String, String)>, rank: Rank) -> Outcome<u8> {
+pub async fn follow(
+    options: &RunOptions,
+    environment: Vec<(String, String)>,
+    rank: Rank,
+    signals: Signals,
+) -> Outcome<u8> {
     let settings = super::allocation(options, &environment, Some(&rank))
         .and_then(|allocation| options.settings(allocation.job_name()));
     // The leader meets the same fault and says it: once is enough.
@@ -48,8 +53,6 @@ pub fn follow(options: &RunOptions, environment: Vec<(String, String)>, rank: Ra
         Ok(_) => return Ok(0),
         Err(failure) => return Ok(failure.exit_code()),
     };
-    super::become_subreaper()?;
-    let runtime = super::event_loop()?;
     let variable = |name: &str| {
         environment
             .iter()
@@ -64,10 +67,7 @@ pub fn follow(options: &RunOptions, environment: Vec<(String, String)>, rank: Ra
         step: step.map(|(job, step)| format!("{job}.{step}")),
         variables: environment.into_iter().map(|(name, _)| name).collect(),
     };
-    runtime.block_on(async {
-        let signals = Signals::catch()?;
-        rank::run(place, seat, settings.start.whole, signals).await
-    })
+    rank::run(place, seat, settings.start.whole, signals).await
 }
 
 /// Refuses ranks whose engines could not reach the controller.

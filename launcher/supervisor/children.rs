@@ -9,6 +9,7 @@ use crate::plan::service::{Name, Process, ProcessId, Service, Streams};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -79,8 +80,14 @@ impl Children {
                 "{id} cannot be started: {}",
                 process.program.display()
             ))
+            .hint(match error.kind() {
+                // fork's EAGAIN
+                ErrorKind::WouldBlock => {
+                    "the limit of processes is reached (`ulimit -u`, or the job's cgroup): start fewer engines"
+                }
+                _ => "check that the program exists here and can be run",
+            })
             .because(error)
-            .hint("check that the program exists here and can be run")
         })?;
         // Every child is reaped by its process id in signals.rs; dropping the handle neither waits nor kills.
         let pid = child.id();

@@ -104,9 +104,10 @@ impl Supervisor<'_> {
 
     fn announce(&mut self) {
         self.console.still();
+        let engines = self.plan.engines as usize - self.machine.missing_engines().len();
+        let plural = if engines == 1 { "" } else { "s" };
         self.console.step(&format!(
-            "ready: {} engines, profile {}",
-            self.plan.engines as usize - self.machine.missing_engines().len(),
+            "ready: {engines} engine{plural}, profile {}",
             self.plan.profile.name
         ));
         self.console.below(&summary::lines(

@@ -72,6 +72,13 @@ pub enum Event {
         /// What is worth knowing: `on 127.0.0.1 (18 ports)`.
         detail: String,
     },
+    /// A probe looked at a service that starts, and this is what it still lacks.
+    Lacks {
+        /// Which.
+        service: Name,
+        /// What: `ipcontroller-client.json is missing or empty`.
+        what: String,
+    },
     /// A probe found a service that cannot work.
     Broken {
         /// Which.

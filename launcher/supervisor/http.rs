@@ -13,10 +13,18 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read.
 const LONGEST: u64 = 16 * 1024;
 
-/// Asks for `path` with Jupyter's token and tells the status code of the answer.
-pub async fn get_status(address: Ipv4Addr, port: u16, path: &str, token: &str) -> io::Result<u16> {
+/// Asks for `path`, with Jupyter's token or without one, and tells the status code of the answer.
+pub async fn get_status(
+    address: Ipv4Addr,
+    port: u16,
+    path: &str,
+    token: Option<&str>,
+) -> io::Result<u16> {
+    let authorization = token.map_or_else(String::new, |token| {
+        format!("Authorization: token {token}\r\n")
+    });
     let request = format!(
-        "GET {path} HTTP/1.0\r\nHost: {address}:{port}\r\nAuthorization: token {token}\r\nAccept: application/json\r\n\r\n"
+        "GET {path} HTTP/1.0\r\nHost: {address}:{port}\r\n{authorization}Accept: application/json\r\n\r\n"
     );
     let exchange = async {
         let mut stream = TcpStream::connect(SocketAddr::from((address, port))).await?;

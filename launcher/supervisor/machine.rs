@@ -10,9 +10,11 @@
 //!  6. From every state, time limits alone end the job once it stops.
 //!  7. `Finish` comes once, last, and after everything that was started has ended, was killed or was given up by name.
 
+mod causes;
 mod deadline;
 mod ending;
 mod engines;
+mod muster;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -62,6 +64,8 @@ struct Life {
     stage: Stage,
     /// Processes that were started and have not ended, by index.
     alive: BTreeSet<u32>,
+    /// What it still lacked when its probe looked last: the cause, if it comes too late.
+    lack: Option<String>,
 }
 
 /// Where the job is in its life.
@@ -134,6 +138,7 @@ impl Machine {
                 let life = Life {
                     stage: Stage::Waiting,
                     alive: BTreeSet::new(),
+                    lack: None,
                 };
                 (rule.name, life)
             })

@@ -20,6 +20,7 @@ mod timers;
 
 use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
+use crate::here::leftovers;
 use crate::here::meeting::Leader;
 use crate::plan::Plan;
 use crate::report::console::Console;
@@ -70,7 +71,13 @@ pub async fn run(
     let mut record = Record::new(plan);
     let writer = Writer::new(plan);
     if let Err(failure) = writer.first(&mut record) {
-        directory::clear(&plan.profile);
+        // One place of two may have been written: no reader must take that for a job that starts.
+        record.state = "ended";
+        record.exit = Some(failure.exit_code());
+        record.reason = Some(failure.to_string());
+        let _ = writer.write(&mut record);
+        directory::clear(&plan.profile, plan.secrets.key.reveal());
+        directory.lock.ended();
         return Err(failure);
     }
     signals.forward(&sender);
@@ -110,8 +117,9 @@ pub async fn run(
         reason: "the channel of events closed".to_owned(),
         failure: None,
     });
-    supervisor.close(&end);
-    directory.lock.ended();
+    if supervisor.close(&end) {
+        directory.lock.ended();
+    }
     Ok(end)
 }
 
@@ -182,7 +190,11 @@ impl Supervisor<'_> {
     }
 
     fn write_record(&mut self) {
-        match self.writer.write(&mut self.record) {
+        let written = match self.machine.state() {
+            State::Ended => self.writer.last(&mut self.record),
+            _ => self.writer.write(&mut self.record),
+        };
+        match written {
             Ok(()) => {
                 if let Some(path) = self.unwritable.take() {
                     self.console
@@ -203,14 +215,27 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The last things: no connection file, no secret, a record that says how it ended.
-    fn close(&mut self, end: &End) {
-        directory::clear(&self.plan.profile);
+    /// The last things: no connection file, no secret, a record that says how it ended. Tells whether nothing is left that
+    /// the next ipjob should look for.
+    fn close(&mut self, end: &End) -> bool {
+        directory::clear(&self.plan.profile, self.plan.secrets.key.reveal());
         self.record.forget_secrets();
         self.record.exit = Some(end.code);
         self.record.reason = Some(end.reason.clone());
         self.record.mark(self.console.elapsed(), "ended".to_owned());
         self.publish();
-        self.console.step("ended; nothing is left running");
+        let left: Vec<String> = leftovers::carrying(&self.plan.incarnation.id)
+            .into_keys()
+            .map(|leftover| leftover.pid.to_string())
+            .collect();
+        if left.is_empty() {
+            self.console.step("ended; nothing is left running");
+        } else {
+            self.console.warning(&format!(
+                "ended, but still running: pid {}",
+                left.join(", ")
+            ));
+        }
+        left.is_empty()
     }
 }

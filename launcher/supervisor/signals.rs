@@ -5,6 +5,9 @@ use super::notice::{Notice, Sender};
 use crate::failure::{Failure, Outcome};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use std::fs;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A signal that asks for the end.
@@ -45,6 +48,26 @@ impl Signals {
         Ok(Self {
             requests,
             children: catch(SignalKind::child())?,
+        })
+    }
+
+    /// Does something, unless a signal asks for the end before it is done; then its name is told.
+    pub async fn unless_asked<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, &'static str> {
+        let mut work = pin!(work);
+        poll_fn(|context| match self.poll_request(context) {
+            Some(name) => Poll::Ready(Err(name)),
+            None => work.as_mut().poll(context).map(Ok),
+        })
+        .await
+    }
+
+    fn poll_request(&mut self, context: &mut Context) -> Option<&'static str> {
+        self.requests.iter_mut().find_map(|request| {
+            let asked = request.stream.poll_recv(context) == Poll::Ready(Some(()));
+            asked.then_some(request.name)
         })
     }
 

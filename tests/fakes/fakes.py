@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-import time
 
 
 def log(text):
@@ -44,15 +43,46 @@ def listen():
 
 
 def log_signals(code):
-    """Logs TERM, INT and HUP and ends with this code at TERM."""
+    """Logs TERM, INT and HUP and ends with this code at TERM; at USR1 it breaks, with last words."""
 
     def caught(number, _frame):
         log(signal.Signals(number).name)
         if number == signal.SIGTERM:
             os._exit(code)
+        if number == signal.SIGUSR1:
+            os.write(2, b"the last words of a fake\nRuntimeError: a test broke it\n")
+            os._exit(7)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, caught)
+
+
+def ignore_term():
+    """Logs TERM and goes on."""
+    signal.signal(signal.SIGTERM, lambda *_: log("SIGTERM ignored"))
+
+
+def leave_strays():
+    """Starts what outlives its parent, in sessions of its own, and logs each with its process id: a kernel, a nanny that
+    ignores TERM, one without our environment, and a daemon of a parent that is gone."""
+
+    def stray(kind, environment):
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+                signal.signal(number, signal.SIG_IGN if kind == "deaf" else signal.SIG_DFL)
+            if kind == "daemon" and os.fork():
+                os._exit(0)
+            log(f"left {kind} {os.getpid()}")
+            os.execve("/bin/sleep", ["sleep", "infinity"], environment)
+        if kind == "daemon":
+            os.waitpid(pid, 0)
+
+    for kind in ("kernel", "deaf", "daemon"):
+        stray(kind, dict(os.environ))
+    for kind in ("clean", "daemon"):
+        stray(kind, {})
 
 
 def for_ever():
@@ -61,12 +91,7 @@ def for_ever():
 
 
 def write_json(path, value):
-    """Whole and at once, unlike the real controller, unless a test asks for less."""
-    with open(path + ".new", "w") as file:
+    """Whole and at once, unlike the real controller, unless a test asks for less; 0600, as the real programs leave it."""
+    with open(path + ".new", "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         json.dump(value, file)
     os.rename(path + ".new", path)
-
-
-def until(fact):
-    while not fact():
-        time.sleep(0.005)

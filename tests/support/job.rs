@@ -27,7 +27,12 @@ impl Job {
     }
 
     /// Starts a prepared command; `profile` is the name that it will use.
-    pub fn spawn(place: &Place, profile: &str, mut command: Command) -> Self {
+    pub fn spawn(place: &Place, profile: &str, command: Command) -> Self {
+        Self::spawn_in(&place.ipython_dir(), profile, command)
+    }
+
+    /// Starts a prepared command that uses another IPython directory than the place's own.
+    pub fn spawn_in(ipython_dir: &Path, profile: &str, mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -43,7 +48,7 @@ impl Job {
         });
         Self {
             child,
-            profile: place.profile(profile),
+            profile: ipython_dir.join(format!("profile_{profile}")),
             lines,
             reader: Some(reader),
             status: None,

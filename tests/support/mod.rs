@@ -1,9 +1,11 @@
 //! What tests share: a place of their own, ipjob running in it, and facts to wait for.
 
+mod failing;
 mod job;
 pub mod lab;
 mod place;
 
+pub use failing::{chmod, wait_fake};
 pub use job::Job;
 pub use lab::Lab;
 pub use place::Place;
@@ -47,7 +49,11 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// The processes that carry an incarnation in their environment, with their command lines.
 pub fn carriers(incarnation: &str) -> Vec<(u32, String)> {
-    let wanted = format!("IPJOB_INCARNATION={incarnation}");
+    processes_with(&format!("IPJOB_INCARNATION={incarnation}"))
+}
+
+/// The processes that have this entry, `NAME=value`, in their environment, with their command lines.
+pub fn processes_with(wanted: &str) -> Vec<(u32, String)> {
     std::fs::read_dir("/proc")
         .expect("/proc")
         .flatten()

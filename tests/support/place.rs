@@ -50,10 +50,20 @@ impl Place {
         symlink(source, self.dir.path().join("bin").join(name)).expect("link");
     }
 
-    /// Puts a shell script on PATH.
+    /// Puts a shell script on PATH, in place of a fake of that name.
     pub fn script(&self, name: &str, body: &str) -> PathBuf {
         let path = self.dir.path().join("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("script");
+        // A fake of that name is a link into the sources: replaced, never written through.
+        let _ = fs::remove_file(&path);
+        let text = format!("#!/bin/sh\n{body}\n");
+        // Written by a program of its own: while this process has the file open, another test's fork would have it too, and
+        // then it cannot be run ("Text file busy").
+        let written = Command::new("sh")
+            .args(["-c", "printf %s \"$1\" >\"$0\""])
+            .arg(&path)
+            .arg(text)
+            .status();
+        assert!(written.is_ok_and(|status| status.success()), "script");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
         path
     }

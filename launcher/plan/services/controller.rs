@@ -1,6 +1,6 @@
 //! The controller: hub, schedulers and heartmonitor of ipyparallel.
 
-use super::Context;
+use super::{Context, with_users};
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::{environment, heartbeat};
 
@@ -15,6 +15,11 @@ pub fn controller(context: &Context) -> Service {
         // Where the peers find it; without it ipcontroller writes the host name, which they would have to resolve.
         format!("--location={}", context.here.address),
         format!("--Session.keyfile={}", context.profile.key_file().display()),
+    ];
+    if let Some(range) = context.settings.controller_ports {
+        args.push(format!("--ports={range}"));
+    }
+    let defaults = vec![
         format!("--HeartMonitor.period={period}"),
         format!(
             "--HeartMonitor.max_heartmonitor_misses={}",
@@ -24,10 +29,7 @@ pub fn controller(context: &Context) -> Service {
         // engine itself never learns of it, so this must not be shorter than the start may take.
         format!("--IPController.registration_timeout={patience}"),
     ];
-    if let Some(range) = context.settings.controller_ports {
-        args.push(format!("--ports={range}"));
-    }
-    args.extend(context.settings.controller_args.iter().cloned());
+    args.extend(with_users(defaults, &context.settings.controller_args));
     Service {
         name: Name::Controller,
         after: Vec::new(),

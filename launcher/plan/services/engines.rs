@@ -1,6 +1,6 @@
 //! The engines.
 
-use super::{Context, mpiexec, ranks, srun};
+use super::{Context, mpiexec, ranks, srun, with_users};
 use crate::failure::Outcome;
 use crate::plan::environment;
 use crate::plan::meeting::Order;
@@ -63,7 +63,6 @@ fn local(context: &Context) -> Vec<Process> {
             let mut args = arguments(context);
             // Without it ids go by arrival; a busy id is refused politely (the engine takes the next free one).
             args.push(format!("--IPEngine.id={index}"));
-            args.extend(context.settings.engine_args.iter().cloned());
             Process {
                 program: context.here.ipengine.clone(),
                 args,
@@ -76,8 +75,8 @@ fn local(context: &Context) -> Vec<Process> {
 /// The arguments that every ipengine gets, however it is started.
 pub(super) fn arguments(context: &Context) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);
-    vec![
-        context.profile_dir_argument(),
-        format!("--IPEngine.timeout={patience}"),
-    ]
+    let defaults = vec![format!("--IPEngine.timeout={patience}")];
+    let mut args = vec![context.profile_dir_argument()];
+    args.extend(with_users(defaults, &context.settings.engine_args));
+    args
 }

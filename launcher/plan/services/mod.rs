@@ -58,3 +58,38 @@ impl Context<'_> {
             / 10
     }
 }
+
+/// Our defaults, then what the user gives. Programs of ipyparallel refuse an option that is given twice, so a default gives
+/// way to the user's own; what ipjob relies on is no default, and stays refused.
+fn with_users(defaults: Vec<String>, given: &[String]) -> Vec<String> {
+    let name = |arg: &str| arg.split('=').next().unwrap_or_default().to_owned();
+    let given_names: Vec<String> = given.iter().map(|arg| name(arg)).collect();
+    defaults
+        .into_iter()
+        .filter(|arg| !given_names.contains(&name(arg)))
+        .chain(given.iter().cloned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_users;
+
+    #[test]
+    fn a_default_gives_way_to_the_users_own() {
+        let defaults = [
+            "--HeartMonitor.period=250",
+            "--IPController.registration_timeout=60",
+        ]
+        .map(str::to_owned);
+        let given = ["--HeartMonitor.period=1000", "--nodb"].map(str::to_owned);
+        assert_eq!(
+            with_users(defaults.to_vec(), &given),
+            [
+                "--IPController.registration_timeout=60",
+                "--HeartMonitor.period=1000",
+                "--nodb"
+            ]
+        );
+    }
+}

@@ -96,7 +96,6 @@ pub fn step(context: &Context) -> Outcome<Process> {
     args.extend(context.settings.engine_wrapper.iter().cloned());
     args.push(context.here.ipengine.display().to_string());
     args.extend(ipengine);
-    args.extend(context.settings.engine_args.iter().cloned());
     Ok(Process {
         program: srun.program.clone(),
         args,

@@ -1,13 +1,11 @@
 //! From the start to the first reason to stop. PURE.
 
+use super::causes::{self, is_import_error, port_taken};
 use super::engines::named;
-use super::{
-    DROP_PATIENCE, Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning,
-};
+use super::{Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning};
 use crate::failure::{Failure, Kind};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
-use std::collections::BTreeSet;
 
 impl Machine {
     /// An event while the job starts or is up.
@@ -34,12 +32,18 @@ impl Machine {
                     self.became_ready(service, out);
                 }
             }
+            Event::Lacks { service, what } => {
+                if let Some(life) = self.lives.get_mut(&service) {
+                    life.lack = Some(what);
+                }
+            }
             Event::Broken {
                 service,
                 mut failure,
             } => {
-                if !self.starting() && failure.kind == Kind::NotReady {
-                    failure.kind = Kind::Service;
+                // A probe knows its service, and not whether the whole job was ready.
+                if matches!(failure.kind, Kind::NotReady | Kind::Service) {
+                    failure.kind = self.kind_of_now();
                 }
                 out.push(Effect::ShowLog(first_process(service)));
                 self.fail(failure, out);
@@ -90,7 +94,7 @@ impl Machine {
         out.extend(immediate.into_iter().map(Effect::Spawn));
     }
 
-    fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
+    pub(super) fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
         self.set_stage(service, Stage::Ready);
         self.advance(out);
     }
@@ -102,7 +106,7 @@ impl Machine {
         if process.service == Name::Engines {
             warning(out, failure.to_string());
             self.engines.lose(process.index);
-            self.engine_lost(process, out);
+            self.engine_lost(process, &failure, out);
         } else {
             self.fail(failure, out);
         }
@@ -130,7 +134,8 @@ impl Machine {
                     warning(out, format!("{process} (pid {pid}) ended with {exit}"));
                 }
                 out.push(Effect::ShowLog(process));
-                self.engine_lost(process, out);
+                let end = self.end_of_service(process, pid, exit, tail);
+                self.engine_lost(process, &end, out);
             }
             Name::Driver => {
                 let end = End {
@@ -175,7 +180,7 @@ impl Machine {
         tail: &[String],
     ) -> Failure {
         let message = format!("{process} (pid {pid}) ended with {exit}");
-        let cause = tail.iter().rev().find(|line| is_exception(line));
+        let cause = causes::of(exit, tail);
         let missing = cause.is_some_and(|line| is_import_error(line));
         let mut failure = if missing && self.starting() {
             Failure::missing(message).hint(
@@ -183,115 +188,12 @@ impl Machine {
             )
         } else if self.starting() {
             Failure::not_ready(format!("{message} before the job was ready"))
+                .hint(causes::next_step(exit))
         } else {
-            Failure::service(message)
+            Failure::service(message).hint(causes::next_step(exit))
         };
         failure.cause = cause.cloned();
         failure
-    }
-
-    /// An engine is gone: does the job go on?
-    fn engine_lost(&mut self, process: ProcessId, out: &mut Vec<Effect>) {
-        if self.engines.world {
-            // Asked, they would finalize MPI, which waits for the lost one for ever or aborts the whole start.
-            self.kill(Name::Engines, out);
-            let failure = self.kind_of_now(&format!(
-                "{process} is lost, and the MPI world of the engines cannot go on without it"
-            ));
-            self.fail(failure, out);
-        } else if self.engines.living() == 0 {
-            let failure = self.kind_of_now("the last engine ended");
-            self.fail(
-                failure.hint(format!("its last lines are above ({process})")),
-                out,
-            );
-        } else if self.stage(Name::Engines) == Stage::Ready {
-            out.push(Effect::Mark(format!("{process} ended")));
-            out.push(Effect::Publish);
-        } else if !self.engines.possible() {
-            let failure = Failure::not_ready(format!(
-                "{} of {} engines are left before the job was ready, and {} are wanted",
-                self.engines.living(),
-                self.engines.expected,
-                self.engines.minimum,
-            ))
-            .hint("its last lines are above; --min-engines N accepts fewer engines");
-            self.fail(failure, out);
-        } else {
-            self.settle_engines(out);
-            out.push(Effect::Publish);
-        }
-    }
-
-    /// The hub's engine file changed.
-    fn registered(&mut self, ids: BTreeSet<u32>, out: &mut Vec<Effect>) {
-        let gone: Vec<u32> = self.engines.registered.difference(&ids).copied().collect();
-        let before = self.engines.counted();
-        self.engines.registered = ids;
-        self.engines.dropped = self
-            .engines
-            .dropped
-            .difference(&self.engines.registered)
-            .copied()
-            .collect();
-        let counted = self.engines.counted();
-        if self.stage(Name::Engines) == Stage::Starting {
-            self.settle_engines(out);
-        } else if counted > before {
-            step_line(
-                out,
-                format!("engines {counted}/{} registered", self.engines.expected),
-            );
-        }
-        if self.engines.step || self.engines.world {
-            self.lost_from_step(gone, out);
-        } else if !gone.is_empty() {
-            out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
-        }
-        out.push(Effect::Publish);
-    }
-
-    /// Engines of a step that left the hub's list: their nanny or their silence told it of their end.
-    fn lost_from_step(&mut self, gone: Vec<u32>, out: &mut Vec<Effect>) {
-        if gone.is_empty() {
-            return;
-        }
-        warning(out, format!("{} left the hub's list", named(&gone)));
-        let first = gone[0];
-        out.push(Effect::ShowLog(ProcessId {
-            service: Name::Engines,
-            index: if self.engines.step { 0 } else { first },
-        }));
-        self.engines.lost.extend(gone);
-        self.engine_lost(
-            ProcessId {
-                service: Name::Engines,
-                index: first,
-            },
-            out,
-        );
-    }
-
-    /// Engines become ready once all that live are registered, if they are enough.
-    fn settle_engines(&mut self, out: &mut Vec<Effect>) {
-        if self.stage(Name::Engines) == Stage::Starting && self.engines.settled() {
-            self.engines_ready(out);
-        }
-    }
-
-    fn engines_ready(&mut self, out: &mut Vec<Effect>) {
-        let (counted, expected) = (self.engines.counted(), self.engines.expected);
-        step_line(out, format!("engines ready ({counted}/{expected})"));
-        if !self.engines.complete() {
-            warning(
-                out,
-                format!(
-                    "going on with {counted} of {expected} engines, as --min-engines {} allows",
-                    self.engines.minimum
-                ),
-            );
-        }
-        self.became_ready(Name::Engines, out);
     }
 
     fn time_up(&mut self, timer: Timer, out: &mut Vec<Effect>) {
@@ -350,50 +252,28 @@ impl Machine {
             .hint("give more time with --start-timeout, or accept fewer with --min-engines")
         } else {
             out.push(Effect::ShowLog(first_process(name)));
-            Failure::not_ready(format!("{name} was not ready within {seconds} s")).hint(format!(
-                "the last thing it did is above; more time: --start-timeout {name}=DURATION"
+            let mut failure = Failure::not_ready(format!(
+                "{name} was not ready within {seconds} s"
             ))
+            .hint(format!(
+                "the last thing it did is above; more time: --start-timeout {name}=DURATION"
+            ));
+            failure.cause = self.lives.get(&name).and_then(|life| life.lack.clone());
+            failure
         };
         self.fail(failure, out);
     }
 
-    /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.
-    fn say_dropped(&mut self, out: &mut Vec<Effect>) {
-        let alive = match self.lives.get(&Name::Engines) {
-            Some(life) if life.stage == Stage::Ready => &life.alive,
-            _ => return,
-        };
-        let fresh: Vec<u32> = alive
-            .iter()
-            .filter(|id| {
-                !self.engines.registered.contains(id) && !self.engines.dropped.contains(id)
-            })
-            .copied()
-            .collect();
-        if fresh.is_empty() {
-            return;
-        }
-        warning(
-            out,
-            format!(
-                "the hub has dropped {} although the process lives: it was silent too long and will not register again",
-                named(&fresh)
-            ),
-        );
-        self.engines.dropped.extend(fresh);
-        out.push(Effect::Publish);
-    }
-
-    /// A failure of the kind that fits: not ready before the job was, a service's failure after it.
-    fn kind_of_now(&self, message: &str) -> Failure {
+    /// The kind that fits: not ready before the job was, a service's failure after it.
+    pub(super) fn kind_of_now(&self) -> Kind {
         if self.starting() {
-            Failure::not_ready(message)
+            Kind::NotReady
         } else {
-            Failure::service(message)
+            Kind::Service
         }
     }
 
-    fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {
+    pub(super) fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {
         let end = End {
             code: failure.exit_code(),
             reason: failure.to_string(),
@@ -406,25 +286,4 @@ impl Machine {
 /// The process whose log tells most about a service.
 fn first_process(service: Name) -> ProcessId {
     ProcessId { service, index: 0 }
-}
-
-/// Whether Jupyter's last lines say that its port was taken: Jupyter Server and Notebook 6 word it alike.
-fn port_taken(tail: &[String]) -> bool {
-    tail.iter().any(|line| {
-        line.contains("is already in use")
-            || line.contains("because port") && line.contains("is not available")
-    })
-}
-
-/// Whether a line is the last of a Python traceback: `ModuleNotFoundError: No module named 'x'`.
-fn is_exception(line: &str) -> bool {
-    line.split_once(':').is_some_and(|(name, _)| {
-        let name = name.rsplit('.').next().unwrap_or(name);
-        (name.ends_with("Error") || name.ends_with("Exception"))
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
-}
-
-fn is_import_error(line: &str) -> bool {
-    line.starts_with("ModuleNotFoundError") || line.starts_with("ImportError")
 }

@@ -522,7 +522,8 @@ fn a_lost_engine_degrades_and_the_last_one_ends_the_job() {
     assert_eq!(world.machine.missing_engines(), [1]);
     world.hear(exited(process(Name::Engines, 0), Exit::Code(1), &[]));
     assert_eq!(world.machine.state(), State::Stopping);
-    assert_eq!(world.machine.reason(), Some("the last engine ended"));
+    let reason = world.machine.reason().unwrap_or_default();
+    assert!(reason.starts_with("the last engine ended"), "{reason}");
 }
 
 #[test]

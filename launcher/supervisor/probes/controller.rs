@@ -2,7 +2,7 @@
 //! processes. The files alone prove nothing: they are written before the schedulers start, and a scheduler whose port is
 //! taken dies while the controller looks alive and every call on that channel hangs.
 
-use super::{CALM_PAUSE, PAUSE};
+use super::{Lack, calm_pause, pause};
 use crate::failure::Failure;
 use crate::here::{process, sockets};
 use crate::plan::Plan;
@@ -12,8 +12,13 @@ use crate::supervisor::event::Event;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
+
+/// How long a fault must last to be believed: a helper program's zombie is one on a busy machine until it is waited for.
+const DOUBT: Duration = Duration::from_millis(100);
 
 /// What is looked at.
 struct Probe {
@@ -25,8 +30,10 @@ struct Probe {
 
 /// What one look tells.
 enum Look {
-    /// Not ready; a fault that the next look must find again before it is believed.
-    NotYet(Option<String>),
+    /// Not ready, and what it still lacks.
+    NotYet(String),
+    /// A fault that the next look must find again before it is believed.
+    Suspect(String),
     /// It can never become ready.
     Broken(Failure),
     Ready(Wired),
@@ -41,27 +48,37 @@ pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
         key: plan.secrets.key.reveal().to_owned(),
     };
     tokio::spawn(async move {
+        let mut lack = Lack::of(Name::Controller);
         let mut suspicion = None;
-        loop {
-            let notice = match probe.look() {
-                Look::Ready(wired) => Notice::ControllerWired(wired),
-                Look::Broken(failure) => broken(failure),
-                Look::NotYet(Some(fault)) if suspicion.as_ref() == Some(&fault) => {
-                    broken(Failure::not_ready(fault).hint(
+        while !sender.is_closed() {
+            let begin = Instant::now();
+            let found = match probe.look() {
+                Look::Ready(wired) => Some(Notice::ControllerWired(wired)),
+                Look::Broken(failure) => Some(broken(failure)),
+                Look::Suspect(fault) if suspicion.as_ref() == Some(&fault) => {
+                    Some(broken(Failure::not_ready(fault).hint(
                         "the log's last lines are above; --controller-ports RANGE chooses other ports",
-                    ))
+                    )))
                 }
-                Look::NotYet(fault) => {
-                    suspicion = fault;
-                    if sender.is_closed() {
-                        return;
-                    }
-                    sleep(PAUSE).await;
-                    continue;
+                Look::Suspect(fault) => {
+                    suspicion = Some(fault);
+                    None
+                }
+                Look::NotYet(what) => {
+                    suspicion = None;
+                    lack.tell(what, &sender);
+                    None
                 }
             };
-            let _ = sender.send(notice);
-            return;
+            if let Some(notice) = found {
+                let _ = sender.send(notice);
+                return;
+            }
+            if suspicion.is_some() {
+                sleep(DOUBT).await;
+            } else {
+                pause(begin).await;
+            }
         }
     });
 }
@@ -87,7 +104,7 @@ pub fn watch_processes(holders: BTreeMap<u32, Vec<Endpoint>>, sender: Sender) {
                 let _ = sender.send(broken(failure));
                 return;
             }
-            sleep(CALM_PAUSE).await;
+            calm_pause().await;
         }
     });
 }
@@ -105,7 +122,7 @@ impl Probe {
         let engine = fs::read_to_string(&self.engine_file).unwrap_or_default();
         match connection::read(&client, &engine, &self.key) {
             Ok(wiring) => self.look_at_ports(&wiring),
-            Err(Fault::Incomplete(_)) => Look::NotYet(None),
+            Err(Fault::Incomplete(what)) => Look::NotYet(what),
             Err(Fault::Foreign(what)) => Look::Broken(
                 Failure::not_ready(format!(
                     "another controller writes into this profile: {what}"
@@ -131,27 +148,29 @@ impl Probe {
                 holders: holders(wiring, &listening),
             });
         }
+        let address = wiring.address.parse().unwrap_or(Ipv4Addr::LOCALHOST);
         if let Some(taken) = silent
             .iter()
-            .find(|endpoint| listening.foreign(endpoint.port))
+            .find(|endpoint| listening.foreign(address, endpoint.port))
         {
             let holder = sockets::holder(taken.port)
                 .unwrap_or_else(|| "a process that is gone again".to_owned());
-            return Look::NotYet(Some(format!(
+            return Look::Suspect(format!(
                 "the controller's {} port {} is held by {holder}: calls through it would hang",
                 taken.name, taken.port
-            )));
+            ));
         }
         let dead = tree
             .iter()
             .find(|pid| process::stat(**pid).is_some_and(|stat| !stat.runs()));
-        Look::NotYet(dead.map(|pid| {
-            let silent: Vec<Endpoint> = silent.into_iter().cloned().collect();
-            format!(
-                "a process of the controller (pid {pid}) died before {} was open",
-                names(&silent)
-            )
-        }))
+        let silent: Vec<Endpoint> = silent.into_iter().cloned().collect();
+        let silent = names(&silent);
+        match dead {
+            Some(pid) => Look::Suspect(format!(
+                "a process of the controller (pid {pid}) died before {silent} was open"
+            )),
+            None => Look::NotYet(format!("nobody listens on {silent}")),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Engines count when the hub's engine file lists them: hub.py rewrites it, in place, at every registration and loss.
 
-use super::{CALM_PAUSE, PAUSE};
+use super::{calm_pause, pause};
 use crate::plan::connection;
 use crate::supervisor::event::Event;
 use crate::supervisor::notice::{Notice, Sender};
@@ -9,7 +9,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tokio::time::sleep;
 
 /// What tells one writing of the file from the next.
 type Stamp = (u64, i64, i64, u64);
@@ -22,6 +21,7 @@ pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
         let mut stamp = None;
         let mut again = false;
         while !sender.is_closed() {
+            let look = Instant::now();
             let now = stamp_of(&list);
             if now.is_some() && (now != stamp || again) {
                 // Two writings can share a stamp (clock tick, length), so a changed file is read once more.
@@ -37,8 +37,11 @@ pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
                     None => stamp = None,
                 }
             }
-            let calm = seen.len() >= expected as usize || begin.elapsed() > limit;
-            sleep(if calm { CALM_PAUSE } else { PAUSE }).await;
+            if seen.len() >= expected as usize || begin.elapsed() > limit {
+                calm_pause().await;
+            } else {
+                pause(look).await;
+            }
         }
     });
 }

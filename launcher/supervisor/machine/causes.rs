@@ -1,0 +1,56 @@
+//! What the last lines of a log tell about an end. PURE.
+
+use crate::failure::{Failure, Kind};
+use crate::supervisor::event::Exit;
+
+/// What a process's last lines tell about its end: the exception that it died of, else, where it gave up by itself, its last
+/// words. One that a signal ended was about something else.
+pub(super) fn of<'a>(exit: &Exit, tail: &'a [String]) -> Option<&'a String> {
+    let last = || tail.last().filter(|_| matches!(exit, Exit::Code(_)));
+    tail.iter()
+        .rev()
+        .find(|line| is_exception(line))
+        .or_else(last)
+}
+
+/// What to do about a process that ended.
+pub(super) fn next_step(exit: &Exit) -> &'static str {
+    match exit {
+        Exit::Signal { name, .. } if name == "SIGKILL" => {
+            "the kernel kills so when memory runs out (`dmesg`), and so do batch systems beyond a job's limit"
+        }
+        _ => "its last lines are above, all of them in the log of that name",
+    }
+}
+
+/// Too few engines, because of the end of one. What is missing here stays that, with what to do about it.
+pub(super) fn too_few(mut failure: Failure, end: &Failure) -> Failure {
+    failure.cause = Some(end.to_string());
+    if end.kind == Kind::Missing {
+        failure.kind = Kind::Missing;
+        failure.hints.clone_from(&end.hints);
+    }
+    failure
+}
+
+/// Whether Jupyter's last lines say that its port was taken: Jupyter Server and Notebook 6 word it alike.
+pub(super) fn port_taken(tail: &[String]) -> bool {
+    tail.iter().any(|line| {
+        line.contains("is already in use")
+            || line.contains("because port") && line.contains("is not available")
+    })
+}
+
+/// Whether a line is the last of a Python traceback: `ModuleNotFoundError: No module named 'x'`.
+fn is_exception(line: &str) -> bool {
+    line.split_once(':').is_some_and(|(name, _)| {
+        let name = name.rsplit('.').next().unwrap_or(name);
+        (name.ends_with("Error") || name.ends_with("Exception"))
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
+}
+
+/// Whether that line says that a package is missing.
+pub(super) fn is_import_error(line: &str) -> bool {
+    line.starts_with("ModuleNotFoundError") || line.starts_with("ImportError")
+}

@@ -1,0 +1,84 @@
+"""Processes as /proc shows them: who carries a mark, what they cost, how they are ended."""
+import os
+import signal
+import time
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def start_of(pid):
+    """Clock ticks from boot to its start, which with the pid name one process for ever; None once it is gone or a zombie."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    if not fields or fields[0] in (b"Z", b"X"):
+        return None
+    return int(fields[19])
+
+
+def carrying(mark):
+    """The running processes with this entry in their environment, as {pid: start}."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and mark.encode() in _read(f"/proc/{name}/environ").split(b"\0"):
+            start = start_of(name)
+            if start is not None:
+                found[int(name)] = start
+    return found
+
+
+def living(processes):
+    """Those of {pid: start} that still run."""
+    return {pid: start for pid, start in processes.items() if start_of(pid) == start}
+
+
+def send(processes, number):
+    """Signals each, by its pid and only while it is the same process."""
+    for pid in living(processes):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def end(mark, patience=10):
+    """Kills all that carry the mark, also what they start meanwhile."""
+    limit = time.monotonic() + patience
+    while processes := carrying(mark):
+        send(processes, signal.SIGKILL)
+        if time.monotonic() > limit:
+            raise RuntimeError(f"processes {sorted(processes)} do not end")
+        time.sleep(0.02)
+
+
+def cpu_ns(pid):
+    """Nanoseconds on a CPU of its threads that live: stat's clock ticks (10 ms) are too coarse for an idle program."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        fields = _read(f"/proc/{pid}/task/{thread}/schedstat").split()
+        total += int(fields[0]) if fields else 0
+    return total
+
+
+def wakeups(pid):
+    """How often its threads went to sleep by themselves (each time something wakes them again)."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        total += _status(f"/proc/{pid}/task/{thread}/status", b"voluntary_ctxt_switches:")
+    return total
+
+
+def resident_kb(pid):
+    """Resident memory, and the part of it that is its own (what is shared counts by its share)."""
+    return _status(f"/proc/{pid}/status", b"VmRSS:"), _status(f"/proc/{pid}/smaps_rollup", b"Pss:")
+
+
+def _status(path, name):
+    for line in _read(path).splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    return 0

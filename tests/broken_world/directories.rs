@@ -1,0 +1,208 @@
+//! Directories that are not what they should be: the profile's, the record's, the logs'.
+
+use super::{CLUSTER, NOTEBOOK, start};
+use crate::support::{Job, Place, chmod, wait_for};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::os::unix::fs::{chown, symlink};
+
+/// The profile of every job here.
+const PROFILE: &str = "job_local";
+
+#[test]
+fn a_profile_directory_that_cannot_be_written_is_named() {
+    let place = Place::with_fakes();
+    let dir = place.profile(PROFILE);
+    fs::create_dir_all(&dir).expect("a directory");
+    let command = place.ipjob_as_user(CLUSTER);
+    chmod(&dir, 0o500);
+    let told = format!("{}/ipjob.lock", dir.display());
+    Job::spawn(&place, PROFILE, command).fails(4, &[&told, "Permission denied"]);
+    assert_eq!(fs::read_dir(&dir).expect("readable").count(), 0);
+    assert!(place.fake_log().is_empty());
+    place.assert_deserted();
+}
+
+#[test]
+fn an_ipython_directory_that_cannot_be_written_is_named() {
+    let place = Place::with_fakes();
+    let dir = place.ipython_dir();
+    fs::create_dir(&dir).expect("a directory");
+    let command = place.ipjob_as_user(CLUSTER);
+    chmod(&dir, 0o500);
+    let told = place.profile(PROFILE);
+    let parts = [
+        told.to_str().expect("text"),
+        "Permission denied",
+        "--ipython-dir",
+    ];
+    Job::spawn(&place, PROFILE, command).fails(4, &parts);
+    place.assert_untouched();
+}
+
+#[test]
+fn a_profile_directory_that_is_a_file_is_told_as_such() {
+    let place = Place::with_fakes();
+    fs::create_dir(place.ipython_dir()).expect("a directory");
+    fs::write(place.profile(PROFILE), "mine").expect("a file");
+    start(&place, &[], &[CLUSTER]).fails(4, &["it is not a directory", "--profile"]);
+    assert_eq!(fs::read(place.profile(PROFILE)).expect("it stays"), b"mine");
+    place.assert_deserted();
+}
+
+#[test]
+fn a_link_to_nowhere_is_told_with_its_target() {
+    let place = Place::with_fakes();
+    fs::create_dir(place.ipython_dir()).expect("a directory");
+    symlink("/scratch/purged", place.profile(PROFILE)).expect("a link");
+    let parts = ["it is a link to /scratch/purged, which is not there"];
+    start(&place, &[], &[CLUSTER]).fails(4, &parts);
+    fs::remove_file(place.profile(PROFILE)).expect("it stays");
+    fs::remove_dir(place.ipython_dir()).expect("empty");
+    symlink("/scratch/purged", place.ipython_dir()).expect("a link");
+    start(&place, &[], &[CLUSTER]).fails(4, &parts);
+    place.assert_deserted();
+}
+
+#[test]
+fn a_link_to_a_directory_of_ours_is_as_good_as_the_directory() {
+    let place = Place::with_fakes();
+    let scratch = place.dir().join("scratch");
+    fs::create_dir(&scratch).expect("a directory");
+    symlink(&scratch, place.ipython_dir()).expect("a link");
+    let mut job = start(&place, &[], &[CLUSTER]);
+    job.wait_ready();
+    assert!(scratch.join("profile_job_local/ipjob.json").is_file());
+    job.stop();
+}
+
+#[test]
+fn a_profile_directory_of_another_user_is_refused() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can make a directory of another user");
+        return;
+    }
+    let place = Place::with_fakes();
+    let dir = place.profile(PROFILE);
+    fs::create_dir_all(&dir).expect("a directory");
+    chown(&dir, Some(65534), None).expect("we are root");
+    start(&place, &[], &[CLUSTER]).fails(4, &["it belongs to uid 65534", "we are uid 0"]);
+    assert_eq!(fs::read_dir(&dir).expect("readable").count(), 0);
+}
+
+#[test]
+fn spaces_and_unicode_in_every_path_work() {
+    let place = Place::with_fakes();
+    let dir = place.dir().join("mein Verzeichnis ünd 计算 'x'");
+    let (dir, record) = (dir.to_str().expect("text"), dir.join("der Rekord.json"));
+    let record = record.to_str().expect("text");
+    let command = place.ipjob(
+        [
+            NOTEBOOK,
+            &[
+                "--ipython-dir",
+                dir,
+                "--profile",
+                "größe 2",
+                "--record",
+                record,
+            ],
+        ]
+        .concat(),
+    );
+    // The record's directory must exist; ipjob makes only its own.
+    fs::create_dir(dir).expect("a directory");
+    let mut job = Job::spawn_in(dir.as_ref(), "größe 2", command);
+    let ready = job.wait_ready();
+    assert_eq!(ready["profile"]["name"], "größe 2");
+    wait_for("the second copy", || {
+        let copy = fs::read(record).expect("a copy");
+        let copy: serde_json::Value = serde_json::from_slice(&copy).expect("whole");
+        (copy["token"] == ready["token"]).then_some(())
+    });
+    job.stop();
+    let copy = fs::read_to_string(record).expect("it stays");
+    assert!(!copy.contains(ready["token"].as_str().expect("a token")));
+}
+
+#[test]
+fn a_record_that_cannot_be_written_ends_the_start_and_no_record_says_otherwise() {
+    let place = Place::with_fakes();
+    let args = ["--record", "/no/such/directory/ipjob.json"];
+    let mut job = start(&place, &[], &[CLUSTER, &args]);
+    let parts = [
+        "the record /no/such/directory/ipjob.json cannot be written",
+        "--record",
+    ];
+    job.fails(4, &parts);
+    job.assert_nothing_left();
+    assert_eq!(job.record().expect("the first place")["exit"], 4);
+    assert!(place.fake_log().is_empty());
+}
+
+#[test]
+fn a_record_that_is_a_directory_is_refused() {
+    let place = Place::with_fakes();
+    let record = place.profile(PROFILE).join("ipjob.json");
+    fs::create_dir_all(&record).expect("a directory");
+    let told = format!("the record {} cannot be written", record.display());
+    start(&place, &[], &[CLUSTER]).fails(4, &[&told]);
+    assert!(!place.profile(PROFILE).join("ipjob-runtime").exists());
+    assert!(place.fake_log().is_empty());
+}
+
+#[test]
+fn a_directory_that_was_closed_meanwhile_keeps_no_secret() {
+    let place = Place::with_fakes();
+    let mut job = Job::spawn(&place, PROFILE, place.ipjob_as_user(NOTEBOOK));
+    let ready = job.wait_ready();
+    let key = job.profile().join("ipjob-runtime/session.key");
+    assert!(key.exists());
+    chmod(job.profile(), 0o500);
+    job.signal(Signal::SIGTERM);
+    let (code, lines) = job.finish();
+    assert_eq!(code, 0, "{lines}");
+    let record = fs::read_to_string(job.profile().join("ipjob.json")).expect("it stays");
+    assert!(!record.contains(ready["token"].as_str().expect("a token")));
+    assert_eq!(job.record().expect("whole")["state"], "ended");
+    assert!(!key.exists());
+    place.assert_deserted();
+    chmod(job.profile(), 0o700);
+}
+
+#[test]
+fn a_log_directory_that_cannot_be_written_ends_the_start() {
+    let place = Place::with_fakes();
+    let log = place.profile(PROFILE).join("log");
+    fs::create_dir_all(&log).expect("a directory");
+    let command = place.ipjob_as_user(CLUSTER);
+    chmod(&log, 0o500);
+    let told = format!("the log {}/ipjob-controller.log", log.display());
+    let mut job = Job::spawn(&place, PROFILE, command);
+    job.fails(4, &[&told, "Permission denied", "log directory"]);
+    job.assert_nothing_left();
+    place.assert_deserted();
+}
+
+#[test]
+fn a_log_directory_that_is_a_file_ends_the_start() {
+    let place = Place::with_fakes();
+    let log = place.profile(PROFILE).join("log");
+    fs::create_dir_all(place.profile(PROFILE)).expect("a directory");
+    fs::write(&log, "").expect("a file");
+    start(&place, &[], &[CLUSTER]).fails(4, &[log.to_str().expect("text")]);
+    assert!(!place.profile(PROFILE).join("ipjob-runtime").exists());
+    place.assert_deserted();
+}
+
+#[test]
+fn one_engines_log_that_cannot_be_written_is_named_as_the_cause() {
+    let place = Place::with_fakes();
+    let log = place.profile(PROFILE).join("log/ipjob-engine-1.log");
+    fs::create_dir_all(&log).expect("a directory in the log's place");
+    let told = format!("the log {} cannot be written", log.display());
+    let mut job = start(&place, &[], &[CLUSTER]);
+    job.fails(4, &["1 of 2 engines are left", &told]);
+    job.assert_nothing_left();
+    place.assert_deserted();
+}

@@ -1,0 +1,142 @@
+//! `--dry-run`: the plan, whole, and nothing else.
+
+use super::notebook;
+use crate::support::{Place, carriers, command_line};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Everything below a directory, with the time of its last change.
+fn everything(directory: &Path) -> BTreeMap<String, SystemTime> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).expect("a directory").flatten() {
+        let data = entry.metadata().expect("an entry");
+        let name = entry.path().display().to_string();
+        found.insert(name, data.modified().expect("a time"));
+        if data.is_dir() {
+            found.extend(everything(&entry.path()));
+        }
+    }
+    found
+}
+
+fn plan(place: &Place, args: &[&str]) -> String {
+    let output = place
+        .ipjob(["--dry-run"].iter().chain(args))
+        .env("IPP_CLUSTER_ID", "left over")
+        .output()
+        .expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert_eq!(errors, "");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn it_touches_nothing() {
+    let place = Place::with_fakes();
+    let before = everything(place.dir());
+    plan(
+        &place,
+        &["--mode", "notebook", "-n", "2", "--record", "copy.json"],
+    );
+    assert_eq!(everything(place.dir()), before);
+}
+
+#[test]
+fn it_shows_files_environment_and_limits_and_no_secret() {
+    let place = Place::with_fakes();
+    let args = [
+        "--mode",
+        "notebook",
+        "-n",
+        "2",
+        "--record",
+        "copy.json",
+        "--stop-timeout",
+        "10s",
+    ];
+    let text = plan(&place, &args);
+    let profile = place.profile("job_local");
+    let expected = [
+        "mode         notebook".to_owned(),
+        "launcher     local".to_owned(),
+        "engines      2 (at least 2)".to_owned(),
+        format!("directory    {}", profile.display()),
+        format!("record       {}/ipjob.json", profile.display()),
+        format!("record copy  {}/copy.json", place.dir().display()),
+        format!(
+            "client file  {}/security/ipcontroller-client.json",
+            profile.display()
+        ),
+        format!(
+            "key          {}/ipjob-runtime/session.key",
+            profile.display()
+        ),
+        "set   JUPYTER_TOKEN=<secret>".to_owned(),
+        "set   IPJOB_CLIENT_PROFILE=job_local".to_owned(),
+        format!("set   IPYTHONDIR={}", place.ipython_dir().display()),
+        "drop  IPP_CLUSTER_ID".to_owned(),
+        "stopped within 4 s".to_owned(),
+        "--ServerApp.port=<a free port of 8000-9999>".to_owned(),
+    ];
+    for part in expected {
+        assert!(text.contains(&part), "no {part:?} in {text}");
+    }
+    let secret = text
+        .split(|char: char| !char.is_ascii_hexdigit())
+        .find(|word| word.len() >= 32);
+    assert_eq!(secret, None);
+}
+
+#[test]
+fn what_it_shows_is_what_is_started() {
+    let place = Place::with_fakes();
+    let text = plan(&place, &["--mode", "notebook", "-n", "2"]);
+    let mut planned: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("run   "))
+        .map(|line| line.replace("<a free port of 8000-9999>", "PORT"))
+        .collect();
+    planned.sort();
+    let mut job = notebook(&place, &[], &[]);
+    let record = job.wait_ready();
+    let port = format!("port={}", record["port"]);
+    let mut started: Vec<String> = carriers(record["incarnation"]["id"].as_str().expect("an id"))
+        .into_iter()
+        .map(|(pid, _)| command_line(pid))
+        // The fakes are scripts: their interpreter comes first.
+        .filter_map(|line| {
+            Some(
+                line.split_once(' ')?
+                    .1
+                    .trim_end()
+                    .replace(&port, "port=PORT"),
+            )
+        })
+        .collect();
+    started.sort();
+    // The controller's children are forks of it.
+    started.dedup();
+    assert_eq!(started, planned);
+    job.stop();
+}
+
+#[test]
+fn a_word_that_a_shell_would_split_is_quoted() {
+    let place = Place::with_fakes();
+    let args = [
+        "--mode",
+        "cluster-only",
+        "-n",
+        "1",
+        "--",
+        "cat",
+        "a b",
+        "it's",
+        "plain",
+    ];
+    let text = plan(&place, &args);
+    assert!(text.contains(r"cat 'a b' 'it'\''s' plain"), "{text}");
+}

@@ -1,0 +1,161 @@
+//! Services that end, break or fall silent after the job was ready.
+
+use super::{engine_pid, notebook, process_of, runs, signal};
+use crate::support::{Job, Place, wait_for};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::fs;
+
+/// Waits for the end and checks that it is one by a failed service: in order, exit code 1, named.
+fn assert_fails(job: &mut Job, named: &str) -> (Value, String) {
+    let (code, transcript) = job.finish();
+    assert_eq!(code, 1, "{transcript}");
+    let error = format!("error: {named}");
+    assert!(transcript.contains(&error), "no {error:?} in {transcript}");
+    job.assert_nothing_left();
+    let record = job.record().expect("a record");
+    assert_eq!(record["exit"], 1);
+    let reason = record["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with(named), "{reason}");
+    (record, transcript)
+}
+
+#[test]
+fn a_service_that_breaks_ends_the_job_with_its_last_words_as_cause() {
+    for (program, name) in [("jupyter-lab", "jupyter"), ("ipcontroller", "controller")] {
+        let place = Place::with_fakes();
+        let mut job = notebook(&place, &[], &[]);
+        let record = job.wait_ready();
+        let pid = process_of(&record, program);
+        signal(pid, Signal::SIGUSR1);
+        let named = format!("{name} (pid {pid}) ended with exit code 7");
+        let (record, transcript) = assert_fails(&mut job, &named);
+        assert!(
+            transcript.contains("cause: RuntimeError: a test broke it"),
+            "{transcript}"
+        );
+        assert!(
+            transcript.contains("| the last words of a fake"),
+            "{transcript}"
+        );
+        assert_eq!(
+            record["reason"],
+            format!("{named}: RuntimeError: a test broke it")
+        );
+    }
+}
+
+#[test]
+fn a_service_that_is_killed_ends_the_job_with_the_signals_name() {
+    for (program, name) in [("jupyter-lab", "jupyter"), ("ipcontroller", "controller")] {
+        let place = Place::with_fakes();
+        let mut job = notebook(&place, &[], &[]);
+        let record = job.wait_ready();
+        let pid = process_of(&record, program);
+        signal(pid, Signal::SIGKILL);
+        assert_fails(
+            &mut job,
+            &format!("{name} (pid {pid}) ended with signal 9 (SIGKILL)"),
+        );
+    }
+}
+
+#[test]
+fn a_dead_process_of_the_controller_ends_the_job_and_its_ports_are_named() {
+    let place = Place::with_fakes();
+    let mut job = notebook(&place, &[], &[]);
+    let record = job.wait_ready();
+    let children = fs::read_to_string(job.profile().join("fake-children")).expect("children");
+    let line = children
+        .lines()
+        .find(|line| line.ends_with("task engine-task"));
+    let pid = line
+        .and_then(|line| line.split(' ').next()?.parse().ok())
+        .expect("the task scheduler");
+    let client = fs::read(job.profile().join("security/ipcontroller-client.json"));
+    let client: Value = serde_json::from_slice(&client.expect("a file")).expect("whole");
+    signal(pid, Signal::SIGKILL);
+    let (_, transcript) = assert_fails(&mut job, "the controller's process for ");
+    let ports = format!("client task port {}", client["task"]);
+    assert!(transcript.contains(&ports), "no {ports:?} in {transcript}");
+    assert!(
+        transcript.contains(&format!("(pid {pid}) has died")),
+        "{transcript}"
+    );
+    assert!(!runs(engine_pid(&record, 0)));
+}
+
+#[test]
+fn one_engine_less_is_named_and_the_rest_goes_on() {
+    for (how, end, words) in [
+        (Signal::SIGUSR1, "exit code 7", "| the last words of a fake"),
+        (Signal::SIGKILL, "signal 9 (SIGKILL)", "(nothing in "),
+    ] {
+        let place = Place::with_fakes();
+        let mut job = notebook(&place, &[], &[]);
+        let record = job.wait_ready();
+        let pid = engine_pid(&record, 1);
+        signal(pid, how);
+        let record = job.wait_state(&["degraded"]);
+        let line = format!("engine 1 (pid {pid}) ended with {end}");
+        assert_eq!(record["warnings"], json!([line]));
+        assert_eq!(record["engines"]["registered"], 1);
+        assert_eq!(record["engines"]["missing"], json!([1]));
+        assert!(runs(engine_pid(&record, 0)), "the other engine goes on");
+        assert!(runs(process_of(&record, "jupyter-lab")));
+        let transcript = job.stop();
+        assert!(
+            transcript.contains(&format!("warning: {line}")),
+            "{transcript}"
+        );
+        assert!(transcript.contains(words), "no {words:?} in {transcript}");
+    }
+}
+
+#[test]
+fn the_last_engines_end_is_the_jobs() {
+    let place = Place::with_fakes();
+    let mut job = notebook(&place, &[], &[]);
+    let record = job.wait_ready();
+    signal(engine_pid(&record, 0), Signal::SIGKILL);
+    job.wait_state(&["degraded"]);
+    signal(engine_pid(&record, 1), Signal::SIGUSR1);
+    let (_, transcript) = assert_fails(&mut job, "the last engine ended");
+    assert!(
+        transcript.contains("| the last words of a fake"),
+        "{transcript}"
+    );
+}
+
+/// Plays the hub, which writes its list anew at every change.
+fn list_engines(job: &Job, ids: &[u32]) {
+    let engines: serde_json::Map<String, Value> = ids
+        .iter()
+        .map(|id| (id.to_string(), json!(format!("uuid-{id}"))))
+        .collect();
+    let list = json!({"engines": engines, "next_id": 2});
+    fs::write(job.profile().join("log/engines.json"), list.to_string()).expect("a list");
+}
+
+#[test]
+fn an_engine_that_the_hub_drops_is_named_and_counts_again_when_it_is_back() {
+    let place = Place::with_fakes();
+    let mut job = notebook(&place, &[], &[]);
+    let record = job.wait_ready();
+    list_engines(&job, &[0]);
+    let line = job.wait_line("the hub has dropped");
+    assert!(line.contains("warning: the hub has dropped engine 1 although the process lives"));
+    let record_after = job.wait_state(&["degraded"]);
+    assert_eq!(record_after["engines"]["missing"], json!([1]));
+    assert!(runs(engine_pid(&record, 1)));
+    list_engines(&job, &[0, 1]);
+    let back = job.wait_ready();
+    assert_eq!(back["engines"]["missing"], json!([]));
+    assert_eq!(back["engines"]["registered"], 2);
+    wait_for("the line", || {
+        job.transcript()
+            .contains("engines 2/2 registered")
+            .then_some(())
+    });
+    job.stop();
+}

@@ -1,0 +1,80 @@
+//! Processes that leave their parent's session, as kernels and nannies do, or hide from it: none outlives the job.
+
+use super::{notebook, runs, signal};
+use crate::support::{Job, Place};
+use nix::sys::signal::Signal;
+
+/// The strays that a fake has left: kind and process id.
+fn strays(place: &Place, program: &str) -> Vec<(String, u32)> {
+    place
+        .fake_log()
+        .iter()
+        .filter_map(|line| line.strip_prefix(&format!("{program} left ")))
+        .filter_map(|rest| {
+            let (kind, pid) = rest.split_once(' ')?;
+            Some((kind.to_owned(), pid.parse().ok()?))
+        })
+        .collect()
+}
+
+/// Checks that strays of every kind ran while the job did.
+fn living(place: &Place, program: &str) -> Vec<(String, u32)> {
+    let left = strays(place, program);
+    for kind in ["kernel", "deaf", "daemon", "clean"] {
+        assert!(left.iter().any(|(found, _)| found == kind), "no {kind}");
+    }
+    for (kind, pid) in &left {
+        assert!(runs(*pid), "the {kind} ended too early");
+    }
+    left
+}
+
+fn assert_gone(strays: &[(String, u32)]) {
+    for (kind, pid) in strays {
+        assert!(!runs(*pid), "the {kind} (pid {pid}) runs");
+    }
+}
+
+#[test]
+fn strays_of_an_engine_and_of_jupyter_end_with_the_job() {
+    for (mood, value, program) in [
+        ("FAKE_ENGINE", "strays:1", "ipengine"),
+        ("FAKE_JUPYTER", "strays", "jupyter-lab"),
+    ] {
+        let place = Place::with_fakes();
+        let mut job = notebook(&place, &[(mood, value)], &[]);
+        job.wait_ready();
+        let left = living(&place, program);
+        let transcript = job.stop();
+        assert_gone(&left);
+        assert!(!transcript.contains("does not end"), "{transcript}");
+    }
+}
+
+#[test]
+fn strays_end_as_well_when_the_end_is_a_kill() {
+    let place = Place::with_fakes();
+    let mood = [("FAKE_CONTROLLER", "deaf"), ("FAKE_JUPYTER", "strays")];
+    let mut job = notebook(&place, &mood, &["--stop-timeout", "1h"]);
+    job.wait_ready();
+    let left = living(&place, "jupyter-lab");
+    job.signal(Signal::SIGINT);
+    job.wait_line("stopping: SIGINT");
+    job.signal(Signal::SIGINT);
+    job.finish();
+    job.assert_nothing_left();
+    assert_gone(&left);
+}
+
+#[test]
+fn strays_of_a_jupyter_that_was_killed_end_with_the_job() {
+    let place = Place::with_fakes();
+    let mut job: Job = notebook(&place, &[("FAKE_JUPYTER", "strays")], &[]);
+    let record = job.wait_ready();
+    let left = living(&place, "jupyter-lab");
+    signal(super::process_of(&record, "jupyter-lab"), Signal::SIGKILL);
+    let (code, transcript) = job.finish();
+    assert_eq!(code, 1, "{transcript}");
+    job.assert_nothing_left();
+    assert_gone(&left);
+}

@@ -1,0 +1,34 @@
+//! The benchmark works: its quick form measures ipjob's own rows. No number is judged here.
+
+use crate::support::{binary, venv};
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn the_benchmark_measures_ipjob_and_leaves_nothing() {
+    let Some(venv) = venv("main") else { return };
+    let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/run"))
+        .arg("--quick")
+        .env("IPJOB_TEST_VENV_MAIN", venv)
+        .env("IPJOB_TEST_BINARY", binary())
+        .output()
+        .expect("the benchmark starts");
+    let tables = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{tables}{errors}");
+    for row in [
+        "ipjob --mode notebook",
+        "ipjob --mode cluster-only",
+        "size of the static binary",
+        "resident memory, 8 engines",
+        "CPU in 10 idle minutes",
+        "own share of the start",
+    ] {
+        let line = tables.lines().find(|line| line.contains(row));
+        let line = line.unwrap_or_else(|| panic!("no row {row:?} in:\n{tables}"));
+        assert!(line.chars().any(|c| c.is_ascii_digit()), "{line}");
+    }
+    for line in tables.lines().filter(|line| line.contains("ipjob --mode")) {
+        assert!(line.contains("nothing"), "something was left: {line}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The other front ends: Notebook 7, classic Notebook 6, the bare server, a program of the user's.
+
+use super::http;
+use crate::support::{Job, Place, venv};
+use serde_json::Value;
+use std::path::Path;
+
+#[test]
+fn notebook_7_shows_its_tree() {
+    let Some(venv) = venv("main") else { return };
+    assert_opens(
+        &venv,
+        &["--frontend", "notebook"],
+        "/tree",
+        "Jupyter Notebook",
+    );
+}
+
+#[test]
+fn classic_notebook_6_shows_its_tree() {
+    let Some(venv) = venv("nb6") else { return };
+    assert_opens(&venv, &["--frontend", "notebook"], "/tree", "notebook_list");
+}
+
+#[test]
+fn the_bare_server_answers_and_honours_a_base_url() {
+    let Some(venv) = venv("main") else { return };
+    let (record, _) = assert_opens(
+        &venv,
+        &["--frontend", "server", "--", "--ServerApp.base_url=/x/"],
+        "/x/",
+        "Jupyter Server",
+    );
+    let url = record["url"].as_str().expect("a url");
+    assert!(url.contains("/x/?token="), "{url}");
+}
+
+#[test]
+fn a_program_of_the_users_is_run_with_its_arguments_and_directory() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    std::fs::create_dir(place.dir().join("shown")).expect("a directory");
+    // A container's wrapper does not exec: Jupyter is a grandchild.
+    let wrapper = place.script(
+        "my jupyter",
+        "jupyter-lab --LabApp.custom_css=True \"$@\"\nexit $?",
+    );
+    let wrapper = wrapper.to_str().expect("text");
+    let mut job = Job::start(
+        &place,
+        &[
+            "--mode",
+            "notebook",
+            "-n",
+            "1",
+            "--frontend",
+            wrapper,
+            "--root-dir",
+            "shown",
+        ],
+    );
+    let record = job.wait_ready();
+    let (status, answer) = http::open(&record);
+    assert!(status == 200 || status == 302, "{answer}");
+    std::fs::write(place.dir().join("shown/here.txt"), "x").expect("a file");
+    let (status, answer) = http::get(&record, "/api/contents?content=1");
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains("here.txt"), "{answer}");
+    job.stop();
+}
+
+/// Starts a job with these further arguments, opens the record's url, and stops it.
+fn assert_opens(venv: &Path, args: &[&str], path: &str, text: &str) -> (Value, String) {
+    let place = Place::with_venv(venv);
+    let args = [&["--mode", "notebook", "-n", "1"], args].concat();
+    let mut job = Job::start(&place, &args);
+    let record = job.wait_ready();
+    let url = record["url"].as_str().expect("a url");
+    let whole = format!(
+        "http://127.0.0.1:{}{path}?token={}",
+        record["port"],
+        record["token"].as_str().expect("a token")
+    );
+    assert_eq!(url, whole);
+    let (status, page) = http::open(&record);
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains(text), "no {text:?} in:\n{page}");
+    job.stop();
+    (record, page)
+}
