@@ -43,7 +43,7 @@ static_build() {
 command -v cc >/dev/null || tests/install-packages gcc libc6-dev
 endef
 
-.PHONY: help run build test check bench dist install clean venvs $(VENVS:%=venv-%)
+.PHONY: help run build test check bench lab lab-down dist install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -72,6 +72,8 @@ build $(BINARY): ## build the static binary, target/ipjob; TARGET= names another
 test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1 for the slow ones too
 	@$(toolchain)
 	tests/install-packages $(TEST_PACKAGES) || echo "make test: tests that need them are skipped" >&2
+	# Once, before many labs start side by side.
+	tests/lab/lab install --mpi-packages openmpi || echo "make test: tests inside a real Slurm job are skipped" >&2
 	for name in main ipp88 nb6 $(if $(long),ipp71); do
 	  if venv=$$(tests/python/venv.sh $$name); then
 	    export IPJOB_TEST_VENV_$${name^^}="$$venv"
@@ -105,6 +107,22 @@ bench: build venv-main ## measure; ARGS= is handed on
 	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)
 	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_BINARY=$(BINARY)
 	exec tests/bench/run $(ARGS)
+
+LAB = $(CURDIR)/.cache/lab
+
+lab: build venv-main ## start a Slurm cluster with two nodes to play with, as root; ARGS= for `tests/lab/lab up`
+	@venv=$$(tests/python/venv.sh main)
+	tests/lab/lab --state $(LAB) up --share $(dir $(BINARY)) --share "$$venv" $(ARGS)
+	profile=$(LAB)/home/alice/.profile
+	echo "PATH=$$venv/bin:$(dir $(BINARY)):\$$PATH" >$$profile
+	chmod 644 $$profile
+	printf '%s\n' '' 'Enter it as alice, on the login node; ipjob, Python and Jupyter are on her PATH:' \
+	  '  tests/lab/lab --state .cache/lab in -u alice login' \
+	  '  sbatch -N2 --ntasks-per-node=2 --wrap "exec ipjob --mode notebook"' \
+	  'Other machines: node1, node2, laptop, ctl. The end of it: make lab-down'
+
+lab-down: ## end that cluster, with all that runs in it
+	@tests/lab/lab --state $(LAB) down
 
 venvs: $(VENVS:%=venv-%) ## make all virtual environments of the tests (venv-main, venv-ipp88, ... make one)
 

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     };
     let mut console = Console::new(started, cli.run.verbosity());
     let outcome = match cli.command {
+        Some(Command::Template(options)) => cli::print_template(&options),
         Some(Command::Completions { shell }) => cli::print_completions(shell),
         Some(Command::Man) => cli::print_man(),
         Some(Command::Engine { command }) => engine::run(&command),

@@ -5,12 +5,12 @@ mod rank;
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
-use crate::here::{address, directory, identity, limits, mpi, programs, versions};
+use crate::here::{address, directory, identity, limits, mpi, programs, scontrol, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
-use crate::plan::{self, Here, Jupyter, Mpiexec, Plan, Ranks, Srun, profile, version};
+use crate::plan::{self, Here, Jupyter, Mpiexec, Plan, Ranks, Srun, het, profile, version};
 use crate::report::console::Console;
 use crate::report::dry_run;
 use crate::supervisor::{self, Signals, guard};
@@ -20,24 +20,17 @@ use std::time::Duration;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
-    become_subreaper(console);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))?;
-    runtime.block_on(async {
-        // Caught before a program is started or a file is written, so that a request to stop never leaves one.
-        let signals = Signals::catch()?;
-        let environment = environment();
-        match rank::recognise(options, &environment)? {
-            Some(rank) if rank.number > 0 => {
-                rank::follow(options, environment, rank, signals).await
-            }
-            Some(rank) if rank.needs_guard && !guard::stands() => guard::run(signals).await,
-            first => lead(options, environment, first.as_ref(), signals, console).await,
+    let environment = environment();
+    match rank::recognise(options, &environment)? {
+        Some(rank) if rank.number > 0 => rank::follow(options, environment, rank, console),
+        Some(rank) if rank.needs_guard && !guard::stands() => {
+            event_loop()?.block_on(async { guard::run(Signals::catch()?).await })
         }
-    })
+        first => {
+            become_subreaper(console);
+            event_loop()?.block_on(lead(options, environment, first.as_ref(), console))
+        }
+    }
 }
 
 /// Runs the job as the only ipjob, or as the first of several ranks.
@@ -45,21 +38,15 @@ async fn lead(
     options: &RunOptions,
     environment: Vec<(String, String)>,
     rank: Option<&Rank>,
-    mut signals: Signals,
     console: &mut Console,
 ) -> Outcome<u8> {
-    let allocation = allocation(options, &environment, rank)?;
-    let settings = options.settings(allocation.job_name())?;
-    profile::check_name(&settings.profile)?;
-    let incarnation = identity::incarnation(&allocation)?;
-    let met = rank.filter(|_| !options.dry_run);
-    let mut meeting = rank::call(&settings, met, &incarnation)?;
-    let plan = async {
-        let here = look_around(&settings, &allocation, environment, rank).await?;
-        let secrets = identity::secrets()?;
-        Plan::new(settings, allocation, incarnation, secrets, &here)
-    };
-    let outcome = match signals.unless_asked(plan).await {
+    // Caught before a program is started or a file is written, so that a request to stop never leaves one.
+    let mut signals = Signals::catch()?;
+    let mut meeting = None;
+    let planned = signals
+        .unless_asked(plan(options, environment, rank, &mut meeting))
+        .await;
+    let outcome = match planned {
         Ok(Ok(plan)) => carry_out(&plan, options, signals, meeting.as_mut(), console).await,
         Ok(Err(failure)) => Err(failure),
         Err(by) => {
@@ -74,6 +61,29 @@ async fn lead(
         }
     }
     outcome
+}
+
+/// What will be started, from the options and what is found here; ranks are called to the `meeting` before anything slow.
+async fn plan(
+    options: &RunOptions,
+    environment: Vec<(String, String)>,
+    rank: Option<&Rank>,
+    meeting: &mut Option<Leader>,
+) -> Outcome<Plan> {
+    let allocation = allocation(options, &environment, rank)?;
+    let settings = options.settings(allocation.job_name())?;
+    profile::check_name(&settings.profile)?;
+    let incarnation = identity::incarnation(&allocation)?;
+    let met = rank.filter(|_| !options.dry_run);
+    *meeting = rank::call(&settings, met, &incarnation)?;
+    let here = look_around(&settings, &allocation, environment, rank).await?;
+    Plan::new(
+        settings,
+        allocation,
+        incarnation,
+        identity::secrets()?,
+        &here,
+    )
 }
 
 /// Runs the plan to its end.
@@ -101,6 +111,14 @@ async fn carry_out(
         console.failure(failure);
     }
     Ok(end.code)
+}
+
+fn event_loop() -> Outcome<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Failure::missing("the event loop cannot be made").because(error))
 }
 
 /// Orphans of the tree become our children, so that none escapes the last sweep. Without it (an emulator that lacks the call)
@@ -138,9 +156,13 @@ fn allocation(
     if options.ignores_slurm() {
         return Ok(this_machine);
     }
-    let Some(slurm) = Slurm::read(environment)? else {
+    let Some(mut slurm) = Slurm::read(environment)? else {
         return Ok(this_machine);
     };
+    if slurm.alone_in_step {
+        // `srun -n1 ipjob`: the engines are a step of the whole job, not of our own step.
+        slurm.tasks = scontrol::tasks_of_job(&slurm.job).or(slurm.tasks);
+    }
     let host = identity::host();
     if slurm.node_of(&host).is_none() {
         return Err(Failure::usage(format!(
@@ -148,14 +170,33 @@ fn allocation(
             slurm.job,
             slurm.nodes.join(", ")
         ))
-        .hint("salloc leaves the shell on the login node here; type: srun --overlap --pty -N1 -n1 ipjob ...")
+        .hint(format!(
+            "salloc leaves the shell on the login node here; type: {}",
+            inside_the_job()
+        ))
         .hint("--launcher local ignores the job"));
     }
+    let components = het::named(&options.srun_args, environment)?;
+    let slurm = slurm.with_engines_in(components);
     let job = Allocation::of_job(slurm, this_machine.tasks);
     Ok(match rank {
         Some(rank) => job.of_ranks(rank.size),
         None => job,
     })
+}
+
+/// The line that runs this very command on the job's first node.
+fn inside_the_job() -> String {
+    let words = std::env::args().map(|word| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    let words: Vec<String> = words.collect();
+    format!("srun --overlap --pty -N1 -n1 {}", words.join(" "))
 }
 
 /// Finds what the plan needs of this machine.
@@ -165,10 +206,10 @@ async fn look_around(
     environment: Vec<(String, String)>,
     rank: Option<&Rank>,
 ) -> Outcome<Here> {
+    let limit = settings.start.whole;
     if let Some(rank) = rank {
         rank::check_address(rank, settings, allocation.slurm.is_some())?;
     }
-    let limit = settings.start.whole;
     let ipcontroller = programs::find("ipcontroller", "ipyparallel")?;
     let ipengine = programs::find("ipengine", "ipyparallel")?;
     let ipyparallel = versions::of(&ipcontroller, "ipyparallel", limit).await?;
@@ -228,12 +269,13 @@ fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> O
         .slurm
         .as_ref()
         .is_some_and(|slurm| slurm.step.is_some());
-    let mpi = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
+    let (mpi, mpi_types) = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
     Ok(Srun {
         program,
         scancel,
         ipjob: own_program()?,
         mpi,
+        mpi_types,
     })
 }
 

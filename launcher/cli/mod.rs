@@ -2,7 +2,10 @@
 
 pub mod options;
 mod paths;
+mod template;
 mod values;
+
+pub use template::print_template;
 
 use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Failure, Outcome};
 use clap::builder::StyledStr;
@@ -15,6 +18,7 @@ use std::env;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use template::TemplateOptions;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -24,6 +28,7 @@ const STYLES: Styles = Styles::styled()
 
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
+       ipjob template MODE [OPTIONS]
        ipjob completions SHELL
        ipjob man";
 
@@ -53,6 +58,8 @@ pub struct Cli {
 /// What ipjob does besides its main command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print a batch script for Slurm to stdout, to be edited or submitted as it is.
+    Template(TemplateOptions),
     /// Print a completion script for a shell to stdout.
     Completions {
         /// The shell.

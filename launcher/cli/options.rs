@@ -25,6 +25,15 @@ pub enum ModeArgument {
     ClusterOnly,
 }
 
+impl From<ModeArgument> for Mode {
+    fn from(argument: ModeArgument) -> Self {
+        match argument {
+            ModeArgument::Notebook => Self::Notebook,
+            ModeArgument::ClusterOnly => Self::ClusterOnly,
+        }
+    }
+}
+
 /// How engines are started.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LauncherArgument {
@@ -249,10 +258,7 @@ impl RunOptions {
                 .hint("--mode notebook for Jupyter beside the engines, --mode cluster-only without it; `ipjob --help` is the manual"));
         };
         Ok(Settings {
-            mode: match mode {
-                ModeArgument::Notebook => Mode::Notebook,
-                ModeArgument::ClusterOnly => Mode::ClusterOnly,
-            },
+            mode: mode.into(),
             launcher: self.launcher(),
             launcher_command: self.launcher_command.clone(),
             mpi: self.mpi.clone(),

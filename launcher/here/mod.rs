@@ -14,6 +14,7 @@ pub mod mpi;
 pub mod ports;
 pub mod process;
 pub mod programs;
+pub mod scontrol;
 pub mod sockets;
 pub mod starter;
 pub mod versions;

@@ -1,6 +1,6 @@
 //! Which MPI world srun can make for these engines.
 
-use super::versions;
+use super::{scontrol, versions};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::settings::Mpi;
@@ -10,13 +10,23 @@ use std::process::{Command, Stdio};
 /// Prints the vendor of mpi4py's library without initialising it, which outside of srun could hang.
 const VENDOR: &str = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.get_vendor()[0])";
 
-/// Decides the world of the engines' step.
-pub fn world(asked: &Mpi, ipengine: &Path, srun: &Path, inside_a_step: bool) -> Outcome<World> {
-    match asked {
-        Mpi::Off => Ok(World::None),
-        Mpi::Type(name) => known_type(name, srun).map(World::Type),
-        Mpi::Auto => Ok(automatic(ipengine, srun, inside_a_step)),
+/// Decides the world of the engines' step, and tells the types that this srun offers.
+pub fn world(
+    asked: &Mpi,
+    ipengine: &Path,
+    srun: &Path,
+    inside_a_step: bool,
+) -> Outcome<(World, Vec<String>)> {
+    if *asked == Mpi::Off {
+        return Ok((World::None, Vec::new()));
     }
+    let types = types(srun);
+    let world = match asked {
+        Mpi::Off => World::None,
+        Mpi::Type(name) => World::Type(known_type(name, &types)?),
+        Mpi::Auto => automatic(ipengine, &types, inside_a_step),
+    };
+    Ok((world, types))
 }
 
 /// Whether engines that something else than srun starts form one world: where ipengine's Python can, if they are offered one.
@@ -50,8 +60,7 @@ fn types(srun: &Path) -> Vec<String> {
         .collect()
 }
 
-fn known_type(name: &str, srun: &Path) -> Outcome<String> {
-    let types = types(srun);
+fn known_type(name: &str, types: &[String]) -> Outcome<String> {
     if types.is_empty() || types.iter().any(|known| known == name) {
         return Ok(name.to_owned());
     }
@@ -60,7 +69,7 @@ fn known_type(name: &str, srun: &Path) -> Outcome<String> {
 }
 
 /// No world without mpi4py; the site's or user's own default where there is one; else the type that fits the library.
-fn automatic(ipengine: &Path, srun: &Path, inside_a_step: bool) -> World {
+fn automatic(ipengine: &Path, types: &[String], inside_a_step: bool) -> World {
     if versions::by_files(ipengine, "mpi4py").is_none() {
         return World::None;
     }
@@ -74,7 +83,7 @@ fn automatic(ipengine: &Path, srun: &Path, inside_a_step: bool) -> World {
         Some(vendor) if vendor.contains("Cray") => "cray_shasta",
         _ => return World::None,
     };
-    if types(srun).iter().any(|name| name == fitting) {
+    if types.iter().any(|name| name == fitting) {
         World::Type(fitting.to_owned())
     } else {
         World::None
@@ -83,19 +92,8 @@ fn automatic(ipengine: &Path, srun: &Path, inside_a_step: bool) -> World {
 
 /// Whether the site has a default that makes a world.
 fn site_default() -> bool {
-    let output = Command::new("scontrol")
-        .args(["show", "config"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    output.is_ok_and(|output| {
-        String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .any(|(name, value)| {
-                name.trim() == "MpiDefault" && !matches!(value.trim(), "none" | "(null)" | "")
-            })
-    })
+    scontrol::configured("MpiDefault")
+        .is_some_and(|value| !matches!(value.as_str(), "none" | "(null)" | ""))
 }
 
 /// The vendor of the MPI library that mpi4py finds.

@@ -10,6 +10,7 @@ pub mod engines;
 pub mod environment;
 pub mod exit;
 pub mod heartbeat;
+pub mod het;
 pub mod hostlist;
 pub mod incarnation;
 pub mod jupyter_args;
@@ -21,6 +22,7 @@ pub mod service;
 pub mod services;
 pub mod settings;
 pub mod slurm;
+pub mod template;
 pub mod version;
 
 use crate::failure::Outcome;
@@ -29,7 +31,7 @@ use core::net::Ipv4Addr;
 use incarnation::Incarnation;
 use profile::Profile;
 use service::{Service, Text};
-use settings::{Launcher, Mode, Settings};
+use settings::{Launcher, Mode, Mpi, Settings};
 use std::path::PathBuf;
 use version::Version;
 
@@ -75,6 +77,8 @@ pub struct Srun {
     pub ipjob: PathBuf,
     /// Whether engines form one MPI world, and the type of it where srun must be told.
     pub mpi: World,
+    /// The types that this srun offers, for messages.
+    pub mpi_types: Vec<String>,
 }
 
 /// What the launcher `mpiexec` works with.
@@ -106,6 +110,17 @@ pub enum World {
     Default,
     /// One, with this type of `srun --mpi`.
     Type(String),
+}
+
+/// The MPI world that engines are expected to see. A wrong type gives every engine a world of its own, and no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedWorld {
+    /// How many ranks it has.
+    pub size: u32,
+    /// The type that was asked for by name: then another world is an error, else only a warning.
+    pub asked: Option<String>,
+    /// The types that srun offers.
+    pub types: Vec<String>,
 }
 
 /// A Jupyter program and the family of option names it understands.
@@ -156,6 +171,8 @@ pub struct Plan {
     pub ipyparallel: Version,
     /// How engines are started.
     pub launcher: Launcher,
+    /// The MPI world that engines are expected to see; `None` without MPI.
+    pub world: Option<WantedWorld>,
     /// The address that Jupyter binds.
     pub jupyter_address: Ipv4Addr,
     /// How many engines are expected.
@@ -200,6 +217,18 @@ impl Plan {
             Mode::ClusterOnly if settings.arguments.is_empty() => {}
             Mode::ClusterOnly => services.push(services::driver(&context)?),
         }
+        let world = here
+            .srun
+            .as_ref()
+            .filter(|srun| srun.mpi != World::None && services::tells_its_world(&settings))
+            .map(|srun| WantedWorld {
+                size: engines,
+                asked: match &settings.mpi {
+                    Mpi::Type(name) => Some(name.clone()),
+                    _ => None,
+                },
+                types: srun.mpi_types.clone(),
+            });
         Ok(Self {
             ipyparallel: here.ipyparallel.clone(),
             secrets,
@@ -208,6 +237,7 @@ impl Plan {
             incarnation,
             profile,
             launcher,
+            world,
             jupyter_address: here.jupyter_address,
             engines,
             minimum,

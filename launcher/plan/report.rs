@@ -1,4 +1,97 @@
-//! What every task of the engines' step tells of itself in the step's log, one line each.
+//! What the engines' step tells in its log: every task who it is and which MPI world it sees, one line each, and srun how
+//! tasks ended. PURE.
+
+use super::hostlist;
+
+/// A line of the step's log that means something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A task told who it is.
+    Task(Report),
+    /// A task told the size of its MPI world.
+    World(World),
+    /// srun itself said something.
+    Srun(Words),
+}
+
+/// Reads a line of the step's log; `None` for what programs print.
+#[must_use]
+pub fn read(line: &str) -> Option<Line> {
+    Report::read(line)
+        .map(Line::Task)
+        .or_else(|| World::read(line).map(Line::World))
+        .or_else(|| Words::read(line).map(Line::Srun))
+}
+
+/// The size of a task's MPI world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct World {
+    /// The rank in the step.
+    pub task: u32,
+    /// How many ranks that world has.
+    pub size: u32,
+}
+
+/// How the line begins, after srun's label, which has the task's rank: in worlds of 1 each calls itself rank 0.
+const WORLD_HEAD: &str = "ipjob-engine world of ";
+
+/// What every ipengine runs once MPI is initialised: it tells the size of its world. An expression, so that no name is left
+/// in the users' namespace; one write, so that srun doesn't mix it with another task's line.
+pub const WORLD_CODE: &str = "__import__('os').write(1, b'ipjob-engine world of %d\\n' % __import__('mpi4py.MPI').MPI.COMM_WORLD.size)";
+
+impl World {
+    fn read(line: &str) -> Option<Self> {
+        let (label, size) = line.split_once(WORLD_HEAD)?;
+        Some(Self {
+            task: label.trim().strip_suffix(':')?.parse().ok()?,
+            size: size.trim().parse().ok()?,
+        })
+    }
+}
+
+/// An error in srun's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The whole line: `srun: error: node2: tasks 3-5: Killed`.
+    pub text: String,
+    /// The tasks whose end it tells of.
+    pub tasks: Vec<u32>,
+}
+
+impl Words {
+    /// Reads a line that srun itself wrote because something is wrong.
+    #[must_use]
+    pub fn read(line: &str) -> Option<Self> {
+        let text = line.trim();
+        let rest = text.strip_prefix("srun: ")?;
+        let waits = rest.contains("step creation temporarily disabled");
+        let Some(error) = rest.strip_prefix("error: ") else {
+            return waits.then(|| Self {
+                text: text.to_owned(),
+                tasks: Vec::new(),
+            });
+        };
+        Some(Self {
+            text: text.to_owned(),
+            tasks: ended_tasks(error).unwrap_or_default(),
+        })
+    }
+}
+
+/// The tasks of `node2: tasks 3-5,7: Exited with exit code 1`.
+fn ended_tasks(error: &str) -> Option<Vec<u32>> {
+    let mut parts = error.splitn(3, ": ");
+    let (_nodes, tasks, how) = (parts.next()?, parts.next()?, parts.next()?);
+    let list = tasks
+        .strip_prefix("tasks ")
+        .or_else(|| tasks.strip_prefix("task "))?;
+    // It also tells of tasks that ended well (`Exited with exit code 0`) and of those that begin late.
+    if how.is_empty() {
+        return None;
+    }
+    let names = hostlist::expand(&format!("[{}]", list.trim())).ok()?;
+    names.iter().map(|name| name.parse().ok()).collect()
+}
 
 /// One task's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +160,40 @@ mod tests {
             Some(report.clone())
         );
         assert_eq!(Report::read(&report.line()), Some(report));
+    }
+
+    #[test]
+    fn the_size_of_a_world_is_read() {
+        let world = World { task: 4, size: 6 };
+        assert_eq!(read("4: ipjob-engine world of 6"), Some(Line::World(world)));
+        assert_eq!(read(&format!("4: Running: {WORLD_CODE}")), None);
+    }
+
+    #[test]
+    fn sruns_own_words_name_tasks() {
+        for (line, tasks) in [
+            ("srun: error: node2: task 4: Killed", vec![4]),
+            (
+                "srun: error: node2: tasks 3-5,7: Exited with exit code 4",
+                vec![3, 4, 5, 7],
+            ),
+            ("srun: error: Node failure on node2", vec![]),
+            (
+                "srun: Job 4 step creation temporarily disabled, retrying (Requested nodes are busy)",
+                vec![],
+            ),
+        ] {
+            let words = Words {
+                text: line.to_owned(),
+                tasks,
+            };
+            assert_eq!(read(line), Some(Line::Srun(words)));
+        }
+        assert_eq!(
+            read("srun: launch/slurm: _step_signal: Terminating StepId=1.0"),
+            None
+        );
+        assert_eq!(read("3: srun: error: node2: task 4: Killed"), None);
     }
 
     #[test]

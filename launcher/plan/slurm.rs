@@ -1,5 +1,6 @@
 //! A Slurm job as its environment tells it. Garbage in a variable is refused by the variable's name.
 
+use super::het::Component;
 use super::hostlist;
 use crate::failure::{Failure, Outcome};
 
@@ -24,8 +25,12 @@ pub struct Slurm {
     pub end: Option<i64>,
     /// The name of the node that this process runs on, where a slurmd started it.
     pub node: Option<String>,
+    /// The components of a heterogeneous job that the engines' step was told to run in.
+    pub components: Vec<Component>,
     /// The step that this process belongs to: `None` in the batch script.
     pub step: Option<String>,
+    /// Whether that step has one task, us: `tasks` are then that one, and not the job's.
+    pub alone_in_step: bool,
 }
 
 impl Slurm {
@@ -44,12 +49,7 @@ impl Slurm {
             return Err(garbage("SLURM_JOB_ID", job));
         }
         let number = |name: &'static str| get(name).map(|text| positive(name, text)).transpose();
-        let tasks = match number("SLURM_NTASKS")? {
-            Some(tasks) => Some(tasks),
-            None => get("SLURM_TASKS_PER_NODE")
-                .map(tasks_per_node)
-                .transpose()?,
-        };
+        let tasks = tasks(get("SLURM_NTASKS"), get("SLURM_TASKS_PER_NODE"))?;
         let restart = get("SLURM_RESTART_COUNT").map_or(Ok(0), |text| {
             text.parse()
                 .map_err(|_| garbage("SLURM_RESTART_COUNT", text))
@@ -72,9 +72,41 @@ impl Slurm {
             gpus_per_task: get("SLURM_GPUS_PER_TASK").map(str::to_owned),
             restart,
             end: get("SLURM_JOB_END_TIME").and_then(|text| text.parse().ok()),
+            components: Vec::new(),
             node: get("SLURMD_NODENAME").map(str::to_owned),
             step: get("SLURM_STEP_ID").map(str::to_owned),
+            alone_in_step: get("SLURM_STEP_NUM_TASKS") == Some("1"),
         }))
+    }
+
+    /// The job, with its engines in these components of it; the same job where there are none.
+    #[must_use]
+    pub fn with_engines_in(mut self, components: Vec<Component>) -> Self {
+        if !components.is_empty() {
+            let tasks = components.iter().map(|one| one.tasks);
+            self.tasks = Some(tasks.fold(0, u32::saturating_add));
+            for node in components.iter().flat_map(|one| &one.nodes) {
+                if !self.nodes.contains(node) {
+                    self.nodes.push(node.clone());
+                }
+            }
+        }
+        self.components = components;
+        self
+    }
+
+    /// The ids by which Slurm knows the engines' step, `12.0`: each component of a heterogeneous job has a part of it, by its own
+    /// job id, while the tasks know only the first one's.
+    #[must_use]
+    pub fn steps(&self, step: &str) -> Vec<String> {
+        match step.split_once('.') {
+            Some((_, number)) if !self.components.is_empty() => self
+                .components
+                .iter()
+                .map(|one| format!("{}.{number}", one.job))
+                .collect(),
+            _ => vec![step.to_owned()],
+        }
     }
 
     /// The job's node that `host` is: by Slurm's own name for it, which a slurmd sets for all that it starts, or by the host
@@ -87,6 +119,14 @@ impl Slurm {
         told.and_then(|told| self.nodes.iter().find(|node| *node == told))
             .or_else(|| self.nodes.iter().find(is))
             .map(String::as_str)
+    }
+}
+
+/// The tasks that these two variables tell of.
+pub fn tasks(ntasks: Option<&str>, per_node: Option<&str>) -> Outcome<Option<u32>> {
+    match ntasks {
+        Some(text) => positive("SLURM_NTASKS", text).map(Some),
+        None => per_node.map(tasks_per_node).transpose(),
     }
 }
 

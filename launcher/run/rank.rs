@@ -8,6 +8,7 @@ use crate::plan::incarnation::Incarnation;
 use crate::plan::ranks::Rank;
 use crate::plan::services::ranks::not_ranks;
 use crate::plan::settings::{Launcher, Settings};
+use crate::report::console::Console;
 use crate::supervisor::Signals;
 use crate::supervisor::rank::{self, Place};
 use std::path::PathBuf;
@@ -39,11 +40,11 @@ pub fn call(
 }
 
 /// Does what a rank does that doesn't lead.
-pub async fn follow(
+pub fn follow(
     options: &RunOptions,
     environment: Vec<(String, String)>,
     rank: Rank,
-    signals: Signals,
+    console: &Console,
 ) -> Outcome<u8> {
     let settings = super::allocation(options, &environment, Some(&rank))
         .and_then(|allocation| options.settings(allocation.job_name()));
@@ -53,6 +54,8 @@ pub async fn follow(
         Ok(_) => return Ok(0),
         Err(failure) => return Ok(failure.exit_code()),
     };
+    super::become_subreaper(console);
+    let runtime = super::event_loop()?;
     let variable = |name: &str| {
         environment
             .iter()
@@ -67,7 +70,10 @@ pub async fn follow(
         step: step.map(|(job, step)| format!("{job}.{step}")),
         variables: environment.into_iter().map(|(name, _)| name).collect(),
     };
-    rank::run(place, seat, settings.start.whole, signals).await
+    runtime.block_on(async {
+        let signals = Signals::catch()?;
+        rank::run(place, seat, settings.start.whole, signals).await
+    })
 }
 
 /// Refuses ranks whose engines could not reach the controller.

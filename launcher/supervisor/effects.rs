@@ -53,8 +53,10 @@ impl Supervisor<'_> {
         self.stop_other_ranks(name);
         let asking = self.plan.service(name).map(|service| &service.asking);
         if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {
+            let slurm = self.plan.allocation.slurm.as_ref();
             let asked = Command::new(scancel)
-                .args(["--signal=TERM", step])
+                .arg("--signal=TERM")
+                .args(slurm.map_or_else(Vec::new, |slurm| slurm.steps(step)))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -68,7 +70,8 @@ impl Supervisor<'_> {
     }
 
     /// A task of the engines' step told who it is.
-    pub(super) fn engine_reported(&mut self, report: Report) {
+    pub(super) fn engine_reported(&mut self, report: Report) -> Event {
+        let placed = Event::Placed(report.clone());
         self.record.step = report.step.or(self.record.step.take());
         if self.meeting.is_some() {
             self.children.follow_engine(self.plan, report.rank);
@@ -82,6 +85,8 @@ impl Supervisor<'_> {
             pid: report.pid,
         });
         list.sort_by_key(|engine| engine.id);
+        self.unpublished = true;
+        placed
     }
 
     pub(super) fn say(&mut self, level: Level, text: String) {
@@ -194,11 +199,17 @@ impl Supervisor<'_> {
                         service: service.name,
                         index: 0,
                     }) {
-                        probes::reports::watch(log.clone(), expected, self.sender.clone());
+                        probes::step::watch(
+                            log.clone(),
+                            expected,
+                            self.plan.world.is_some(),
+                            service.start_limit,
+                            self.sender.clone(),
+                        );
                     }
                 } else {
                     for (index, pid) in pids {
-                        self.engine_reported(Report {
+                        let _ = self.engine_reported(Report {
                             rank: *index,
                             node: self.plan.incarnation.host.clone(),
                             pid: *pid,

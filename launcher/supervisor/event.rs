@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 pub use crate::plan::exit::Exit;
+use crate::plan::report::{Report, Words, World};
 use crate::plan::service::{Name, ProcessId};
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -21,6 +22,8 @@ pub enum Timer {
     Sweep(Name),
     /// The last look for anything left.
     LastSweep,
+    /// All engines are registered, and none has told the size of its MPI world.
+    World,
     /// An engine left the hub's list although its process seems to live.
     Dropped,
     /// So many minutes are left of the job's time.
@@ -88,6 +91,12 @@ pub enum Event {
     },
     /// The hub's engine file lists other engines than before.
     Registered(BTreeSet<u32>),
+    /// A task of the engines' step told who it is.
+    Placed(Report),
+    /// A task of the engines' step told the size of its MPI world.
+    World(World),
+    /// The engines' srun said that something is wrong.
+    SrunSaid(Words),
     /// The end of the job's time is known, or has moved.
     TimeLeft {
         /// So much is left.

@@ -16,10 +16,12 @@ mod ending;
 mod engines;
 mod muster;
 mod running;
+mod step;
 #[cfg(test)]
 mod tests;
 
 use super::event::{Effect, End, Event, Level, Timer};
+use crate::plan::WantedWorld;
 use crate::plan::service::{Name, Readiness, Service};
 use core::time::Duration;
 use deadline::Deadline;
@@ -31,6 +33,9 @@ const KILL_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Time between an engine's leaving the hub's list and its end being noticed: the nanny reports a death in 10 ms.
 const DROP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Time between an engine's registering and its having told the size of its MPI world, which it does before.
+const WORLD_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Ports that are tried for Jupyter, each taken by somebody else between our reservation and its bind.
 const PORT_TRIES: u32 = 5;
@@ -101,6 +106,8 @@ pub struct Machine {
     phase: Phase,
     lives: BTreeMap<Name, Life>,
     engines: Engines,
+    /// The MPI world that engines are expected to see, until one has told what it sees.
+    world: Option<WantedWorld>,
     port_tries: u32,
     deadline: Deadline,
 }
@@ -149,6 +156,7 @@ impl Machine {
             phase: Phase::Starting,
             lives,
             engines,
+            world: None,
             port_tries: 0,
             deadline: Deadline::default(),
         }
@@ -159,6 +167,13 @@ impl Machine {
     #[must_use]
     pub fn stopping_before_the_end(mut self, stop_before: Option<Duration>) -> Self {
         self.deadline.stop_before = stop_before;
+        self
+    }
+
+    /// The same, with engines that are expected to see this MPI world.
+    #[must_use]
+    pub fn expecting_a_world(mut self, world: Option<WantedWorld>) -> Self {
+        self.world = world;
         self
     }
 

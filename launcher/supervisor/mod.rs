@@ -86,7 +86,8 @@ pub async fn run(
     let mut supervisor = Supervisor {
         plan,
         machine: Machine::new(&plan.services, plan.settings.start.whole)
-            .stopping_before_the_end(plan.settings.stop_before),
+            .stopping_before_the_end(plan.settings.stop_before)
+            .expecting_a_world(plan.world.clone()),
         children: Children::new(plan.incarnation.id.clone()),
         record,
         writer,
@@ -133,12 +134,8 @@ impl Supervisor<'_> {
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
+            Notice::EngineReported(report) => self.engine_reported(report),
             Notice::RankEnded { rank, pid, exit } => self.rank_ended(rank, pid, exit),
-            Notice::EngineReported(report) => {
-                self.engine_reported(report);
-                self.publish();
-                return None;
-            }
             Notice::Refresh => {
                 self.beat();
                 self.publish();

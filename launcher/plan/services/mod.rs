@@ -12,6 +12,7 @@ pub use controller::controller;
 pub use driver::driver;
 pub use engines::engines;
 pub use jupyter::jupyter;
+pub use srun::tells_its_world;
 
 use super::allocation::Allocation;
 use super::incarnation::Incarnation;

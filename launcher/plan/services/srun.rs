@@ -3,7 +3,10 @@
 use super::{Context, engines};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
+use crate::plan::report::WORLD_CODE;
 use crate::plan::service::Process;
+use crate::plan::settings::Settings;
+use crate::plan::slurm::Slurm;
 
 /// The name of the step, as `squeue -s` shows it.
 pub const STEP_NAME: &str = "ipjob-engines";
@@ -48,7 +51,6 @@ pub fn step(context: &Context) -> Outcome<Process> {
         ))
         .hint("ask Slurm for more tasks (#SBATCH --ntasks, --ntasks-per-node), or start fewer engines"));
     }
-    let nodes = slurm.nodes.len().min(context.engines as usize);
     let mut args: Vec<String> = [
         // Beside whatever else runs in the job, and beside the step that we may be in ourselves.
         "--overlap",
@@ -61,17 +63,7 @@ pub fn step(context: &Context) -> Outcome<Process> {
     .map(str::to_owned)
     .to_vec();
     args.push(format!("--job-name={STEP_NAME}"));
-    args.push(format!("--nodes={nodes}"));
-    args.push(format!("--ntasks={}", context.engines));
-    args.extend(tasks_per_node(context));
-    // Newer Slurm no longer hands these on from the job to its steps.
-    args.extend(slurm.cpus_per_task.map(|n| format!("--cpus-per-task={n}")));
-    args.extend(
-        slurm
-            .gpus_per_task
-            .as_ref()
-            .map(|gpus| format!("--gpus-per-task={gpus}")),
-    );
+    args.extend(size(context, slurm)?);
     let mut ipengine = engines::arguments(context);
     match &srun.mpi {
         World::None => {
@@ -87,6 +79,9 @@ pub fn step(context: &Context) -> Outcome<Process> {
             // The other ranks of an MPI world would hang for ever.
             args.push("--kill-on-bad-exit=1".to_owned());
             ipengine.push("--mpi".to_owned());
+            if tells_its_world(context.settings) {
+                ipengine.push(format!("--IPEngine.startup_command={WORLD_CODE}"));
+            }
         }
     }
     args.extend(context.settings.srun_args.iter().cloned());
@@ -101,6 +96,42 @@ pub fn step(context: &Context) -> Outcome<Process> {
         args,
         log: context.profile.log_dir().join("ipjob-engines.log"),
     })
+}
+
+/// Whether engines tell the size of their MPI world: ipengine runs one command at its start, and the user's own goes first.
+pub fn tells_its_world(settings: &Settings) -> bool {
+    let command = |arg: &String| arg.starts_with("-c") || arg.contains("startup_command");
+    !settings.engine_args.iter().any(command)
+}
+
+/// The size of the step, and what each task gets.
+fn size(context: &Context, slurm: &Slurm) -> Outcome<Vec<String>> {
+    let engines = context.engines;
+    let nodes = match slurm.components.as_slice() {
+        [] => &slurm.nodes,
+        [component] => &component.nodes,
+        // srun takes each component whole; what it were told here would hold for every one of them.
+        _ if engines == context.allocation.tasks => return Ok(Vec::new()),
+        _ => {
+            return Err(Failure::usage(format!(
+                "-n {engines} is not the {} tasks of the components that --het-group names",
+                context.allocation.tasks
+            ))
+            .hint("leave -n out: a step over several components has an engine for each of their tasks"));
+        }
+    };
+    let mut args = vec![
+        format!("--nodes={}", nodes.len().min(engines as usize)),
+        format!("--ntasks={engines}"),
+    ];
+    if slurm.components.is_empty() {
+        args.extend(tasks_per_node(context));
+        // Newer Slurm no longer hands these on from the job to its steps.
+        args.extend(slurm.cpus_per_task.map(|n| format!("--cpus-per-task={n}")));
+        let gpus = slurm.gpus_per_task.as_ref();
+        args.extend(gpus.map(|gpus| format!("--gpus-per-task={gpus}")));
+    }
+    Ok(args)
 }
 
 /// How many tasks a node gets, where the job said so and all its tasks become engines: left to itself, srun packs the first

@@ -33,8 +33,10 @@ impl Machine {
             .unwrap_or_else(|| default_stop_before(limit));
         for minutes in WARNINGS {
             let before = Duration::from_secs(u64::from(minutes) * 60);
+            // Not in the first moment of a job whose whole time is no more than that.
             if let Some(after) = left.checked_sub(before)
                 && before > stop_before
+                && before < limit
             {
                 out.push(Effect::SetTimer(Timer::Warn { telling, minutes }, after));
             }

@@ -1,6 +1,7 @@
 //! Which engines count. PURE.
 
-use std::collections::BTreeSet;
+use crate::plan::report::Report;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The engines as the hub and their processes tell of them. A local engine's id is its index.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,10 @@ pub(super) struct Engines {
     pub lost: BTreeSet<u32>,
     /// Engines that were said to have left the hub's list while their process lives.
     pub dropped: BTreeSet<u32>,
+    /// Where the tasks of a step run, by rank, as they told it.
+    pub places: BTreeMap<u32, Report>,
+    /// The first error in srun's own words.
+    pub srun_said: Option<String>,
 }
 
 impl Engines {

@@ -2,7 +2,7 @@
 
 use super::causes::too_few;
 use super::engines::named;
-use super::{DROP_PATIENCE, Effect, Machine, Stage, Timer, step_line, warning};
+use super::{DROP_PATIENCE, Effect, Machine, Stage, Timer, WORLD_PATIENCE, step_line, warning};
 use crate::failure::Failure;
 use crate::plan::service::{Name, ProcessId};
 use std::collections::BTreeSet;
@@ -16,8 +16,7 @@ impl Machine {
             let text = format!(
                 "{process} is lost, and the MPI world of the engines cannot go on without it"
             );
-            let failure = Failure::new(self.kind_of_now(), text);
-            self.fail(too_few(failure, end), out);
+            self.fail(Failure::new(self.kind_of_now(), text).because(end), out);
         } else if self.engines.living() == 0 {
             let failure = Failure::new(self.kind_of_now(), "the last engine ended")
                 .hint(format!("its last lines are above ({process})"));
@@ -68,29 +67,15 @@ impl Machine {
         out.push(Effect::Publish);
     }
 
-    /// Engines of a step that left the hub's list: their nanny or their silence told it of their end.
-    fn lost_from_step(&mut self, gone: Vec<u32>, out: &mut Vec<Effect>) {
-        let Some(first) = gone.first().copied() else {
-            return;
-        };
-        let text = format!("{} left the hub's list", named(&gone));
-        let end = Failure::new(self.kind_of_now(), text.clone());
-        warning(out, text);
-        out.push(Effect::ShowLog(ProcessId {
-            service: Name::Engines,
-            index: if self.engines.step { 0 } else { first },
-        }));
-        self.engines.lost.extend(gone);
-        let process = ProcessId {
-            service: Name::Engines,
-            index: first,
-        };
-        self.engine_lost(process, &end, out);
-    }
-
     /// Engines become ready once all that live are registered, if they are enough.
-    fn settle_engines(&mut self, out: &mut Vec<Effect>) {
-        if self.stage(Name::Engines) == Stage::Starting && self.engines.settled() {
+    pub(super) fn settle_engines(&mut self, out: &mut Vec<Effect>) {
+        if self.stage(Name::Engines) != Stage::Starting || !self.engines.settled() {
+            return;
+        }
+        if self.world.is_some() {
+            // Ready engines that are no world are worse than none: wait for their word, which is on its way.
+            out.push(Effect::SetTimer(Timer::World, WORLD_PATIENCE));
+        } else {
             self.engines_ready(out);
         }
     }

@@ -49,6 +49,12 @@ impl Machine {
                 self.fail(failure, out);
             }
             Event::Registered(ids) => self.registered(ids, out),
+            Event::Placed(report) => {
+                self.engines.places.insert(report.rank, report);
+                out.push(Effect::Publish);
+            }
+            Event::World(world) => self.world_seen(world, out),
+            Event::SrunSaid(words) => self.srun_said(words, out),
             Event::TimeUp(timer) => self.time_up(timer, out),
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
@@ -126,16 +132,13 @@ impl Machine {
             Name::Engines => {
                 self.engines.lose(process.index);
                 if self.engines.step {
-                    warning(
-                        out,
-                        format!("the engines' srun (pid {pid}) ended with {exit}"),
-                    );
+                    self.step_ended(pid, exit, tail, out);
                 } else {
                     warning(out, format!("{process} (pid {pid}) ended with {exit}"));
+                    out.push(Effect::ShowLog(process));
+                    let end = self.end_of_service(process, pid, exit, tail);
+                    self.engine_lost(process, &end, out);
                 }
-                out.push(Effect::ShowLog(process));
-                let end = self.end_of_service(process, pid, exit, tail);
-                self.engine_lost(process, &end, out);
             }
             Name::Driver => {
                 let end = End {
@@ -224,6 +227,10 @@ impl Machine {
                 }
             }
             Timer::Dropped => self.say_dropped(out),
+            Timer::World => {
+                self.world = None;
+                self.settle_engines(out);
+            }
             other => self.deadline_timer(other, out),
         }
     }
@@ -284,6 +291,6 @@ impl Machine {
 }
 
 /// The process whose log tells most about a service.
-fn first_process(service: Name) -> ProcessId {
+pub(super) fn first_process(service: Name) -> ProcessId {
     ProcessId { service, index: 0 }
 }

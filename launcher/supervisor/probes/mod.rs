@@ -5,7 +5,7 @@ pub mod controller;
 pub mod engines;
 pub mod jupyter;
 pub mod ranks;
-pub mod reports;
+pub mod step;
 
 use super::event::Event;
 use super::notice::{Notice, Sender};

@@ -1,0 +1,54 @@
+//! What Slurm's controller tells before the job starts. It may be down, and then its programs hang for minutes.
+
+use super::programs;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// The tasks that the job asked for: inside a step the environment tells those of the step only.
+#[must_use]
+pub fn tasks_of_job(job: &str) -> Option<u32> {
+    let text = ask(&["--oneliner", "show", "job", job])?;
+    text.split_ascii_whitespace()
+        .find_map(|word| word.strip_prefix("NumTasks="))?
+        .parse()
+        .ok()
+}
+
+/// A line of the configuration: `MpiDefault`.
+#[must_use]
+pub fn configured(key: &str) -> Option<String> {
+    ask(&["show", "config"])?
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(name, _)| name.trim() == key)
+        .map(|(_, value)| value.trim().to_owned())
+}
+
+/// What `scontrol` prints; `None` when it is not there, fails or takes too long.
+fn ask(args: &[&str]) -> Option<String> {
+    let program = programs::find("scontrol", "Slurm's client programs").ok()?;
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut stdout = child.stdout.take()?;
+    let (sender, answer) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.read_to_string(&mut text);
+        let _ = sender.send(read.ok().map(|_| text));
+    });
+    let text = answer.recv_timeout(LIMIT).ok().flatten();
+    // Ended already, unless it took too long.
+    let _ = child.kill();
+    let _ = child.wait();
+    text
+}

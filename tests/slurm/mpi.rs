@@ -1,0 +1,87 @@
+use super::px;
+use crate::support::Lab;
+use serde_json::json;
+
+#[test]
+fn a_wrong_type_is_found_and_said() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    // MPICH knows nothing of cray_shasta: every engine is alone in a world of its own, and srun sees no error.
+    let alone = lab.submit(
+        &["-N2", "--ntasks-per-node=1"],
+        "exec ipjob --mode cluster-only --mpi cray_shasta",
+    );
+    let unknown = lab.submit(&["-n1"], "exec ipjob --mode cluster-only --mpi pmi7");
+    // A user's own default is kept, and only warned of.
+    let default = lab.submit(
+        &["-n2"],
+        "export SLURM_MPI_TYPE=cray_shasta\nexec ipjob --mode cluster-only",
+    );
+    let ended = unknown.finish();
+    assert_eq!(ended.code, 2, "{}", ended.output);
+    assert!(
+        ended.output.contains("this Slurm has no --mpi pmi7"),
+        "{}",
+        ended.output
+    );
+    assert!(ended.output.contains("pmi2"), "{}", ended.output);
+
+    let ended = alone.finish();
+    assert_eq!(ended.code, 3, "{}", ended.output);
+    let text = "--mpi cray_shasta made no common MPI world: that of engine";
+    assert!(ended.output.contains(text), "{}", ended.output);
+    assert!(ended.output.contains("pmi2"), "{}", ended.output);
+    alone.assert_nothing_left();
+
+    let line = default.wait_line("found no type that makes a common MPI world");
+    assert!(line.contains("warning:"), "{line}");
+    default.wait_state("ready");
+    default.cancel();
+}
+
+#[test]
+fn open_mpi_is_told_from_mpich() {
+    let Some(lab) = Lab::up(&["--mpi-packages", "openmpi"]) else {
+        return;
+    };
+    // mpi4py has modules for both libraries and takes the one that it is told.
+    let job = lab.submit(
+        &["-N2", "--ntasks-per-node=1"],
+        "export MPI4PY_MPIABI=openmpi\nexec ipjob --mode cluster-only",
+    );
+    job.wait_state("ready");
+    let cell =
+        "from mpi4py import MPI\ntotal = MPI.COMM_WORLD.allreduce(1)\nvendor = MPI.get_vendor()[0]";
+    let profile = format!("job_{}", job.id);
+    let seen = px(&lab, "login", &profile, cell, &["total", "vendor"]);
+    assert_eq!(seen[0], json!([0, 1]));
+    assert_eq!(seen[1], json!([2, 2]));
+    assert_eq!(seen[2], json!(["Open MPI", "Open MPI"]));
+    let record = job.record().expect("a record");
+    assert_eq!(record["warnings"], json!([]));
+    job.cancel();
+}
+
+#[test]
+fn a_chosen_type_makes_the_world() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let job = lab.submit(
+        &["-N2", "--ntasks-per-node=1"],
+        "exec ipjob --mode cluster-only --mpi pmi2",
+    );
+    job.wait_state("ready");
+    let cell = "from mpi4py import MPI\ntotal = MPI.COMM_WORLD.allreduce(1)\nnames = [n for n in dir() if 'ipjob' in n]";
+    let seen = px(
+        &lab,
+        "login",
+        &format!("job_{}", job.id),
+        cell,
+        &["total", "names"],
+    );
+    assert_eq!(seen[1], json!([2, 2]));
+    assert_eq!(
+        seen[2],
+        json!([[], []]),
+        "ipjob leaves no name in the users' namespace"
+    );
+    job.cancel();
+}
