@@ -1,6 +1,7 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
 pub mod options;
+mod paths;
 mod template;
 mod values;
 

@@ -117,7 +117,11 @@ impl Machine {
     /// These engines are gone, while srun goes on with the others.
     fn lose_tasks(&mut self, ids: Vec<u32>, out: &mut Vec<Effect>) {
         let index = ids.first().copied().unwrap_or_default();
-        out.push(Effect::ShowLog(first_process(Name::Engines)));
+        out.push(Effect::ShowLog(ProcessId {
+            service: Name::Engines,
+            // A step has one log, the ranks of an MPI world have one each.
+            index: if self.engines.step { 0 } else { index },
+        }));
         self.engines.lost.extend(ids);
         if matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready) {
             let service = Name::Engines;
