@@ -273,7 +273,8 @@ fn sleeps(line: &str) -> bool {
 fn no_test_sleeps() {
     let own = Path::new("tests/source_rules.rs");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // Measurements may wait; the rest, fakes included, is woken by what it waits for.
+    // Measurements may wait, and the shell scripts of the lab look again and again for their facts; the rest, fakes
+    // included, is woken by what it waits for.
     let mut tests = files("tests", &["rs", "py", "sh"]);
     tests.extend(
         fs::read_dir(root.join("tests/fakes"))

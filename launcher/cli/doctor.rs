@@ -1,6 +1,6 @@
 //! The options of `ipjob doctor`.
 
-use super::{options, values};
+use super::{paths, values};
 use crate::failure::Outcome;
 use crate::plan::settings::Mpi;
 use clap::Args;
@@ -35,6 +35,6 @@ pub struct DoctorOptions {
 impl DoctorOptions {
     /// The IPython directory of a job started like this.
     pub fn ipython_dir(&self) -> Outcome<PathBuf> {
-        options::ipython_dir(self.ipython_dir.as_deref())
+        paths::ipython_dir(self.ipython_dir.as_deref())
     }
 }

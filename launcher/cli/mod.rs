@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod options;
+mod paths;
 mod template;
 mod values;
 

@@ -1,13 +1,13 @@
 //! The run options as flags and variables, and their translation into settings.
 
+use super::paths::{absolute, ipython_dir, root_dir};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
 use crate::plan::settings::{Frontend, Launcher, Mode, Mpi, PortRange, Settings, StartLimits};
 use crate::report::console::Verbosity;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long the whole start may take: a cold Python on a busy parallel file system needs a minute by itself.
@@ -307,51 +307,4 @@ impl RunOptions {
         }
         limits
     }
-}
-
-/// The IPython directory: the option, else IPYTHONDIR, else ~/.ipython.
-pub(super) fn ipython_dir(option: Option<&Path>) -> Outcome<PathBuf> {
-    if let Some(path) = option {
-        return absolute(path, "--ipython-dir");
-    }
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(path) = set("IPYTHONDIR") {
-        return absolute(Path::new(&path), "IPYTHONDIR");
-    }
-    // No look-up of the user's entry: in a static binary that would load the site's name service.
-    match set("HOME") {
-        Some(home) => absolute(&Path::new(&home).join(".ipython"), "HOME"),
-        None => Err(
-            Failure::missing("HOME is not set, so there is no ~/.ipython")
-                .hint("set HOME, or say where with --ipython-dir"),
-        ),
-    }
-}
-
-fn root_dir(path: &Path) -> Outcome<PathBuf> {
-    let path = absolute(path, "--root-dir")?;
-    if path.is_dir() {
-        return Ok(path);
-    }
-    Err(
-        Failure::usage(format!("--root-dir {} is not a directory", path.display()))
-            .hint("Jupyter shows an existing directory: make it first, or leave the option out"),
-    )
-}
-
-/// A path made absolute; one that is no Unicode text is refused, because the record and Python's options are text.
-fn absolute(path: &Path, option: &str) -> Outcome<PathBuf> {
-    if path.to_str().is_none() {
-        return Err(Failure::usage(format!(
-            "{option} {} is not Unicode text",
-            path.display()
-        )));
-    }
-    std::path::absolute(path).map_err(|error| {
-        Failure::usage(format!(
-            "{option} {:?} cannot be used",
-            path.display().to_string()
-        ))
-        .because(error)
-    })
 }

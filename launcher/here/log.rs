@@ -79,9 +79,21 @@ impl Log {
     /// The last `lines` lines that this start has written, without control characters and empty lines.
     #[must_use]
     pub fn tail(&self, lines: usize) -> Vec<String> {
-        let text = self.read_end().unwrap_or_default();
+        self.last(lines, TAIL_BYTES, |_| true)
+    }
+
+    /// The same of the lines that begin with a label: srun puts the task's number before each.
+    #[must_use]
+    pub fn labelled(&self, label: &str, lines: usize) -> Vec<String> {
+        // The other tasks write into the same log.
+        self.last(lines, MOST_AT_ONCE, |line| line.starts_with(label))
+    }
+
+    fn last(&self, lines: usize, bytes: u64, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let text = self.read_end(bytes).unwrap_or_default();
         let mut all: Vec<String> = String::from_utf8_lossy(&text)
             .lines()
+            .filter(|line| wanted(line))
             .map(printable)
             .filter(|line| !line.trim().is_empty() && !line.starts_with(HEAD))
             .collect();
@@ -89,15 +101,13 @@ impl Log {
         all.split_off(first)
     }
 
-    fn read_end(&self) -> io::Result<Vec<u8>> {
+    fn read_end(&self, bytes: u64) -> io::Result<Vec<u8>> {
         let mut file = File::open(&self.path)?;
         let length = file.metadata()?.len();
-        let from = length
-            .saturating_sub(TAIL_BYTES)
-            .max(self.begin.min(length));
+        let from = length.saturating_sub(bytes).max(self.begin.min(length));
         file.seek(SeekFrom::Start(from))?;
         let mut text = Vec::new();
-        file.take(TAIL_BYTES).read_to_end(&mut text)?;
+        file.take(bytes).read_to_end(&mut text)?;
         Ok(text)
     }
 }

@@ -96,7 +96,7 @@ impl Leader {
             let all =
                 |dir: &Path, size: u32| (1..size).all(|rank| dir.join(ended_name(rank)).exists());
             while begin.elapsed() < REFUSAL_PATIENCE && !all(&self.dir, self.size) {
-                // No event loop runs here: it was not reached, or it has ended.
+                // Nothing else is left to be done: there was no job, or it has ended.
                 thread::sleep(Duration::from_millis(20));
             }
         }

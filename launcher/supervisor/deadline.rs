@@ -22,7 +22,7 @@ pub fn watch(job: String, sender: Sender) {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !sender.is_closed() {
             ticks.tick().await;
-            let args = ["--noheader", "--jobs", &job, "--format", "%e %S"].map(str::to_owned);
+            let args = ["--noheader", "--jobs", &job, "--format", "%e %S %l"].map(str::to_owned);
             // Without it squeue prints local time without a zone.
             let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
             query::ask(
@@ -37,12 +37,14 @@ pub fn watch(job: String, sender: Sender) {
 }
 
 impl Supervisor<'_> {
-    /// What squeue said: `1763800460 1763800160`, end and start in seconds since 1970; nothing when it failed.
+    /// What squeue said: `1763800460 1763800160 5:00`, end and start in seconds since 1970 and the limit; nothing when it
+    /// failed.
     pub(super) fn job_ends(&mut self, answer: Option<&str>) -> Option<Event> {
-        let mut words = answer.unwrap_or_default().split_whitespace();
+        // A job without a limit has an end a year ahead all the same.
+        let limited = answer.filter(|line| !line.contains("UNLIMITED"));
+        let mut words = limited.unwrap_or_default().split_whitespace();
         let mut seconds = || words.next()?.parse::<i64>().ok();
         let (Some(end), start) = (seconds(), seconds()) else {
-            // A job without a limit has the end "Unknown" or "N/A": an answer all the same.
             if answer.is_none() && !self.slurm_is_silent {
                 self.slurm_is_silent = true;
                 let text = "squeue does not answer: the job goes on, and its time limit is asked for again";

@@ -41,6 +41,7 @@ impl Supervisor<'_> {
             }
             Effect::Say(level, text) => self.say(level, text),
             Effect::ShowLog(process) => self.show_log(process),
+            Effect::ShowTask(task) => self.show_task(task),
             Effect::Mark(event) => self.record.mark(self.console.elapsed(), event),
             Effect::Announce => self.announce(),
             Effect::Publish => self.unpublished = true,
@@ -106,6 +107,23 @@ impl Supervisor<'_> {
             self.console
                 .log_lines(&name, &self.children.tail(process, TAIL_LINES));
         }
+    }
+
+    /// The lines of one task in the log of the step, or of all where it wrote none.
+    fn show_task(&self, task: u32) {
+        let step = ProcessId {
+            service: Name::Engines,
+            index: 0,
+        };
+        let Some(log) = self.children.log(step) else {
+            return;
+        };
+        let own = log.labelled(&format!("{task}: "), TAIL_LINES);
+        if own.is_empty() {
+            return self.show_log(step);
+        }
+        let name = format!("task {task} in {}", log.path.display());
+        self.console.log_lines(&name, &own);
     }
 
     fn announce(&mut self) {

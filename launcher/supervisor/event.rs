@@ -163,6 +163,8 @@ pub enum Effect {
     Say(Level, String),
     /// Show the last lines of a process's log.
     ShowLog(ProcessId),
+    /// Show the last lines of one task of the engines' step.
+    ShowTask(u32),
     /// Keep this moment in the record's timeline.
     Mark(String),
     /// Tell people how to reach the job: it is ready.

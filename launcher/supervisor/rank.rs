@@ -2,23 +2,17 @@
 //! leader says so, is gone, or somebody asks for it. It stays when its engine ends: a rank that left would have srun or
 //! mpiexec end the others, Jupyter among them.
 
+mod engine;
+
 use super::notice::{Notice, Sender};
 use super::{Signals, event::Exit};
 use crate::failure::{Failure, Outcome};
-use crate::here::leftovers;
-use crate::here::log::Log;
 use crate::here::meeting::{Seat, Sight};
-use crate::plan::environment;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::meeting::{Message, Order, Word, pause};
 use crate::plan::ranks::Rank;
-use crate::plan::report::Report;
-use crate::plan::service::{Name, ProcessId};
 use crate::report::record::REFRESH_S;
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::timeout;
@@ -32,12 +26,6 @@ const LEADER_LAST: Duration = Duration::from_secs(10);
 
 /// How long a leader on another host may be silent.
 const SILENCE: Duration = Duration::from_secs(3 * REFRESH_S);
-
-/// Between two looks for what a killed engine left.
-const SWEEP_PAUSE: Duration = Duration::from_millis(20);
-
-/// The longest that such looks go on.
-const SWEEP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who we are, for messages and the report.
 #[derive(Debug)]
@@ -132,7 +120,7 @@ impl Member {
 
     /// From the start of the engine to the end.
     async fn work(&mut self, leader: &Incarnation, order: &Order) -> Outcome<u8> {
-        let mut engine = match self.start(leader, order) {
+        let mut pid = match engine::start(&self.place, &self.seat, leader, order) {
             Ok(pid) => Some(pid),
             Err(failure) => {
                 self.seat.ended(0, &Exit::Code(127));
@@ -141,10 +129,10 @@ impl Member {
         };
         let outcome = loop {
             match self.look().await {
-                Look::Ended(pid, exit) if engine == Some(pid) => {
-                    engine = None;
-                    sweep().await;
-                    self.seat.ended(pid, &exit);
+                Look::Ended(ended, exit) if pid == Some(ended) => {
+                    pid = None;
+                    engine::sweep().await;
+                    self.seat.ended(ended, &exit);
                 }
                 Look::Word(message) if &message.leader != leader => break Ok(0),
                 Look::Word(message) => match message.word {
@@ -155,7 +143,7 @@ impl Member {
                     }
                     Word::Stop => break Ok(0),
                     Word::Kill | Word::Refused => {
-                        signal_engine(engine, Signal::SIGKILL);
+                        engine::signal(pid, Signal::SIGKILL);
                         break Ok(0);
                     }
                 },
@@ -167,7 +155,7 @@ impl Member {
                 Look::Ended(..) => {}
             }
         };
-        if let Some(pid) = engine {
+        if let Some(pid) = pid {
             self.end(pid, order.stop_limit).await;
         }
         if outcome.is_ok() {
@@ -187,60 +175,6 @@ impl Member {
             }
             self.look().await;
         }
-    }
-
-    /// Starts the engine and tells the leader of it.
-    fn start(&self, leader: &Incarnation, order: &Order) -> Outcome<u32> {
-        let rank = self.place.rank.number;
-        let node = &self.place.node;
-        let process = order.process(rank);
-        let id = ProcessId {
-            service: Name::Engines,
-            index: rank,
-        };
-        let no_log = |error: std::io::Error| {
-            Failure::missing(format!(
-                "the log {} of rank {rank} on {node} cannot be written",
-                process.log.display()
-            ))
-            .because(error)
-        };
-        let head = super::children::log_head(&leader.id, id);
-        let (_, log) = Log::open(&process.log, &head).map_err(no_log)?;
-        let errors = log.try_clone().map_err(no_log)?;
-        let mut command = Command::new(&process.program);
-        command.args(&process.args);
-        for variable in &self.place.variables {
-            let kept = order.keeps_mpi && environment::is_of_mpi(variable);
-            if environment::is_leftover(variable) && !kept {
-                command.env_remove(variable);
-            }
-        }
-        let child = command
-            .envs(&order.set)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            // A group of its own: what the starter sends to ours must not end the engine before the leader's word.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| {
-                Failure::missing(format!(
-                    "engine {rank} cannot be started on {node}: {}",
-                    process.program.display()
-                ))
-                .because(error)
-                .hint("is the environment with ipyparallel there on every node?")
-            })?;
-        let report = Report {
-            rank,
-            node: node.clone(),
-            pid: child.id(),
-            step: self.place.step.clone(),
-        };
-        // The leader counts engines by the hub; without the report only their place is missing in the record.
-        let _ = self.seat.report(&report);
-        Ok(child.id())
     }
 
     /// Waits for a notice or for the time of the next look at the leader, and tells what there is.
@@ -263,26 +197,26 @@ impl Member {
 
     /// Ends the engine: asked, then killed after its share, as the leader does with its own.
     async fn end(&mut self, pid: u32, share: Duration) {
-        signal_engine(Some(pid), Signal::SIGTERM);
+        engine::signal(Some(pid), Signal::SIGTERM);
         let begin = Instant::now();
         let mut killed = false;
         loop {
             match self.look().await {
                 Look::Ended(other, exit) if other == pid => {
-                    sweep().await;
+                    engine::sweep().await;
                     self.seat.ended(pid, &exit);
                     return;
                 }
                 Look::Word(message) if message.word == Word::Kill && !killed => {
-                    signal_engine(Some(pid), Signal::SIGKILL);
+                    engine::signal(Some(pid), Signal::SIGKILL);
                     killed = true;
                 }
                 _ if begin.elapsed() > share && !killed => {
-                    signal_engine(Some(pid), Signal::SIGKILL);
+                    engine::signal(Some(pid), Signal::SIGKILL);
                     killed = true;
                 }
                 // A process that SIGKILL does not end: Slurm's own to deal with.
-                _ if begin.elapsed() > share + SWEEP_PATIENCE => return,
+                _ if begin.elapsed() > share + engine::SWEEP_PATIENCE => return,
                 _ => {}
             }
         }
@@ -323,35 +257,4 @@ impl Member {
 /// Whether a word is the end.
 fn ends(word: Word) -> bool {
     matches!(word, Word::Stop | Word::Kill | Word::Refused)
-}
-
-/// Signals the engine; a kill is for the group that it leads as well.
-fn signal_engine(pid: Option<u32>, signal: Signal) {
-    let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) else {
-        return;
-    };
-    let _ = kill(Pid::from_raw(pid), signal);
-    if signal == Signal::SIGKILL {
-        let _ = killpg(Pid::from_raw(pid), signal);
-    }
-}
-
-/// Ends what the engine left: as a child subreaper we have inherited it, nannies with sessions of their own included.
-async fn sweep() {
-    let begin = Instant::now();
-    let mut asked = std::collections::BTreeSet::new();
-    while begin.elapsed() < SWEEP_PATIENCE {
-        let left = leftovers::descendants();
-        if left.is_empty() {
-            return;
-        }
-        for leftover in left {
-            if begin.elapsed() > SWEEP_PATIENCE / 4 {
-                leftover.signal(Signal::SIGKILL);
-            } else if asked.insert(leftover) {
-                leftover.signal(Signal::SIGTERM);
-            }
-        }
-        tokio::time::sleep(SWEEP_PAUSE).await;
-    }
 }

@@ -24,7 +24,7 @@ fn the_job_ends_in_order_before_its_time_does() {
         assert_eq!(ended.state, "FAILED", "Slurm's own word would be TIMEOUT");
         assert_eq!(ended.output.contains(line), warned, "{}", ended.output);
         assert!(
-            ended.output.contains("ready: 1 engines"),
+            ended.output.contains("ready: 1 engine,"),
             "{}",
             ended.output
         );

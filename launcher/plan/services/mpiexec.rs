@@ -21,7 +21,6 @@ pub fn start(context: &Context) -> Outcome<Process> {
     if mpiexec.world {
         args.push("--mpi".to_owned());
     }
-    args.extend(context.settings.engine_args.iter().cloned());
     Ok(Process {
         program: mpiexec.program.clone(),
         args,

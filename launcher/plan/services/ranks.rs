@@ -25,7 +25,6 @@ pub fn order(context: &Context, environment: &Environment) -> Outcome<Order> {
     if ranks.world {
         words.push("--mpi".to_owned());
     }
-    words.extend(context.settings.engine_args.iter().cloned());
     let program = PathBuf::from(words.remove(0));
     Ok(Order {
         program,

@@ -59,7 +59,7 @@ impl Machine {
                 format!("engines {counted}/{} registered", self.engines.expected),
             );
         }
-        if self.engines.step || self.engines.world {
+        if self.engines.step {
             self.lost_from_step(gone, out);
         } else if !gone.is_empty() {
             out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
@@ -110,6 +110,10 @@ impl Machine {
             .collect();
         if fresh.is_empty() {
             return;
+        }
+        if self.engines.world {
+            // Its rank, which would have told how it ended, is lost with it: its node, or the way to it.
+            return self.lost_from_step(fresh, out);
         }
         warning(
             out,

@@ -117,7 +117,15 @@ impl Machine {
     /// These engines are gone, while srun goes on with the others.
     fn lose_tasks(&mut self, ids: Vec<u32>, out: &mut Vec<Effect>) {
         let index = ids.first().copied().unwrap_or_default();
-        out.push(Effect::ShowLog(first_process(Name::Engines)));
+        // A step has one log, the ranks of an MPI world have one each.
+        out.push(if self.engines.step {
+            Effect::ShowTask(index)
+        } else {
+            Effect::ShowLog(ProcessId {
+                service: Name::Engines,
+                index,
+            })
+        });
         self.engines.lost.extend(ids);
         if matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready) {
             let service = Name::Engines;

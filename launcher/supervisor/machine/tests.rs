@@ -253,7 +253,11 @@ impl World {
                 }
                 self.finished = true;
             }
-            Effect::Say(..) | Effect::ShowLog(_) | Effect::Mark(_) | Effect::Publish => {}
+            Effect::Say(..)
+            | Effect::ShowLog(_)
+            | Effect::ShowTask(_)
+            | Effect::Mark(_)
+            | Effect::Publish => {}
         }
     }
 

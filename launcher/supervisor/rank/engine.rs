@@ -1,0 +1,108 @@
+//! The engine of a rank that does not lead.
+
+use super::Place;
+use crate::failure::{Failure, Outcome};
+use crate::here::leftovers;
+use crate::here::log::Log;
+use crate::here::meeting::Seat;
+use crate::plan::environment;
+use crate::plan::incarnation::Incarnation;
+use crate::plan::meeting::Order;
+use crate::plan::report::Report;
+use crate::plan::service::{Name, ProcessId};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Between two looks for what a killed engine left.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+
+/// The longest that such looks go on.
+pub const SWEEP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Starts the engine and tells the leader of it.
+pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) -> Outcome<u32> {
+    let rank = place.rank.number;
+    let node = &place.node;
+    let process = order.process(rank);
+    let id = ProcessId {
+        service: Name::Engines,
+        index: rank,
+    };
+    let no_log = |error: std::io::Error| {
+        Failure::missing(format!(
+            "the log {} of rank {rank} on {node} cannot be written",
+            process.log.display()
+        ))
+        .because(error)
+    };
+    let head = crate::supervisor::children::log_head(&leader.id, id);
+    let (_, log) = Log::open(&process.log, &head).map_err(no_log)?;
+    let errors = log.try_clone().map_err(no_log)?;
+    let mut command = Command::new(&process.program);
+    command.args(&process.args);
+    for variable in &place.variables {
+        let kept = order.keeps_mpi && environment::is_of_mpi(variable);
+        if environment::is_leftover(variable) && !kept {
+            command.env_remove(variable);
+        }
+    }
+    let child = command
+        .envs(&order.set)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        // A group of its own: what the starter sends to ours must not end the engine before the leader's word.
+        .process_group(0)
+        .spawn()
+        .map_err(|error| {
+            Failure::missing(format!(
+                "engine {rank} cannot be started on {node}: {}",
+                process.program.display()
+            ))
+            .because(error)
+            .hint("is the environment with ipyparallel there on every node?")
+        })?;
+    let report = Report {
+        rank,
+        node: node.clone(),
+        pid: child.id(),
+        step: place.step.clone(),
+    };
+    // The leader counts engines by the hub; without the report only their place is missing in the record.
+    let _ = seat.report(&report);
+    Ok(child.id())
+}
+
+/// Signals the engine; a kill is for the group that it leads as well.
+pub fn signal(pid: Option<u32>, signal: Signal) {
+    let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) else {
+        return;
+    };
+    let _ = kill(Pid::from_raw(pid), signal);
+    if signal == Signal::SIGKILL {
+        let _ = killpg(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Ends what the engine left: as a child subreaper we have inherited it, nannies with sessions of their own included.
+pub async fn sweep() {
+    let begin = Instant::now();
+    let mut asked = std::collections::BTreeSet::new();
+    while begin.elapsed() < SWEEP_PATIENCE {
+        let left = leftovers::descendants();
+        if left.is_empty() {
+            return;
+        }
+        for leftover in left {
+            if begin.elapsed() > SWEEP_PATIENCE / 4 {
+                leftover.signal(Signal::SIGKILL);
+            } else if asked.insert(leftover) {
+                leftover.signal(Signal::SIGTERM);
+            }
+        }
+        tokio::time::sleep(SWEEP_PAUSE).await;
+    }
+}
