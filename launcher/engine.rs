@@ -1,15 +1,17 @@
 //! `ipjob engine`: what every task of the engines' step runs through. It reports who it is into the step's log and becomes
-//! ipengine.
+//! ipengine. Where the profile directory is not this node's, it makes a private one and stays as the engine's parent, to
+//! remove it again.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::identity;
+use crate::here::{foreman, identity, private_profile::PrivateProfile};
 use crate::plan::report::Report;
+use crate::plan::services::CONNECTION_INFO;
 use crate::report::task;
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Reports and becomes the command; returns only when it cannot.
+/// Reports and becomes the command, or runs it.
 pub fn run(command: &[String]) -> Outcome<u8> {
     let Some((program, args)) = command.split_first() else {
         return Err(Failure::usage("`ipjob engine` needs a command after `--`"));
@@ -29,21 +31,39 @@ pub fn run(command: &[String]) -> Outcome<u8> {
     .into_iter()
     .find_map(number)
     .unwrap_or(0);
-    let report = Report {
-        rank,
-        node: env::var("SLURMD_NODENAME").unwrap_or_else(|_| identity::host()),
-        pid: std::process::id(),
-        step: step(),
+    let node = env::var("SLURMD_NODENAME").unwrap_or_else(|_| identity::host());
+    let cannot_run = |error: std::io::Error| {
+        Failure::missing(format!("{program} cannot be run on {node}")).because(error)
     };
-    task::tell(&report);
+    let report = |pid: u32| {
+        let report = Report {
+            rank,
+            node: node.clone(),
+            pid,
+            step: step(),
+        };
+        task::tell(&report);
+    };
+    let private = PrivateProfile::where_not_shared(args, &node)?;
     let mut command = Command::new(program);
-    command.args(args);
+    match &private {
+        Some(private) => command.args(private.arguments(args)),
+        None => command.args(args),
+    };
     // In an MPI world the rank is the id by itself.
     if !args.iter().any(|arg| arg == "--mpi") {
         command.arg(format!("--IPEngine.id={rank}"));
     }
-    let error = command.exec();
-    Err(Failure::missing(format!("{program} cannot be run on {}", report.node)).because(error))
+    let Some(private) = private else {
+        // A shared profile has the connection file; a second way to the same would only confuse.
+        command.env_remove(CONNECTION_INFO);
+        report(std::process::id());
+        return Err(cannot_run(command.exec()));
+    };
+    command.env("IPYTHONDIR", private.path());
+    let code = foreman::run(&mut command, report).map_err(cannot_run);
+    drop(private);
+    code
 }
 
 /// The step as Slurm names it: `123.0`.

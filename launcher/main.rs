@@ -10,8 +10,10 @@
 //! - `engine`: what every task of a Slurm step runs through
 //! - `cli`: flags and subcommands; their doc comments are the manual
 //! - `run`: the main command, from options to exit code
+//! - `doctor`: what would go wrong here, found by looking and by small steps
 
 mod cli;
+mod doctor;
 mod engine;
 mod failure;
 mod here;
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         Some(Command::Template(options)) => cli::print_template(&options),
         Some(Command::Completions { shell }) => cli::print_completions(shell),
         Some(Command::Man) => cli::print_man(),
+        Some(Command::Doctor(options)) => doctor::run(&options),
+        Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
         Some(Command::Engine { command }) => engine::run(&command),
         None => run::run(&cli.run, &mut console),
     };

@@ -5,7 +5,7 @@ mod rank;
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
-use crate::here::{address, directory, identity, limits, mpi, programs, scontrol, versions};
+use crate::here::{address, directory, identity, limits, mpi, programs, scontrol, steps, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
@@ -104,6 +104,7 @@ async fn carry_out(
             "the limit of open files was raised to the hard limit, {limit}"
         ));
     }
+    steps::skip(plan);
     let directory =
         directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
     let end = supervisor::run(plan, &directory, signals, meeting, console).await?;
@@ -132,7 +133,7 @@ fn become_subreaper(console: &Console) {
 }
 
 /// Our environment as text; what is no Unicode is nothing that ipjob reads.
-fn environment() -> Vec<(String, String)> {
+pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| {
             Some((
@@ -296,7 +297,7 @@ fn own_program() -> Outcome<PathBuf> {
 }
 
 /// The address that the other nodes and the login node reach; without a scheduler the loopback address.
-fn own_address(allocation: &Allocation, environment: &[(String, String)]) -> Outcome<Ipv4Addr> {
+pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) -> Outcome<Ipv4Addr> {
     let Some(slurm) = &allocation.slurm else {
         return Ok(Ipv4Addr::LOCALHOST);
     };

@@ -14,6 +14,7 @@ const PARTS: &[&str] = &[
     "engine",
     "cli",
     "run",
+    "doctor",
     "main",
 ];
 

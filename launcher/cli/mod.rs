@@ -1,5 +1,6 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
+pub mod doctor;
 pub mod options;
 mod paths;
 mod template;
@@ -13,10 +14,13 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use doctor::DoctorOptions;
 use options::RunOptions;
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use template::TemplateOptions;
 
@@ -29,6 +33,7 @@ const STYLES: Styles = Styles::styled()
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
        ipjob template MODE [OPTIONS]
+       ipjob doctor [--report[=FILE]]
        ipjob completions SHELL
        ipjob man";
 
@@ -60,6 +65,11 @@ pub struct Cli {
 pub enum Command {
     /// Print a batch script for Slurm to stdout, to be edited or submitted as it is.
     Template(TemplateOptions),
+    /// Tell what would go wrong here, and what to do about it: one line each, exit code 4 on a problem.
+    ///
+    /// On a login node programs and versions are looked at; inside an allocation small steps are tried as well: which type of
+    /// `srun --mpi` makes one world of mpi4py, whether the nodes reach each other and share the profile directory.
+    Doctor(DoctorOptions),
     /// Print a completion script for a shell to stdout.
     Completions {
         /// The shell.
@@ -67,6 +77,14 @@ pub enum Command {
     },
     /// Print the manual page (troff) to stdout.
     Man,
+    /// Connect to an address and look for a file; the doctor starts this on every node.
+    #[command(hide = true)]
+    Probe {
+        /// Where the doctor listens.
+        target: SocketAddr,
+        /// What it wrote.
+        marker: PathBuf,
+    },
     /// Report who we are and become an engine; srun starts this.
     #[command(hide = true)]
     Engine {

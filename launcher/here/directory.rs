@@ -4,9 +4,10 @@ use super::files;
 use super::leftovers::{self, Leftover};
 use super::lock::Lock;
 use crate::failure::{Failure, Outcome};
+use crate::here::process;
 use crate::plan::connection;
 use crate::plan::incarnation::Incarnation;
-use crate::plan::profile::Profile;
+use crate::plan::profile::{KEY_FILE, LIFE_PREFIX, Profile, RUNTIME};
 use nix::sys::signal::Signal;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -34,6 +35,13 @@ pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Direc
     let lock = Lock::take(&profile.lock(), own)?;
     let mut remarks = Vec::new();
     if let Some(dead) = &lock.dead {
+        if lock.taken_over {
+            remarks.push(format!(
+                "taken over from an earlier life of this job, {} (pid {} on {})",
+                dead.id, dead.pid, dead.host
+            ));
+            end_predecessor(dead, own);
+        }
         end_leftovers(dead, own, &mut remarks);
     }
     let ready = remove_stale(profile)
@@ -56,12 +64,10 @@ fn remove_stale(profile: &Profile) -> Outcome<()> {
     for path in stale {
         files::remove(&path).map_err(|error| unusable(&path, &error))?;
     }
-    // The hub appends to nothing and clears nothing here: an old list would count engines that are long gone.
-    let list = profile.engines_list();
-    files::remove(&list).map_err(|error| unusable(&list, &error))?;
-    files::remove_temporaries(&profile.dir);
-    let runtime = profile.runtime();
-    files::remove_tree(&runtime).map_err(|error| unusable(&runtime, &error))
+    for dir in [&profile.dir, &profile.security()] {
+        files::remove_temporaries(dir);
+    }
+    remove_earlier_lives(profile)
 }
 
 /// Makes what a controller needs: its directories, and the key that it signs with.
@@ -78,18 +84,55 @@ fn furnish(profile: &Profile, key: &str) -> Outcome<()> {
     files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, &error))
 }
 
-/// Removes what only a running job may have: connection files and secrets. Logs and the record stay, and so does, in a
-/// directory that ipjob did not make, the file of another controller that was started there meanwhile.
+/// Removes what only a running job may have: connection files and secrets. Logs and the record stay, and so does the file of
+/// another controller: of one that was started meanwhile in a directory that ipjob did not make, or of a later life that has taken
+/// over, and then has removed our key.
 pub fn clear(profile: &Profile, key: &str) {
-    let ours = profile.marker().exists();
-    for path in [profile.client_file(), profile.engine_file()] {
+    let key_file = profile.key_file();
+    let carries = fs::read_to_string(&key_file).is_ok_and(|text| text.contains(key));
+    let ours = carries && profile.marker().exists();
+    for path in [
+        profile.client_file(),
+        profile.engine_file(),
+        profile.own_client_file(),
+        profile.own_engine_file(),
+    ] {
         let foreign =
             || fs::read_to_string(&path).is_ok_and(|text| connection::is_foreign(&text, key));
         if ours || !foreign() {
             let _ = files::remove(&path);
         }
     }
-    let _ = files::remove_tree(&profile.runtime());
+    // No other life has a runtime directory of this name, but a number that Slurm uses again.
+    if carries || !key_file.exists() {
+        let _ = files::remove_tree(&profile.runtime());
+    }
+}
+
+/// Removes what earlier lives of the job left under names of their own: connection files, private directories, and the hub's lists
+/// of engines, which the hub itself never clears: an old one would count engines that are long gone.
+fn remove_earlier_lives(profile: &Profile) -> Outcome<()> {
+    let connection = format!("ipcontroller-{LIFE_PREFIX}");
+    let list = format!("engines{LIFE_PREFIX}");
+    let mut stale = named(&profile.security(), &connection);
+    stale.extend(named(&profile.log_dir(), &list));
+    stale.push(profile.log_dir().join("engines.json"));
+    for path in stale {
+        files::remove(&path).map_err(|error| unusable(&path, &error))?;
+    }
+    for path in named(&profile.dir, RUNTIME) {
+        files::remove_tree(&path).map_err(|error| unusable(&path, &error))?;
+    }
+    Ok(())
+}
+
+/// What a directory has under names that begin so.
+fn named(dir: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// Makes the directory where it is missing, and marks it as ours to clear.
@@ -160,13 +203,16 @@ fn unusable(path: &Path, cause: &dyn std::fmt::Display) -> Failure {
 /// Whether the connection files in a directory that ipjob did not make are those of an ipjob that died here: then the key
 /// that it left is the one they carry.
 fn of_dead_ipjob(profile: &Profile, stale: &[PathBuf]) -> bool {
-    fs::read_to_string(profile.key_file()).is_ok_and(|key| {
-        !key.is_empty()
-            && stale
-                .iter()
-                .filter_map(|path| fs::read_to_string(path).ok())
-                .all(|text| text.contains(&key))
-    })
+    named(&profile.dir, RUNTIME)
+        .iter()
+        .filter_map(|runtime| fs::read_to_string(runtime.join(KEY_FILE)).ok())
+        .any(|key| {
+            !key.is_empty()
+                && stale
+                    .iter()
+                    .filter_map(|path| fs::read_to_string(path).ok())
+                    .all(|text| text.contains(&key))
+        })
 }
 
 /// In a directory of somebody else's making a connection file may belong to a controller that runs elsewhere.
@@ -178,6 +224,25 @@ fn refuse_foreign(files: &[PathBuf]) -> Outcome<()> {
         ))
         .hint("a controller may run with it: stop it (`ipcluster stop`), remove the file, or choose another --profile")),
         None => Ok(()),
+    }
+}
+
+/// Kills an ipjob of an earlier life that still runs on this very host: Slurm has ended its job, so it escaped Slurm's hand. It is
+/// not asked, because its controller would remove connection files on its way out.
+fn end_predecessor(earlier: &Incarnation, own: &Incarnation) {
+    if earlier.host != own.host || earlier.boot != own.boot {
+        return;
+    }
+    let begin = Instant::now();
+    while process::stat(earlier.pid)
+        .is_some_and(|stat| stat.runs() && stat.start == earlier.pid_start)
+        && begin.elapsed() < LEFTOVER_PATIENCE
+    {
+        if let Some(process) = Leftover::of(earlier.pid) {
+            process.signal(Signal::SIGKILL);
+        }
+        // As below: nothing else is waited for.
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -11,6 +11,13 @@ pub const TEMPORARY_PREFIX: &str = ".ipjob-writing-";
 /// Replaces a file as a whole: readers see the old one or the new one. It is 0600 from its first byte; a link in its place
 /// is replaced, not followed.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_if(path, content, || true).map(drop)
+}
+
+/// Replaces a file as a whole, if that is still wanted when the new content is ready: between the question and the rename lies
+/// nothing else. A rename that a cut-off node sends late finds its temporary file removed by who took over. False if
+/// it was not wanted.
+pub fn replace_if(path: &Path, content: &[u8], wanted: impl FnOnce() -> bool) -> io::Result<bool> {
     let directory = path
         .parent()
         .ok_or_else(|| io::Error::other("it has no directory"))?;
@@ -22,8 +29,17 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.as_file()
         .set_permissions(Permissions::from_mode(0o600))?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    // Dropped, the temporary file goes.
+    if !wanted() {
+        return Ok(false);
+    }
+    persist(file, path)?;
+    Ok(true)
+}
+
+/// Gives a temporary file its name, in the place of whatever has it.
+pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 /// Writes over a file that is there, in its place: a reader may see half of it, but it needs no new file, where none can be

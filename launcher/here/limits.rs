@@ -13,9 +13,7 @@ const FILES_PER_ENGINE: u64 = 2;
 /// raised for this many engines.
 pub fn raise_open_files(engines: u32) -> Outcome<Option<u64>> {
     let needed = CONTROLLER_FILES + FILES_PER_ENGINE * u64::from(engines);
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| {
-        Failure::missing("the limit of open files cannot be read").because(error)
-    })?;
+    let (soft, hard) = open_files()?;
     if hard < needed {
         return Err(Failure::missing(format!(
             "{engines} engines need {needed} open files in the controller, and the hard limit here is {hard}"
@@ -31,4 +29,16 @@ pub fn raise_open_files(engines: u32) -> Outcome<Option<u64>> {
         })?;
     }
     Ok((soft < needed).then_some(hard))
+}
+
+/// The soft and the hard limit of open files.
+pub fn open_files() -> Outcome<(u64, u64)> {
+    getrlimit(Resource::RLIMIT_NOFILE)
+        .map_err(|error| Failure::missing("the limit of open files cannot be read").because(error))
+}
+
+/// How many engines a controller can hold with so many open files.
+#[must_use]
+pub fn most_engines(files: u64) -> u64 {
+    files.saturating_sub(CONTROLLER_FILES) / FILES_PER_ENGINE
 }

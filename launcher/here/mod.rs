@@ -2,8 +2,10 @@
 //! nothing about the job and shows nothing.
 
 pub mod address;
+pub mod asking;
 pub mod directory;
 pub mod files;
+pub mod foreman;
 pub mod identity;
 pub mod leftovers;
 pub mod limits;
@@ -11,10 +13,13 @@ pub mod lock;
 pub mod log;
 pub mod meeting;
 pub mod mpi;
+pub mod ownership;
 pub mod ports;
+pub mod private_profile;
 pub mod process;
 pub mod programs;
 pub mod scontrol;
 pub mod sockets;
 pub mod starter;
+pub mod steps;
 pub mod versions;

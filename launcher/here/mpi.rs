@@ -40,7 +40,8 @@ pub fn plain_world(asked: &Mpi, ipengine: &Path, offered: bool) -> bool {
 }
 
 /// The types that this srun offers: the words of `srun --mpi=list`.
-fn types(srun: &Path) -> Vec<String> {
+#[must_use]
+pub fn types(srun: &Path) -> Vec<String> {
     let output = Command::new(srun)
         .arg("--mpi=list")
         .stdin(Stdio::null())
@@ -97,7 +98,8 @@ fn site_default() -> bool {
 }
 
 /// The vendor of the MPI library that mpi4py finds.
-fn vendor(ipengine: &Path) -> Option<String> {
+#[must_use]
+pub fn vendor(ipengine: &Path) -> Option<String> {
     let python = versions::python_of(ipengine)?;
     let output = Command::new(python)
         .args(["-c", VENDOR])

@@ -64,7 +64,11 @@ pub fn of(name: Name, context: &Context) -> Environment {
         dropped.push("XDG_RUNTIME_DIR".to_owned());
     }
     dropped.sort();
-    Environment { set, dropped }
+    Environment {
+        set,
+        dropped,
+        ..Environment::default()
+    }
 }
 
 /// Whether a variable would change what a service does without anybody's having asked for it.

@@ -23,3 +23,51 @@ pub struct Incarnation {
     /// The start of that process in clock ticks since boot (field 22 of /proc/PID/stat): process ids are used again.
     pub pid_start: u64,
 }
+
+impl Incarnation {
+    /// The cluster and job, `daint.123`, and the restart count, as the id tells them; `None` for an id of another form.
+    #[must_use]
+    fn life(&self) -> Option<(&str, u32)> {
+        let (life, _random) = self.id.rsplit_once('.')?;
+        let (job, restart) = life.rsplit_once('.')?;
+        Some((job, restart.parse().ok()?))
+    }
+
+    /// Whether this is a later life of the other's job: Slurm requeues a job under its id, with a higher restart count.
+    #[must_use]
+    pub fn succeeds(&self, other: &Self) -> bool {
+        match (self.life(), other.life()) {
+            (Some((job, restart)), Some((other_job, other_restart))) => {
+                job == other_job && restart > other_restart
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_later_life_of_the_same_job_succeeds() {
+        let life = |id: &str| Incarnation {
+            id: id.to_owned(),
+            host: "n1".to_owned(),
+            boot: String::new(),
+            pid: 1,
+            pid_start: 1,
+        };
+        let first = life("alps.daint.123.0.9f3c");
+        assert!(life("alps.daint.123.10.0000").succeeds(&first));
+        for other in [
+            "alps.daint.123.0.0000",
+            "alps.eiger.123.1.0000",
+            "alps.daint.124.1.0000",
+            "alps.daint.123.x.0000",
+            "garbage",
+        ] {
+            assert!(!life(other).succeeds(&first), "{other}");
+        }
+    }
+}

@@ -196,7 +196,8 @@ impl Plan {
         secrets: Secrets,
         here: &Here,
     ) -> Outcome<Self> {
-        let profile = Profile::new(&settings.ipython_dir, &settings.profile);
+        let profile =
+            Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let (engines, minimum) = engines::count(&settings, &allocation)?;
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
         let mut remarks = Vec::new();

@@ -4,6 +4,15 @@ use super::service::Name;
 use crate::failure::{Failure, Outcome};
 use std::path::{Path, PathBuf};
 
+/// How a later life's cluster id begins.
+pub const LIFE_PREFIX: &str = "restart";
+
+/// How the name of every life's private directory begins.
+pub const RUNTIME: &str = "ipjob-runtime";
+
+/// The name of the key's file in it.
+pub const KEY_FILE: &str = "session.key";
+
 /// One profile directory. All paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -13,6 +22,8 @@ pub struct Profile {
     pub ipython_dir: PathBuf,
     /// The directory itself.
     pub dir: PathBuf,
+    /// The restart count of the job: each life has its own names for what its controller writes.
+    restart: u32,
 }
 
 impl Profile {
@@ -23,7 +34,22 @@ impl Profile {
             name: name.to_owned(),
             ipython_dir: ipython_dir.to_owned(),
             dir: ipython_dir.join(format!("profile_{name}")),
+            restart: 0,
         }
+    }
+
+    /// The same profile in a later life of its job.
+    #[must_use]
+    pub fn in_life(self, restart: u32) -> Self {
+        Self { restart, ..self }
+    }
+
+    /// The cluster id that a requeued life's controller and engines use. An earlier life's hub can still live on a node that was
+    /// cut off; it rewrites its engine list and removes its connection files by their names (hub.py, app.py), so no two
+    /// lives may share them. The first life has the names that everybody knows.
+    #[must_use]
+    pub fn cluster_id(&self) -> Option<String> {
+        (self.restart > 0).then(|| format!("{LIFE_PREFIX}{}", self.restart))
     }
 
     /// The record.
@@ -62,6 +88,36 @@ impl Profile {
         self.security().join("ipcontroller-engine.json")
     }
 
+    /// The client file under the name that this life's controller gives it.
+    #[must_use]
+    pub fn own_client_file(&self) -> PathBuf {
+        self.own_file("client")
+    }
+
+    /// The engine file under the name that this life's controller gives it.
+    #[must_use]
+    pub fn own_engine_file(&self) -> PathBuf {
+        self.own_file("engine")
+    }
+
+    fn own_file(&self, side: &str) -> PathBuf {
+        let life = self.cluster_id().map_or_else(String::new, |id| id + "-");
+        self.security()
+            .join(format!("ipcontroller-{life}{side}.json"))
+    }
+
+    /// What is to be copied to the names that everybody knows, once the controller wrote it: nothing in the first life.
+    #[must_use]
+    pub fn publications(&self) -> Vec<(PathBuf, PathBuf)> {
+        [
+            (self.own_client_file(), self.client_file()),
+            (self.own_engine_file(), self.engine_file()),
+        ]
+        .into_iter()
+        .filter(|(own, public)| own != public)
+        .collect()
+    }
+
     /// Where logs go.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {
@@ -71,7 +127,8 @@ impl Profile {
     /// The hub's own list of registered engines (hub.py writes it at every registration).
     #[must_use]
     pub fn engines_list(&self) -> PathBuf {
-        self.log_dir().join("engines.json")
+        let life = self.cluster_id().unwrap_or_default();
+        self.log_dir().join(format!("engines{life}.json"))
     }
 
     /// The log of a service's process.
@@ -83,13 +140,16 @@ impl Profile {
     /// A directory for secrets that live only as long as the job: 0700, removed at the end.
     #[must_use]
     pub fn runtime(&self) -> PathBuf {
-        self.dir.join("ipjob-runtime")
+        let life = self
+            .cluster_id()
+            .map_or_else(String::new, |id| format!("-{id}"));
+        self.dir.join(format!("{RUNTIME}{life}"))
     }
 
     /// The key that the controller signs messages with, given to it as a file so that no argv shows it.
     #[must_use]
     pub fn key_file(&self) -> PathBuf {
-        self.runtime().join("session.key")
+        self.runtime().join(KEY_FILE)
     }
 
     /// Jupyter's runtime directory: its *-open.html files are 0644 with the token in them, so the directory is private.

@@ -100,6 +100,8 @@ pub struct Environment {
     pub set: BTreeMap<String, Text>,
     /// Variables of ours that are dropped.
     pub dropped: Vec<String>,
+    /// Variables whose text is what a file has when the process is started; it is a secret.
+    pub from_files: BTreeMap<String, PathBuf>,
 }
 
 /// Where a process's standard streams go.

@@ -103,6 +103,9 @@ fn environment(environment: &Environment, out: &mut String) {
     for (variable, text) in &environment.set {
         let _ = writeln!(out, "    set   {variable}={text}");
     }
+    for (variable, file) in &environment.from_files {
+        let _ = writeln!(out, "    set   {variable}=<what {} has>", file.display());
+    }
     for variable in &environment.dropped {
         let _ = writeln!(out, "    drop  {variable}");
     }

@@ -3,6 +3,7 @@
 
 pub mod console;
 pub mod dry_run;
+pub mod output;
 pub mod record;
 pub mod summary;
 pub mod task;

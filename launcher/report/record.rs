@@ -215,24 +215,39 @@ impl Writer {
     }
 
     /// The first write, which tells whether the places can be written at all.
-    pub fn first(&self, record: &mut Record) -> Outcome<()> {
-        self.write(record).map_err(|(path, error)| {
+    pub fn first(&self, record: &mut Record, ours: impl Fn() -> bool) -> Outcome<()> {
+        self.write(record, ours).map_err(|(path, error)| {
             Failure::missing(format!("the record {} cannot be written", path.display()))
                 .because(error)
                 .hint("check that its directory exists, is yours and is not full; --record sets the second place")
         })
     }
 
-    /// The last write, which must succeed where there is a record: a full disk or a closed directory must not keep secrets.
-    pub fn last(&self, record: &mut Record) -> Result<(), (PathBuf, io::Error)> {
+    /// The last write, which must succeed where there is a record that is `ours`: a full disk or a closed directory must not keep
+    /// secrets.
+    pub fn last(
+        &self,
+        record: &mut Record,
+        ours: impl Fn() -> bool,
+    ) -> Result<(), (PathBuf, io::Error)> {
         self.write_by(record, |path, text| {
-            files::replace(path, text).or_else(|_| files::overwrite(path, text))
+            match files::replace_if(path, text, &ours) {
+                Err(_) if ours() => files::overwrite(path, text),
+                other => other.map(drop),
+            }
         })
     }
 
-    /// Replaces every copy as a whole; a place that fails does not keep the others from being written.
-    pub fn write(&self, record: &mut Record) -> Result<(), (PathBuf, io::Error)> {
-        self.write_by(record, files::replace)
+    /// Replaces every copy as a whole, as long as the profile is `ours`; a place that fails does not keep the others from being
+    /// written.
+    pub fn write(
+        &self,
+        record: &mut Record,
+        ours: impl Fn() -> bool,
+    ) -> Result<(), (PathBuf, io::Error)> {
+        self.write_by(record, |path, text| {
+            files::replace_if(path, text, &ours).map(drop)
+        })
     }
 
     fn write_by(

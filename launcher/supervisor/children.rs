@@ -59,6 +59,12 @@ impl Children {
         for (variable, text) in &service.environment.set {
             command.env(variable, text.reveal());
         }
+        for (variable, file) in &service.environment.from_files {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                Failure::service(format!("{} cannot be read", file.display())).because(error)
+            })?;
+            command.env(variable, text);
+        }
         if service.streams == Streams::Log {
             let head = log_head(&self.incarnation, id);
             let (log, file) =

@@ -18,8 +18,9 @@ impl Supervisor<'_> {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Option<End> {
         match effect {
             Effect::Spawn(name) => self.spawn(name),
-            Effect::Terminate(name) => self.terminate(name),
-            Effect::Kill(name) => {
+            Effect::Terminate(name) if self.is_ours() => self.terminate(name),
+            // Asked to end, a superseded life's services would remove files that are the newer one's.
+            Effect::Terminate(name) | Effect::Kill(name) => {
                 self.kill_other_ranks(name);
                 self.children.kill(name);
             }
@@ -260,6 +261,7 @@ impl Supervisor<'_> {
     /// The controller is ready: from now on its processes are watched.
     pub(super) fn controller_wired(&mut self, wired: Wired) -> Event {
         let detail = format!("on {} ({} ports)", wired.address, wired.ports);
+        self.ownership.publish();
         probes::controller::watch_processes(wired.holders, self.sender.clone());
         Event::Ready {
             service: Name::Controller,

@@ -113,6 +113,8 @@ pub enum Event {
         /// Whether a repeated request means "now".
         insists: bool,
     },
+    /// A later life of the job has taken over; the text says which.
+    Superseded(String),
     /// Nothing of a service (or, with `None`, of the whole job) runs any more.
     Swept(Option<Name>),
 }

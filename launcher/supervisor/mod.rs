@@ -16,13 +16,16 @@ pub mod rank;
 mod ranks;
 mod signals;
 mod sweep;
+mod takeover;
 mod timers;
 
 use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
 use crate::here::leftovers;
 use crate::here::meeting::Leader;
+use crate::here::ownership::Ownership;
 use crate::plan::Plan;
+use crate::plan::incarnation::Incarnation;
 use crate::report::console::Console;
 use crate::report::record::{REFRESH_S, Record, Writer};
 use children::Children;
@@ -54,6 +57,10 @@ struct Supervisor<'a> {
     first_request: Option<Instant>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
+    /// Tells whether the profile is still ours.
+    ownership: Ownership,
+    /// Who has taken the profile over.
+    successor: Option<Incarnation>,
     /// Where the other ranks hear of us, with the launcher `ranks`.
     meeting: Option<&'a mut Leader>,
     sender: Sender,
@@ -70,19 +77,25 @@ pub async fn run(
     let (sender, mut notices) = mpsc::unbounded_channel();
     let mut record = Record::new(plan);
     let writer = Writer::new(plan);
-    if let Err(failure) = writer.first(&mut record) {
+    let key = plan.secrets.key.reveal();
+    let ownership = Ownership::new(&plan.profile, &plan.incarnation, key);
+    let ours = || ownership.successor().is_none();
+    if let Err(failure) = writer.first(&mut record, ours) {
         // One place of two may have been written: no reader must take that for a job that starts.
         record.state = "ended";
         record.exit = Some(failure.exit_code());
         record.reason = Some(failure.to_string());
-        let _ = writer.write(&mut record);
-        directory::clear(&plan.profile, plan.secrets.key.reveal());
+        let _ = writer.write(&mut record, ours);
+        directory::clear(&plan.profile, key);
         directory.lock.ended();
         return Err(failure);
     }
     signals.forward(&sender);
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
+    if plan.allocation.job.is_some() {
+        takeover::watch(ownership.clone(), sender.clone());
+    }
     let mut supervisor = Supervisor {
         plan,
         machine: Machine::new(&plan.services, plan.settings.start.whole)
@@ -95,6 +108,8 @@ pub async fn run(
         unpublished: false,
         first_request: None,
         slurm_is_silent: false,
+        ownership,
+        successor: None,
         meeting,
         console,
         sender,
@@ -130,7 +145,10 @@ impl Supervisor<'_> {
         let event = match notice {
             Notice::Event(event) => event,
             Notice::Exited { pid, exit } => self.children.exited(pid, exit)?,
-            Notice::StopRequested { by, personal } => self.stop_requested(by, personal),
+            Notice::StopRequested { by, personal } => {
+                let event = self.stop_requested(by, personal);
+                self.unless_superseded(event)
+            }
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
@@ -187,9 +205,13 @@ impl Supervisor<'_> {
     }
 
     fn write_record(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        let ours = || self.ownership.successor().is_none();
         let written = match self.machine.state() {
-            State::Ended => self.writer.last(&mut self.record),
-            _ => self.writer.write(&mut self.record),
+            State::Ended => self.writer.last(&mut self.record, ours),
+            _ => self.writer.write(&mut self.record, ours),
         };
         match written {
             Ok(()) => {

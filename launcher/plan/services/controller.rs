@@ -29,6 +29,7 @@ pub fn controller(context: &Context) -> Service {
         // engine itself never learns of it, so this must not be shorter than the start may take.
         format!("--IPController.registration_timeout={patience}"),
     ];
+    args.extend(context.cluster_id_argument());
     args.extend(with_users(defaults, &context.settings.controller_args));
     Service {
         name: Name::Controller,

@@ -7,6 +7,9 @@ use crate::plan::meeting::Order;
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::settings::Launcher;
 
+/// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
+pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
+
 /// The engines, started by this launcher; with `ranks` also how the other ranks start theirs.
 pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Option<Order>)> {
     let mut environment = environment::of(Name::Engines, context);
@@ -17,6 +20,13 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
             environment
                 .dropped
                 .extend(srun::leaks(&context.here.environment));
+            // For nodes that do not share the profile directory. ipyparallel 7 does not read it.
+            if context.here.ipyparallel.major() >= 8 {
+                let file = context.profile.own_engine_file();
+                environment
+                    .from_files
+                    .insert(CONNECTION_INFO.to_owned(), file);
+            }
             vec![srun::step(context)?]
         }
         Launcher::Mpiexec => vec![mpiexec::start(context)?],
@@ -77,6 +87,7 @@ pub(super) fn arguments(context: &Context) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);
     let defaults = vec![format!("--IPEngine.timeout={patience}")];
     let mut args = vec![context.profile_dir_argument()];
+    args.extend(context.cluster_id_argument());
     args.extend(with_users(defaults, &context.settings.engine_args));
     args
 }

@@ -10,7 +10,7 @@ mod srun;
 
 pub use controller::controller;
 pub use driver::driver;
-pub use engines::engines;
+pub use engines::{CONNECTION_INFO, engines};
 pub use jupyter::jupyter;
 pub use srun::tells_its_world;
 
@@ -47,6 +47,11 @@ impl Context<'_> {
     /// `--profile-dir=DIR`, which all programs of ipyparallel take.
     fn profile_dir_argument(&self) -> String {
         format!("--profile-dir={}", self.profile.dir.display())
+    }
+
+    /// `--cluster-id=restart1` in the life of a requeued job.
+    fn cluster_id_argument(&self) -> Option<String> {
+        Some(format!("--cluster-id={}", self.profile.cluster_id()?))
     }
 
     /// A service's share of the stop: engines may have work to put down, Jupyter kernels to end; the controller has nothing.

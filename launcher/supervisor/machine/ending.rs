@@ -1,6 +1,7 @@
 //! From the first reason to stop to the end. PURE.
 
 use super::{Effect, End, Event, KILL_PATIENCE, Machine, Phase, Stage, Timer, step_line, warning};
+use crate::failure::Failure;
 use crate::plan::service::Name;
 
 impl Machine {
@@ -9,6 +10,22 @@ impl Machine {
         step_line(out, format!("stopping: {}", end.reason));
         self.phase = Phase::Stopping { end, hurry: false };
         out.push(Effect::Publish);
+        self.stop_next(out);
+    }
+
+    /// A later life has taken over: our processes are killed, because each of them, asked to end, would remove files that may be
+    /// the other's by now.
+    pub(super) fn superseded(&mut self, by: String, out: &mut Vec<Effect>) {
+        let failure = Failure::service(by)
+            .hint("Slurm gave this node up and started the job anew: this life ends, the newer one goes on");
+        step_line(out, format!("stopping: {}", failure.message));
+        let end = End {
+            code: failure.exit_code(),
+            reason: failure.to_string(),
+            failure: Some(failure),
+        };
+        self.phase = Phase::Stopping { end, hurry: true };
+        self.kill_all(out);
         self.stop_next(out);
     }
 
@@ -25,7 +42,8 @@ impl Machine {
                 self.stop_next(out);
             }
             Event::Swept(None) if matches!(self.phase, Phase::LastSweep { .. }) => self.finish(out),
-            Event::StopAsked { by, insists: true } => self.hurry(by, out),
+            Event::StopAsked { by, insists: true } => self.hurry(&format!("{by} again"), out),
+            Event::Superseded(by) => self.hurry(by, out),
             _ => {}
         }
     }
@@ -116,22 +134,14 @@ impl Machine {
         }
     }
 
-    /// The second request: kill everything that lives, now.
-    fn hurry(&mut self, by: &str, out: &mut Vec<Effect>) {
+    /// The second request, or a later life's: kill everything that lives, now.
+    fn hurry(&mut self, why: &str, out: &mut Vec<Effect>) {
         match &mut self.phase {
             Phase::Stopping { hurry, .. } if !*hurry => *hurry = true,
             _ => return,
         }
-        step_line(out, format!("{by} again: killing everything now"));
-        let living: Vec<Name> = self
-            .rules
-            .iter()
-            .map(|rule| rule.name)
-            .filter(|name| self.lives(*name) && self.stage(*name) != Stage::Ended)
-            .collect();
-        for name in living {
-            self.kill(name, out);
-        }
+        step_line(out, format!("{why}: killing everything now"));
+        self.kill_all(out);
         // What is being swept gently is swept hard instead.
         if let Some(name) = Name::ALL
             .into_iter()
@@ -141,6 +151,19 @@ impl Machine {
                 service: Some(name),
                 hard: true,
             });
+        }
+    }
+
+    /// Kills every service that lives.
+    fn kill_all(&mut self, out: &mut Vec<Effect>) {
+        let living: Vec<Name> = self
+            .rules
+            .iter()
+            .map(|rule| rule.name)
+            .filter(|name| self.lives(*name) && self.stage(*name) != Stage::Ended)
+            .collect();
+        for name in living {
+            self.kill(name, out);
         }
     }
 

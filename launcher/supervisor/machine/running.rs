@@ -58,6 +58,7 @@ impl Machine {
             Event::TimeUp(timer) => self.time_up(timer, out),
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
+            Event::Superseded(by) => self.superseded(by, out),
             Event::Swept(_) => {}
         }
     }

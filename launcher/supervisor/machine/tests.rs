@@ -167,6 +167,7 @@ impl World {
                 insists,
             });
         }
+        events.push(Event::Superseded("a newer life".to_owned()));
         events
     }
 
@@ -189,7 +190,11 @@ impl World {
             }
             _ => {}
         }
-        let insisted = stopping && matches!(event, Event::StopAsked { insists: true, .. });
+        let insisted = match event {
+            Event::StopAsked { insists, .. } => stopping && insists,
+            Event::Superseded(_) => true,
+            _ => false,
+        };
         let effects = self.machine.step(event);
         assert!(
             !self.finished || effects.is_empty(),

@@ -43,8 +43,8 @@ enum Look {
 pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
     let probe = Probe {
         pid,
-        client_file: plan.profile.client_file(),
-        engine_file: plan.profile.engine_file(),
+        client_file: plan.profile.own_client_file(),
+        engine_file: plan.profile.own_engine_file(),
         key: plan.secrets.key.reveal().to_owned(),
     };
     tokio::spawn(async move {

@@ -1,0 +1,40 @@
+//! The options of `ipjob doctor`.
+
+use super::{paths, values};
+use crate::failure::Outcome;
+use crate::plan::settings::Mpi;
+use clap::Args;
+use std::path::PathBuf;
+
+/// What the doctor is told.
+#[derive(Args, Debug)]
+pub struct DoctorOptions {
+    /// Write everything (findings, environment, Slurm's configuration, the last record and logs; secrets removed) into one
+    /// private file as well [default: ipjob-report.txt].
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true, default_missing_value = "ipjob-report.txt"
+    )]
+    pub report: Option<PathBuf>,
+
+    /// The type of `srun --mpi` that the job would use, as for the main command.
+    #[arg(long, env = "IPJOB_MPI", value_name = "TYPE", default_value = "auto", value_parser = values::mpi)]
+    pub mpi: Mpi,
+
+    /// The controller's address, as for the main command.
+    #[arg(long, env = "IPJOB_ADDRESS", value_name = "IP|INTERFACE")]
+    pub address: Option<String>,
+
+    /// The IPython directory, as for the main command.
+    #[arg(long, env = "IPJOB_IPYTHON_DIR", value_name = "DIR")]
+    ipython_dir: Option<PathBuf>,
+}
+
+impl DoctorOptions {
+    /// The IPython directory of a job started like this.
+    pub fn ipython_dir(&self) -> Outcome<PathBuf> {
+        paths::ipython_dir(self.ipython_dir.as_deref())
+    }
+}

@@ -1,0 +1,146 @@
+//! `ipjob doctor`: what would go wrong here, and what to do about it. It looks, tries in small steps, and changes nothing.
+
+mod finding;
+mod nodes;
+mod process;
+mod secrets;
+mod software;
+mod support;
+mod worlds;
+
+pub use nodes::probe;
+
+use crate::cli::doctor::DoctorOptions;
+use crate::failure::{Failure, Outcome};
+use crate::here::{address, identity};
+use crate::plan::allocation::Allocation;
+use crate::plan::slurm::Slurm;
+use crate::report::output;
+use crate::run;
+use finding::{Finding, State};
+
+/// Looks at everything, prints a line for each, and tells the exit code.
+pub fn run(options: &DoctorOptions) -> Outcome<u8> {
+    let environment = run::environment();
+    let ipython_dir = options.ipython_dir()?;
+    let mut sheet = Sheet::default();
+    let slurm = match Slurm::read(&environment) {
+        Ok(slurm) => slurm,
+        Err(failure) => {
+            sheet.add(vec![Finding::problem(
+                "job",
+                failure.to_string(),
+                failure.hints.join("; "),
+            )]);
+            None
+        }
+    };
+    let host = identity::host();
+    let here = slurm.filter(|slurm| slurm.node_of(&host).is_some());
+    sheet.add(vec![match &here {
+        Some(slurm) => Finding::ok(
+            "job",
+            format!(
+                "{} on {} (this is {host})",
+                slurm.job,
+                slurm.nodes.join(", ")
+            ),
+        ),
+        None => Finding::note(
+            "job",
+            format!("{host} is not a node of a Slurm job of ours"),
+        )
+        .advise("inside an allocation more is tried: steps, MPI, addresses, the profile directory"),
+    }]);
+    let mut found = Vec::new();
+    let software = software::look(here.is_some(), &mut found);
+    sheet.add(found);
+    let allocation = here.map_or_else(identity::this_machine, |slurm| {
+        Allocation::of_job(slurm, identity::this_machine().tasks)
+    });
+    let in_a_job = allocation.slurm.is_some();
+    let mut found = Vec::new();
+    process::open_files(allocation.tasks, &mut found);
+    if in_a_job {
+        process::parent(&mut found);
+        process::shares(&allocation, &environment, &mut found);
+    }
+    sheet.add(found);
+    let mut steps_work = false;
+    if let (true, Some(srun)) = (in_a_job, &software.srun) {
+        let mut found = Vec::new();
+        steps_work = nodes::overlap(srun, &mut found);
+        sheet.add(found);
+        if steps_work {
+            let mut found = Vec::new();
+            let address = match &options.address {
+                Some(text) => address::chosen(text, "--address"),
+                None => run::own_address(&allocation, &environment),
+            };
+            nodes::look(srun, &allocation.nodes, address, &ipython_dir, &mut found);
+            sheet.add(found);
+        }
+    }
+    if let Some(ipengine) = &software.ipengine {
+        let nodes = if steps_work {
+            allocation.nodes.len()
+        } else {
+            0
+        };
+        let mut found = Vec::new();
+        worlds::look(
+            ipengine,
+            software.srun.as_deref(),
+            &options.mpi,
+            nodes,
+            &mut found,
+        );
+        sheet.add(found);
+    }
+    if let Some(file) = &options.report {
+        let path = support::write(
+            file,
+            &sheet.lines(),
+            &allocation,
+            &environment,
+            &ipython_dir,
+        )?;
+        output::line(&format!(
+            "report  {} (0600, secrets removed)",
+            path.display()
+        ));
+    }
+    Ok(if sheet.has_problem() {
+        Failure::missing("").exit_code()
+    } else {
+        0
+    })
+}
+
+/// What was found, printed as it comes: some of it takes seconds.
+#[derive(Default)]
+struct Sheet {
+    findings: Vec<Finding>,
+}
+
+impl Sheet {
+    fn add(&mut self, findings: Vec<Finding>) {
+        for finding in &findings {
+            output::line(&finding.line());
+        }
+        self.findings.extend(findings);
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.findings
+            .iter()
+            .map(|finding| anstream::adapter::strip_str(&finding.line()).to_string())
+            .collect()
+    }
+
+    fn has_problem(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.state == State::Problem)
+    }
+}

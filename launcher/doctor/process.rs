@@ -1,0 +1,88 @@
+//! How this process was started, and what it may use.
+
+use super::finding::Finding;
+use crate::here::{limits, process};
+use crate::plan::allocation::Allocation;
+use nix::unistd::getppid;
+
+/// Whether Slurm's signals reach us: only the batch script's own process gets them.
+pub fn parent(findings: &mut Vec<Finding>) {
+    let parent = getppid().as_raw().unsigned_abs();
+    let name = process::name(parent);
+    findings.push(if name.starts_with("slurmstepd") {
+        Finding::ok("exec", "started by slurmstepd itself: Slurm's signals reach this process")
+    } else {
+        Finding::note(
+            "exec",
+            format!("started by {name} (pid {parent}), which gets Slurm's signals instead of this process"),
+        )
+        .advise("in a batch script write `exec ipjob ...`, as the templates do")
+    });
+}
+
+/// The limit of open files and how many engines it holds.
+pub fn open_files(engines: u32, findings: &mut Vec<Finding>) {
+    let Ok((soft, hard)) = limits::open_files() else {
+        findings.push(Finding::note("open files", "the limit cannot be read"));
+        return;
+    };
+    let most = limits::most_engines(hard);
+    let seen = format!("soft {soft}, hard {hard}: enough for {most} engines");
+    findings.push(if most >= u64::from(engines) {
+        Finding::ok("open files", seen)
+    } else {
+        Finding::problem(
+            "open files",
+            format!("{seen}, and the job has {engines} tasks"),
+            "start fewer engines with -n, or ask for a higher limit (`ulimit -Hn`, LimitNOFILE of slurmd)",
+        )
+    });
+}
+
+/// Cores and GPUs of each engine, as the job's environment tells.
+pub fn shares(
+    allocation: &Allocation,
+    environment: &[(String, String)],
+    findings: &mut Vec<Finding>,
+) {
+    let get = |name: &str| {
+        environment
+            .iter()
+            .find(|(variable, value)| variable == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    };
+    let nodes = u32::try_from(allocation.nodes.len())
+        .unwrap_or(u32::MAX)
+        .max(1);
+    let per_node = allocation.tasks.div_ceil(nodes);
+    let on_node = get("SLURM_CPUS_ON_NODE").and_then(|text| text.parse::<u32>().ok());
+    let asked = allocation
+        .slurm
+        .as_ref()
+        .and_then(|slurm| slurm.cpus_per_task);
+    let cores = match (asked, on_node) {
+        (Some(cores), _) => format!("{cores} each (--cpus-per-task)"),
+        (None, Some(cores)) => format!("{per_node} share the {cores} of a node"),
+        (None, None) => "Slurm does not tell".to_owned(),
+    };
+    findings.push(Finding::ok(
+        "cores",
+        format!("{} engines on {nodes} nodes: {cores}", allocation.tasks),
+    ));
+    let gpus_each = allocation
+        .slurm
+        .as_ref()
+        .and_then(|slurm| slurm.gpus_per_task.as_deref());
+    let here = get("SLURM_GPUS_ON_NODE").or_else(|| get("CUDA_VISIBLE_DEVICES"));
+    findings.push(match (gpus_each, here) {
+        (Some(gpus), _) => Finding::ok("gpus", format!("{gpus} for each engine (--gpus-per-task)")),
+        (None, Some(gpus)) => Finding::note(
+            "gpus",
+            format!(
+                "every engine sees all GPUs of its node ({gpus} here), {per_node} engines on each"
+            ),
+        )
+        .advise("--gpus-per-task gives each its own, or --engine-wrapper chooses by SLURM_LOCALID"),
+        (None, None) => Finding::ok("gpus", "none in this job"),
+    });
+}

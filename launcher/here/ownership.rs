@@ -1,0 +1,74 @@
+//! Whether the profile is still ours. After a node failure two lives of a job can run at once: the later one takes the lock
+//! file's place, and the earlier one, wherever it still lives, must notice and touch nothing any more.
+
+use super::{files, lock};
+use crate::plan::incarnation::Incarnation;
+use crate::plan::profile::Profile;
+use serde::Deserialize;
+use std::fs;
+use std::path::PathBuf;
+
+/// Which files tell.
+#[derive(Clone, Debug)]
+pub struct Ownership {
+    own: Incarnation,
+    key: String,
+    lock: PathBuf,
+    record: PathBuf,
+    publications: Vec<(PathBuf, PathBuf)>,
+}
+
+/// The part of a record that says whose it is.
+#[derive(Deserialize)]
+struct Author {
+    incarnation: Incarnation,
+}
+
+impl Ownership {
+    /// The ownership of a profile whose lock this incarnation holds, and whose controller has that key.
+    #[must_use]
+    pub fn new(profile: &Profile, own: &Incarnation, key: &str) -> Self {
+        Self {
+            own: own.clone(),
+            key: key.to_owned(),
+            lock: profile.lock(),
+            record: profile.record(),
+            publications: profile.publications(),
+        }
+    }
+
+    /// Who has taken over; `None` as long as the profile is ours.
+    #[must_use]
+    pub fn successor(&self) -> Option<Incarnation> {
+        match lock::holder(&self.lock) {
+            Some(holder) => (holder.id != self.own.id).then_some(holder),
+            // Empty after a successor ended in order, or just being written: then the record tells who wrote last.
+            None => self.author().filter(|author| author.succeeds(&self.own)),
+        }
+    }
+
+    /// Whether the record in the profile is another life's: a write of one that was frozen can come late.
+    #[must_use]
+    pub fn record_is_foreign(&self) -> bool {
+        self.author().is_some_and(|author| author.id != self.own.id)
+    }
+
+    fn author(&self) -> Option<Incarnation> {
+        let text = fs::read_to_string(&self.record).ok()?;
+        Some(serde_json::from_str::<Author>(&text).ok()?.incarnation)
+    }
+
+    /// Copies the connection files to the names that everybody knows, where they are missing or of another life. Each is
+    /// replaced as a whole, and only while the profile is ours.
+    pub fn publish(&self) {
+        for (own, public) in &self.publications {
+            let Ok(text) = fs::read_to_string(own) else {
+                continue;
+            };
+            let same = fs::read_to_string(public).is_ok_and(|there| there == text);
+            if !same && text.contains(&self.key) {
+                let _ = files::replace_if(public, text.as_bytes(), || self.successor().is_none());
+            }
+        }
+    }
+}

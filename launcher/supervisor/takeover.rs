@@ -1,0 +1,57 @@
+//! A later life of the same job may take the profile over while we still live: on a node that was cut off and came back. From
+//! then on nothing here is ours: no file is written or removed, no step is signalled (the later life's steps have the
+//! same numbers), and our own processes are killed, because ipcontroller and Jupyter remove files on their way out.
+
+use super::Supervisor;
+use super::event::Event;
+use super::notice::{Notice, Sender};
+use crate::here::ownership::Ownership;
+use crate::plan::incarnation::Incarnation;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Between two looks: two small files, read from a file system that thousands share.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Looks again and again whether the profile is ours, and what is published in it is.
+pub fn watch(ownership: Ownership, sender: Sender) {
+    tokio::spawn(async move {
+        while !sender.is_closed() {
+            sleep(PAUSE).await;
+            if let Some(successor) = ownership.successor() {
+                let _ = sender.send(Notice::Event(superseded(&successor)));
+                return;
+            }
+            ownership.publish();
+            if ownership.record_is_foreign() {
+                let _ = sender.send(Notice::Refresh);
+            }
+        }
+    });
+}
+
+impl Supervisor<'_> {
+    /// Whether the profile is still ours; once it is not, it never is again.
+    pub(super) fn is_ours(&mut self) -> bool {
+        if self.successor.is_none() {
+            self.successor = self.ownership.successor();
+            if let Some(successor) = &self.successor {
+                let _ = self.sender.send(Notice::Event(superseded(successor)));
+            }
+        }
+        self.successor.is_none()
+    }
+
+    /// The event that a request to stop is: Slurm's own word for the end of a life that it gave up.
+    pub(super) fn unless_superseded(&mut self, event: Event) -> Event {
+        self.is_ours();
+        self.successor.as_ref().map_or(event, superseded)
+    }
+}
+
+fn superseded(successor: &Incarnation) -> Event {
+    Event::Superseded(format!(
+        "a newer incarnation of this job, {} (pid {} on {}), has taken over the profile",
+        successor.id, successor.pid, successor.host
+    ))
+}

@@ -1,0 +1,119 @@
+//! Does the doctor find what would go wrong, and nothing where nothing does?
+
+use crate::support::lab::{ALICE, Done, Lab};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// The state and the rest of the line about a subject.
+fn about<'a>(sheet: &'a str, subject: &str) -> (&'a str, &'a str) {
+    sheet
+        .lines()
+        .find_map(|line| {
+            let (state, rest) = line.split_once(' ')?;
+            Some((state, rest.trim_start().strip_prefix(subject)?.trim_start()))
+        })
+        .unwrap_or_else(|| panic!("nothing about {subject}:\n{sheet}"))
+}
+
+/// Runs the doctor in a job of two nodes and returns its exit code and its sheet.
+fn in_a_job(lab: &Lab, args: &str) -> (i32, String) {
+    let job = lab.submit(
+        &["-N2", "--ntasks-per-node=2"],
+        &format!("exec ipjob doctor {args}"),
+    );
+    let ended = job.finish();
+    (ended.code, ended.output)
+}
+
+#[test]
+fn a_login_node_and_an_allocation_are_looked_at() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let Done { code, text } = lab.shell(ALICE, "login", "ipjob doctor");
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(about(&text, "ipcontroller").0, "ok");
+    assert_eq!(about(&text, "srun").0, "ok");
+    assert!(
+        about(&text, "mpi").1.contains("tried inside a job"),
+        "{text}"
+    );
+
+    let ipjob = lab.ipjob();
+    let bare = format!("PATH=/usr/bin:/bin {} doctor", ipjob.display());
+    let Done { code, text } = lab.shell(ALICE, "login", &bare);
+    assert_eq!(code, 4, "{text}");
+    for program in ["ipcontroller", "ipengine", "jupyter-lab"] {
+        let (state, line) = about(&text, program);
+        assert_eq!(state, "problem", "{line}");
+        assert!(line.contains("not on PATH -> "), "{line}");
+    }
+
+    let (code, text) = in_a_job(&lab, "");
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains('\u{1b}'), "colours in a file");
+    for (subject, part) in [
+        ("exec", "started by slurmstepd"),
+        ("cores", "4 engines on 2 nodes"),
+        ("steps", "srun --overlap"),
+        ("address", "all 2 nodes reach 10.77.0.11"),
+        ("profile", "all 2 nodes see /home/alice/.ipython"),
+        ("mpi", "ipjob takes pmi2"),
+    ] {
+        let (state, line) = about(&text, subject);
+        assert_eq!(state, "ok", "{line}");
+        assert!(line.contains(part), "{line}");
+    }
+    // What it wrote to find that out is gone.
+    let left = lab.shell(ALICE, "login", "ls -A ~ ~/.ipython 2>&1").text;
+    assert!(!left.contains("ipjob-doctor"), "{left}");
+
+    let (code, text) = in_a_job(&lab, "--ipython-dir /tmp/own --mpi cray_shasta");
+    assert_eq!(code, 4, "{text}");
+    let (state, line) = about(&text, "profile");
+    assert_eq!(state, "problem");
+    assert!(line.contains("/tmp/own is not seen from node2"), "{line}");
+    let (state, line) = about(&text, "mpi");
+    assert_eq!(state, "problem");
+    assert!(line.contains("cray_shasta gives worlds of 1"), "{line}");
+    assert!(line.ends_with("run with --mpi pmi2"), "{line}");
+}
+
+#[test]
+fn the_report_has_everything_but_secrets() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let job = lab.submit(
+        &["-N1", "--ntasks-per-node=1"],
+        "exec ipjob --mode notebook",
+    );
+    let record = job.wait_state("ready");
+    let token = record["token"].as_str().expect("a token").to_owned();
+    let client = fs::read_to_string(job.profile("security/ipcontroller-client.json"))
+        .expect("a connection file");
+    let client: serde_json::Value = serde_json::from_str(&client).expect("JSON");
+    let key = client["key"].as_str().expect("a key").to_owned();
+
+    let line = "umask 0; SITE_API_TOKEN=correct-horse IPP_CLUSTER_ID=battery-staple ipjob doctor --report=ticket.txt";
+    let done = lab.shell(ALICE, "login", line);
+    assert_eq!(done.code, 0, "{}", done.text);
+    assert!(
+        done.text.contains("/home/alice/ticket.txt"),
+        "{}",
+        done.text
+    );
+    let path = lab.home("ticket.txt");
+    let mode = fs::metadata(&path).expect("a report").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let report = fs::read_to_string(&path).expect("a report");
+    for secret in [token.as_str(), &key, "correct-horse", "battery-staple"] {
+        assert!(!report.contains(secret), "{secret} in\n{report}");
+    }
+    for part in [
+        "SITE_API_TOKEN=<removed>",
+        "KillWait",
+        "\"state\": \"ready\"",
+        "ipjob-jupyter.log",
+        "ipcontroller",
+    ] {
+        assert!(report.contains(part), "no {part} in\n{report}");
+    }
+    job.cancel();
+}
