@@ -46,9 +46,10 @@ impl Engines {
         }
     }
 
-    /// Registered engines whose process lives: the hub keeps a dead one for a while when it has no nanny.
+    /// Registered engines of ours whose process lives: the hub keeps a dead one for a while when it has no nanny, and lists
+    /// engines that somebody else started as well.
     pub(super) fn counted(&self) -> usize {
-        self.registered.difference(&self.lost).count()
+        (0..self.expected).filter(|id| self.counts(*id)).count()
     }
 
     /// Whether one engine counts.

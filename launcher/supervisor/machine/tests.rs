@@ -132,7 +132,7 @@ impl World {
         }
         for name in &self.watched {
             if *name == Name::Engines {
-                for ids in [&[][..], &[0], &[1], &[0, 1]] {
+                for ids in [&[][..], &[0], &[1], &[0, 1], &[0, 7]] {
                     events.push(Event::Registered(ids.iter().copied().collect()));
                 }
             } else if !self.ready.contains(name) {
@@ -638,6 +638,22 @@ fn slurms_own_signal_near_the_limit_is_the_time_limit() {
     world.hear(Event::TimeLeft { left, limit: left });
     world.hear(Event::TimeUp(Timer::Near { telling: 1 }));
     assert_eq!(asked(&mut world).as_deref(), Some("the job's time limit"));
+}
+
+#[test]
+fn an_engine_of_somebody_elses_does_not_count() {
+    let mut world = World::new(2, Name::Jupyter);
+    for service in [Name::Controller, Name::Jupyter] {
+        world.hear(Event::Ready {
+            service,
+            detail: String::new(),
+        });
+    }
+    world.hear(Event::Registered(BTreeSet::from([0, 7])));
+    assert_eq!(world.machine.state(), State::Starting);
+    assert_eq!(world.machine.missing_engines(), [1]);
+    world.hear(Event::Registered(BTreeSet::from([0, 1, 7])));
+    assert_eq!(world.machine.state(), State::Ready);
 }
 
 #[test]
