@@ -155,8 +155,11 @@ fn make(profile: &Profile) -> Outcome<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {
             let text = b"ipjob made this directory and may clear it\n";
-            return files::private_file(&profile.marker(), text)
-                .map_err(|error| unusable(dir, &error));
+            return files::private_file(&profile.marker(), text).map_err(|error| {
+                // Without its mark the next ipjob would take it for somebody else's.
+                let _ = fs::remove_dir(dir);
+                unusable(dir, &error)
+            });
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(unusable(dir, &error)),

@@ -85,7 +85,8 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a new file that only we can read; one that is there already is an error.
+/// Writes a new file that only we can read; one that is there already is an error. On a full disk no part of it is left: half
+/// a key would not be known as ours any more.
 pub fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
     OpenOptions::new()
         .write(true)
@@ -93,6 +94,7 @@ pub fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?
         .write_all(content)
+        .inspect_err(|_| drop(remove(path)))
 }
 
 /// Removes a file; that it is not there is fine.
