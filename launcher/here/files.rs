@@ -1,5 +1,6 @@
 //! Files that others must never see half written or readable.
 
+use nix::fcntl::OFlag;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -7,6 +8,9 @@ use std::path::Path;
 
 /// The first part of the names of files that are being written: what a killed ipjob left of them can be told.
 pub const TEMPORARY_PREFIX: &str = ".ipjob-writing-";
+
+/// For files that are opened where they may be already: what they hold must not come from, nor go to, where a link leads.
+pub const NO_LINK: i32 = OFlag::O_NOFOLLOW.bits();
 
 /// Replaces a file as a whole: readers see the old one or the new one. It is 0600 from its first byte; a link in its place
 /// is replaced, not followed.
@@ -46,7 +50,10 @@ pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
 /// made any more. What cannot be written over is removed.
 pub fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
     let written = || {
-        let mut file = OpenOptions::new().write(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .custom_flags(NO_LINK)
+            .open(path)?;
         file.write_all(content)?;
         file.set_len(content.len() as u64)
     };

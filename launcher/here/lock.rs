@@ -37,6 +37,7 @@ impl Lock {
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
+                .custom_flags(files::NO_LINK)
                 .open(path)
                 .map_err(fail)?;
             let locked = file.try_lock();

@@ -22,4 +22,5 @@ pub mod scontrol;
 pub mod sockets;
 pub mod starter;
 pub mod steps;
+pub mod text;
 pub mod versions;

@@ -4,6 +4,7 @@
 //! Python carries the version. That is a millisecond; asking the program is half a second of every start, and is done only
 //! where the files do not tell (wrappers, containers, unusual layouts).
 
+use super::text::printable;
 use crate::failure::{Failure, Outcome};
 use crate::plan::version::Version;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -150,7 +151,7 @@ impl Question {
         version.filter(|_| status.success()).ok_or_else(|| {
             let errors = read(&mut self.errors);
             let last = errors.lines().rev().find(|line| !line.trim().is_empty());
-            last.unwrap_or("it printed no version").trim().to_owned()
+            printable(last.unwrap_or("it printed no version").trim())
         })
     }
 }
