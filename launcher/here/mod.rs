@@ -6,6 +6,7 @@ pub mod asking;
 pub mod directory;
 pub mod files;
 pub mod foreman;
+pub mod guarded;
 pub mod identity;
 pub mod leftovers;
 pub mod limits;
