@@ -19,6 +19,7 @@ pub mod ports;
 pub mod private_profile;
 pub mod process;
 pub mod programs;
+pub mod pulse;
 pub mod scontrol;
 pub mod sockets;
 pub mod starter;
