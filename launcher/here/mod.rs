@@ -15,6 +15,7 @@ pub mod log;
 pub mod meeting;
 pub mod mpi;
 pub mod ownership;
+pub mod packages;
 pub mod ports;
 pub mod private_profile;
 pub mod process;
