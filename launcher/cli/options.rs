@@ -1,6 +1,6 @@
 //! The run options as flags and variables, and their translation into settings.
 
-use super::paths::{absolute, ipython_dir, root_dir};
+use super::paths::{ipython_dir, record, root_dir};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
 use crate::plan::settings::{Frontend, Launcher, Mode, Mpi, PortRange, Settings, StartLimits};
@@ -280,11 +280,7 @@ impl RunOptions {
             root_dir: self.root_dir.as_deref().map(root_dir).transpose()?,
             profile: self.profile.clone().unwrap_or_else(|| format!("job_{job}")),
             ipython_dir: ipython_dir(self.ipython_dir.as_deref())?,
-            record: self
-                .record
-                .as_deref()
-                .map(|path| absolute(path, "--record"))
-                .transpose()?,
+            record: self.record.as_deref().map(record).transpose()?,
             start: self.start_limits(),
             stop: self.stop_timeout,
             stop_before: self.stop_before,

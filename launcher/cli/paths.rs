@@ -2,6 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use std::env;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// The IPython directory: the option, else IPYTHONDIR, else ~/.ipython.
@@ -34,8 +36,24 @@ pub fn root_dir(path: &Path) -> Outcome<PathBuf> {
     )
 }
 
+/// The place of the second record. The record takes the place of what has its name, which for a device or a pipe is never meant.
+pub fn record(path: &Path) -> Outcome<PathBuf> {
+    let path = absolute(path, "--record")?;
+    let kind = match fs::metadata(&path).map(|found| found.file_type()) {
+        Ok(kind) if kind.is_dir() => "a directory",
+        Ok(kind) if kind.is_fifo() => "a pipe",
+        Ok(kind) if kind.is_socket() => "a socket",
+        Ok(kind) if !kind.is_file() => "a device",
+        _ => return Ok(path),
+    };
+    Err(
+        Failure::usage(format!("--record {} is {kind}", path.display()))
+            .hint("the record replaces a file as a whole: name one, there already or not"),
+    )
+}
+
 /// A path made absolute; one that is no Unicode text is refused, because the record and Python's options are text.
-pub fn absolute(path: &Path, option: &str) -> Outcome<PathBuf> {
+fn absolute(path: &Path, option: &str) -> Outcome<PathBuf> {
     if path.to_str().is_none() {
         return Err(Failure::usage(format!(
             "{option} {} is not Unicode text",

@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use crate::here::asking::ask;
-use crate::here::{mpi, versions};
+use crate::here::{mpi, packages};
 use crate::plan::World;
 use crate::plan::settings::Mpi;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub fn look(
     nodes: usize,
     findings: &mut Vec<Finding>,
 ) {
-    let Some(version) = versions::by_files(ipengine, "mpi4py") else {
+    let Some(version) = packages::installed(ipengine, "mpi4py") else {
         findings.push(Finding::ok(
             "mpi",
             "ipengine's Python has no mpi4py: engines are independent",
@@ -131,7 +131,7 @@ fn judge(library: &str, chosen: &str, tried: &[(String, Outcome)]) -> Finding {
 
 /// Two tasks, on two nodes where there are two.
 fn attempt(ipengine: &Path, srun: &Path, name: Option<&str>, nodes: usize) -> Outcome {
-    let Some(python) = versions::python_of(ipengine) else {
+    let Some(python) = packages::python_of(ipengine) else {
         return Outcome::Failed("the Python of ipengine is behind a wrapper".to_owned());
     };
     let mut command = Command::new(srun);

@@ -1,6 +1,7 @@
 //! The profile directory: made, checked, locked, and cleared of what earlier lives left.
 
 use super::files;
+use super::guarded::{self, unusable};
 use super::leftovers::{self, Leftover};
 use super::lock::Lock;
 use crate::failure::{Failure, Outcome};
@@ -9,9 +10,7 @@ use crate::plan::connection;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::{KEY_FILE, LIFE_PREFIX, Profile, RUNTIME};
 use nix::sys::signal::Signal;
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,9 +30,8 @@ pub struct Directory {
 /// Makes the profile directory ready for a controller: no connection file, no engine list and no process of an earlier life
 /// is left that could be taken for ours.
 pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Directory> {
-    make(profile)?;
+    let mut remarks: Vec<String> = guarded::make(profile)?.into_iter().collect();
     let lock = Lock::take(&profile.lock(), own)?;
-    let mut remarks = Vec::new();
     if let Some(dead) = &lock.dead {
         if lock.taken_over {
             remarks.push(format!(
@@ -65,7 +63,8 @@ fn remove_stale(profile: &Profile) -> Outcome<()> {
         files::remove(&path).map_err(|error| unusable(&path, &error))?;
     }
     for dir in [&profile.dir, &profile.security()] {
-        files::remove_temporaries(dir);
+        // The profile is locked: nobody writes here now.
+        files::remove_temporaries(dir, Duration::ZERO);
     }
     remove_earlier_lives(profile)
 }
@@ -76,10 +75,11 @@ fn furnish(profile: &Profile, key: &str) -> Outcome<()> {
         profile.runtime(),
         profile.jupyter_runtime(),
         profile.security(),
-        profile.log_dir(),
     ] {
         files::private_directory(&dir).map_err(|error| unusable(&dir, &error))?;
     }
+    let logs = profile.log_dir();
+    files::unwritable_directory(&logs).map_err(|error| unusable(&logs, &error))?;
     let key_file = profile.key_file();
     files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, &error))
 }
@@ -133,71 +133,6 @@ fn named(dir: &Path, prefix: &str) -> Vec<PathBuf> {
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
         .map(|entry| entry.path())
         .collect()
-}
-
-/// Makes the directory where it is missing, and marks it as ours to clear.
-fn make(profile: &Profile) -> Outcome<()> {
-    let parent = &profile.ipython_dir;
-    // Private whatever the umask is: who can write here can put another profile in our profile's place.
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(parent)
-        .map_err(|error| {
-            Failure::missing(format!(
-                "the IPython directory {} cannot be made",
-                parent.display()
-            ))
-            .because(dangling(parent).unwrap_or_else(|| error.to_string()))
-            .hint("choose another with --ipython-dir or IPYTHONDIR")
-        })?;
-    let dir = &profile.dir;
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => {
-            let text = b"ipjob made this directory and may clear it\n";
-            return files::private_file(&profile.marker(), text)
-                .map_err(|error| unusable(dir, &error));
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(unusable(dir, &error)),
-    }
-    let found = fs::metadata(dir)
-        .map_err(|error| unusable(dir, &dangling(dir).unwrap_or_else(|| error.to_string())))?;
-    if !found.is_dir() {
-        return Err(unusable(dir, &"it is not a directory"));
-    }
-    let own = nix::unistd::geteuid().as_raw();
-    if found.uid() != own {
-        return Err(unusable(
-            dir,
-            &format!("it belongs to uid {}, and we are uid {own}", found.uid()),
-        ));
-    }
-    Ok(())
-}
-
-/// What a link to nowhere is told as: the error of who follows it ("File exists") misleads.
-fn dangling(path: &Path) -> Option<String> {
-    let target = fs::read_link(path).ok().filter(|_| !path.exists())?;
-    Some(format!(
-        "it is a link to {}, which is not there",
-        target.display()
-    ))
-}
-
-fn unusable(path: &Path, cause: &dyn std::fmt::Display) -> Failure {
-    let failure = Failure::missing(format!(
-        "the profile directory cannot be used: {}",
-        path.display()
-    ))
-    .because(cause);
-    let text = failure.cause.as_deref().unwrap_or_default();
-    let hint = if text.contains("os error 28") || text.contains("os error 122") {
-        "free some space or raise the quota, or choose another place with --ipython-dir"
-    } else {
-        "choose another profile with --profile, or another place with --ipython-dir"
-    };
-    failure.hint(hint)
 }
 
 /// Whether the connection files in a directory that ipjob did not make are those of an ipjob that died here: then the key

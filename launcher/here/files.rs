@@ -1,12 +1,17 @@
 //! Files that others must never see half written or readable.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use nix::fcntl::OFlag;
+use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 /// The first part of the names of files that are being written: what a killed ipjob left of them can be told.
 pub const TEMPORARY_PREFIX: &str = ".ipjob-writing-";
+
+/// For files that are opened where they may be already: what they hold must not come from, nor go to, where a link leads.
+pub const NO_LINK: i32 = OFlag::O_NOFOLLOW.bits();
 
 /// Replaces a file as a whole: readers see the old one or the new one. It is 0600 from its first byte; a link in its place
 /// is replaced, not followed.
@@ -46,7 +51,10 @@ pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
 /// made any more. What cannot be written over is removed.
 pub fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
     let written = || {
-        let mut file = OpenOptions::new().write(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .custom_flags(NO_LINK)
+            .open(path)?;
         file.write_all(content)?;
         file.set_len(content.len() as u64)
     };
@@ -64,28 +72,77 @@ fn without_path(error: &io::Error) -> io::Error {
         )
 }
 
-/// Removes what a killed ipjob left half written in a directory.
-pub fn remove_temporaries(directory: &Path) {
+/// Removes what a killed ipjob of ours left half written in a directory, and has not touched for that long: where others of our
+/// jobs write too, they are between a write and a rename only for a moment.
+pub fn remove_temporaries(directory: &Path, untouched: Duration) {
+    let own = nix::unistd::geteuid().as_raw();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with(TEMPORARY_PREFIX)
-        {
+        let name = entry.file_name();
+        if !name.to_string_lossy().starts_with(TEMPORARY_PREFIX) {
+            continue;
+        }
+        let abandoned = entry.metadata().is_ok_and(|found| {
+            let age = found.modified().map(|time| time.elapsed());
+            // A clock that was set back makes it younger than now.
+            let rested = matches!(age, Ok(Ok(age)) if age >= untouched) || untouched.is_zero();
+            found.is_file() && found.uid() == own && rested
+        });
+        if abandoned {
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// Makes a directory that only we can enter, where it is missing.
-pub fn private_directory(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other,
-    }
+/// Makes a directory with all above it, where they are missing: private whatever the umask is.
+pub fn private_directories(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Writes a new file that only we can read; one that is there already is an error.
+/// Makes a directory that only we can enter, where it is missing. One that others could only read is closed to them, as
+/// IPython does it.
+pub fn private_directory(path: &Path) -> io::Result<()> {
+    unwritable_directory(path)?;
+    if fs::metadata(path)?.mode() & 0o077 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Makes a directory that only we can enter, where it is missing, or takes one that nobody else can write in.
+pub fn unwritable_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => return other,
+    }
+    let found = fs::symlink_metadata(path)?;
+    if found.is_symlink() {
+        return Err(io::Error::other("it is a link"));
+    }
+    if !found.is_dir() {
+        return Err(io::Error::other("it is not a directory"));
+    }
+    refuse_others(&found, 0o022)
+}
+
+/// Refuses what is another user's, or has one of these permissions, which let others in.
+pub fn refuse_others(found: &Metadata, permissions: u32) -> io::Result<()> {
+    let own = nix::unistd::geteuid().as_raw();
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    if owner != own {
+        return Err(io::Error::other(format!(
+            "it belongs to uid {owner}, and we are uid {own}"
+        )));
+    }
+    if mode & permissions != 0 {
+        return Err(io::Error::other(format!(
+            "others can write in it (mode {mode:04o})"
+        )));
+    }
+    Ok(())
+}
+
+/// Writes a new file that only we can read; one that is there already is an error. On a full disk no part of it is left: half
+/// a key would not be known as ours any more.
 pub fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
     OpenOptions::new()
         .write(true)
@@ -93,6 +150,7 @@ pub fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?
         .write_all(content)
+        .inspect_err(|_| drop(remove(path)))
 }
 
 /// Removes a file; that it is not there is fine.

@@ -4,6 +4,7 @@
 use super::files::{self, TEMPORARY_PREFIX};
 use crate::failure::{Failure, Outcome};
 use crate::here::process;
+use crate::here::pulse::Pulse;
 use crate::plan::incarnation::Incarnation;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -37,6 +38,7 @@ impl Lock {
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
+                .custom_flags(files::NO_LINK)
                 .open(path)
                 .map_err(fail)?;
             let locked = file.try_lock();
@@ -45,7 +47,17 @@ impl Lock {
             match locked {
                 // A later life may have put its own file in the place of the one that we opened.
                 Ok(()) if !is_at(&file, path) => continue,
-                Ok(()) => {}
+                Ok(()) => {
+                    // Some file systems are mounted with locks that other hosts do not see (localflock, local_lock).
+                    let elsewhere = before.as_ref().filter(|other| {
+                        earlier.is_none() && other.host != own.host && other.boot != own.boot
+                    });
+                    if let Some(other) = elsewhere
+                        && let Some(pulse) = Pulse::of(path, other)
+                    {
+                        return Err(beats(path, other, pulse));
+                    }
+                }
                 Err(TryLockError::WouldBlock) => {
                     return match earlier {
                         Some(_) => take_over(path, own, before).map_err(fail),
@@ -150,6 +162,21 @@ fn may_live(other: &Incarnation, own: &Incarnation) -> bool {
         && process::stat(other.pid).is_some_and(|stat| stat.start == other.pid_start)
 }
 
+fn beats(path: &Path, other: &Incarnation, pulse: Pulse) -> Failure {
+    Failure::missing(format!(
+        "another ipjob seems to run in {}: pid {} on {} ({}) wrote its record {} s ago",
+        path.parent().unwrap_or(path).display(),
+        other.pid,
+        other.host,
+        other.id,
+        pulse.age_s
+    ))
+    .hint(format!(
+        "end that one first, or choose another profile with --profile; if it died, try again in {} s",
+        pulse.rest_s
+    ))
+}
+
 fn held(path: &Path, holder: Option<&Incarnation>, own: &Incarnation) -> Failure {
     let profile = path.parent().unwrap_or(path).display();
     match holder {
@@ -174,6 +201,50 @@ fn held(path: &Path, holder: Option<&Incarnation>, own: &Incarnation) -> Failure
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::{SignedDuration, Timestamp};
+    use serde_json::json;
+
+    #[test]
+    fn a_free_lock_is_not_believed_while_its_holder_elsewhere_writes_its_record() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ipjob.lock");
+        let other = Incarnation {
+            boot: "another boot".to_owned(),
+            ..life(0)
+        };
+        let mut own = Incarnation {
+            id: "lab.8.0.abcd".to_owned(),
+            host: "here".to_owned(),
+            ..life(0)
+        };
+        let record = |state: &str, age_s: i64| {
+            let updated = Timestamp::now() - SignedDuration::from_secs(age_s);
+            let text = json!({"incarnation": other, "state": state, "updated": updated.to_string(), "refresh_s": 60});
+            fs::write(dir.path().join("ipjob.json"), text.to_string()).expect("writable");
+            fs::write(&path, json!(other).to_string()).expect("writable");
+        };
+        record("ready", 100);
+        let refused = Lock::take(&path, &own).expect_err("its record is young");
+        assert!(refused.message.contains("pid 1 on node0"), "{refused}");
+        assert!(refused.hints[0].contains("try again in"), "{refused:?}");
+        for (state, age_s) in [("ended", 1), ("ready", 200)] {
+            record(state, age_s);
+            assert!(Lock::take(&path, &own).is_ok(), "{state} {age_s} s ago");
+        }
+        // A record of another life says nothing of this one.
+        record("ready", 1);
+        fs::write(&path, json!(life(3)).to_string()).expect("writable");
+        assert!(Lock::take(&path, &own).is_ok());
+        // Slurm has ended that life.
+        record("ready", 1);
+        own.id = "lab.7.1.abcd".to_owned();
+        assert!(Lock::take(&path, &own).is_ok(), "a later life");
+        // The kernel's own lock is right for every container of one machine.
+        record("ready", 1);
+        own.id = "lab.8.0.abcd".to_owned();
+        own.boot.clone_from(&other.boot);
+        assert!(Lock::take(&path, &own).is_ok(), "the same kernel");
+    }
 
     fn life(restart: u32) -> Incarnation {
         Incarnation {

@@ -1,5 +1,7 @@
 //! Logs of services: opened so that earlier ones survive, and read back for their last lines.
 
+use super::files::NO_LINK;
+use super::text::printable;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,6 +32,7 @@ impl Log {
             .append(true)
             .create(true)
             .mode(0o600)
+            .custom_flags(NO_LINK)
             .open(path)?;
         writeln!(file, "{HEAD}{head}")?;
         let log = Self {
@@ -112,38 +115,9 @@ impl Log {
     }
 }
 
-/// A line without colour codes and control characters, which would play with a terminal, and of bounded length.
-fn printable(line: &str) -> String {
-    const LONGEST: usize = 400;
-    let mut plain = String::new();
-    let mut chars = line.chars().peekable();
-    while let Some(char) = chars.next() {
-        if char == '\u{1b}' {
-            if chars.next_if_eq(&'[').is_some() {
-                while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
-            }
-        } else if char == '\t' {
-            plain.push(' ');
-        } else if !char.is_control() {
-            plain.push(char);
-        }
-    }
-    match plain.char_indices().nth(LONGEST) {
-        Some((cut, _)) => format!("{}...", &plain[..cut]),
-        None => plain,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_cannot_play_with_the_terminal() {
-        assert_eq!(printable("\u{1b}[31mred\u{1b}[0m\u{7}\tx"), "red x");
-        assert_eq!(printable("\u{1b}]0;title"), "]0;title");
-        assert!(printable(&"x".repeat(10_000)).len() < 500);
-    }
 
     #[test]
     fn only_this_starts_lines_are_told() {

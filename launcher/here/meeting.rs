@@ -42,7 +42,7 @@ impl Leader {
                 .hint("check that the IPython directory is yours, writable and not full; --ipython-dir chooses another")
         };
         if let Some(parent) = dir.parent() {
-            fs::create_dir_all(parent).map_err(unusable)?;
+            files::private_directories(parent).map_err(unusable)?;
         }
         // Nothing but an earlier life of ours by the same name can have left it.
         files::remove_tree(dir).map_err(unusable)?;

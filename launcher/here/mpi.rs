@@ -1,6 +1,6 @@
 //! Which MPI world srun can make for these engines.
 
-use super::{scontrol, versions};
+use super::{packages, scontrol};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::settings::Mpi;
@@ -35,7 +35,7 @@ pub fn plain_world(asked: &Mpi, ipengine: &Path, offered: bool) -> bool {
     match asked {
         Mpi::Off => false,
         Mpi::Type(_) => true,
-        Mpi::Auto => offered && versions::by_files(ipengine, "mpi4py").is_some(),
+        Mpi::Auto => offered && packages::installed(ipengine, "mpi4py").is_some(),
     }
 }
 
@@ -71,7 +71,7 @@ fn known_type(name: &str, types: &[String]) -> Outcome<String> {
 
 /// No world without mpi4py; the site's or user's own default where there is one; else the type that fits the library.
 fn automatic(ipengine: &Path, types: &[String], inside_a_step: bool) -> World {
-    if versions::by_files(ipengine, "mpi4py").is_none() {
+    if packages::installed(ipengine, "mpi4py").is_none() {
         return World::None;
     }
     let own = std::env::var("SLURM_MPI_TYPE").is_ok_and(|name| !name.is_empty() && name != "none");
@@ -100,7 +100,7 @@ fn site_default() -> bool {
 /// The vendor of the MPI library that mpi4py finds.
 #[must_use]
 pub fn vendor(ipengine: &Path) -> Option<String> {
-    let python = versions::python_of(ipengine)?;
+    let python = packages::python_of(ipengine)?;
     let output = Command::new(python)
         .args(["-c", VENDOR])
         .stdin(Stdio::null())

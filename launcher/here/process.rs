@@ -1,5 +1,6 @@
 //! Processes as /proc shows them.
 
+use super::text::printable;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
@@ -130,11 +131,14 @@ pub fn variable(pid: u32, name: &str) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-/// The program's name as the kernel keeps it (15 bytes); `?` where it cannot be read.
+/// The program's name as the kernel keeps it (15 bytes), fit for a terminal: a process, also another user's, names itself. `?`
+/// where it cannot be read.
 #[must_use]
 pub fn name(pid: u32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/comm"))
-        .map_or_else(|_| "?".to_owned(), |text| text.trim().to_owned())
+    // Its bytes may be no text.
+    fs::read(format!("/proc/{pid}/comm"))
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .map_or_else(|_| "?".to_owned(), |text| printable(text.trim()))
 }
 
 #[cfg(test)]
@@ -153,6 +157,18 @@ mod tests {
             })
         );
         assert_eq!(parse_stat("12 (a"), None);
+    }
+
+    #[test]
+    fn a_name_cannot_play_with_the_terminal() {
+        let bright = "a\u{1b}[31mb\u{7}";
+        nix::sys::prctl::set_name(c"a\x1b[31mb\x07").expect("a name");
+        let thread = nix::unistd::gettid().as_raw().unsigned_abs();
+        assert!(
+            fs::read_to_string(format!("/proc/{thread}/comm"))
+                .is_ok_and(|n| n.trim_end() == bright)
+        );
+        assert_eq!(name(thread), "ab");
     }
 
     #[test]

@@ -1,19 +1,17 @@
-//! Versions of Python packages, found without starting Python where that can be.
-//!
-//! A console script of pip or conda names its Python in the first line; the package's dist-info directory beside that
-//! Python carries the version. That is a millisecond; asking the program is half a second of every start, and is done only
-//! where the files do not tell (wrappers, containers, unusual layouts).
+//! Versions of Python packages: told by files where they tell, else by the program itself, which is half a second of the start.
 
+use super::packages;
+use super::text::printable;
 use crate::failure::{Failure, Outcome};
 use crate::plan::version::Version;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,61 +28,11 @@ const LONGEST: u64 = 64 * 1024;
 
 /// The version of `package` that `program` runs with; a program that must be asked has `limit` to answer.
 pub async fn of(program: &Path, package: &str, limit: Duration) -> Outcome<Version> {
-    match by_files(program, package) {
+    let variable = |name: &str| std::env::var_os(name);
+    match packages::certain(program, package, variable) {
         Some(version) => Ok(version),
         None => by_asking(program, package, limit).await,
     }
-}
-
-/// The version that the dist-info directory tells.
-#[must_use]
-pub fn by_files(program: &Path, package: &str) -> Option<Version> {
-    let python = python_of(program)?;
-    let library = python.parent()?.parent()?.join("lib");
-    let prefix = format!("{package}-");
-    let mut found = fs::read_dir(library)
-        .ok()?
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
-        .filter_map(|entry| fs::read_dir(entry.path().join("site-packages")).ok())
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            Version::parse(name.strip_prefix(&prefix)?.strip_suffix(".dist-info")?)
-        });
-    let version = found.next()?;
-    // Two versions side by side are a broken environment: only Python itself knows which one it takes.
-    found.all(|other| other == version).then_some(version)
-}
-
-/// The Python that a console script runs with, where its first lines tell.
-#[must_use]
-pub fn python_of(program: &Path) -> Option<PathBuf> {
-    interpreter(&fs::read(program).ok()?)
-}
-
-/// The Python of a console script: behind `#!`, or, where that would be too long for the kernel, behind pip's `'''exec'`.
-fn interpreter(script: &[u8]) -> Option<PathBuf> {
-    let head = script.get(..script.len().min(4096))?;
-    let text = String::from_utf8_lossy(head);
-    let mut lines = text.lines();
-    let first = lines.next()?.strip_prefix("#!")?.trim();
-    let path = if first == "/bin/sh" {
-        lines
-            .next()?
-            .strip_prefix("'''exec' ")?
-            .trim_end_matches("\"$0\" \"$@\"")
-            .trim()
-            .trim_matches('"')
-            .to_owned()
-    } else {
-        first.to_owned()
-    };
-    // `#!/usr/bin/env python3` says nothing about where the packages are.
-    (path.contains("python") && !path.contains(' ') || Path::new(&path).is_file())
-        .then(|| PathBuf::from(path))
-        .filter(|path| path.is_absolute() && path.file_name().is_some_and(|name| name != "env"))
 }
 
 /// The version that the program itself prints, with its own words where it cannot.
@@ -150,7 +98,7 @@ impl Question {
         version.filter(|_| status.success()).ok_or_else(|| {
             let errors = read(&mut self.errors);
             let last = errors.lines().rev().find(|line| !line.trim().is_empty());
-            last.unwrap_or("it printed no version").trim().to_owned()
+            printable(last.unwrap_or("it printed no version").trim())
         })
     }
 }
@@ -179,22 +127,4 @@ fn read(file: &mut File) -> String {
         .seek(io::SeekFrom::Start(length.saturating_sub(LONGEST)))
         .and_then(|_| file.take(LONGEST).read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_forms_of_a_console_script_name_their_python() {
-        let plain = b"#!/venv/bin/python3\n# -*- coding: utf-8 -*-\n";
-        assert_eq!(interpreter(plain), Some(PathBuf::from("/venv/bin/python3")));
-        let long = b"#!/bin/sh\n'''exec' /very/long/bin/python3 \"$0\" \"$@\"\n' '''\n";
-        assert_eq!(
-            interpreter(long),
-            Some(PathBuf::from("/very/long/bin/python3"))
-        );
-        assert_eq!(interpreter(b"#!/usr/bin/env python3\n"), None);
-        assert_eq!(interpreter(b"\x7fELF"), None);
-    }
 }

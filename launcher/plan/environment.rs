@@ -14,6 +14,8 @@ pub const CLIENT_PROFILE_VARIABLE: &str = "IPJOB_CLIENT_PROFILE";
 
 /// Variables that tell Jupyter where it is installed and configured: the user's own, kept.
 const JUPYTER_KEPT: &[&str] = &[
+    // On file systems without permissions no Jupyter starts without it.
+    "JUPYTER_ALLOW_INSECURE_WRITES",
     "JUPYTER_CONFIG_DIR",
     "JUPYTER_CONFIG_PATH",
     "JUPYTER_DATA_DIR",
@@ -113,6 +115,7 @@ mod tests {
         }
         for own in [
             "JUPYTER_PATH",
+            "JUPYTER_ALLOW_INSECURE_WRITES",
             "JUPYTER_CONFIG_DIR",
             "SLURM_JOB_ID",
             "PATH",

@@ -19,6 +19,7 @@ pub mod profile;
 pub mod ranks;
 pub mod report;
 pub mod service;
+pub mod service_args;
 pub mod services;
 pub mod settings;
 pub mod slurm;
@@ -196,6 +197,8 @@ impl Plan {
         secrets: Secrets,
         here: &Here,
     ) -> Outcome<Self> {
+        service_args::check_controller(&settings.controller_args)?;
+        service_args::check_engines(&settings.engine_args)?;
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let (engines, minimum) = engines::count(&settings, &allocation)?;

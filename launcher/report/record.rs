@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The version of the record's form: readers ignore fields that they do not know, and refuse a higher version.
 const VERSION: u32 = 1;
@@ -18,6 +19,9 @@ pub const REFRESH_S: u64 = 60;
 
 /// Entries of the timeline and warnings that are kept: the first ones tell of the start, so the last are dropped.
 const LONGEST_LIST: usize = 500;
+
+/// After so long a file that is being written beside the second record is nobody's any more.
+const ABANDONED: Duration = Duration::from_secs(60);
 
 /// The whole record. Field names are the file's.
 #[derive(Clone, Debug, Serialize)]
@@ -216,6 +220,10 @@ impl Writer {
 
     /// The first write, which tells whether the places can be written at all.
     pub fn first(&self, record: &mut Record, ours: impl Fn() -> bool) -> Outcome<()> {
+        // A killed ipjob may have left a token there, under a name that nobody looks for.
+        for directory in self.paths.iter().skip(1).filter_map(|path| path.parent()) {
+            files::remove_temporaries(directory, ABANDONED);
+        }
         self.write(record, ours).map_err(|(path, error)| {
             Failure::missing(format!("the record {} cannot be written", path.display()))
                 .because(error)

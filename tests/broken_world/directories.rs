@@ -91,6 +91,123 @@ fn a_profile_directory_of_another_user_is_refused() {
 }
 
 #[test]
+fn a_profile_directory_that_others_can_write_is_refused_with_its_mode_and_chmod() {
+    for mode in [0o720, 0o702, 0o777] {
+        let place = Place::with_fakes();
+        let dir = place.profile(PROFILE);
+        fs::create_dir_all(&dir).expect("a directory");
+        chmod(&dir, mode);
+        let (told, chmod) = (
+            format!("others can write in it (mode {mode:04o})"),
+            format!("chmod go-w {}", dir.display()),
+        );
+        start(&place, &[], &[CLUSTER]).fails(4, &[&told, &chmod]);
+        assert_eq!(fs::read_dir(&dir).expect("readable").count(), 0);
+        place.assert_deserted();
+    }
+}
+
+#[test]
+fn an_ipython_directory_that_everybody_can_write_is_refused_unless_it_is_sticky() {
+    let place = Place::with_fakes();
+    let dir = place.ipython_dir();
+    fs::create_dir(&dir).expect("a directory");
+    chmod(&dir, 0o777);
+    let told = [dir.to_str().expect("text"), "(mode 0777)", "chmod o-w"];
+    start(&place, &[], &[CLUSTER]).fails(4, &told);
+    place.assert_untouched();
+    chmod(&dir, 0o1777);
+    let mut job = start(&place, &[], &[CLUSTER]);
+    job.wait_ready();
+    job.stop();
+}
+
+#[test]
+fn an_ipython_directory_that_a_group_can_write_is_told() {
+    let place = Place::with_fakes();
+    let dir = place.ipython_dir();
+    fs::create_dir(&dir).expect("a directory");
+    let command = place.ipjob_as_user(CLUSTER);
+    if nix::unistd::geteuid().is_root() {
+        chown(&dir, None, Some(4242)).expect("we are root");
+    }
+    chmod(&dir, 0o770);
+    let private = {
+        use std::os::unix::fs::MetadataExt;
+        let found = fs::metadata(&dir).expect("a directory");
+        found.uid() == found.gid()
+    };
+    let mut job = Job::spawn(&place, PROFILE, command);
+    job.wait_ready();
+    let lines = job.stop();
+    assert_eq!(
+        lines.contains("can write in the IPython directory"),
+        !private,
+        "{lines}"
+    );
+}
+
+#[test]
+fn directories_in_the_profile_that_lead_elsewhere_or_are_open_are_refused() {
+    for name in ["security", "log"] {
+        let place = Place::with_fakes();
+        let (dir, elsewhere) = (place.profile(PROFILE).join(name), place.dir().join("other"));
+        fs::create_dir_all(place.profile(PROFILE)).expect("a directory");
+        fs::create_dir(&elsewhere).expect("a directory");
+        symlink(&elsewhere, &dir).expect("a link");
+        let told = dir.to_str().expect("text");
+        start(&place, &[], &[CLUSTER]).fails(4, &[told, "it is a link"]);
+        assert_eq!(fs::read_dir(&elsewhere).expect("readable").count(), 0);
+        fs::remove_file(&dir).expect("a link");
+        fs::create_dir(&dir).expect("a directory");
+        chmod(&dir, 0o775);
+        start(&place, &[], &[CLUSTER]).fails(4, &[told, "(mode 0775)", "chmod go-w"]);
+        assert!(place.fake_log().is_empty());
+    }
+}
+
+#[test]
+fn locks_and_logs_that_are_links_are_refused_and_their_target_stays() {
+    for (name, told) in [
+        ("ipjob.lock", "ipjob.lock cannot be written"),
+        ("log/ipjob-controller.log", "ipjob-controller.log"),
+    ] {
+        let place = Place::with_fakes();
+        let (path, target) = (place.profile(PROFILE).join(name), place.dir().join("mine"));
+        fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+        fs::write(&target, "mine").expect("written");
+        symlink(&target, &path).expect("a link");
+        start(&place, &[], &[CLUSTER]).fails(4, &[told, "symbolic link"]);
+        assert_eq!(fs::read(&target).expect("it stays"), b"mine");
+        place.assert_deserted();
+    }
+}
+
+#[test]
+fn half_written_copies_beside_the_second_record_go_when_they_are_old_and_ours() {
+    let place = Place::with_fakes();
+    let records = place.dir().join("records");
+    fs::create_dir(&records).expect("a directory");
+    let [old, young, other] =
+        [".ipjob-writing-old", ".ipjob-writing-young", "other"].map(|name| records.join(name));
+    for path in [&old, &young, &other] {
+        fs::write(path, "{\"token\": \"sec").expect("written");
+    }
+    for path in [&old, &other] {
+        let file = fs::File::options().write(true).open(path).expect("ours");
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+            .expect("ours");
+    }
+    let record = records.join("ipjob.json");
+    let args = ["--record", record.to_str().expect("text")];
+    let mut job = start(&place, &[], &[CLUSTER, &args]);
+    job.wait_ready();
+    job.stop();
+    assert!(!old.exists());
+    assert!(young.exists() && other.exists());
+}
+
+#[test]
 fn spaces_and_unicode_in_every_path_work() {
     let place = Place::with_fakes();
     let dir = place.dir().join("mein Verzeichnis ünd 计算 'x'");

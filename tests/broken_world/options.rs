@@ -84,6 +84,46 @@ fn a_profile_name_that_is_a_path_is_refused() {
 }
 
 #[test]
+fn an_argument_of_a_service_that_ipjob_owns_is_refused_by_name() {
+    for (arg, told, way_out) in [
+        (
+            "--controller-arg=--ip=0.0.0.0",
+            "--controller-arg --ip belongs to ipjob",
+            "--address",
+        ),
+        (
+            "--engine-arg=--profile-dir=/x",
+            "--engine-arg --profile-dir belongs to ipjob",
+            "--ipython-dir",
+        ),
+    ] {
+        let args = ["--mode", "cluster-only", "-n", "2", arg];
+        refuses(&[], &args, &[told, way_out]);
+    }
+}
+
+#[test]
+fn a_second_record_that_is_no_file_is_refused_and_stays() {
+    let place = Place::with_fakes();
+    let pipe = place.dir().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).expect("a pipe");
+    let link = place.dir().join("link");
+    std::os::unix::fs::symlink("/dev/null", &link).expect("a link");
+    for (path, kind) in [
+        (pipe.to_str().expect("text"), "a pipe"),
+        ("/dev/null", "a device"),
+        (link.to_str().expect("text"), "a device"),
+        ("/tmp", "a directory"),
+    ] {
+        let args = ["--mode", "cluster-only", "-n", "2", "--record", path];
+        let told = format!("--record {path} is {kind}");
+        start(&place, &[], &[&args]).fails(2, &[&told, "file"]);
+        place.assert_untouched();
+    }
+    assert!(!std::fs::metadata(&pipe).expect("it stays").is_file());
+}
+
+#[test]
 fn a_root_directory_that_is_not_there_is_refused() {
     refuses(
         &[],

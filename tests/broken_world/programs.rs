@@ -83,6 +83,17 @@ fn an_ipyparallel_that_cannot_be_imported_is_told_in_its_own_words() {
 }
 
 #[test]
+fn what_a_program_says_of_its_version_cannot_play_with_the_terminal() {
+    let place = Place::with_fakes();
+    let script = r"printf '\033[2J\033]0;mine\007gone %0999d\n' 7 >&2; exit 1";
+    place.script("ipcontroller", script);
+    let lines = start(&place, &[], &[CLUSTER]).fails(4, &["cause: ]0;minegone 000"]);
+    assert!(!lines.contains(['\u{1b}', '\u{7}']), "{lines:?}");
+    assert!(lines.lines().all(|line| line.len() < 500), "{lines}");
+    place.assert_untouched();
+}
+
+#[test]
 fn a_controller_that_prints_no_version_is_refused() {
     let place = Place::with_fakes();
     place.script("ipcontroller", "echo hello");

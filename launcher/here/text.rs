@@ -1,0 +1,36 @@
+//! Words of other programs, made fit for a terminal.
+
+/// A line without colour codes and control characters, which would play with a terminal, and of bounded length.
+#[must_use]
+pub fn printable(line: &str) -> String {
+    const LONGEST: usize = 400;
+    let mut plain = String::new();
+    let mut chars = line.chars().peekable();
+    while let Some(char) = chars.next() {
+        if char == '\u{1b}' {
+            if chars.next_if_eq(&'[').is_some() {
+                while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
+            }
+        } else if char == '\t' {
+            plain.push(' ');
+        } else if !char.is_control() {
+            plain.push(char);
+        }
+    }
+    match plain.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}...", &plain[..cut]),
+        None => plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_cannot_play_with_the_terminal() {
+        assert_eq!(printable("\u{1b}[31mred\u{1b}[0m\u{7}\tx"), "red x");
+        assert_eq!(printable("\u{1b}]0;title"), "]0;title");
+        assert!(printable(&"x".repeat(10_000)).len() < 500);
+    }
+}
