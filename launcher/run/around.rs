@@ -30,7 +30,7 @@ pub async fn look(
         Mode::ClusterOnly => None,
     };
     let driver = match (settings.mode, settings.arguments.first()) {
-        (Mode::ClusterOnly, Some(program)) => Some(programs::find(program, program)?),
+        (Mode::ClusterOnly, Some(program)) => Some(programs::find_driver(program)?),
         _ => None,
     };
     let launcher = plan::launcher(settings, allocation, rank.is_some());
