@@ -4,13 +4,14 @@ mod around;
 mod rank;
 
 use crate::cli::options::RunOptions;
+use crate::cli::variables::unknown_variables;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
 use crate::here::{directory, identity, limits, scontrol, steps};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::slurm::Slurm;
-use crate::plan::{Plan, het, profile};
+use crate::plan::{self, Plan, het};
 use crate::report::console::Console;
 use crate::report::dry_run;
 use crate::supervisor::{self, Signals, guard};
@@ -39,6 +40,9 @@ async fn lead(
     rank: Option<&Rank>,
     console: &mut Console,
 ) -> Outcome<u8> {
+    for remark in unknown_variables(&environment) {
+        console.warning(&remark);
+    }
     // Caught before a program is started or a file is written, so that a request to stop never leaves one.
     let mut signals = Signals::catch()?;
     let mut meeting = None;
@@ -71,7 +75,8 @@ async fn plan(
 ) -> Outcome<Plan> {
     let allocation = allocation(options, &environment, rank)?;
     let settings = options.settings(allocation.job_name())?;
-    profile::check_name(&settings.profile)?;
+    // Before anything is looked for, so that nobody installs programs only to learn of a wrong word.
+    plan::check(&settings)?;
     let incarnation = identity::incarnation(&allocation)?;
     let met = rank.filter(|_| !options.dry_run);
     *meeting = rank::call(&settings, met, &incarnation)?;
@@ -95,7 +100,7 @@ async fn carry_out(
 ) -> Outcome<u8> {
     if options.dry_run {
         console.still();
-        dry_run::print(plan);
+        dry_run::print(plan)?;
         return Ok(0);
     }
     if let Some(limit) = limits::raise_open_files(plan.engines)? {

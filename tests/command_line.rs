@@ -342,3 +342,73 @@ fn a_wrong_variable_is_refused_as_its_option_is() {
         "{errors}"
     );
 }
+
+/// The exit code and stderr of a dry run with these words and variables.
+fn dry_run(place: &Place, args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = place
+        .ipjob(["--dry-run"].iter().chain(args))
+        .envs(variables.iter().copied())
+        .output()
+        .expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), errors)
+}
+
+#[test]
+fn a_flag_wins_over_the_variable_of_its_opposite() {
+    let place = Place::with_fakes();
+    let mode = ["--mode", "cluster-only", "-n", "1"];
+    for (flag, variable) in [("-q", "IPJOB_VERBOSE"), ("-v", "IPJOB_QUIET")] {
+        let args = [&mode[..], &[flag]].concat();
+        let (code, errors) = dry_run(&place, &args, &[(variable, "1")]);
+        assert_eq!(code, Some(0), "{flag} {variable}: {errors}");
+    }
+}
+
+#[test]
+fn a_wrong_word_is_told_before_a_program_is_missed() {
+    let place = Place::empty();
+    for (args, named) in [
+        (vec!["--mode", "notebook", "--", "--port=1"], "--port"),
+        (
+            vec!["--mode", "notebook", "-n", "2", "--min-engines", "3"],
+            "--min-engines 3",
+        ),
+        (vec!["--mode", "notebook", "--profile", "a/b"], "a/b"),
+    ] {
+        let (code, errors) = dry_run(&place, &args, &[]);
+        assert_eq!(code, Some(2), "{args:?}: {errors}");
+        assert!(errors.contains(named), "{args:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_variable_that_nobody_reads_is_warned_of_once() {
+    let place = Place::with_fakes();
+    let mode = ["--mode", "cluster-only", "-n", "1"];
+    let (code, errors) = dry_run(&place, &mode, &[("IPJOB_ENGINE", "4")]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(errors.matches("IPJOB_ENGINE is set").count(), 1, "{errors}");
+    assert!(errors.contains("did you mean IPJOB_ENGINES?"), "{errors}");
+}
+
+#[test]
+fn a_full_stdout_is_an_error_of_all_that_prints() {
+    let place = Place::with_fakes();
+    for args in [
+        vec!["--dry-run", "--mode", "cluster-only", "-n", "1"],
+        vec!["man"],
+        vec!["completions", "bash"],
+        vec!["template", "notebook"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = place
+            .ipjob(&args)
+            .stdout(full.expect("/dev/full"))
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{args:?}: {errors}");
+        assert!(errors.contains("stdout cannot be written"), "{errors}");
+    }
+}

@@ -5,20 +5,22 @@ pub mod options;
 mod paths;
 mod template;
 mod values;
+pub mod variables;
 
 pub use template::print_template;
 
-use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Failure, Outcome};
+use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Outcome};
+use crate::report::output;
 use clap::builder::StyledStr;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use doctor::DoctorOptions;
 use options::RunOptions;
 use std::env;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -96,11 +98,30 @@ pub enum Command {
 
 /// Reads flags and variables; `Err` is the exit code once help, version or an error was shown.
 pub fn parse() -> Result<Cli, ExitCode> {
-    Cli::try_parse().map_err(|mut error| {
+    read().map_err(|mut error| {
         name_variable(&mut error);
         let _ = error.print();
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
     })
+}
+
+fn read() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    // clap's own conflict would hold for variables too, and a site's IPJOB_VERBOSE must not forbid a user's -q.
+    let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match (typed("quiet"), typed("verbose")) {
+        (true, true) => {
+            return Err(Cli::command().error(
+                ErrorKind::ArgumentConflict,
+                "the argument '--quiet' cannot be used with '--verbose'",
+            ));
+        }
+        (true, false) => cli.run.verbose = false,
+        (false, true) => cli.run.quiet = false,
+        (false, false) => {}
+    }
+    Ok(cli)
 }
 
 /// clap names the option even where the value came from its variable, which a site's module file may have set unseen.
@@ -166,18 +187,11 @@ pub fn print_man() -> Outcome<u8> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command())
         .render(&mut page)
-        .map_err(|error| cannot_print(&error))?;
+        .map_err(|error| output::cannot_print(&error))?;
     print(&page)
 }
 
-/// Writes data to stdout; a reader that goes away early is not an error.
+/// Writes data to stdout and tells the exit code.
 fn print(data: &[u8]) -> Outcome<u8> {
-    match io::stdout().write_all(data) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(cannot_print(&error)),
-        _ => Ok(0),
-    }
-}
-
-fn cannot_print(error: &io::Error) -> Failure {
-    Failure::missing("stdout cannot be written").because(error)
+    output::data(data).map(|()| 0)
 }

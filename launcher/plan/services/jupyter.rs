@@ -2,12 +2,11 @@
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
+use crate::plan::environment;
 use crate::plan::service::{Asking, Name, PortNeed, Process, Readiness, Service, Streams};
-use crate::plan::{environment, jupyter_args};
 
 /// Jupyter on the address that its users reach, on a port of our choice, with a token that stands in no argv.
 pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service> {
-    jupyter_args::check(&context.settings.arguments)?;
     let jupyter = context
         .here
         .jupyter
