@@ -96,6 +96,9 @@ fn help_has_headings_a_table_of_exit_codes_and_examples_that_parse() {
         "Files:",
         "Time:",
         "Exit codes:",
+        "Signals:",
+        "Variables:",
+        "Environment of kernels and drivers:",
         "Examples:",
     ] {
         let found = help.lines().any(|line| line.starts_with(heading));
@@ -147,12 +150,12 @@ fn exit_codes() -> Vec<(u8, String)> {
 }
 
 /// The rows of the table in a text that shows it as `--help` does.
-fn shown_exit_codes(text: &str) -> Vec<(u8, String)> {
-    let table = text.split_once("Exit codes:\n").expect("the table").1;
+fn shown_exit_codes(text: &str, heading: &str) -> Vec<(u8, String)> {
+    let table = text.split_once(heading).expect("the table").1;
     table
         .lines()
         .map_while(|line| {
-            let (code, meaning) = line.strip_prefix("  ")?.split_once("  ")?;
+            let (code, meaning) = line.trim_start().split_once("  ")?;
             Some((code.parse().ok()?, meaning.to_owned()))
         })
         .collect()
@@ -162,9 +165,12 @@ fn shown_exit_codes(text: &str) -> Vec<(u8, String)> {
 fn the_exit_codes_of_the_manual_are_those_of_the_source() {
     let codes = exit_codes();
     assert!(codes.len() >= 5, "{codes:?}");
-    assert_eq!(shown_exit_codes(&printed(&["--help"])), codes);
+    assert_eq!(
+        shown_exit_codes(&printed(&["--help"]), "Exit codes:\n"),
+        codes
+    );
     let page = printed(&["man"]).replace("\\*(Aq", "'").replace("\\-", "-");
-    assert_eq!(shown_exit_codes(&page), codes);
+    assert_eq!(shown_exit_codes(&page, ".SH \"EXIT STATUS\"\n.nf\n"), codes);
 }
 
 /// The words after this beginning that look like long options.
@@ -254,13 +260,26 @@ fn the_man_page_is_troff_and_names_every_option_and_variable() {
         page.lines().any(|line| line.starts_with(".TH ipjob 1 ")),
         "{page}"
     );
-    for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS"] {
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "OPTIONS",
+        "COMMANDS",
+        "SIGNALS",
+        "FILES",
+        "EXAMPLES",
+    ] {
         assert!(
             page.lines().any(|line| line == format!(".SH {section}")),
             "{section}"
         );
     }
     let plain = page.replace("\\-", "-");
+    assert!(
+        !plain.contains("ipjob-doctor(1)"),
+        "a page that does not exist"
+    );
     for (option, _) in options(&printed(&["--help"])) {
         assert!(plain.contains(&option), "no {option} in {plain}");
         let variable = format!("IPJOB_{}", option[2..].to_uppercase().replace('-', "_"));

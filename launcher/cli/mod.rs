@@ -1,15 +1,17 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
 pub mod doctor;
+mod manual;
 pub mod options;
 mod paths;
 mod template;
 mod values;
 pub mod variables;
 
+pub use manual::print_man;
 pub use template::print_template;
 
-use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Outcome};
+use crate::failure::Outcome;
 use crate::report::output;
 use clap::builder::StyledStr;
 use clap::builder::styling::{AnsiColor, Styles};
@@ -20,7 +22,6 @@ use clap_complete::Shell;
 use doctor::DoctorOptions;
 use options::RunOptions;
 use std::env;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,7 +51,7 @@ const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
     version,
     override_usage = USAGE,
     styles = STYLES,
-    after_long_help = after_help(),
+    after_long_help = manual::after_help(),
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     max_term_width = 100
@@ -152,43 +153,11 @@ fn name_variable(error: &mut clap::Error) {
     }
 }
 
-/// What follows the options in `--help`.
-fn after_help() -> String {
-    let mut text = String::from("Exit codes:\n");
-    for (code, meaning) in EXIT_CODES {
-        let _ = writeln!(text, "  {code}  {meaning}");
-    }
-    let _ = write!(
-        text,
-        "  {DRIVER_EXIT_CODE}
-
-Files, in $IPYTHONDIR/profile_<PROFILE>:
-  ipjob.json      the record: state, host, port, token, engines (docs/connection-file.md)
-  log/            the output of every service
-  security/       the connection files, while the job lives
-
-Examples:
-  ipjob --mode notebook -n 4
-  ipjob --mode notebook --frontend notebook -- --ServerApp.base_url=/me/
-  ipjob --mode cluster-only -n 8 -- python driver.py"
-    );
-    text
-}
-
 /// Prints a completion script.
 pub fn print_completions(shell: Shell) -> Outcome<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "ipjob", &mut script);
     print(&script)
-}
-
-/// Prints the manual page.
-pub fn print_man() -> Outcome<u8> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command())
-        .render(&mut page)
-        .map_err(|error| output::cannot_print(&error))?;
-    print(&page)
 }
 
 /// Writes data to stdout and tells the exit code.
