@@ -431,3 +431,36 @@ fn a_full_stdout_is_an_error_of_all_that_prints() {
         assert!(errors.contains("stdout cannot be written"), "{errors}");
     }
 }
+
+#[test]
+fn make_install_puts_everything_below_destdir() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if !there("make") {
+        return;
+    }
+    let place = Place::empty();
+    let destination = place.dir().join("destination");
+    let output = place
+        .command("make")
+        .current_dir(root)
+        .args(["install", "PREFIX=/usr"])
+        .arg(format!("DESTDIR={}", destination.display()))
+        .arg(format!("BINARY={}", crate::support::binary().display()))
+        .output()
+        .expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let version = env!("CARGO_PKG_VERSION");
+    for file in [
+        "bin/ipjob",
+        "share/man/man1/ipjob.1",
+        "share/bash-completion/completions/ipjob",
+        "share/zsh/site-functions/_ipjob",
+        "share/fish/vendor_completions.d/ipjob.fish",
+        &format!("share/modulefiles/ipjob/{version}.lua"),
+        &format!("share/modulefiles/ipjob/{version}"),
+    ] {
+        let data = fs::metadata(destination.join("usr").join(file));
+        assert!(data.is_ok_and(|data| data.len() > 0), "no {file}");
+    }
+}

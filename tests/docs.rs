@@ -245,10 +245,7 @@ fn the_examples_read_a_real_record() {
 
 #[test]
 fn the_readme_has_the_exit_codes_of_the_manual() {
-    let Some(readme) = document("README.md") else {
-        eprintln!("skipped: there is no README.md");
-        return;
-    };
+    let readme = document("README.md").expect("the README");
     let help = std::process::Command::new(binary())
         .arg("--help")
         .output()
@@ -269,5 +266,54 @@ fn the_readme_has_the_exit_codes_of_the_manual() {
             })
         });
         assert!(told, "no {code} {meaning:?} in README.md");
+    }
+}
+
+/// The lines of all blocks of that language in a document, block by block.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("\n```{language}\n");
+    text.split(&fence)
+        .skip(1)
+        .map(|rest| rest.split_once("\n```").expect("its end").0.to_owned())
+        .collect()
+}
+
+#[test]
+fn the_commands_of_the_readme_are_taken_and_its_python_compiles() {
+    let readme = document("README.md").expect("the README");
+    let place = Place::with_fakes();
+    place.link_fake("jupyter-lab", "jupyter-notebook");
+    place.script("python", "exit 1");
+    let mut tried = 0;
+    for line in blocks(&readme, "sh").iter().flat_map(|block| block.lines()) {
+        let Some(words) = line.strip_prefix("ipjob --") else {
+            continue;
+        };
+        let words = words.split('#').next().unwrap_or_default();
+        let line = format!("--{words}");
+        let output = place
+            .ipjob(line.split_ascii_whitespace())
+            .env("IPJOB_DRY_RUN", "1")
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {errors}");
+        tried += 1;
+    }
+    assert!(tried >= 4, "only {tried} commands");
+    let snippets = blocks(&readme, "python");
+    assert!(!snippets.is_empty());
+    for snippet in snippets {
+        let output = place
+            .command("/usr/bin/python3")
+            .args([
+                "-c",
+                "import sys; compile(sys.argv[1], 'README.md', 'exec')",
+                &snippet,
+            ])
+            .output()
+            .expect("Python");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{snippet}: {errors}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Finds a program as a shell would; `package` is what to install where it is missing.
 pub fn find(program: &str, package: &str) -> Outcome<PathBuf> {
@@ -17,7 +17,10 @@ pub fn find(program: &str, package: &str) -> Outcome<PathBuf> {
 
 /// Finds a driver's program: it is the user's own, so nothing is to be installed, and often a script of the working directory.
 pub fn find_driver(program: &str) -> Outcome<PathBuf> {
-    let next = if program.ends_with(".py") {
+    let next = if Path::new(program)
+        .extension()
+        .is_some_and(|end| end == "py")
+    {
         format!("`python {program}`, or `./{program}` if it is executable")
     } else {
         format!(
