@@ -317,3 +317,36 @@ fn the_commands_of_the_readme_are_taken_and_its_python_compiles() {
         assert!(output.status.success(), "{snippet}: {errors}");
     }
 }
+
+#[test]
+fn every_subcommand_that_is_named_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = vec![document("README.md").expect("the README")];
+    for directory in ["docs", "sbatch"] {
+        for entry in fs::read_dir(root.join(directory))
+            .expect("a directory")
+            .flatten()
+        {
+            texts.extend(fs::read_to_string(entry.path()));
+        }
+    }
+    let place = Place::empty();
+    let mut named = BTreeSet::new();
+    // Set as code: in prose, `ipjob` is followed by any word.
+    for text in &texts {
+        for rest in text.split("`ipjob ").skip(1) {
+            let word = rest.split(|char: char| !char.is_ascii_lowercase()).next();
+            named.extend(word.filter(|word| !word.is_empty()).map(str::to_owned));
+        }
+    }
+    assert!(named.len() >= 4, "{named:?}");
+    for word in named {
+        let output = place
+            .ipjob([word.as_str(), "--help"])
+            .output()
+            .expect("it runs");
+        let help = String::from_utf8_lossy(&output.stdout);
+        let known = output.status.success() && help.contains(&format!("ipjob {word}"));
+        assert!(known, "ipjob {word}: {help}");
+    }
+}
