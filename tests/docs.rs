@@ -350,3 +350,32 @@ fn every_subcommand_that_is_named_exists() {
         assert!(known, "ipjob {word}: {help}");
     }
 }
+
+/// The text of all sources of the program.
+fn sources(directory: &Path) -> String {
+    let entries = fs::read_dir(directory).expect("a directory").flatten();
+    let texts = entries.map(|entry| match entry.path() {
+        path if path.is_dir() => sources(&path),
+        path => fs::read_to_string(path).expect("text"),
+    });
+    texts.collect()
+}
+
+#[test]
+fn every_message_that_troubleshooting_quotes_is_one_of_ours() {
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launcher"));
+    let page = document("docs/troubleshooting.md").expect("the page");
+    let messages: Vec<&str> = page
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` |")?.0))
+        .collect();
+    assert!(messages.len() > 10, "{messages:?}");
+    for message in messages {
+        // Names and numbers of the example are holes in the source, so three words in a row must be there, anywhere.
+        let words: Vec<&str> = message.split(' ').collect();
+        let found = words
+            .windows(3)
+            .any(|part| sources.contains(&part.join(" ")));
+        assert!(found, "no source says {message:?}");
+    }
+}
