@@ -1,22 +1,22 @@
 //! The main command: options -> allocation -> plan -> supervisor -> exit code.
 
+mod around;
 mod rank;
 
 use crate::cli::options::RunOptions;
+use crate::cli::variables::unknown_variables;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
-use crate::here::{address, directory, identity, limits, mpi, programs, scontrol, steps, versions};
+use crate::here::{directory, identity, limits, scontrol, steps};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
-use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
-use crate::plan::{self, Here, Jupyter, Mpiexec, Plan, Ranks, Srun, het, profile, version};
+use crate::plan::{self, Plan, het};
 use crate::report::console::Console;
 use crate::report::dry_run;
 use crate::supervisor::{self, Signals, guard};
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+
+pub use around::own_address;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
@@ -40,6 +40,9 @@ async fn lead(
     rank: Option<&Rank>,
     console: &mut Console,
 ) -> Outcome<u8> {
+    for remark in unknown_variables(&environment) {
+        console.warning(&remark);
+    }
     // Caught before a program is started or a file is written, so that a request to stop never leaves one.
     let mut signals = Signals::catch()?;
     let mut meeting = None;
@@ -72,11 +75,12 @@ async fn plan(
 ) -> Outcome<Plan> {
     let allocation = allocation(options, &environment, rank)?;
     let settings = options.settings(allocation.job_name())?;
-    profile::check_name(&settings.profile)?;
+    // Before anything is looked for, so that nobody installs programs only to learn of a wrong word.
+    plan::check(&settings)?;
     let incarnation = identity::incarnation(&allocation)?;
     let met = rank.filter(|_| !options.dry_run);
     *meeting = rank::call(&settings, met, &incarnation)?;
-    let here = look_around(&settings, &allocation, environment, rank).await?;
+    let here = around::look(&settings, &allocation, environment, rank).await?;
     Plan::new(
         settings,
         allocation,
@@ -96,7 +100,7 @@ async fn carry_out(
 ) -> Outcome<u8> {
     if options.dry_run {
         console.still();
-        dry_run::print(plan);
+        dry_run::print(plan)?;
         return Ok(0);
     }
     if let Some(limit) = limits::raise_open_files(plan.engines)? {
@@ -198,142 +202,4 @@ fn inside_the_job() -> String {
     });
     let words: Vec<String> = words.collect();
     format!("srun --overlap --pty -N1 -n1 {}", words.join(" "))
-}
-
-/// Finds what the plan needs of this machine.
-async fn look_around(
-    settings: &Settings,
-    allocation: &Allocation,
-    environment: Vec<(String, String)>,
-    rank: Option<&Rank>,
-) -> Outcome<Here> {
-    let limit = settings.start.whole;
-    if let Some(rank) = rank {
-        rank::check_address(rank, settings, allocation.slurm.is_some())?;
-    }
-    let ipcontroller = programs::find("ipcontroller", "ipyparallel")?;
-    let ipengine = programs::find("ipengine", "ipyparallel")?;
-    let ipyparallel = versions::of(&ipcontroller, "ipyparallel", limit).await?;
-    version::check_ipyparallel(&ipyparallel)?;
-    let jupyter = match settings.mode {
-        Mode::Notebook => Some(find_jupyter(&settings.frontend, limit).await?),
-        Mode::ClusterOnly => None,
-    };
-    let driver = match (settings.mode, settings.arguments.first()) {
-        (Mode::ClusterOnly, Some(program)) => Some(programs::find(program, program)?),
-        _ => None,
-    };
-    let launcher = plan::launcher(settings, allocation, rank.is_some());
-    let srun = match launcher {
-        Launcher::Srun => Some(find_srun(settings, allocation, &ipengine)?),
-        _ => None,
-    };
-    let mpiexec = match launcher {
-        Launcher::Mpiexec => Some(find_mpiexec(settings, &ipengine)?),
-        _ => None,
-    };
-    let ranks = rank.map(|rank| Ranks {
-        size: rank.size,
-        world: mpi::plain_world(&settings.mpi, &ipengine, rank.world),
-    });
-    let address = match &settings.address {
-        Some(text) => address::chosen(text, "--address")?,
-        None => own_address(allocation, &environment)?,
-    };
-    let jupyter_address = match &settings.jupyter_address {
-        Some(text) => address::chosen(text, "--jupyter-address")?,
-        None => address,
-    };
-    Ok(Here {
-        srun,
-        mpiexec,
-        ranks,
-        address,
-        jupyter_address,
-        ipcontroller,
-        ipengine,
-        ipyparallel,
-        jupyter,
-        driver,
-        root: nix::unistd::geteuid().is_root(),
-        environment,
-        runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),
-    })
-}
-
-/// Finds srun and decides the MPI world of its step.
-fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> Outcome<Srun> {
-    let command = settings.launcher_command.as_deref().unwrap_or("srun");
-    let program = programs::find(command, "Slurm's client programs")?;
-    let scancel = programs::find("scancel", "Slurm's client programs")?;
-    let inside_a_step = allocation
-        .slurm
-        .as_ref()
-        .is_some_and(|slurm| slurm.step.is_some());
-    let (mpi, mpi_types) = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
-    Ok(Srun {
-        program,
-        scancel,
-        ipjob: own_program()?,
-        mpi,
-        mpi_types,
-    })
-}
-
-/// Finds mpiexec, or what stands for it.
-fn find_mpiexec(settings: &Settings, ipengine: &Path) -> Outcome<Mpiexec> {
-    let command = settings.launcher_command.as_deref().unwrap_or("mpiexec");
-    Ok(Mpiexec {
-        program: programs::find(command, "an MPI library")?,
-        ipjob: own_program()?,
-        world: mpi::plain_world(&settings.mpi, ipengine, true),
-    })
-}
-
-/// This program, for what starts it on other nodes.
-fn own_program() -> Outcome<PathBuf> {
-    std::env::current_exe()
-        .map_err(|error| Failure::missing("ipjob cannot find its own program").because(error))
-}
-
-/// The address that the other nodes and the login node reach; without a scheduler the loopback address.
-pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) -> Outcome<Ipv4Addr> {
-    let Some(slurm) = &allocation.slurm else {
-        return Ok(Ipv4Addr::LOCALHOST);
-    };
-    let host = identity::host();
-    let own = slurm.node_of(&host);
-    let submit_host = environment
-        .iter()
-        .filter(|(name, _)| name == "SLURM_SUBMIT_HOST")
-        .map(|(_, host)| host.clone());
-    let peers: Vec<String> = slurm
-        .nodes
-        .iter()
-        .filter(|node| Some(node.as_str()) != own)
-        .take(1)
-        .cloned()
-        .chain(submit_host)
-        .collect();
-    address::towards(&peers)
-}
-
-/// Finds the front end and which family of options it understands.
-async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> {
-    let program = match frontend {
-        Frontend::Lab => programs::find("jupyter-lab", "jupyterlab")?,
-        Frontend::Notebook => programs::find("jupyter-notebook", "notebook")?,
-        Frontend::Server => programs::find("jupyter-server", "jupyter_server")?,
-        Frontend::Program(path) => programs::find(&path.to_string_lossy(), "jupyterlab")?,
-    };
-    let classic =
-        may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
-    Ok(Jupyter { program, classic })
-}
-
-/// Only `jupyter-notebook` can be the classic one.
-fn may_be_classic(program: &Path) -> bool {
-    program
-        .file_name()
-        .is_some_and(|name| name == "jupyter-notebook")
 }

@@ -96,6 +96,9 @@ fn help_has_headings_a_table_of_exit_codes_and_examples_that_parse() {
         "Files:",
         "Time:",
         "Exit codes:",
+        "Signals:",
+        "Variables:",
+        "Environment of kernels and drivers:",
         "Examples:",
     ] {
         let found = help.lines().any(|line| line.starts_with(heading));
@@ -147,12 +150,12 @@ fn exit_codes() -> Vec<(u8, String)> {
 }
 
 /// The rows of the table in a text that shows it as `--help` does.
-fn shown_exit_codes(text: &str) -> Vec<(u8, String)> {
-    let table = text.split_once("Exit codes:\n").expect("the table").1;
+fn shown_exit_codes(text: &str, heading: &str) -> Vec<(u8, String)> {
+    let table = text.split_once(heading).expect("the table").1;
     table
         .lines()
         .map_while(|line| {
-            let (code, meaning) = line.strip_prefix("  ")?.split_once("  ")?;
+            let (code, meaning) = line.trim_start().split_once("  ")?;
             Some((code.parse().ok()?, meaning.to_owned()))
         })
         .collect()
@@ -162,9 +165,12 @@ fn shown_exit_codes(text: &str) -> Vec<(u8, String)> {
 fn the_exit_codes_of_the_manual_are_those_of_the_source() {
     let codes = exit_codes();
     assert!(codes.len() >= 5, "{codes:?}");
-    assert_eq!(shown_exit_codes(&printed(&["--help"])), codes);
+    assert_eq!(
+        shown_exit_codes(&printed(&["--help"]), "Exit codes:\n"),
+        codes
+    );
     let page = printed(&["man"]).replace("\\*(Aq", "'").replace("\\-", "-");
-    assert_eq!(shown_exit_codes(&page), codes);
+    assert_eq!(shown_exit_codes(&page, ".SH \"EXIT STATUS\"\n.nf\n"), codes);
 }
 
 /// The words after this beginning that look like long options.
@@ -254,13 +260,26 @@ fn the_man_page_is_troff_and_names_every_option_and_variable() {
         page.lines().any(|line| line.starts_with(".TH ipjob 1 ")),
         "{page}"
     );
-    for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS"] {
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "OPTIONS",
+        "COMMANDS",
+        "SIGNALS",
+        "FILES",
+        "EXAMPLES",
+    ] {
         assert!(
             page.lines().any(|line| line == format!(".SH {section}")),
             "{section}"
         );
     }
     let plain = page.replace("\\-", "-");
+    assert!(
+        !plain.contains("ipjob-doctor(1)"),
+        "a page that does not exist"
+    );
     for (option, _) in options(&printed(&["--help"])) {
         assert!(plain.contains(&option), "no {option} in {plain}");
         let variable = format!("IPJOB_{}", option[2..].to_uppercase().replace('-', "_"));
@@ -341,4 +360,107 @@ fn a_wrong_variable_is_refused_as_its_option_is() {
         errors.contains("--engines") && errors.contains("'none'"),
         "{errors}"
     );
+}
+
+/// The exit code and stderr of a dry run with these words and variables.
+fn dry_run(place: &Place, args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = place
+        .ipjob(["--dry-run"].iter().chain(args))
+        .envs(variables.iter().copied())
+        .output()
+        .expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), errors)
+}
+
+#[test]
+fn a_flag_wins_over_the_variable_of_its_opposite() {
+    let place = Place::with_fakes();
+    let mode = ["--mode", "cluster-only", "-n", "1"];
+    for (flag, variable) in [("-q", "IPJOB_VERBOSE"), ("-v", "IPJOB_QUIET")] {
+        let args = [&mode[..], &[flag]].concat();
+        let (code, errors) = dry_run(&place, &args, &[(variable, "1")]);
+        assert_eq!(code, Some(0), "{flag} {variable}: {errors}");
+    }
+}
+
+#[test]
+fn a_wrong_word_is_told_before_a_program_is_missed() {
+    let place = Place::empty();
+    for (args, named) in [
+        (vec!["--mode", "notebook", "--", "--port=1"], "--port"),
+        (
+            vec!["--mode", "notebook", "-n", "2", "--min-engines", "3"],
+            "--min-engines 3",
+        ),
+        (vec!["--mode", "notebook", "--profile", "a/b"], "a/b"),
+    ] {
+        let (code, errors) = dry_run(&place, &args, &[]);
+        assert_eq!(code, Some(2), "{args:?}: {errors}");
+        assert!(errors.contains(named), "{args:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_variable_that_nobody_reads_is_warned_of_once() {
+    let place = Place::with_fakes();
+    let mode = ["--mode", "cluster-only", "-n", "1"];
+    let (code, errors) = dry_run(&place, &mode, &[("IPJOB_ENGINE", "4")]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(errors.matches("IPJOB_ENGINE is set").count(), 1, "{errors}");
+    assert!(errors.contains("did you mean IPJOB_ENGINES?"), "{errors}");
+}
+
+#[test]
+fn a_full_stdout_is_an_error_of_all_that_prints() {
+    let place = Place::with_fakes();
+    for args in [
+        vec!["--dry-run", "--mode", "cluster-only", "-n", "1"],
+        vec!["man"],
+        vec!["completions", "bash"],
+        vec!["template", "notebook"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = place
+            .ipjob(&args)
+            .stdout(full.expect("/dev/full"))
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{args:?}: {errors}");
+        assert!(errors.contains("stdout cannot be written"), "{errors}");
+    }
+}
+
+#[test]
+fn make_install_puts_everything_below_destdir() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if !there("make") {
+        return;
+    }
+    let place = Place::empty();
+    let destination = place.dir().join("destination");
+    let output = place
+        .command("make")
+        .current_dir(root)
+        .args(["install", "PREFIX=/usr"])
+        .arg(format!("DESTDIR={}", destination.display()))
+        .arg(format!("BINARY={}", crate::support::binary().display()))
+        .output()
+        .expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let version = env!("CARGO_PKG_VERSION");
+    for file in [
+        "bin/ipjob",
+        "share/man/man1/ipjob.1",
+        "share/bash-completion/completions/ipjob",
+        "share/zsh/site-functions/_ipjob",
+        "share/fish/vendor_completions.d/ipjob.fish",
+        &format!("share/modulefiles/ipjob/{version}.lua"),
+        &format!("share/modulefiles/ipjob/{version}"),
+    ] {
+        let data = fs::metadata(destination.join("usr").join(file));
+        assert!(data.is_ok_and(|data| data.len() > 0), "no {file}");
+    }
 }

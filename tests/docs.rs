@@ -245,10 +245,7 @@ fn the_examples_read_a_real_record() {
 
 #[test]
 fn the_readme_has_the_exit_codes_of_the_manual() {
-    let Some(readme) = document("README.md") else {
-        eprintln!("skipped: there is no README.md");
-        return;
-    };
+    let readme = document("README.md").expect("the README");
     let help = std::process::Command::new(binary())
         .arg("--help")
         .output()
@@ -269,5 +266,116 @@ fn the_readme_has_the_exit_codes_of_the_manual() {
             })
         });
         assert!(told, "no {code} {meaning:?} in README.md");
+    }
+}
+
+/// The lines of all blocks of that language in a document, block by block.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("\n```{language}\n");
+    text.split(&fence)
+        .skip(1)
+        .map(|rest| rest.split_once("\n```").expect("its end").0.to_owned())
+        .collect()
+}
+
+#[test]
+fn the_commands_of_the_readme_are_taken_and_its_python_compiles() {
+    let readme = document("README.md").expect("the README");
+    let place = Place::with_fakes();
+    place.link_fake("jupyter-lab", "jupyter-notebook");
+    place.script("python", "exit 1");
+    let mut tried = 0;
+    for line in blocks(&readme, "sh").iter().flat_map(|block| block.lines()) {
+        let Some(words) = line.strip_prefix("ipjob --") else {
+            continue;
+        };
+        let words = words.split('#').next().unwrap_or_default();
+        let line = format!("--{words}");
+        let output = place
+            .ipjob(line.split_ascii_whitespace())
+            .env("IPJOB_DRY_RUN", "1")
+            .output()
+            .expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {errors}");
+        tried += 1;
+    }
+    assert!(tried >= 4, "only {tried} commands");
+    let snippets = blocks(&readme, "python");
+    assert!(!snippets.is_empty());
+    for snippet in snippets {
+        let output = place
+            .command("/usr/bin/python3")
+            .args([
+                "-c",
+                "import sys; compile(sys.argv[1], 'README.md', 'exec')",
+                &snippet,
+            ])
+            .output()
+            .expect("Python");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{snippet}: {errors}");
+    }
+}
+
+#[test]
+fn every_subcommand_that_is_named_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = vec![document("README.md").expect("the README")];
+    for directory in ["docs", "sbatch"] {
+        for entry in fs::read_dir(root.join(directory))
+            .expect("a directory")
+            .flatten()
+        {
+            texts.extend(fs::read_to_string(entry.path()));
+        }
+    }
+    let place = Place::empty();
+    let mut named = BTreeSet::new();
+    // Set as code: in prose, `ipjob` is followed by any word.
+    for text in &texts {
+        for rest in text.split("`ipjob ").skip(1) {
+            let word = rest.split(|char: char| !char.is_ascii_lowercase()).next();
+            named.extend(word.filter(|word| !word.is_empty()).map(str::to_owned));
+        }
+    }
+    assert!(named.len() >= 4, "{named:?}");
+    for word in named {
+        let output = place
+            .ipjob([word.as_str(), "--help"])
+            .output()
+            .expect("it runs");
+        let help = String::from_utf8_lossy(&output.stdout);
+        let known = output.status.success() && help.contains(&format!("ipjob {word}"));
+        assert!(known, "ipjob {word}: {help}");
+    }
+}
+
+/// The text of all sources of the program.
+fn sources(directory: &Path) -> String {
+    let entries = fs::read_dir(directory).expect("a directory").flatten();
+    let texts = entries.map(|entry| match entry.path() {
+        path if path.is_dir() => sources(&path),
+        path => fs::read_to_string(path).expect("text"),
+    });
+    texts.collect()
+}
+
+#[test]
+fn every_message_that_troubleshooting_quotes_is_one_of_ours() {
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launcher"));
+    let page = document("docs/troubleshooting.md").expect("the page");
+    let messages: Vec<&str> = page
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` |")?.0))
+        .collect();
+    assert!(messages.len() > 10, "{messages:?}");
+    for message in messages {
+        // Names and numbers of the example are holes in the source, so three words in a row must be there, anywhere.
+        let words: Vec<&str> = message.split(' ').collect();
+        let found = words
+            .windows(3)
+            .any(|part| sources.contains(&part.join(" ")));
+        assert!(found, "no source says {message:?}");
     }
 }

@@ -1,24 +1,27 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
 pub mod doctor;
+mod manual;
 pub mod options;
 mod paths;
 mod template;
 mod values;
+pub mod variables;
 
+pub use manual::print_man;
 pub use template::print_template;
 
-use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Failure, Outcome};
+use crate::failure::Outcome;
+use crate::report::output;
 use clap::builder::StyledStr;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use doctor::DoctorOptions;
 use options::RunOptions;
 use std::env;
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,7 +51,7 @@ const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
     version,
     override_usage = USAGE,
     styles = STYLES,
-    after_long_help = after_help(),
+    after_long_help = manual::after_help(),
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     max_term_width = 100
@@ -96,11 +99,30 @@ pub enum Command {
 
 /// Reads flags and variables; `Err` is the exit code once help, version or an error was shown.
 pub fn parse() -> Result<Cli, ExitCode> {
-    Cli::try_parse().map_err(|mut error| {
+    read().map_err(|mut error| {
         name_variable(&mut error);
         let _ = error.print();
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
     })
+}
+
+fn read() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    // clap's own conflict would hold for variables too, and a site's IPJOB_VERBOSE must not forbid a user's -q.
+    let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match (typed("quiet"), typed("verbose")) {
+        (true, true) => {
+            return Err(Cli::command().error(
+                ErrorKind::ArgumentConflict,
+                "the argument '--quiet' cannot be used with '--verbose'",
+            ));
+        }
+        (true, false) => cli.run.verbose = false,
+        (false, true) => cli.run.quiet = false,
+        (false, false) => {}
+    }
+    Ok(cli)
 }
 
 /// clap names the option even where the value came from its variable, which a site's module file may have set unseen.
@@ -131,29 +153,6 @@ fn name_variable(error: &mut clap::Error) {
     }
 }
 
-/// What follows the options in `--help`.
-fn after_help() -> String {
-    let mut text = String::from("Exit codes:\n");
-    for (code, meaning) in EXIT_CODES {
-        let _ = writeln!(text, "  {code}  {meaning}");
-    }
-    let _ = write!(
-        text,
-        "  {DRIVER_EXIT_CODE}
-
-Files, in $IPYTHONDIR/profile_<PROFILE>:
-  ipjob.json      the record: state, host, port, token, engines (docs/connection-file.md)
-  log/            the output of every service
-  security/       the connection files, while the job lives
-
-Examples:
-  ipjob --mode notebook -n 4
-  ipjob --mode notebook --frontend notebook -- --ServerApp.base_url=/me/
-  ipjob --mode cluster-only -n 8 -- python driver.py"
-    );
-    text
-}
-
 /// Prints a completion script.
 pub fn print_completions(shell: Shell) -> Outcome<u8> {
     let mut script = Vec::new();
@@ -161,23 +160,7 @@ pub fn print_completions(shell: Shell) -> Outcome<u8> {
     print(&script)
 }
 
-/// Prints the manual page.
-pub fn print_man() -> Outcome<u8> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command())
-        .render(&mut page)
-        .map_err(|error| cannot_print(&error))?;
-    print(&page)
-}
-
-/// Writes data to stdout; a reader that goes away early is not an error.
+/// Writes data to stdout and tells the exit code.
 fn print(data: &[u8]) -> Outcome<u8> {
-    match io::stdout().write_all(data) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(cannot_print(&error)),
-        _ => Ok(0),
-    }
-}
-
-fn cannot_print(error: &io::Error) -> Failure {
-    Failure::missing("stdout cannot be written").because(error)
+    output::data(data).map(|()| 0)
 }

@@ -72,7 +72,7 @@ pub struct RunOptions {
     pub verbose: bool,
 
     /// Show only warnings and errors [default: off].
-    #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, conflicts_with = "verbose")]
+    #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub quiet: bool,
 
     /// How many engines are started [default: the job's tasks; without a job, this machine's CPUs].

@@ -2,14 +2,37 @@
 
 use crate::failure::{Failure, Outcome};
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Finds a program as a shell would; `package` is what to install where it is missing.
 pub fn find(program: &str, package: &str) -> Outcome<PathBuf> {
-    which::which(program).map_err(|_| not_found(program, package))
+    which::which(program).map_err(|_| {
+        not_found(
+            program,
+            &format!("or install {package} anew"),
+            &format!("load the module or activate the environment that has it, or `pip install {package}`"),
+        )
+    })
 }
 
-fn not_found(program: &str, package: &str) -> Failure {
+/// Finds a driver's program: it is the user's own, so nothing is to be installed, and often a script of the working directory.
+pub fn find_driver(program: &str) -> Outcome<PathBuf> {
+    let next = if Path::new(program)
+        .extension()
+        .is_some_and(|end| end == "py")
+    {
+        format!("`python {program}`, or `./{program}` if it is executable")
+    } else {
+        format!(
+            "`./{program}` if it is a program of the working directory; else load the module or environment that has it"
+        )
+    };
+    which::which(program)
+        .map_err(|_| not_found(program, "or name its interpreter before it", &next))
+}
+
+/// What is said of a program that is not found: the next step if it is not executable, and if it is nowhere.
+fn not_found(program: &str, else_anew: &str, nowhere: &str) -> Failure {
     if program.contains('/') {
         return Failure::missing(format!("{program} is not a program that can be run"))
             .hint("check the path and that the file is executable (`ls -l`)");
@@ -22,17 +45,13 @@ fn not_found(program: &str, package: &str) -> Failure {
         .map(|entry| entry.join(program))
         .find(|file| file.is_file());
     if let Some(file) = blocked {
-        return Failure::missing(format!("{} is not executable", file.display())).hint(format!(
-            "`chmod +x {}`, or install {package} anew",
-            file.display()
-        ));
+        return Failure::missing(format!("{} is not executable", file.display()))
+            .hint(format!("`chmod +x {}`, {else_anew}", file.display()));
     }
     let entries: Vec<String> = env::split_paths(&path)
         .map(|entry| entry.display().to_string())
         .collect();
     Failure::missing(format!("{program} is not on PATH"))
         .because(format!("tried {}", entries.join(", ")))
-        .hint(format!(
-            "load the module or activate the environment that has it, or `pip install {package}`"
-        ))
+        .hint(nowhere)
 }

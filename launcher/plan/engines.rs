@@ -11,12 +11,7 @@ const BYTES_PER_ENGINE: u64 = 64 << 20;
 pub fn count(settings: &Settings, allocation: &Allocation) -> Outcome<(u32, u32)> {
     let expected = settings.engines.unwrap_or(allocation.tasks);
     let minimum = settings.min_engines.unwrap_or(expected);
-    if minimum > expected {
-        return Err(Failure::usage(format!(
-            "--min-engines {minimum} is more than the {expected} engines that will be started"
-        ))
-        .hint("give a smaller --min-engines, or more engines with -n"));
-    }
+    check_minimum(expected, minimum)?;
     if let Some(free) = allocation.free_memory {
         let needed = u64::from(expected) * BYTES_PER_ENGINE;
         if needed > free {
@@ -36,6 +31,17 @@ pub fn count(settings: &Settings, allocation: &Allocation) -> Outcome<(u32, u32)
         }
     }
     Ok((expected, minimum))
+}
+
+/// Refuses a minimum that cannot be reached.
+pub fn check_minimum(expected: u32, minimum: u32) -> Outcome<()> {
+    if minimum <= expected {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--min-engines {minimum} is more than the {expected} engines that will be started"
+    ))
+    .hint("give a smaller --min-engines, or more engines with -n"))
 }
 
 /// Bytes as a person reads them: "6.1 GB".

@@ -142,6 +142,18 @@ pub struct Secrets {
     pub token: Text,
 }
 
+/// What can be told of the settings without a look at the machine.
+pub fn check(settings: &Settings) -> Outcome<()> {
+    profile::check_name(&settings.profile)?;
+    if let (Some(expected), Some(minimum)) = (settings.engines, settings.min_engines) {
+        engines::check_minimum(expected, minimum)?;
+    }
+    match settings.mode {
+        Mode::Notebook => jupyter_args::check(&settings.arguments),
+        Mode::ClusterOnly => Ok(()),
+    }
+}
+
 /// The launcher that was asked for, or else the one that fits the allocation.
 #[must_use]
 pub fn launcher(settings: &Settings, allocation: &Allocation, several_ranks: bool) -> Launcher {

@@ -1,13 +1,14 @@
 //! The plan as `--dry-run` prints it: every argv, change of environment and file, with secrets left out.
 
+use super::output;
+use crate::failure::Outcome;
 use crate::plan::Plan;
 use crate::plan::service::{Environment, Process, Readiness, Service, Streams};
 use std::fmt::Write as _;
-use std::io::Write as _;
 
-/// Prints the plan to stdout; a reader that goes away early is not an error.
-pub fn print(plan: &Plan) {
-    let _ = std::io::stdout().write_all(text(plan).as_bytes());
+/// Prints the plan to stdout.
+pub fn print(plan: &Plan) -> Outcome<()> {
+    output::data(text(plan).as_bytes())
 }
 
 /// The plan as text.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 /// The guard's process id, for the leader behind it.
-const VARIABLE: &str = "IPJOB_GUARD";
+pub const VARIABLE: &str = "IPJOB_GUARD";
 
 /// Between two looks at the guard.
 const PAUSE: Duration = Duration::from_millis(250);

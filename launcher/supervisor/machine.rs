@@ -103,6 +103,8 @@ pub enum State {
 pub struct Machine {
     rules: Vec<Rule>,
     start_limit: Duration,
+    /// How much of it was gone before the machine began: programs and versions were looked for.
+    start_gone: Duration,
     phase: Phase,
     lives: BTreeMap<Name, Life>,
     engines: Engines,
@@ -153,6 +155,7 @@ impl Machine {
         Self {
             rules,
             start_limit,
+            start_gone: Duration::ZERO,
             phase: Phase::Starting,
             lives,
             engines,
@@ -160,6 +163,13 @@ impl Machine {
             port_tries: 0,
             deadline: Deadline::default(),
         }
+    }
+
+    /// The same, with so much of the limit gone already.
+    #[must_use]
+    pub fn begun_before(mut self, gone: Duration) -> Self {
+        self.start_gone = gone;
+        self
     }
 
     /// The same, with the stop beginning so long before the end of the job's time; `None` is 60 s, or a tenth of a

@@ -99,6 +99,7 @@ pub async fn run(
     let mut supervisor = Supervisor {
         plan,
         machine: Machine::new(&plan.services, plan.settings.start.whole)
+            .begun_before(Duration::try_from_secs_f64(console.elapsed()).unwrap_or_default())
             .stopping_before_the_end(plan.settings.stop_before)
             .expecting_a_world(plan.world.clone()),
         children: Children::new(plan.incarnation.id.clone()),

@@ -99,6 +99,20 @@ fn one_that_is_not_there_is_named_before_anything_starts() {
 }
 
 #[test]
+fn a_script_that_is_not_on_path_gets_the_words_that_run_it() {
+    let place = Place::with_fakes();
+    fs::write(place.dir().join("driver.py"), "").expect("a file");
+    let args = ["--mode", "cluster-only", "-n", "1", "--", "driver.py"];
+    let (code, text) = Job::start(&place, &args).finish();
+    assert_eq!(code, 4, "{text}");
+    let hint = "hint: `python driver.py`, or `./driver.py` if it is executable";
+    assert!(
+        text.contains(hint) && !text.contains("pip install"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_request_to_stop_reaches_it_first() {
     let place = Place::with_fakes();
     let body = r#"exec python3 -c '
@@ -119,7 +133,8 @@ while True: signal.pause()'"#;
     assert!(super::runs(pid));
     job.signal(Signal::SIGTERM);
     let (code, transcript) = job.finish();
-    assert_eq!(code, 0, "ended as asked: {transcript}");
+    assert_eq!(code, 5, "its own code, which no 0 hides: {transcript}");
+    assert_eq!(job.record().expect("a record")["reason"], "SIGTERM");
     let log = place.fake_log();
     let place_of = |line: &str| log.iter().position(|found| found == line);
     let driven = place_of("driver SIGTERM");

@@ -2,12 +2,11 @@
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
+use crate::plan::environment;
 use crate::plan::service::{Asking, Name, PortNeed, Process, Readiness, Service, Streams};
-use crate::plan::{environment, jupyter_args};
 
 /// Jupyter on the address that its users reach, on a port of our choice, with a token that stands in no argv.
 pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service> {
-    jupyter_args::check(&context.settings.arguments)?;
     let jupyter = context
         .here
         .jupyter
@@ -18,17 +17,15 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
     } else {
         ("ServerApp", "root_dir")
     };
+    // Every Jupyter writes the page that a browser is sent to (`*-open.html`), 0644 and with the token in it, and
+    // `no_browser_open_file` is no setting that can be given to it. What protects the page is the private runtime directory
+    // (0700), which nobody else can enter.
     let mut args = vec![
         format!("--{class}.ip={}", context.here.jupyter_address),
         // Jupyter would take the next port in silence; ipjob must know which one it is.
         format!("--{class}.port_retries=0"),
         format!("--{class}.open_browser=False"),
     ];
-    if !jupyter.classic {
-        // The page that a browser is sent to is written 0644 with the token in it (classic Notebook writes it all the
-        // same, which is one reason for the private runtime directory).
-        args.push("--ServerApp.no_browser_open_file=True".to_owned());
-    }
     if context.here.root {
         args.push("--allow-root".to_owned());
         remarks.push("running as root: --allow-root was added for Jupyter".to_owned());

@@ -3,6 +3,7 @@
 use super::{Effect, End, Event, KILL_PATIENCE, Machine, Phase, Stage, Timer, step_line, warning};
 use crate::failure::Failure;
 use crate::plan::service::Name;
+use crate::supervisor::event::Exit;
 
 impl Machine {
     /// Begins the orderly stop; only the first reason counts.
@@ -32,7 +33,13 @@ impl Machine {
     /// An event while the job is being taken down.
     pub(super) fn step_ending(&mut self, event: &Event, out: &mut Vec<Effect>) {
         match event {
-            Event::Exited { process, .. } | Event::SpawnFailed { process, .. } => {
+            Event::Exited { process, exit, .. } => {
+                if self.forget(process.service, process.index) && process.service == Name::Driver {
+                    self.driver_cut_off(exit);
+                }
+                self.stop_next(out);
+            }
+            Event::SpawnFailed { process, .. } => {
                 self.forget(process.service, process.index);
                 self.stop_next(out);
             }
@@ -45,6 +52,16 @@ impl Machine {
             Event::StopAsked { by, insists: true } => self.hurry(&format!("{by} again"), out),
             Event::Superseded(by) => self.hurry(by, out),
             _ => {}
+        }
+    }
+
+    /// The driver ended during the stop: its own code counts in the place of "ended as asked", because whoever reads 0 must be
+    /// able to believe that the driver did all its work. A failure and the time limit keep theirs.
+    fn driver_cut_off(&mut self, exit: &Exit) {
+        if let Phase::Stopping { end, .. } = &mut self.phase
+            && end.code == 0
+        {
+            end.code = exit.shell_code();
         }
     }
 

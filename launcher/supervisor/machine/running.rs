@@ -12,7 +12,8 @@ impl Machine {
     pub(super) fn step_running(&mut self, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Begin => {
-                out.push(Effect::SetTimer(Timer::Start, self.start_limit));
+                let left = self.start_limit.saturating_sub(self.start_gone);
+                out.push(Effect::SetTimer(Timer::Start, left));
                 self.advance(out);
             }
             Event::SpawnFailed { process, failure } => self.spawn_failed(process, failure, out),

@@ -503,6 +503,45 @@ fn exit_codes_follow_the_table() {
 }
 
 #[test]
+fn a_driver_that_a_signal_cut_off_tells_the_code_and_the_signal_the_reason() {
+    let stop = |by: &str| Event::StopAsked {
+        by: by.to_owned(),
+        insists: false,
+    };
+    let mut cut = orderly_end(Name::Driver);
+    cut[0] = exited(process(Name::Driver, 0), Exit::Code(5), &[]);
+    cut.insert(0, stop("SIGINT"));
+    let end = end_of(up(2, Name::Driver), cut.clone());
+    assert_eq!((end.code, end.reason.as_str()), (5, "SIGINT"));
+
+    let mut in_time = orderly_end(Name::Driver);
+    in_time.insert(0, stop("SIGTERM"));
+    assert_eq!(end_of(up(2, Name::Driver), in_time).code, 0);
+
+    // The end of the job's time is another matter, whatever the driver made of it.
+    let time = Duration::from_secs(100);
+    let told = Event::TimeLeft {
+        left: time,
+        limit: time,
+    };
+    cut[0] = Event::TimeUp(Timer::Deadline { telling: 1 });
+    cut.insert(0, told);
+    let end = end_of(up(2, Name::Driver), cut);
+    assert_eq!((end.code, end.reason.as_str()), (7, "the job's time limit"));
+}
+
+#[test]
+fn the_limit_of_the_start_counts_from_the_start_of_ipjob() {
+    let limit = Duration::from_secs(9);
+    for (gone, left) in [(0, 9), (4, 5), (20, 0)] {
+        let mut machine = Machine::new(&services(2, Name::Engines), limit)
+            .begun_before(Duration::from_secs(gone));
+        let timer = Effect::SetTimer(Timer::Start, Duration::from_secs(left));
+        assert!(machine.step(Event::Begin).contains(&timer), "{gone}");
+    }
+}
+
+#[test]
 fn an_import_error_before_ready_is_something_missing() {
     let tail = [
         "Traceback",

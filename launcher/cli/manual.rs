@@ -1,0 +1,116 @@
+//! What the manual says besides the options, once for `--help` and once for the man page.
+
+use super::{Cli, print};
+use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Outcome};
+use crate::report::output;
+use clap::CommandFactory;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
+use std::io;
+
+/// The sections: heading of `--help`, heading of the man page, lines.
+fn sections() -> Vec<(&'static str, &'static str, Vec<String>)> {
+    let mut codes: Vec<String> = EXIT_CODES
+        .iter()
+        .map(|(code, meaning)| format!("{code}  {meaning}"))
+        .collect();
+    codes.push(DRIVER_EXIT_CODE.to_owned());
+    let lines = |text: &str| text.lines().map(str::to_owned).collect();
+    vec![
+        ("Exit codes", "EXIT STATUS", codes),
+        (
+            "Signals",
+            "SIGNALS",
+            lines(
+                "TERM, INT, HUP  end everything in order; a second INT kills everything now
+a job that is to outlive its terminal needs nohup or tmux, because HUP ends it",
+            ),
+        ),
+        (
+            "Variables",
+            "ENVIRONMENT",
+            lines(
+                "every option has one; on/off ones take 1/true/yes or 0/false/no
+IPJOB_ENGINE_ARG, IPJOB_CONTROLLER_ARG and IPJOB_SRUN_ARG hold one argument",
+            ),
+        ),
+        (
+            "Environment of kernels and drivers",
+            "ENVIRONMENT OF KERNELS AND DRIVERS",
+            lines(
+                "IPJOB_CLIENT_PROFILE  the profile, for ipp.Client(profile=...)
+IPYTHONDIR            the IPython directory that holds it",
+            ),
+        ),
+        (
+            "Files, in $IPYTHONDIR/profile_<PROFILE>",
+            "FILES",
+            lines(
+                "ipjob.json      the record: state, host, port, token, engines (docs/connection-file.md)
+log/            the output of every service
+security/       the connection files, while the job lives",
+            ),
+        ),
+        (
+            "Examples",
+            "EXAMPLES",
+            lines(
+                "ipjob --mode notebook -n 4
+ipjob --mode notebook --frontend notebook -- --ServerApp.base_url=/me/
+ipjob --mode cluster-only -n 8 -- python driver.py",
+            ),
+        ),
+    ]
+}
+
+/// What follows the options in `--help`.
+pub fn after_help() -> String {
+    let sections = sections().into_iter().map(|(heading, _, lines)| {
+        let lines: Vec<String> = lines.iter().map(|line| format!("  {line}")).collect();
+        format!("{heading}:\n{}", lines.join("\n"))
+    });
+    sections.collect::<Vec<_>>().join("\n\n")
+}
+
+/// Prints the manual page.
+pub fn print_man() -> Outcome<u8> {
+    print(&page().map_err(|error| output::cannot_print(&error))?)
+}
+
+/// The manual page. Subcommands are told here, because they have no pages of their own that could be referred to.
+fn page() -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let man = Man::new(Cli::command());
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    let mut roff = Roff::default();
+    roff.control("SH", ["COMMANDS"]);
+    for command in Cli::command()
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+    {
+        roff.control("TP", []);
+        roff.text([roman(format!("ipjob {}", command.get_name()))]);
+        roff.text([roman(
+            command
+                .get_about()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        )]);
+    }
+    for (_, heading, lines) in sections() {
+        roff.control("SH", [heading]);
+        // Lines as they are: tables and commands.
+        roff.control("nf", []);
+        for line in lines {
+            roff.text([roman(line)]);
+        }
+        roff.control("fi", []);
+    }
+    roff.to_writer(&mut page)?;
+    man.render_version_section(&mut page)?;
+    Ok(page)
+}
