@@ -1,22 +1,23 @@
 //! The main command: options -> allocation -> plan -> supervisor -> exit code.
 
+mod needs;
 mod rank;
 
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
-use crate::here::{address, directory, identity, limits, mpi, programs, scontrol, steps, versions};
+use crate::here::{
+    address, directory, identity, leftovers, limits, mpi, programs, scontrol, steps, versions,
+};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
-use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
+use crate::plan::settings::{Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
-use crate::plan::{self, Here, Jupyter, Mpiexec, Plan, Ranks, Srun, het, profile, version};
+use crate::plan::{self, Here, Plan, Ranks, het, profile, version};
 use crate::report::console::Console;
 use crate::report::dry_run;
 use crate::supervisor::{self, Signals, guard};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
@@ -124,7 +125,10 @@ fn event_loop() -> Outcome<tokio::runtime::Runtime> {
 
 /// Orphans of the tree become our children, so that none escapes the last sweep. Without it (an emulator that lacks the call)
 /// all that still carries our incarnation is found, which is every program that does not clean its environment.
+///
+/// What runs below us already is not of the tree.
 fn become_subreaper(console: &Console) {
+    leftovers::note_strangers();
     if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
         console.warning(&format!(
             "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"
@@ -216,7 +220,7 @@ async fn look_around(
     let ipyparallel = versions::of(&ipcontroller, "ipyparallel", limit).await?;
     version::check_ipyparallel(&ipyparallel)?;
     let jupyter = match settings.mode {
-        Mode::Notebook => Some(find_jupyter(&settings.frontend, limit).await?),
+        Mode::Notebook => Some(needs::find_jupyter(&settings.frontend, limit).await?),
         Mode::ClusterOnly => None,
     };
     let driver = match (settings.mode, settings.arguments.first()) {
@@ -225,11 +229,11 @@ async fn look_around(
     };
     let launcher = plan::launcher(settings, allocation, rank.is_some());
     let srun = match launcher {
-        Launcher::Srun => Some(find_srun(settings, allocation, &ipengine)?),
+        Launcher::Srun => Some(needs::find_srun(settings, allocation, &ipengine)?),
         _ => None,
     };
     let mpiexec = match launcher {
-        Launcher::Mpiexec => Some(find_mpiexec(settings, &ipengine)?),
+        Launcher::Mpiexec => Some(needs::find_mpiexec(settings, &ipengine)?),
         _ => None,
     };
     let ranks = rank.map(|rank| Ranks {
@@ -261,41 +265,6 @@ async fn look_around(
     })
 }
 
-/// Finds srun and decides the MPI world of its step.
-fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> Outcome<Srun> {
-    let command = settings.launcher_command.as_deref().unwrap_or("srun");
-    let program = programs::find(command, "Slurm's client programs")?;
-    let scancel = programs::find("scancel", "Slurm's client programs")?;
-    let inside_a_step = allocation
-        .slurm
-        .as_ref()
-        .is_some_and(|slurm| slurm.step.is_some());
-    let (mpi, mpi_types) = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
-    Ok(Srun {
-        program,
-        scancel,
-        ipjob: own_program()?,
-        mpi,
-        mpi_types,
-    })
-}
-
-/// Finds mpiexec, or what stands for it.
-fn find_mpiexec(settings: &Settings, ipengine: &Path) -> Outcome<Mpiexec> {
-    let command = settings.launcher_command.as_deref().unwrap_or("mpiexec");
-    Ok(Mpiexec {
-        program: programs::find(command, "an MPI library")?,
-        ipjob: own_program()?,
-        world: mpi::plain_world(&settings.mpi, ipengine, true),
-    })
-}
-
-/// This program, for what starts it on other nodes.
-fn own_program() -> Outcome<PathBuf> {
-    std::env::current_exe()
-        .map_err(|error| Failure::missing("ipjob cannot find its own program").because(error))
-}
-
 /// The address that the other nodes and the login node reach; without a scheduler the loopback address.
 pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) -> Outcome<Ipv4Addr> {
     let Some(slurm) = &allocation.slurm else {
@@ -316,24 +285,4 @@ pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) ->
         .chain(submit_host)
         .collect();
     address::towards(&peers)
-}
-
-/// Finds the front end and which family of options it understands.
-async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> {
-    let program = match frontend {
-        Frontend::Lab => programs::find("jupyter-lab", "jupyterlab")?,
-        Frontend::Notebook => programs::find("jupyter-notebook", "notebook")?,
-        Frontend::Server => programs::find("jupyter-server", "jupyter_server")?,
-        Frontend::Program(path) => programs::find(&path.to_string_lossy(), "jupyterlab")?,
-    };
-    let classic =
-        may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
-    Ok(Jupyter { program, classic })
-}
-
-/// Only `jupyter-notebook` can be the classic one.
-fn may_be_classic(program: &Path) -> bool {
-    program
-        .file_name()
-        .is_some_and(|name| name == "jupyter-notebook")
 }

@@ -5,7 +5,8 @@ use super::process;
 use crate::plan::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 /// A process by its id and start, so that a number that was used again is never hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,11 +52,27 @@ pub fn carrying(incarnation: &str) -> BTreeMap<Leftover, Option<String>> {
         .collect()
 }
 
-/// The running descendants of this process: as a child subreaper it inherits every orphan of its tree, also one that
-/// cleaned its environment.
+/// What ran below this process before it started anything.
+static STRANGERS: OnceLock<BTreeSet<Leftover>> = OnceLock::new();
+
+/// Notes what runs below this process before it starts anything: what a batch script has put into the background, or `tee`
+/// behind its redirection, is a child of the ipjob that the script becomes with `exec`.
+pub fn note_strangers() {
+    let below = process::descendants(std::process::id());
+    let _ = STRANGERS.set(below.into_iter().filter_map(Leftover::of).collect());
+}
+
+/// The running descendants of this process, without strangers and what these have started: as a child subreaper it inherits
+/// every orphan of its tree, also one that cleaned its environment.
 #[must_use]
 pub fn descendants() -> Vec<Leftover> {
-    process::descendants(std::process::id())
+    let strangers = STRANGERS.get();
+    let is_stranger = |pid: u32| {
+        strangers.is_some_and(|known| {
+            Leftover::of(pid).is_some_and(|leftover| known.contains(&leftover))
+        })
+    };
+    process::descendants_but(std::process::id(), is_stranger)
         .into_iter()
         .filter_map(Leftover::of)
         .collect()
