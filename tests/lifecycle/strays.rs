@@ -80,6 +80,29 @@ fn strays_of_a_jupyter_that_was_killed_end_with_the_job() {
     assert_gone(&left);
 }
 
+#[test]
+fn a_driver_behind_a_shell_has_its_share_of_the_stop() {
+    let place = Place::with_fakes();
+    // Asked to end, the shell is gone at once; its program writes its checkpoint two seconds later.
+    let body = r#"python3 -c '
+import os, signal, time
+def log(text): open(os.environ["FAKE_LOG"], "a").write(f"driver {text}\n")
+def asked(*_):
+    time.sleep(2)
+    log("checkpoint")
+    os._exit(0)
+signal.signal(signal.SIGTERM, asked)
+log("started")
+while True: signal.pause()'
+exit 1"#;
+    place.script("driver", body);
+    let mut job = super::cluster(&place, &[], &["--stop-timeout", "1h", "--", "driver"]);
+    let logged = |line: &str| place.fake_log().iter().any(|found| found == line);
+    wait_for("the driver", || logged("driver started").then_some(()));
+    job.stop();
+    assert!(logged("driver checkpoint"));
+}
+
 /// ipjob in the place of a bash script that first does this.
 fn script(place: &Place, lines: &str) -> Job {
     let mut command = place.command("bash");
