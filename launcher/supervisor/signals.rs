@@ -35,6 +35,16 @@ impl Signals {
             ("SIGTERM", SignalKind::terminate(), false),
             ("SIGINT", SignalKind::interrupt(), true),
             ("SIGHUP", SignalKind::hangup(), false),
+            ("SIGQUIT", SignalKind::quit(), true),
+            // What `#SBATCH --signal=B:USR1@120` sends before the end, and the kernel at the limit of CPU time: each would
+            // kill us and leave everything running.
+            ("SIGUSR1", SignalKind::user_defined1(), false),
+            ("SIGUSR2", SignalKind::user_defined2(), false),
+            (
+                "SIGXCPU",
+                SignalKind::from_raw(Known::SIGXCPU as i32),
+                false,
+            ),
         ];
         let ignored = ignored();
         let mut requests = Vec::new();
