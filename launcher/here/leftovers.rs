@@ -28,6 +28,21 @@ impl Leftover {
             })
     }
 
+    /// The child of that id, also one that has ended, until it is waited for: so long nobody else has its number.
+    #[must_use]
+    pub fn child(pid: u32) -> Option<Self> {
+        process::stat(pid).map(|stat| Self {
+            pid,
+            start: stat.start,
+        })
+    }
+
+    /// Whether this child has not been waited for.
+    #[must_use]
+    pub fn is_unreaped(self) -> bool {
+        Self::child(self.pid) == Some(self)
+    }
+
     /// Sends a signal, if it is still the same process.
     pub fn signal(self, signal: Signal) {
         if Self::of(self.pid) == Some(self)
@@ -76,4 +91,21 @@ pub fn descendants() -> Vec<Leftover> {
         .into_iter()
         .filter_map(Leftover::of)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_known_until_it_is_waited_for() {
+        let mut process = std::process::Command::new("true").spawn().expect("true");
+        let child = Leftover::child(process.id()).expect("a child");
+        while Leftover::of(child.pid).is_some() {
+            std::thread::yield_now();
+        }
+        assert!(child.is_unreaped(), "dead, and its number still its own");
+        process.wait().expect("it has ended");
+        assert!(!child.is_unreaped());
+    }
 }
