@@ -85,10 +85,10 @@ fn a_driver_behind_a_shell_has_its_share_of_the_stop() {
     let place = Place::with_fakes();
     // Asked to end, the shell is gone at once; its program writes its checkpoint two seconds later.
     let body = r#"python3 -c '
-import os, signal, time
+import os, select, signal
 def log(text): open(os.environ["FAKE_LOG"], "a").write(f"driver {text}\n")
 def asked(*_):
-    time.sleep(2)
+    select.select([], [], [], 2)
     log("checkpoint")
     os._exit(0)
 signal.signal(signal.SIGTERM, asked)
@@ -117,7 +117,7 @@ fn script(place: &Place, lines: &str) -> Job {
 fn what_the_batch_script_put_into_the_background_survives() {
     let place = Place::with_fakes();
     // With a child of its own, and without ipjob's stderr, whose end the test waits for.
-    let background = "{ sleep 600 & echo $! >child; wait; } 2>/dev/null & echo $! >parent";
+    let background = "{ tail -f /dev/null & echo $! >child; wait; } 2>/dev/null & echo $! >parent";
     let mut job = script(&place, background);
     job.wait_ready();
     let pids = ["parent", "child"].map(|name| {
