@@ -7,7 +7,7 @@ use crate::cli::options::RunOptions;
 use crate::cli::variables::unknown_variables;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
-use crate::here::{directory, identity, limits, scontrol, steps};
+use crate::here::{directory, identity, leftovers, limits, scontrol, steps};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::slurm::Slurm;
@@ -128,7 +128,10 @@ fn event_loop() -> Outcome<tokio::runtime::Runtime> {
 
 /// Orphans of the tree become our children, so that none escapes the last sweep. Without it (an emulator that lacks the call)
 /// all that still carries our incarnation is found, which is every program that does not clean its environment.
+///
+/// What runs below us already is not of the tree.
 fn become_subreaper(console: &Console) {
+    leftovers::note_strangers();
     if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
         console.warning(&format!(
             "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"

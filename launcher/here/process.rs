@@ -108,11 +108,17 @@ fn children_by_walk(pid: u32) -> Vec<u32> {
 /// All processes below one, without itself: a program may run behind wrappers.
 #[must_use]
 pub fn descendants(pid: u32) -> BTreeSet<u32> {
+    descendants_but(pid, |_| false)
+}
+
+/// The same, without those that are left out and what is below them.
+#[must_use]
+pub fn descendants_but(pid: u32, left_out: impl Fn(u32) -> bool) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     let mut open = vec![pid];
     while let Some(parent) = open.pop() {
         for child in children(parent) {
-            if found.insert(child) {
+            if !left_out(child) && found.insert(child) {
                 open.push(child);
             }
         }

@@ -76,6 +76,8 @@ pub fn held_by(pid: u32) -> HashSet<u64> {
 pub struct Listening {
     /// Ports in LISTEN, with the processes of the asked ones that hold the socket.
     ours: HashMap<u16, BTreeSet<u32>>,
+    /// The addresses and ports that the asked processes listen on.
+    answering: HashSet<(Ipv4Addr, u16)>,
     /// Everything in LISTEN by anybody.
     all: Vec<Listener>,
 }
@@ -87,16 +89,19 @@ impl Listening {
         let listeners = listeners();
         let uid = nix::unistd::geteuid().as_raw();
         let mut ours: HashMap<u16, BTreeSet<u32>> = HashMap::new();
+        let mut answering = HashSet::new();
         for pid in processes {
             let held = held_by(pid);
             for listener in &listeners {
                 if listener.uid == uid && held.contains(&listener.inode) {
                     ours.entry(listener.port).or_default().insert(pid);
+                    answering.extend(listener.address.map(|address| (address, listener.port)));
                 }
             }
         }
         Self {
             ours,
+            answering,
             all: listeners,
         }
     }
@@ -110,6 +115,15 @@ impl Listening {
     #[must_use]
     pub fn ours(&self, port: u16) -> bool {
         self.ours.contains_key(&port)
+    }
+
+    /// Whether one of the asked processes is who answers at this address: it listens on that very one, or on all. The same
+    /// number on another interface may be anybody's.
+    #[must_use]
+    pub fn answers(&self, address: Ipv4Addr, port: u16) -> bool {
+        self.answering
+            .iter()
+            .any(|(bound, number)| *number == port && (*bound == address || bound.is_unspecified()))
     }
 
     /// Whether only somebody else listens on the port, in a way that keeps us from this address: on that very address, or
@@ -173,6 +187,9 @@ mod tests {
         for (bound, in_the_way) in [(other, false), (Ipv4Addr::UNSPECIFIED, true)] {
             let socket = TcpListener::bind((bound, 0)).expect("a free port");
             let port = socket.local_addr().expect("bound").port();
+            let own = Listening::of([std::process::id()]);
+            assert_eq!(own.answers(Ipv4Addr::LOCALHOST, port), in_the_way);
+            assert!(own.answers(bound, port));
             let others = Listening::of([]);
             assert_eq!(
                 others.foreign(Ipv4Addr::LOCALHOST, port),

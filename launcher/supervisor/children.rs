@@ -2,6 +2,7 @@
 
 use super::event::{Event, Exit};
 use crate::failure::Failure;
+use crate::here::leftovers::Leftover;
 use crate::here::log::Log;
 use crate::here::ports::Reservation;
 use crate::plan::Plan;
@@ -23,7 +24,7 @@ const CAUSE_LINES: usize = 40;
 #[derive(Debug)]
 pub struct Children {
     incarnation: String,
-    running: BTreeMap<u32, ProcessId>,
+    running: BTreeMap<u32, (ProcessId, Option<Leftover>)>,
     logs: BTreeMap<ProcessId, Log>,
     /// The port that is held for Jupyter as long as it may be started again.
     pub reservation: Option<Reservation>,
@@ -97,13 +98,13 @@ impl Children {
         })?;
         // Every child is reaped by its process id in signals.rs; dropping the handle neither waits nor kills.
         let pid = child.id();
-        self.running.insert(pid, id);
+        self.running.insert(pid, (id, Leftover::child(pid)));
         Ok(pid)
     }
 
     /// The event of a child's end; an orphan that we inherited is nobody's.
     pub fn exited(&mut self, pid: u32, exit: Exit) -> Option<Event> {
-        let process = self.running.remove(&pid)?;
+        let (process, _) = self.running.remove(&pid)?;
         Some(Event::Exited {
             process,
             pid,
@@ -166,10 +167,13 @@ impl Children {
         }
     }
 
+    /// A child that signals.rs has waited for may still be told here as running, and its number another's.
     fn pids(&self, service: Name) -> impl Iterator<Item = Pid> + '_ {
         self.running
             .iter()
-            .filter(move |(_, process)| process.service == service)
+            .filter(move |(_, (process, child))| {
+                process.service == service && child.is_some_and(Leftover::is_unreaped)
+            })
             .filter_map(|(pid, _)| i32::try_from(*pid).ok())
             .map(Pid::from_raw)
     }

@@ -12,6 +12,7 @@ use crate::plan::settings::Frontend;
 use crate::report::record::Engine;
 use crate::report::summary;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 impl Supervisor<'_> {
     /// Carries out one effect; tells the end when it was the last.
@@ -24,11 +25,12 @@ impl Supervisor<'_> {
                 self.kill_other_ranks(name);
                 self.children.kill(name);
             }
-            Effect::Sweep { service, hard } => {
+            Effect::Sweep { service, limit } => {
+                let asked = service.and_then(|name| self.asked.get(&name));
                 sweep::start(
                     self.plan.incarnation.id.clone(),
                     service,
-                    hard,
+                    limit.map(|limit| sweep::grace(limit, asked.map(Instant::elapsed))),
                     self.sender.clone(),
                 );
             }
@@ -52,6 +54,7 @@ impl Supervisor<'_> {
 
     /// Asks a service to end, in its own way.
     fn terminate(&mut self, name: Name) {
+        self.asked.insert(name, Instant::now());
         self.stop_other_ranks(name);
         let asking = self.plan.service(name).map(|service| &service.asking);
         if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {

@@ -154,8 +154,8 @@ pub enum Effect {
     Sweep {
         /// Whose.
         service: Option<Name>,
-        /// Kill at once instead of asking first.
-        hard: bool,
+        /// How long after the service was asked to end what it left is killed; `None` kills at once, without asking.
+        limit: Option<Duration>,
     },
     /// Let a time limit run.
     SetTimer(Timer, Duration),

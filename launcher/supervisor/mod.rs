@@ -26,12 +26,14 @@ use crate::here::meeting::Leader;
 use crate::here::ownership::Ownership;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
+use crate::plan::service::Name;
 use crate::report::console::Console;
 use crate::report::record::{REFRESH_S, Record, Writer};
 use children::Children;
 use event::{End, Event};
 use machine::{Machine, State};
 use notice::{Notice, Sender};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -55,6 +57,8 @@ struct Supervisor<'a> {
     unpublished: bool,
     /// When the end was first asked for by a signal.
     first_request: Option<Instant>,
+    /// When each service was asked to end: what it leaves has the rest of its share.
+    asked: BTreeMap<Name, Instant>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
     /// Tells whether the profile is still ours.
@@ -108,6 +112,7 @@ pub async fn run(
         unwritable: None,
         unpublished: false,
         first_request: None,
+        asked: BTreeMap::new(),
         slurm_is_silent: false,
         ownership,
         successor: None,

@@ -3,12 +3,16 @@
 use super::event::Exit;
 use super::notice::{Notice, Sender};
 use crate::failure::{Failure, Outcome};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::signal::Signal as Known;
+use rustix::process::{WaitOptions, WaitStatus, wait};
 use std::fs;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What C libraries call SIGRTMIN.
+const FIRST_REAL_TIME: i32 = 34;
 
 /// A signal that asks for the end.
 struct Request {
@@ -31,6 +35,16 @@ impl Signals {
             ("SIGTERM", SignalKind::terminate(), false),
             ("SIGINT", SignalKind::interrupt(), true),
             ("SIGHUP", SignalKind::hangup(), false),
+            ("SIGQUIT", SignalKind::quit(), true),
+            // What `#SBATCH --signal=B:USR1@120` sends before the end, and the kernel at the limit of CPU time: each would
+            // kill us and leave everything running.
+            ("SIGUSR1", SignalKind::user_defined1(), false),
+            ("SIGUSR2", SignalKind::user_defined2(), false),
+            (
+                "SIGXCPU",
+                SignalKind::from_raw(Known::SIGXCPU as i32),
+                false,
+            ),
         ];
         let ignored = ignored();
         let mut requests = Vec::new();
@@ -109,23 +123,55 @@ async fn requests(mut request: Request, sender: Sender) {
 /// Counts every child that has ended, also the orphans that a subreaper inherits: nobody else here waits for any.
 async fn children(mut stream: Signal, sender: Sender) {
     while stream.recv().await.is_some() {
-        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            let (pid, exit) = match status {
-                WaitStatus::Exited(pid, code) => (pid, Exit::Code(code)),
-                WaitStatus::Signaled(pid, signal, _) => (
-                    pid,
-                    Exit::Signal {
-                        number: signal as i32,
-                        name: signal.as_str().to_owned(),
-                    },
-                ),
-                WaitStatus::StillAlive => break,
-                _ => continue,
+        // `None` is that none has ended, the error that there is no child: either waits for the next signal.
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            let Some(exit) = exit_of(status) else {
+                continue;
             };
-            let pid = pid.as_raw().unsigned_abs();
+            let pid = pid.as_raw_nonzero().get().unsigned_abs();
             if sender.send(Notice::Exited { pid, exit }).is_err() {
                 return;
             }
+        }
+    }
+}
+
+/// How a child ended; `None` if it has not. The status is read here because nix refuses one with a real-time signal, and
+/// the end of a child that has been waited for is told only once.
+fn exit_of(status: WaitStatus) -> Option<Exit> {
+    if let Some(code) = status.exit_status() {
+        return Some(Exit::Code(code));
+    }
+    let number = status.terminating_signal()?;
+    Some(Exit::Signal {
+        number,
+        name: signal_name(number),
+    })
+}
+
+/// `SIGKILL`; `SIGRTMIN+1` for a real-time signal, counted as programs count, whose C library keeps the first two.
+fn signal_name(number: i32) -> String {
+    match Known::try_from(number) {
+        Ok(known) => known.as_str().to_owned(),
+        Err(_) if number >= FIRST_REAL_TIME => format!("SIGRTMIN+{}", number - FIRST_REAL_TIME),
+        Err(_) => format!("signal {number}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_signal_has_a_name() {
+        for (number, name) in [
+            (9, "SIGKILL"),
+            (32, "signal 32"),
+            (34, "SIGRTMIN+0"),
+            (35, "SIGRTMIN+1"),
+            (64, "SIGRTMIN+30"),
+        ] {
+            assert_eq!(signal_name(number), name);
         }
     }
 }

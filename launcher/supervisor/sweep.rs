@@ -9,15 +9,23 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// How long what was asked may take before it is killed. Nannies end by themselves 10 ms after their engine.
-const GRACE: Duration = Duration::from_millis(700);
+/// How long what is asked may take at least before it is killed, also when its service has used up the time of both.
+const LEAST_GRACE: Duration = Duration::from_millis(700);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// How long what a service left may take: the rest of the service's share of the stop, because a shell around a driver or an
+/// engine ends at once, and the program that it ran is then what has work to put down.
+pub fn grace(limit: Duration, used: Option<Duration>) -> Duration {
+    limit
+        .saturating_sub(used.unwrap_or_default())
+        .max(LEAST_GRACE)
+}
+
 /// Ends what carries the incarnation and the service's name (or, without a service, everything that is ours) and then sends
-/// `Swept`. The machine's own time limit bounds it.
-pub fn start(incarnation: String, service: Option<Name>, hard: bool, sender: Sender) {
+/// `Swept`: it is asked, and killed after the grace, or at once without one. The machine's own time limit bounds it.
+pub fn start(incarnation: String, service: Option<Name>, grace: Option<Duration>, sender: Sender) {
     tokio::spawn(async move {
         let begin = Instant::now();
         let mut asked = BTreeSet::new();
@@ -27,7 +35,7 @@ pub fn start(incarnation: String, service: Option<Name>, hard: bool, sender: Sen
                 break;
             }
             for leftover in left {
-                if hard || begin.elapsed() > GRACE {
+                if grace.is_none_or(|grace| begin.elapsed() > grace) {
                     leftover.signal(Signal::SIGKILL);
                 } else if asked.insert(leftover) {
                     leftover.signal(Signal::SIGTERM);
@@ -53,5 +61,18 @@ fn left(incarnation: &str, service: Option<Name>) -> BTreeSet<Leftover> {
             .map(|(leftover, _)| leftover)
             .chain(leftovers::descendants())
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_has_the_rest_of_the_share() {
+        let seconds = Duration::from_secs;
+        assert_eq!(grace(seconds(6), None), seconds(6));
+        assert_eq!(grace(seconds(6), Some(seconds(2))), seconds(4));
+        assert_eq!(grace(seconds(6), Some(seconds(7))), LEAST_GRACE);
     }
 }

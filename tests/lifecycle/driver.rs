@@ -70,6 +70,12 @@ fn its_exit_code_is_ipjobs() {
         ("exit 3", 3, "driver ended with exit code 3"),
         ("exit 255", 255, "driver ended with exit code 255"),
         ("kill -9 $$", 137, "driver ended with signal 9 (SIGKILL)"),
+        // One beyond those that have a name of their own.
+        (
+            "kill -35 $$",
+            163,
+            "driver ended with signal 35 (SIGRTMIN+1)",
+        ),
     ] {
         let place = Place::with_fakes();
         let (mut job, _) = drive(&place, body, "");

@@ -9,8 +9,16 @@ use std::time::{Duration, Instant};
 const UNHURRIED: &[&str] = &["--stop-timeout", "1h"];
 
 #[test]
-fn term_int_and_hup_each_end_it_in_order() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+fn every_signal_that_asks_ends_it_in_order() {
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGXCPU,
+    ] {
         let place = Place::with_fakes();
         let mut job = cluster(&place, &[], &[]);
         job.wait_ready();

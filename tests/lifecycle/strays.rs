@@ -1,8 +1,9 @@
 //! Processes that leave their parent's session, as kernels and nannies do, or hide from it: none outlives the job.
 
 use super::{notebook, runs, signal};
-use crate::support::{Job, Place};
+use crate::support::{Job, Place, binary, wait_for};
 use nix::sys::signal::Signal;
+use std::fs;
 
 /// The strays that a fake has left: kind and process id.
 fn strays(place: &Place, program: &str) -> Vec<(String, u32)> {
@@ -77,4 +78,72 @@ fn strays_of_a_jupyter_that_was_killed_end_with_the_job() {
     assert_eq!(code, 1, "{transcript}");
     job.assert_nothing_left();
     assert_gone(&left);
+}
+
+#[test]
+fn a_driver_behind_a_shell_has_its_share_of_the_stop() {
+    let place = Place::with_fakes();
+    // Asked to end, the shell is gone at once; its program writes its checkpoint two seconds later.
+    let body = r#"python3 -c '
+import os, select, signal
+def log(text): open(os.environ["FAKE_LOG"], "a").write(f"driver {text}\n")
+def asked(*_):
+    select.select([], [], [], 2)
+    log("checkpoint")
+    os._exit(0)
+signal.signal(signal.SIGTERM, asked)
+log("started")
+while True: signal.pause()'
+exit 1"#;
+    place.script("driver", body);
+    let mut job = super::cluster(&place, &[], &["--stop-timeout", "1h", "--", "driver"]);
+    let logged = |line: &str| place.fake_log().iter().any(|found| found == line);
+    wait_for("the driver", || logged("driver started").then_some(()));
+    job.stop();
+    assert!(logged("driver checkpoint"));
+}
+
+/// ipjob in the place of a bash script that first does this.
+fn script(place: &Place, lines: &str) -> Job {
+    let mut command = place.command("bash");
+    command
+        .args(["-c", &format!("{lines}; exec \"$0\" \"$@\"")])
+        .arg(binary())
+        .args(["--mode", "cluster-only", "-n", "1"]);
+    Job::spawn(place, "job_local", command)
+}
+
+#[test]
+fn what_the_batch_script_put_into_the_background_survives() {
+    let place = Place::with_fakes();
+    // With a child of its own, and without ipjob's stderr, whose end the test waits for.
+    let background = "{ tail -f /dev/null & echo $! >child; wait; } 2>/dev/null & echo $! >parent";
+    let mut job = script(&place, background);
+    job.wait_ready();
+    let pids = ["parent", "child"].map(|name| {
+        wait_for(name, || {
+            let text = fs::read_to_string(place.dir().join(name)).ok()?;
+            text.trim().parse::<u32>().ok()
+        })
+    });
+    job.stop();
+    let survived = pids.map(runs);
+    for pid in pids.into_iter().filter(|pid| runs(*pid)) {
+        signal(pid, Signal::SIGKILL);
+    }
+    assert_eq!(survived, [true, true]);
+}
+
+#[test]
+fn a_tee_behind_the_batch_scripts_output_gets_the_last_line() {
+    let place = Place::with_fakes();
+    let mut job = script(&place, "exec 2> >(exec tee log >&2)");
+    job.wait_ready();
+    let transcript = job.stop();
+    let last = "ended; nothing is left running";
+    assert!(transcript.contains(last), "{transcript}");
+    wait_for("the last line in tee's file", || {
+        let text = fs::read_to_string(place.dir().join("log")).ok()?;
+        text.contains(last).then_some(())
+    });
 }

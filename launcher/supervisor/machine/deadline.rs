@@ -10,6 +10,9 @@ const WARNINGS: [u32; 3] = [10, 5, 1];
 /// Slurm looks at time limits every 30 s, so `--signal=B:TERM@60` comes up to that much early.
 const SIGNAL_SPREAD: Duration = Duration::from_secs(35);
 
+/// The signals that Slurm or the kernel may send because the time is over.
+const WARNING_SIGNALS: [&str; 4] = ["SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU"];
+
 /// What is known of the end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deadline {
@@ -17,7 +20,7 @@ pub(super) struct Deadline {
     pub stop_before: Option<Duration>,
     /// Which telling of the end the running timers belong to: it can be moved.
     telling: u32,
-    /// Whether the end is so near that a SIGTERM is Slurm's word for it.
+    /// Whether the end is so near that such a signal is Slurm's word for it.
     near: bool,
 }
 
@@ -74,9 +77,9 @@ impl Machine {
         }
     }
 
-    /// Somebody asked for the end: near the time limit a SIGTERM is Slurm's warning of it.
+    /// Somebody asked for the end: near the time limit SIGTERM or its like is Slurm's warning of it.
     pub(super) fn asked_to_stop(&mut self, by: &str, out: &mut Vec<Effect>) {
-        let end = if self.deadline.near && by == "SIGTERM" {
+        let end = if self.deadline.near && WARNING_SIGNALS.contains(&by) {
             time_limit()
         } else {
             End {

@@ -91,7 +91,7 @@ impl Machine {
                     self.set_stage(rule.name, Stage::Sweeping);
                     out.push(Effect::Sweep {
                         service: Some(rule.name),
-                        hard: hurry,
+                        limit: (!hurry).then_some(rule.stop_limit),
                     });
                     out.push(Effect::SetTimer(
                         Timer::Sweep(rule.name),
@@ -110,7 +110,7 @@ impl Machine {
             self.phase = Phase::LastSweep { end: end.clone() };
             out.push(Effect::Sweep {
                 service: None,
-                hard: true,
+                limit: None,
             });
             out.push(Effect::SetTimer(Timer::LastSweep, KILL_PATIENCE));
         }
@@ -166,7 +166,7 @@ impl Machine {
         {
             out.push(Effect::Sweep {
                 service: Some(name),
-                hard: true,
+                limit: None,
             });
         }
     }

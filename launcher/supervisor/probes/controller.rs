@@ -17,8 +17,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// How long a fault must last to be believed: a helper program's zombie is one on a busy machine until it is waited for.
+/// How long somebody else must hold a port to be believed.
 const DOUBT: Duration = Duration::from_millis(100);
+
+/// How long a dead process must stand: a helper program's zombie is one on a busy machine until it is waited for.
+const ZOMBIE_DOUBT: Duration = Duration::from_secs(2);
 
 /// What is looked at.
 struct Probe {
@@ -32,8 +35,8 @@ struct Probe {
 enum Look {
     /// Not ready, and what it still lacks.
     NotYet(String),
-    /// A fault that the next look must find again before it is believed.
-    Suspect(String),
+    /// A fault that must stand so long before it is believed.
+    Suspect(String, Duration),
     /// It can never become ready.
     Broken(Failure),
     Ready(Wired),
@@ -49,19 +52,25 @@ pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
     };
     tokio::spawn(async move {
         let mut lack = Lack::of(Name::Controller);
-        let mut suspicion = None;
+        let mut suspicion: Option<(String, Instant)> = None;
         while !sender.is_closed() {
             let begin = Instant::now();
             let found = match probe.look() {
                 Look::Ready(wired) => Some(Notice::ControllerWired(wired)),
                 Look::Broken(failure) => Some(broken(failure)),
-                Look::Suspect(fault) if suspicion.as_ref() == Some(&fault) => {
+                Look::Suspect(fault, doubt)
+                    if suspicion
+                        .as_ref()
+                        .is_some_and(|(known, since)| *known == fault && since.elapsed() >= doubt) =>
+                {
                     Some(broken(Failure::not_ready(fault).hint(
                         "the log's last lines are above; --controller-ports RANGE chooses other ports",
                     )))
                 }
-                Look::Suspect(fault) => {
-                    suspicion = Some(fault);
+                Look::Suspect(fault, _) => {
+                    if suspicion.as_ref().is_none_or(|(known, _)| *known != fault) {
+                        suspicion = Some((fault, Instant::now()));
+                    }
                     None
                 }
                 Look::NotYet(what) => {
@@ -155,10 +164,13 @@ impl Probe {
         {
             let holder = sockets::holder(taken.port)
                 .unwrap_or_else(|| "a process that is gone again".to_owned());
-            return Look::Suspect(format!(
-                "the controller's {} port {} is held by {holder}: calls through it would hang",
-                taken.name, taken.port
-            ));
+            return Look::Suspect(
+                format!(
+                    "the controller's {} port {} is held by {holder}: calls through it would hang",
+                    taken.name, taken.port
+                ),
+                DOUBT,
+            );
         }
         let dead = tree
             .iter()
@@ -166,9 +178,10 @@ impl Probe {
         let silent: Vec<Endpoint> = silent.into_iter().cloned().collect();
         let silent = names(&silent);
         match dead {
-            Some(pid) => Look::Suspect(format!(
-                "a process of the controller (pid {pid}) died before {silent} was open"
-            )),
+            Some(pid) => Look::Suspect(
+                format!("a process of the controller (pid {pid}) died before {silent} was open"),
+                ZOMBIE_DOUBT,
+            ),
             None => Look::NotYet(format!("nobody listens on {silent}")),
         }
     }

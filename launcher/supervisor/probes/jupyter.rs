@@ -90,17 +90,15 @@ impl Probe {
     /// What the server says about itself, once our own child listens; before, what is lacking.
     fn listening(&self) -> Result<ServerFile, String> {
         let port = self.port;
-        let server = server_file(&self.runtime)
-            .filter(|server| server.port == port)
-            .ok_or_else(|| {
-                format!(
-                    "it has not written that it serves port {port} (jpserver-*.json in {})",
-                    self.runtime.display()
-                )
-            })?;
+        let server = server_file(&self.runtime, port).ok_or_else(|| {
+            format!(
+                "it has not written that it serves port {port} (jpserver-*.json in {})",
+                self.runtime.display()
+            )
+        })?;
         let mut tree = process::descendants(self.pid);
         tree.insert(self.pid);
-        if !sockets::Listening::of(tree).ours(port) {
+        if !sockets::Listening::of(tree).answers(self.address, port) {
             return Err(format!("it does not listen on port {port}"));
         }
         Ok(server)
@@ -155,9 +153,9 @@ fn status_path(server: &ServerFile) -> String {
     format!("{}api/status", server.base_url)
 }
 
-/// What the server wrote about itself. The runtime directory is new with every life, so the file is this server's; it is
-/// read again while it is being written.
-fn server_file(runtime: &Path) -> Option<ServerFile> {
+/// What the server on this port wrote about itself. The runtime directory is new with every life, so the file is this
+/// server's, or that of a first try on another port; it is read again while it is being written.
+fn server_file(runtime: &Path, port: u16) -> Option<ServerFile> {
     fs::read_dir(runtime)
         .ok()?
         .flatten()
@@ -167,5 +165,25 @@ fn server_file(runtime: &Path) -> Option<ServerFile> {
             (name.starts_with("jpserver-") || name.starts_with("nbserver-"))
                 && name.ends_with(".json")
         })
-        .find_map(|entry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok())
+        .filter_map(|entry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok())
+        .find(|server: &ServerFile| server.port == port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_a_first_try_does_not_hide_the_servers() {
+        let runtime = tempfile::tempdir().expect("a directory");
+        for (pid, port) in [(1, 8001), (2, 8002), (3, 8003)] {
+            let text = format!(r#"{{"port": {port}, "base_url": "/"}}"#);
+            fs::write(runtime.path().join(format!("jpserver-{pid}.json")), text).expect("a file");
+        }
+        for port in 8001..=8003 {
+            let found = server_file(runtime.path(), port);
+            assert!(found.is_some_and(|server| server.port == port));
+        }
+        assert!(server_file(runtime.path(), 8004).is_none());
+    }
 }
