@@ -26,3 +26,31 @@ pub fn starter() -> String {
     let start = process::stat(pid).map_or(0, |stat| stat.start);
     format!("{}.{}.{pid}.{start}", identity::host(), process::boot_id())
 }
+
+/// Whether the PMI variables are an earlier start's, kept by a shell: they name a descriptor of their starter's, and here
+/// that is no open socket.
+#[must_use]
+pub fn is_left_over(environment: &[(String, String)]) -> bool {
+    let descriptor = environment.iter().find(|(name, _)| name == "PMI_FD");
+    descriptor.is_some_and(|(_, number)| {
+        !std::fs::read_link(format!("/proc/self/fd/{number}"))
+            .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_left_over;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn only_an_open_socket_is_a_starters_word() {
+        let named = |number: String| vec![("PMI_FD".to_owned(), number)];
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        assert!(!is_left_over(&named(socket.as_raw_fd().to_string())));
+        for number in ["99999", "../0", ""] {
+            assert!(is_left_over(&named(number.to_owned())), "{number}");
+        }
+        assert!(!is_left_over(&[]));
+    }
+}

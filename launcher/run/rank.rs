@@ -16,6 +16,7 @@ use std::path::PathBuf;
 /// The rank that we are; `None` when ipjob was started once, or another launcher was asked for.
 pub fn recognise(options: &RunOptions, environment: &[(String, String)]) -> Outcome<Option<Rank>> {
     match options.launcher() {
+        None if starter::is_left_over(environment) => Ok(None),
         None => Rank::read(environment, &starter::starter()),
         Some(Launcher::Ranks) => Rank::read(environment, &starter::starter())?
             .map(Some)

@@ -99,7 +99,10 @@ exit 1"#;
     let mut job = super::cluster(&place, &[], &["--stop-timeout", "1h", "--", "driver"]);
     let logged = |line: &str| place.fake_log().iter().any(|found| found == line);
     wait_for("the driver", || logged("driver started").then_some(()));
-    job.stop();
+    job.signal(Signal::SIGTERM);
+    let (code, transcript) = job.finish();
+    assert_eq!(code, 143, "the shell's own: {transcript}");
+    job.assert_nothing_left();
     assert!(logged("driver checkpoint"));
 }
 
