@@ -177,7 +177,8 @@ fn locks_and_logs_that_are_links_are_refused_and_their_target_stays() {
         fs::create_dir_all(path.parent().expect("a directory")).expect("made");
         fs::write(&target, "mine").expect("written");
         symlink(&target, &path).expect("a link");
-        start(&place, &[], &[CLUSTER]).fails(4, &[told, "symbolic link"]);
+        // musl says "Symbolic link loop", glibc "Too many levels of symbolic links".
+        start(&place, &[], &[CLUSTER]).fails(4, &[told, "ymbolic link"]);
         assert_eq!(fs::read(&target).expect("it stays"), b"mine");
         place.assert_deserted();
     }
