@@ -9,6 +9,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
+/// How long srun's own words are kept back: they overtake the last lines of the very task that they are about, which come
+/// from its node by way of srun's other streams.
+const OVERTAKING: Duration = Duration::from_millis(300);
+
 /// Follows the log as long as the job lives: often until so many tasks have reported (and one of its world, where there is
 /// to be one) or `limit` is over, then calmly.
 pub fn watch(log: Log, expected: u32, world: bool, limit: Duration, sender: Sender) {
@@ -30,7 +34,10 @@ pub fn watch(log: Log, expected: u32, world: bool, limit: Duration, sender: Send
                         awaits_world = false;
                         Notice::Event(Event::World(world))
                     }
-                    Line::Srun(words) => Notice::Event(Event::SrunSaid(words)),
+                    Line::Srun(words) => {
+                        sleep(OVERTAKING).await;
+                        Notice::Event(Event::SrunSaid(words))
+                    }
                 };
                 let _ = sender.send(notice);
             }
