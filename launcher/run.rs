@@ -195,14 +195,8 @@ fn allocation(
 
 /// The line that runs this very command on the job's first node.
 fn inside_the_job() -> String {
-    let words = std::env::args().map(|word| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    let words: Vec<String> = words.collect();
+    let words: Vec<String> = std::env::args()
+        .map(|word| dry_run::quoted(&word))
+        .collect();
     format!("srun --overlap --pty -N1 -n1 {}", words.join(" "))
 }

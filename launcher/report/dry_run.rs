@@ -122,7 +122,9 @@ pub fn argv(process: &Process) -> String {
         .join(" ")
 }
 
-fn quoted(word: &str) -> String {
+/// One word as a shell takes it for that word.
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
