@@ -1,5 +1,6 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
+mod arguments;
 pub mod doctor;
 mod manual;
 pub mod options;
