@@ -278,12 +278,15 @@ impl Plan {
         })
     }
 
-    /// How often the start may be tried again with another wiring. Other ranks hear one order only.
+    /// How often the start may be tried again with other ports. Other ranks hear one order only, and of a range ipcontroller
+    /// takes the same ports every time.
     #[must_use]
     pub fn repeats(&self) -> u32 {
-        match (self.start, self.launcher) {
-            (Start::Sequential, _) | (_, Launcher::Ranks) => 0,
-            (Start::Overlapped, _) => wiring::REPEATS,
+        let fixed = self.start == Start::Sequential && self.settings.controller_ports.is_some();
+        if fixed || self.launcher == Launcher::Ranks {
+            0
+        } else {
+            wiring::REPEATS
         }
     }
 

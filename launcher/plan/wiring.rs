@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// The ports of a controller of ipyparallel 7 to 9 with its one level of broadcast schedulers.
 pub const PORTS: usize = 18;
 
-/// How often the start is tried again with other ports: who loses three wirings, each of reserved ports, loses the next too.
+/// How often the start is tried again with other ports: who loses three wirings loses the next too.
 pub const REPEATS: u32 = 2;
 
 /// Ports of them that stand in the files; the others are internal.
@@ -102,29 +102,18 @@ impl Ports {
     /// The text of the engines' connection file.
     #[must_use]
     pub fn engine_file(&self, key: &str) -> String {
-        let [
-            registration,
-            control,
-            mux,
-            task,
-            iopub,
-            hb_ping,
-            hb_pong,
-            first,
-            second,
-            ..,
-        ] = self.numbers;
+        let port = &self.numbers;
         self.file(
             key,
             &json!({
-                "registration": registration,
-                "control": control,
-                "mux": mux,
-                "task": task,
-                "iopub": iopub,
-                "hb_ping": hb_ping,
-                "hb_pong": hb_pong,
-                "broadcast": [first, second],
+                "registration": port[0],
+                "control": port[1],
+                "mux": port[2],
+                "task": port[3],
+                "iopub": port[4],
+                "hb_ping": port[5],
+                "hb_pong": port[6],
+                "broadcast": port[7..9],
             }),
         )
     }
@@ -132,35 +121,18 @@ impl Ports {
     /// The text of the clients' connection file.
     #[must_use]
     pub fn client_file(&self, key: &str) -> String {
-        let [
-            registration,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            control,
-            mux,
-            task,
-            iopub,
-            notification,
-            broadcast,
-            ..,
-        ] = self.numbers;
+        let port = &self.numbers;
         self.file(
             key,
             &json!({
-                "registration": registration,
-                "control": control,
-                "mux": mux,
-                "task": task,
+                "registration": port[0],
+                "control": port[9],
+                "mux": port[10],
+                "task": port[11],
                 "task_scheme": "leastload",
-                "iopub": iopub,
-                "notification": notification,
-                "broadcast": broadcast,
+                "iopub": port[12],
+                "notification": port[13],
+                "broadcast": port[14],
             }),
         )
     }

@@ -71,8 +71,14 @@ impl Supervisor<'_> {
         self.machine = machine(self.plan, self.console.elapsed()).after(&self.machine);
         self.asked.clear();
         self.record.forget_services();
-        // The hub of the first try may have written it, and the next one does not clear it.
-        let _ = files::remove(&self.plan.profile.engines_list());
+        // The first controller may have written them, and the next one does not clear them.
+        for path in [
+            self.plan.profile.engines_list(),
+            self.plan.profile.own_client_file(),
+            self.plan.profile.own_engine_file(),
+        ] {
+            let _ = files::remove(&path);
+        }
         let lost: BTreeSet<u16> = self
             .wiring
             .iter()
