@@ -8,3 +8,4 @@ pub mod pointer;
 pub mod record;
 pub mod summary;
 pub mod task;
+pub mod timeline;

@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub struct Record {
     pub controller: Controller,
     /// The engines.
     pub engines: Engines,
+    #[serde(skip)]
+    registered_at: BTreeMap<u32, f64>,
     timeline: Vec<Moment>,
     started: String,
     updated: String,
@@ -110,6 +113,8 @@ pub struct Engine {
     pub node: String,
     /// Its process id there.
     pub pid: u32,
+    /// When the hub's list had it for the first time, in seconds since the start.
+    pub registered_at: Option<f64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -166,6 +171,7 @@ impl Record {
                 missing: (0..plan.engines).collect(),
                 list: Vec::new(),
             },
+            registered_at: BTreeMap::new(),
             timeline: Vec::new(),
             started: now.clone(),
             updated: now,
@@ -176,8 +182,31 @@ impl Record {
     /// Keeps a moment of the job's course; `at` is in seconds since the start.
     pub fn mark(&mut self, at: f64, event: String) {
         if self.timeline.len() < LONGEST_LIST {
-            let at = (at * 1000.0).round() / 1000.0;
+            let at = milliseconds(at);
             self.timeline.push(Moment { at, event });
+        }
+    }
+
+    /// Keeps an engine that told who it is, in the place of what was known of its rank.
+    pub fn place(&mut self, engine: Engine) {
+        let list = &mut self.engines.list;
+        list.retain(|known| known.id != engine.id);
+        list.push(engine);
+        list.sort_by_key(|engine| engine.id);
+        self.date();
+    }
+
+    /// Keeps when engines were in the hub's list for the first time: a step's may be there before it told who they are.
+    pub fn registered(&mut self, at: f64, ids: &BTreeSet<u32>) {
+        for id in ids {
+            self.registered_at.entry(*id).or_insert(milliseconds(at));
+        }
+        self.date();
+    }
+
+    fn date(&mut self) {
+        for engine in &mut self.engines.list {
+            engine.registered_at = self.registered_at.get(&engine.id).copied();
         }
     }
 
@@ -203,6 +232,7 @@ impl Record {
         self.step = None;
         self.controller.pid = None;
         self.engines.list.clear();
+        self.registered_at.clear();
     }
 
     /// Takes everything secret out: the job has ended.
@@ -210,6 +240,11 @@ impl Record {
         self.token = None;
         self.url = None;
     }
+}
+
+/// Seconds, as exact as the record tells them.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 /// Now, as the record writes it: `2026-11-22T14:27:15Z`.

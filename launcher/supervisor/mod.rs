@@ -168,7 +168,12 @@ impl Supervisor<'_> {
     /// Takes one notice; tells the end once there is one.
     fn handle(&mut self, notice: Notice) -> Option<End> {
         let event = match notice {
-            Notice::Event(event) => event,
+            Notice::Event(event) => {
+                if let Event::Registered(ids) = &event {
+                    self.record.registered(self.console.elapsed(), ids);
+                }
+                event
+            }
             Notice::Exited { pid, exit } => self.children.exited(pid, exit)?,
             Notice::StopRequested { by, personal } => {
                 let event = self.stop_requested(by, personal);
