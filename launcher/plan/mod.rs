@@ -223,11 +223,12 @@ impl Plan {
         service_args::check_engines(&settings.engine_args)?;
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
-        let (engines, minimum) = engines::count(&settings, &allocation)?;
+        let counted = engines::count(&settings, &allocation)?;
+        let (engines, minimum) = (counted.expected, counted.minimum);
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
         let config = here.shaping_config.as_deref();
         let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
-        let mut remarks: Vec<String> = remark.into_iter().collect();
+        let mut remarks: Vec<String> = remark.into_iter().chain(counted.remark).collect();
         let context = services::Context {
             settings: &settings,
             allocation: &allocation,
@@ -238,6 +239,7 @@ impl Plan {
             start,
             engines,
             minimum,
+            nanny: counted.nanny,
         };
         let (engine_service, order) = services::engines(&context, launcher)?;
         let mut services = vec![services::controller(&context), engine_service];

@@ -1,13 +1,16 @@
 //! The record, `ipjob.json`: what programs read to find host, port and token, and how the job is. docs/connection-file.md
 //! documents it, and docs/ipjob.schema.json is checked against real ones.
 
+mod engines;
+
+pub use engines::{Engine, Engines};
+
 use crate::failure::{Failure, Outcome};
 use crate::here::{files, identity};
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -55,8 +58,6 @@ pub struct Record {
     pub controller: Controller,
     /// The engines.
     pub engines: Engines,
-    #[serde(skip)]
-    registered_at: BTreeMap<u32, f64>,
     timeline: Vec<Moment>,
     started: String,
     updated: String,
@@ -88,33 +89,6 @@ pub struct Controller {
     /// The process id, once it was started.
     pub pid: Option<u32>,
     ipyparallel: String,
-}
-
-/// The engines as the record tells them.
-#[derive(Clone, Debug, Serialize)]
-pub struct Engines {
-    expected: u32,
-    /// How many are in the hub's list and live.
-    pub registered: u32,
-    /// Ids that are not.
-    pub missing: Vec<u32>,
-    /// Those that were started.
-    pub list: Vec<Engine>,
-}
-
-/// One engine as the record tells it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Engine {
-    /// Its id in the hub.
-    pub id: u32,
-    /// Its rank among the engines.
-    pub rank: u32,
-    /// Where it runs.
-    pub node: String,
-    /// Its process id there.
-    pub pid: u32,
-    /// When the hub's list had it for the first time, in seconds since the start.
-    pub registered_at: Option<f64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -165,13 +139,7 @@ impl Record {
                 pid: None,
                 ipyparallel: plan.ipyparallel.to_string(),
             },
-            engines: Engines {
-                expected: plan.engines,
-                registered: 0,
-                missing: (0..plan.engines).collect(),
-                list: Vec::new(),
-            },
-            registered_at: BTreeMap::new(),
+            engines: Engines::new(plan.engines),
             timeline: Vec::new(),
             started: now.clone(),
             updated: now,
@@ -184,29 +152,6 @@ impl Record {
         if self.timeline.len() < LONGEST_LIST {
             let at = milliseconds(at);
             self.timeline.push(Moment { at, event });
-        }
-    }
-
-    /// Keeps an engine that told who it is, in the place of what was known of its rank.
-    pub fn place(&mut self, engine: Engine) {
-        let list = &mut self.engines.list;
-        list.retain(|known| known.id != engine.id);
-        list.push(engine);
-        list.sort_by_key(|engine| engine.id);
-        self.date();
-    }
-
-    /// Keeps when engines were in the hub's list for the first time: a step's may be there before it told who they are.
-    pub fn registered(&mut self, at: f64, ids: &BTreeSet<u32>) {
-        for id in ids {
-            self.registered_at.entry(*id).or_insert(milliseconds(at));
-        }
-        self.date();
-    }
-
-    fn date(&mut self) {
-        for engine in &mut self.engines.list {
-            engine.registered_at = self.registered_at.get(&engine.id).copied();
         }
     }
 
@@ -231,8 +176,7 @@ impl Record {
         self.port = None;
         self.step = None;
         self.controller.pid = None;
-        self.engines.list.clear();
-        self.registered_at.clear();
+        self.engines.forget();
     }
 
     /// Takes everything secret out: the job has ended.

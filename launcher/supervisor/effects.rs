@@ -91,7 +91,7 @@ impl Supervisor<'_> {
             // No task of ours: a program of the user's printed a line like it, perhaps again and again.
             return placed;
         }
-        self.record.place(Engine {
+        self.record.engines.place(Engine {
             id: report.rank,
             rank: report.rank,
             node: report.node,

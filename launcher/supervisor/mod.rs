@@ -170,7 +170,7 @@ impl Supervisor<'_> {
         let event = match notice {
             Notice::Event(event) => {
                 if let Event::Registered(ids) = &event {
-                    self.record.registered(self.console.elapsed(), ids);
+                    self.record.engines.listed(self.console.elapsed(), ids);
                 }
                 event
             }
