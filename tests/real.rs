@@ -8,6 +8,7 @@ mod driver;
 mod frontends;
 mod http;
 mod imports;
+mod nanny;
 mod notebook;
 pub mod python;
 mod recovery;

@@ -130,7 +130,7 @@ pub async fn run(
         meeting,
         wiring,
         console,
-        attempt: Attempt::new(&sender),
+        attempt: Attempt::new(&sender, 1),
         sender,
     };
     for remark in plan.remarks.iter().chain(&directory.remarks) {
@@ -168,6 +168,11 @@ impl Supervisor<'_> {
     /// Takes one notice; tells the end once there is one.
     fn handle(&mut self, notice: Notice) -> Option<End> {
         let event = match notice {
+            Notice::OfAttempt { attempt, notice } => {
+                return (attempt == self.attempt.number)
+                    .then(|| self.handle(*notice))
+                    .flatten();
+            }
             Notice::Event(event) => {
                 if let Event::Registered(ids) = &event {
                     self.record.engines.listed(self.console.elapsed(), ids);
