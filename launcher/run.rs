@@ -132,7 +132,11 @@ fn event_loop() -> Outcome<tokio::runtime::Runtime> {
 /// What runs below us already is not of the tree.
 fn become_subreaper(console: &Console) {
     leftovers::note_strangers();
-    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+    #[cfg(target_os = "linux")]
+    let adopted = nix::sys::prctl::set_child_subreaper(true);
+    #[cfg(not(target_os = "linux"))]
+    let adopted: Result<(), _> = Err(nix::errno::Errno::ENOSYS);
+    if let Err(error) = adopted {
         console.warning(&format!(
             "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"
         ));

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Outcome};
 use crate::plan::settings::PortRange;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, setsockopt, socket, sockopt,
 };
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -55,13 +55,43 @@ pub fn reserve(address: Ipv4Addr, range: PortRange, avoid: &BTreeSet<u16>) -> Ou
     Err(no_port(range, refused))
 }
 
-fn try_one(address: Ipv4Addr, port: u16) -> Result<OwnedFd, Errno> {
-    let fd = socket(
+/// Reserves exactly this port, or any free one for 0.
+pub fn reserve_one(address: Ipv4Addr, port: u16) -> Result<Reservation, Errno> {
+    let socket = try_one(address, port)?;
+    let bound: SockaddrIn = getsockname(socket.as_raw_fd())?;
+    Ok(Reservation {
+        port: bound.port(),
+        _socket: socket,
+    })
+}
+
+/// A socket that no child inherits.
+#[cfg(target_os = "linux")]
+fn own_socket() -> Result<OwnedFd, Errno> {
+    socket(
         AddressFamily::Inet,
         SockType::Stream,
         SockFlag::SOCK_CLOEXEC,
         None,
+    )
+}
+
+/// The same where a socket has to be made first and closed to children then.
+#[cfg(not(target_os = "linux"))]
+fn own_socket() -> Result<OwnedFd, Errno> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    let fd = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::empty(),
+        None,
     )?;
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(fd)
+}
+
+fn try_one(address: Ipv4Addr, port: u16) -> Result<OwnedFd, Errno> {
+    let fd = own_socket()?;
     bind(
         fd.as_raw_fd(),
         &SockaddrIn::from(SocketAddrV4::new(address, port)),
