@@ -24,6 +24,7 @@ pub mod pulse;
 pub mod scontrol;
 pub mod sockets;
 pub mod starter;
+pub mod state;
 pub mod steps;
 pub mod text;
 pub mod versions;

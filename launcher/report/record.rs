@@ -2,7 +2,7 @@
 //! documents it, and docs/ipjob.schema.json is checked against real ones.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::files;
+use crate::here::{files, identity};
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use jiff::Timestamp;
@@ -67,6 +67,8 @@ struct Job {
     nodes: Vec<String>,
     restart: u32,
     deadline: Option<String>,
+    /// What `scancel` must name for its signal to reach ipjob: `batch`, or a step.
+    signal_to: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -132,6 +134,11 @@ impl Record {
                 nodes: plan.allocation.nodes.clone(),
                 restart: plan.allocation.restart,
                 deadline: None,
+                signal_to: plan
+                    .allocation
+                    .slurm
+                    .as_ref()
+                    .and_then(identity::signalled_as),
             },
             incarnation: plan.incarnation.clone(),
             profile: ProfilePart {

@@ -28,9 +28,10 @@ use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::service::Name;
 use crate::report::console::Console;
+use crate::report::pointer;
 use crate::report::record::{REFRESH_S, Record, Writer};
 use children::Children;
-use event::{End, Event};
+use event::{End, Event, Level};
 use machine::{Machine, State};
 use notice::{Notice, Sender};
 use std::collections::BTreeMap;
@@ -122,6 +123,12 @@ pub async fn run(
     };
     for remark in plan.remarks.iter().chain(&directory.remarks) {
         supervisor.console.step(remark);
+    }
+    if let Err(error) = pointer::write(plan) {
+        supervisor.say(
+            Level::Warning,
+            format!("the pointer to the record cannot be written, so `ipjob status` will not find this job: {error}"),
+        );
     }
     if let Some(job) = &plan.allocation.job {
         deadline::watch(job.clone(), supervisor.sender.clone());
