@@ -118,7 +118,8 @@ async fn carry_out(
     Ok(end.code)
 }
 
-fn event_loop() -> Outcome<tokio::runtime::Runtime> {
+/// The loop that everything runs in.
+pub fn event_loop() -> Outcome<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

@@ -3,6 +3,7 @@
 use super::{paths, values};
 use crate::failure::Outcome;
 use crate::plan::settings::PortRange;
+use crate::report::console::Verbosity;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -59,6 +60,15 @@ pub struct ConnectOptions {
 }
 
 impl ConnectOptions {
+    /// How much is shown: what programs read is not to be mixed with talk.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.verbose, self.print || self.json) {
+            (true, _) => Verbosity::Verbose,
+            (false, true) => Verbosity::Quiet,
+            (false, false) => Verbosity::Normal,
+        }
+    }
+
     /// Where the local profile is made.
     pub fn ipython_dir(&self) -> Outcome<PathBuf> {
         paths::ipython_dir(self.ipython_dir.as_deref())

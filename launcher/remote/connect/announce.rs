@@ -46,8 +46,14 @@ pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outco
         let lines: Vec<String> = url.into_iter().chain(python).collect();
         return output::data(format!("{}\n", lines.join("\n")).as_bytes());
     }
-    console.step(&format!("ready: job {}, profile {}", ready.job, ready.profile));
-    let mut below: Vec<String> = url.map(|url| format!("jupyter  {url}")).into_iter().collect();
+    console.step(&format!(
+        "ready: job {}, profile {}",
+        ready.job, ready.profile
+    ));
+    let mut below: Vec<String> = url
+        .map(|url| format!("jupyter  {url}"))
+        .into_iter()
+        .collect();
     for (head, line) in ["python   ", "         "].into_iter().zip(python) {
         below.push(format!("{head}{line}"));
     }

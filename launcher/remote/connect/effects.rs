@@ -24,7 +24,11 @@ impl Connect<'_> {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Outcome<()> {
         match effect {
             Effect::OpenLink { may_ask } => self.open_link(may_ask)?,
-            Effect::Bridge { way, reach, may_ask } => self.bridge(way, *reach, may_ask)?,
+            Effect::Bridge {
+                way,
+                reach,
+                may_ask,
+            } => self.bridge(way, *reach, may_ask)?,
             Effect::Unbridge(way) => self.unbridge(way),
             Effect::Try(reach) => self.try_services(*reach),
             Effect::Settle(reach) => self.settle(&reach)?,
@@ -132,19 +136,28 @@ impl Connect<'_> {
             return;
         };
         let node = reach.node.clone();
-        let host = self.target.host.as_ref().map(|host| host.as_str().to_owned());
+        let host = self
+            .target
+            .host
+            .as_ref()
+            .map(|host| host.as_str().to_owned());
         let sender = self.sender.clone();
         // ssh -G only reads files; that it may have been reaped already does not matter, its output is what counts.
         thread::spawn(move || {
             let user_of = |name: &str| {
-                let answer = asking::ask(Command::new(&ssh).args(["-G", "--", name]), CONFIGURATION_LIMIT);
+                let answer = asking::ask(
+                    Command::new(&ssh).args(["-G", "--", name]),
+                    CONFIGURATION_LIMIT,
+                );
                 ssh::setting(&answer.output, "user").map(str::to_owned)
             };
             // A name that no configuration has gets the user of this machine.
             let default = user_of("ipjob-host-without-configuration.invalid");
             let own = user_of(&node);
             let user = match host {
-                Some(host) if own == default => user_of(&host).filter(|user| Some(user) != own.as_ref()),
+                Some(host) if own == default => {
+                    user_of(&host).filter(|user| Some(user) != own.as_ref())
+                }
                 _ => None,
             };
             let _ = sender.send(Notice::NodeUser(user));
@@ -250,8 +263,15 @@ impl Connect<'_> {
         }
         // The ssh that was asked says more than the one that asks.
         let telling = |line: &&String| line.starts_with("bind ") || line.contains("cannot listen");
-        let why = self.words.iter().rev().find(telling).or(request.words.last());
-        let why = why.cloned().unwrap_or_else(|| "ssh did not say why".to_owned());
+        let why = self
+            .words
+            .iter()
+            .rev()
+            .find(telling)
+            .or(request.words.last());
+        let why = why
+            .cloned()
+            .unwrap_or_else(|| "ssh did not say why".to_owned());
         self.handle(Event::Bridged(Err(why)))
     }
 
@@ -274,7 +294,11 @@ impl Connect<'_> {
                 private: Some(self.private.path().to_owned()),
             };
             let name = self.profile_name();
-            self.profile = Some(LocalProfile::make(&self.options.ipython_dir()?, &name, marker)?);
+            self.profile = Some(LocalProfile::make(
+                &self.options.ipython_dir()?,
+                &name,
+                marker,
+            )?);
         }
         Ok(())
     }
@@ -284,8 +308,13 @@ impl Connect<'_> {
             return Ok(());
         }
         self.make_profile()?;
-        let text = reach.client.on_the_laptop(|endpoint| self.ports.of(endpoint));
-        let url = reach.page.as_ref().map(|page| announce::url(page, &self.ports));
+        let text = reach
+            .client
+            .on_the_laptop(|endpoint| self.ports.of(endpoint));
+        let url = reach
+            .page
+            .as_ref()
+            .map(|page| announce::url(page, &self.ports));
         if let Some(profile) = &mut self.profile {
             profile.write(&text)?;
             profile.tell(url);

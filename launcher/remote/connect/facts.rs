@@ -69,6 +69,14 @@ impl Facts {
         self.job.as_ref()
     }
 
+    /// The same place, and now this job.
+    #[must_use]
+    pub fn again(job: Job, earlier: &Self) -> Self {
+        let mut facts = Self::new(Some(job), earlier.place.clone());
+        facts.opened = true;
+        facts
+    }
+
     /// The remote end begins anew.
     pub fn restart(&mut self) {
         *self = Self::new(self.job.clone(), self.place.clone());
@@ -83,8 +91,17 @@ impl Facts {
         }
         match part.kind.as_str() {
             "user" => self.user = Some(printable(&part.words)),
-            "cluster" => self.cluster = Some(printable(&part.words)).filter(|name| !name.is_empty()),
-            "now" => self.now = part.words.trim().parse().ok().and_then(|now| Timestamp::from_second(now).ok()),
+            "cluster" => {
+                self.cluster = Some(printable(&part.words)).filter(|name| !name.is_empty())
+            }
+            "now" => {
+                self.now = part
+                    .words
+                    .trim()
+                    .parse()
+                    .ok()
+                    .and_then(|now| Timestamp::from_second(now).ok())
+            }
             "queue" if part.words == "absent" => self.queue = Some(Queue::Absent),
             "queue" => self.queue = Some(Queue::read(part.words.parse().ok(), &part.text())),
             "owner" => self.owner = part.text().lines().find_map(queue::Line::read),
@@ -127,7 +144,8 @@ impl Facts {
     fn stale(&self) -> Option<Event> {
         let sight = self.chosen(self.job.as_ref()?)?.sight.as_ref().ok()?;
         let now = self.now?;
-        (!sight.has_ended() && sight.is_stale(now)).then(|| Event::Stale(sight.age_s(now).unwrap_or(0)))
+        (!sight.has_ended() && sight.is_stale(now))
+            .then(|| Event::Stale(sight.age_s(now).unwrap_or(0)))
     }
 
     /// The record of the job: of several the one that lives, of these the youngest.
@@ -170,7 +188,10 @@ impl Facts {
     fn record(&self, job: &Job) -> Event {
         let Some(found) = self.chosen(job) else {
             if let Some(path) = &self.closed {
-                return Event::Refused(Failure::no_job(format!("the record {path} cannot be read there")).hint("it is another user's, or its file system is not there"));
+                return Event::Refused(
+                    Failure::no_job(format!("the record {path} cannot be read there"))
+                        .hint("it is another user's, or its file system is not there"),
+                );
             }
             let elsewhere = self.found.iter().find_map(|found| {
                 let sight = found.sight.as_ref().ok()?;
@@ -190,16 +211,19 @@ impl Facts {
             };
         };
         match &found.sight {
-            Ok(sight) => seen(sight, found.client.as_deref())
-                .map_or_else(|fault| self.unusable(found, &fault), |seen| Event::Seen(Box::new(seen))),
+            Ok(sight) => seen(sight, found.client.as_deref()).map_or_else(
+                |fault| self.unusable(found, &fault),
+                |seen| Event::Seen(Box::new(seen)),
+            ),
             Err(fault) => self.unusable(found, fault),
         }
     }
 
     fn unusable(&self, found: &Found, fault: &str) -> Event {
-        Event::Unusable(
-            Failure::no_job(format!("the record {} on {} cannot be used: {fault}", found.path, self.place)),
-        )
+        Event::Unusable(Failure::no_job(format!(
+            "the record {} on {} cannot be used: {fault}",
+            found.path, self.place
+        )))
     }
 
     /// What Slurm says of the job; nothing where there is no Slurm and the job is none of it.
@@ -219,8 +243,14 @@ impl Facts {
             && self.user.as_ref().is_some_and(|user| *user != owner.user)
         {
             return Some(Event::Refused(
-                Failure::no_job(format!("job {} is {}'s, and you are {} on {}", job.as_str(), owner.user, self.user.as_deref().unwrap_or("somebody else"), self.place))
-                    .hint("only one's own jobs can be reached: their key and token are secret"),
+                Failure::no_job(format!(
+                    "job {} is {}'s, and you are {} on {}",
+                    job.as_str(),
+                    owner.user,
+                    self.user.as_deref().unwrap_or("somebody else"),
+                    self.place
+                ))
+                .hint("only one's own jobs can be reached: their key and token are secret"),
             ));
         }
         Some(Event::Queued(match (queue, line) {
@@ -250,14 +280,23 @@ impl Facts {
             [only] => match (&only.job, &only.profile) {
                 (Some(id), _) => Told::Only(Job::Id(id.clone())),
                 (None, Some(profile)) => Told::Only(Job::Profile(profile.clone())),
-                (None, None) => Told::Event(Event::Refused(Failure::no_job("the only record names no job"))),
+                (None, None) => Told::Event(Event::Refused(Failure::no_job(
+                    "the only record names no job",
+                ))),
             },
             [] => Told::Event(Event::Refused(
-                Failure::no_job(format!("no job of yours that ipjob runs is found on {}", self.place))
-                    .hint("a job that waits still is connected to by its id: HOST:JOB"),
+                Failure::no_job(format!(
+                    "no job of yours that ipjob runs is found on {}",
+                    self.place
+                ))
+                .hint("a job that waits still is connected to by its id: HOST:JOB"),
             )),
             several => {
-                let mut failure = Failure::usage(format!("{} jobs run on {}: name one", several.len(), self.place));
+                let mut failure = Failure::usage(format!(
+                    "{} jobs run on {}: name one",
+                    several.len(),
+                    self.place
+                ));
                 for sight in several {
                     let name = name(sight).unwrap_or_else(|| "?".to_owned());
                     failure = failure.hint(format!(
@@ -275,7 +314,10 @@ impl Facts {
 
 /// What a line of the queue means for a job that is waited for.
 fn in_queue(line: &queue::Line) -> Queued {
-    let reason = line.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+    let reason = line
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(" ({reason})"));
     match line.phase() {
         queue::Phase::Over => Queued::Gone(Some(line.state.clone())),
         queue::Phase::Waiting => {
@@ -283,9 +325,15 @@ fn in_queue(line: &queue::Line) -> Queued {
                 .start
                 .and_then(|start| Timestamp::from_second(start).ok())
                 .map_or_else(String::new, |start| {
-                    format!(", expected to start {}", start.strftime("%Y-%m-%d %H:%M UTC"))
+                    format!(
+                        ", expected to start {}",
+                        start.strftime("%Y-%m-%d %H:%M UTC")
+                    )
                 });
-            Queued::Waiting(format!("the job is {}{reason}{start}", line.state.to_lowercase()))
+            Queued::Waiting(format!(
+                "the job is {}{reason}{start}",
+                line.state.to_lowercase()
+            ))
         }
         queue::Phase::Running => match line.state.as_str() {
             "COMPLETING" => Queued::Completing,
@@ -309,7 +357,11 @@ fn seen(sight: &Sight, client: Option<&str>) -> Result<Seen, String> {
         _ => None,
     };
     let count = |number: Option<u32>| number.map_or("?".to_owned(), |number| number.to_string());
-    let mut progress = format!("engines {}/{}", count(sight.registered), count(sight.expected));
+    let mut progress = format!(
+        "engines {}/{}",
+        count(sight.registered),
+        count(sight.expected)
+    );
     if let Some((_, event)) = sight.timeline.last() {
         progress = format!("{progress}, {event}");
     }

@@ -10,10 +10,11 @@
 mod job;
 mod ways;
 
-use super::event::{Effect, Event, Level, Queued, Seen, Timer, Way};
+use super::event::{Effect, Event, Level, Queued, Seen, Timer, Way, Words};
 use super::reach::Reach;
 use super::refusal;
 use crate::failure::{Failure, Kind};
+use crate::remote::ssh;
 use core::time::Duration;
 
 /// The first pause before another login, and the longest: it doubles.
@@ -148,27 +149,26 @@ impl Machine {
         Vec::new()
     }
 
-    fn link_ended(&mut self, words: &super::event::Words) -> Vec<Effect> {
-        let host = self.host.as_deref().unwrap_or("this machine");
+    fn link_ended(&mut self, words: &Words) -> Vec<Effect> {
+        let host = self
+            .host
+            .clone()
+            .unwrap_or_else(|| "this machine".to_owned());
         let tries = match self.link {
             Link::Opening { tries } if tries > 0 => tries,
             Link::Opening { .. } => {
-                return vec![Effect::Finish(Err(refusal::failure(
-                    &format!("ssh to {host} failed"),
-                    words,
-                    host,
-                )))];
+                return vec![Effect::Finish(Err(self.cannot_log_in(words)))];
             }
             Link::Open => 0,
             Link::Lost { .. } => return Vec::new(),
         };
         if tries > 0 && !refusal::may_pass(refusal::of(words)) {
-            let failure = refusal::failure(
-                &format!("the connection to {host} was lost, and ssh cannot log in again by itself"),
-                words,
-                host,
-            )
-            .hint("run the same `ipjob connect` again: then ssh may ask you; the job is not touched by this");
+            let mut failure = self.cannot_log_in(words);
+            failure.message =
+                format!("the connection to {host} was lost, and ssh cannot log in again by itself");
+            let failure = failure
+                .hint("run the same `ipjob connect` again: then ssh may ask you; the job is not touched by this")
+                .hint("it is not tried again and again, because sites block hosts that knock too often");
             return vec![Effect::Finish(Err(failure))];
         }
         self.link = Link::Lost { tries };
@@ -176,7 +176,10 @@ impl Machine {
         if tries == 0 {
             self.lost_before = true;
             self.told = None;
-            let why = words.lines.last().map_or_else(String::new, |line| format!(" ({line})"));
+            let why = words
+                .lines
+                .last()
+                .map_or_else(String::new, |line| format!(" ({line})"));
             effects.push(Effect::Say(
                 Level::Warning,
                 format!("the connection to {host} is lost{why}: trying again, with pauses of up to {} s", LONGEST_PAUSE.as_secs()),
@@ -184,6 +187,28 @@ impl Machine {
         }
         effects.push(Effect::SetTimer(Timer::Login, pause(tries)));
         effects
+    }
+
+    /// The failure of the ssh to HOST, or of the shell that looks on this machine.
+    fn cannot_log_in(&self, words: &Words) -> Failure {
+        let text = words.lines.join("\n");
+        match &self.host {
+            Some(host) if words.code.is_none_or(|code| code == ssh::FAILED) => ssh::failed(host, &text),
+            host => Failure::new(
+                if host.is_some() { Kind::Ssh } else { Kind::Missing },
+                format!("the shell on {} ended early", host.as_deref().unwrap_or("this machine")),
+            )
+            .because(refusal::last_words(words))
+            .hint("a start-up file of the login shell there may end it; `ssh HOST true` must print nothing and end well"),
+        }
+    }
+
+    /// Jobs are told apart from now on by this name.
+    pub fn call(&mut self, job: &str) {
+        self.job = match &self.host {
+            Some(host) => format!("{job} on {host}"),
+            None => job.to_owned(),
+        };
     }
 
     fn log_in_again(&mut self) -> Vec<Effect> {

@@ -19,7 +19,8 @@ mod refusal;
 mod ssh;
 
 use super::queue;
-use super::shell::{self, READ_SCRIPT};
+use super::shell::READ_SCRIPT;
+use super::ssh as own_ssh;
 use super::target::{Job, Target};
 use crate::cli::connect::{ConnectOptions, Via};
 use crate::failure::{Failure, Outcome};
@@ -38,6 +39,8 @@ use ports::LocalPorts;
 use profile::LocalProfile;
 use program::{Output, Program};
 use reach::Reach;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -79,6 +82,8 @@ struct Connect<'a> {
     node_user: Option<Option<String>>,
     /// The request for forwards that runs, and what was made.
     request: Option<Program>,
+    /// The request to take forwards away.
+    cancelling: Option<Program>,
     forwards: Vec<String>,
     ports: LocalPorts,
     profile: Option<LocalProfile>,
@@ -91,8 +96,8 @@ struct Connect<'a> {
 pub fn run(options: &ConnectOptions, console: &mut Console) -> Outcome<u8> {
     let target = Target::read(&options.target)?;
     let ssh = match &target.host {
-        Some(_) => Some(shell::ssh()?),
-        None => shell::ssh().ok(),
+        Some(_) => Some(own_ssh::program()?),
+        None => own_ssh::program().ok(),
     };
     run::event_loop()?.block_on(connect(options, target, ssh, console))
 }
@@ -110,7 +115,9 @@ async fn connect(
     let host = target.host.as_ref().map(|host| host.as_str().to_owned());
     let place = host.clone().unwrap_or_else(|| "this machine".to_owned());
     let word = target.job.as_ref().map_or("", Job::as_str);
-    let job = host.as_ref().map_or_else(|| word.to_owned(), |host| format!("{word} on {host}"));
+    let job = host
+        .as_ref()
+        .map_or_else(|| word.to_owned(), |host| format!("{word} on {host}"));
     let chosen = match options.via {
         Via::Auto => None,
         Via::Forward => Some(Way::Forward),
@@ -131,6 +138,7 @@ async fn connect(
         entering: None,
         node_user: None,
         request: None,
+        cancelling: None,
         forwards: Vec::new(),
         profile: None,
         words: Vec::new(),
@@ -151,7 +159,9 @@ fn listen(signals: Signals, sender: &Sender) {
         let _to = to;
         while let Some(notice) = from.recv().await {
             let sent = match notice {
-                supervised::Notice::Exited { pid, exit } => sender.send(Notice::Exited { pid, exit }),
+                supervised::Notice::Exited { pid, exit } => {
+                    sender.send(Notice::Exited { pid, exit })
+                }
                 supervised::Notice::StopRequested { by, .. } => sender.send(Notice::Stop(by)),
                 _ => Ok(()),
             };
@@ -168,15 +178,18 @@ fn private_directory() -> Outcome<TempDir> {
     if place.as_os_str().len() > LONGEST_PLACE {
         place = PathBuf::from("/tmp");
     }
-    // tempfile makes it 0700.
     tempfile::Builder::new()
         .prefix(PRIVATE_PREFIX)
+        .permissions(Permissions::from_mode(0o700))
         .rand_bytes(8)
         .tempdir_in(&place)
         .map_err(|error| {
-            Failure::missing(format!("no private directory can be made in {}", place.display()))
-                .because(error)
-                .hint("set TMPDIR to a directory of yours")
+            Failure::missing(format!(
+                "no private directory can be made in {}",
+                place.display()
+            ))
+            .because(error)
+            .hint("set TMPDIR to a directory of yours")
         })
 }
 
@@ -235,7 +248,8 @@ impl Connect<'_> {
                 end
             }
             Notice::Printed { id, line } => {
-                let opened = self.node.as_ref().is_some_and(|node| node.id == id) && line == ssh::OPEN;
+                let opened =
+                    self.node.as_ref().is_some_and(|node| node.id == id) && line == ssh::OPEN;
                 opened.then(|| self.node_opened()).flatten()
             }
             Notice::Said { id, line } => {
@@ -263,7 +277,11 @@ impl Connect<'_> {
                 self.enter()
             }
             Notice::NotAnswered(why) => {
-                let words = self.words.iter().rev().find(|line| line.contains("open failed"));
+                let words = self
+                    .words
+                    .iter()
+                    .rev()
+                    .find(|line| line.contains("open failed"));
                 let words = words.cloned().unwrap_or(why);
                 self.handle(Event::Tried(Err(words)))
             }
@@ -280,7 +298,8 @@ impl Connect<'_> {
     /// The only job that runs is meant.
     fn only(&mut self, job: Job) -> Option<Outcome<()>> {
         use std::io::Write;
-        self.console.step(&format!("job {}: the only one that runs", job.as_str()));
+        self.console
+            .step(&format!("job {}: the only one that runs", job.as_str()));
         self.machine.call(job.as_str());
         if let Some(stdin) = self.link.as_mut().and_then(|link| link.stdin.as_mut()) {
             // A remote end that has gone is told by ssh's own end.
@@ -292,9 +311,14 @@ impl Connect<'_> {
     }
 
     fn programs_mut(&mut self) -> impl Iterator<Item = &mut Program> {
-        [&mut self.link, &mut self.node, &mut self.request]
-            .into_iter()
-            .flatten()
+        [
+            &mut self.link,
+            &mut self.node,
+            &mut self.request,
+            &mut self.cancelling,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// Ends what was started and removes what was made here.

@@ -54,9 +54,8 @@ impl LocalPorts {
         }
         // A browser may ask the other loopback address first: who listens there would be sent the token.
         let others = std::net::TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, wanted));
-        let taken_there = others.is_err_and(|error| {
-            error.raw_os_error() == Some(Errno::EADDRINUSE as i32)
-        });
+        let taken_there =
+            others.is_err_and(|error| error.raw_os_error() == Some(Errno::EADDRINUSE as i32));
         if wanted >= FIRST_FREE
             && !taken_there
             && let Ok(reservation) = ports::reserve_one(LOCAL, wanted)
@@ -107,7 +106,10 @@ mod tests {
 
     #[test]
     fn a_free_port_is_the_same_and_a_busy_one_another() {
-        let (free, busy) = (free_port(), std::net::TcpListener::bind((LOCAL, 0)).expect("a port"));
+        let (free, busy) = (
+            free_port(),
+            std::net::TcpListener::bind((LOCAL, 0)).expect("a port"),
+        );
         let taken = busy.local_addr().expect("bound").port();
         let mut local = LocalPorts::new(None);
         local
@@ -116,12 +118,16 @@ mod tests {
         assert_eq!(local.of(&endpoint(free)), Some(free));
         assert_ne!(local.of(&endpoint(taken)), Some(taken));
         assert_ne!(local.of(&endpoint(80)), Some(80));
-        let before: Vec<u16> = [free, taken, 80].map(|port| local.of(&endpoint(port)).expect("given")).to_vec();
+        let before: Vec<u16> = [free, taken, 80]
+            .map(|port| local.of(&endpoint(port)).expect("given"))
+            .to_vec();
         // Another life, with other ports: the local ones stay.
         local
             .give(&[endpoint(1), endpoint(2), endpoint(3), endpoint(4)])
             .expect("ports");
-        let after: Vec<u16> = [1, 2, 3].map(|port| local.of(&endpoint(port)).expect("given")).to_vec();
+        let after: Vec<u16> = [1, 2, 3]
+            .map(|port| local.of(&endpoint(port)).expect("given"))
+            .to_vec();
         assert_eq!(before, after);
         assert!(local.of(&endpoint(4)).is_some());
     }

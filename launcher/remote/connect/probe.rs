@@ -25,7 +25,10 @@ pub fn start(reach: Reach, address: SocketAddr, sender: Sender) {
     tokio::spawn(async move {
         let mut result = attempt(&reach, address).await;
         for _ in 1..TRIES {
-            if !result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            if !result
+                .as_ref()
+                .is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
+            {
                 break;
             }
             result = attempt(&reach, address).await;
@@ -59,7 +62,9 @@ async fn attempt(reach: &Reach, address: SocketAddr) -> io::Result<()> {
     let path = format!("{}api/status", page.base);
     match http::get_status(ip, address.port(), &path, Some(&page.token)).await? {
         200 => Ok(()),
-        status => Err(io::Error::other(format!("Jupyter answered {status} to its own token"))),
+        status => Err(io::Error::other(format!(
+            "Jupyter answered {status} to its own token"
+        ))),
     }
 }
 

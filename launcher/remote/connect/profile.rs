@@ -5,10 +5,11 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::here::files;
+use crate::plan::profile::Profile;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What tells that connect made a profile.
@@ -53,7 +54,7 @@ impl LocalProfile {
     /// Makes the profile of this name below the IPython directory. One that is there already is refused, unless a connect that was
     /// killed has left it.
     pub fn make(ipython_dir: &Path, name: &str, marker: Marker) -> Outcome<Self> {
-        let dir = ipython_dir.join(format!("profile_{name}"));
+        let dir = Profile::new(ipython_dir, name).dir;
         let failed = |error: io::Error| {
             Failure::missing(format!("the profile {} cannot be made", dir.display()))
                 .because(error)
@@ -66,6 +67,7 @@ impl LocalProfile {
         // It gets its name with the marker in it already, so that nobody takes it for another's.
         let made = tempfile::Builder::new()
             .prefix(files::TEMPORARY_PREFIX)
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(ipython_dir)
             .map_err(failed)?;
         let text = serde_json::to_vec(&marker).unwrap_or_default();
@@ -73,6 +75,11 @@ impl LocalProfile {
         files::private_file(&marker_file, &text).map_err(failed)?;
         let lock = open(&marker_file).map_err(failed)?;
         lock.try_lock().map_err(|error| failed(error.into()))?;
+        let profile = Profile::new(ipython_dir, name);
+        let sign = made
+            .path()
+            .join(profile.marker().file_name().unwrap_or_default());
+        files::private_file(&sign, b"").map_err(failed)?;
         files::private_directory(&made.path().join("security")).map_err(failed)?;
         // A directory takes the place of an empty one only: another connect that was quicker is not harmed.
         fs::rename(made.path(), &dir).map_err(failed)?;
@@ -197,11 +204,14 @@ fn remove(dir: &Path) -> bool {
         // A directory that is not empty stays.
         let _ = fs::remove_dir(&path).or_else(|_| files::remove(&path));
     }
+    let sign = Profile::new(dir, "").marker();
+    let sign = sign.file_name().unwrap_or_default();
     let only_ours = fs::read_dir(dir).is_ok_and(|entries| {
         entries
             .flatten()
-            .all(|entry| entry.file_name() == MARKER)
+            .all(|entry| entry.file_name() == MARKER || entry.file_name() == sign)
     });
+    let _ = files::remove(&dir.join(sign));
     let _ = files::remove(&dir.join(MARKER));
     only_ours && fs::remove_dir(dir).is_ok()
 }
@@ -209,7 +219,6 @@ fn remove(dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     fn marker() -> Marker {
         Marker {
@@ -220,7 +229,11 @@ mod tests {
     }
 
     fn mode(path: &Path) -> u32 {
-        fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+        fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
     }
 
     #[test]
@@ -258,7 +271,9 @@ mod tests {
     #[test]
     fn somebody_else_s_profile_is_refused_and_untouched() {
         let place = tempfile::tempdir().expect("a directory");
-        let file = place.path().join("profile_job_1/security/ipcontroller-client.json");
+        let file = place
+            .path()
+            .join("profile_job_1/security/ipcontroller-client.json");
         fs::create_dir_all(file.parent().expect("a directory")).expect("made");
         fs::write(&file, "theirs").expect("written");
         let failure = LocalProfile::make(place.path(), "job_1", marker()).expect_err("refused");
@@ -273,11 +288,18 @@ mod tests {
         first.tell(Some("http://localhost:8000/lab?token=x".to_owned()));
         let failure = LocalProfile::make(place.path(), "job_1", marker()).expect_err("in use");
         assert!(failure.message.contains("pid 7"), "{failure}");
-        assert!(failure.hints.iter().any(|hint| hint.contains("localhost:8000")), "{failure:?}");
+        assert!(
+            failure
+                .hints
+                .iter()
+                .any(|hint| hint.contains("localhost:8000")),
+            "{failure:?}"
+        );
 
         // Killed: the lock goes with the process, the files stay.
         let private = tempfile::Builder::new()
             .prefix(crate::remote::connect::PRIVATE_PREFIX)
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(place.path())
             .expect("a directory");
         let dir = place.path().join("profile_job_1");

@@ -62,7 +62,11 @@ impl Program {
     ) -> Outcome<Self> {
         let mut child = Command::new(program)
             .args(args)
-            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if input.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -111,7 +115,9 @@ impl Program {
             }
             Output::Lines => {
                 thread::spawn(move || {
-                    each_line(stdout, |line| sender.send(Notice::Printed { id, line }).is_ok());
+                    each_line(stdout, |line| {
+                        sender.send(Notice::Printed { id, line }).is_ok()
+                    });
                 });
             }
         }
@@ -168,7 +174,9 @@ impl Program {
 
 /// The lines of a stderr as notices, and then its end.
 fn lines(id: u32, stderr: ChildStderr, sender: &Sender) {
-    each_line(stderr, |line| sender.send(Notice::Said { id, line }).is_ok());
+    each_line(stderr, |line| {
+        sender.send(Notice::Said { id, line }).is_ok()
+    });
     let _ = sender.send(Notice::Closed { id });
 }
 
@@ -177,7 +185,10 @@ fn each_line(stream: impl Read, mut wanted: impl FnMut(String) -> bool) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
-        let read: io::Result<usize> = stream.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+        let read: io::Result<usize> = stream
+            .by_ref()
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line);
         if !read.is_ok_and(|read| read > 0) {
             return;
         }

@@ -122,7 +122,9 @@ impl ClientFile {
                 return Err("the client file has a field with a strange name".to_owned());
             }
             if !check(name, value, &mut ports) {
-                return Err(format!("the client file's field {name} has a strange value"));
+                return Err(format!(
+                    "the client file's field {name} has a strange value"
+                ));
             }
         }
         if !ports.contains_key("registration") {
@@ -286,10 +288,21 @@ mod tests {
     fn a_page_has_a_plain_path_and_a_plain_token() {
         let ip = "10.0.0.11".parse::<IpAddr>().expect("an address");
         let found = Page::new(ip, 8077, "/me/lab", "abc").expect("a page");
-        assert_eq!((found.path.as_str(), found.base.as_str()), ("/me/lab", "/me/"));
+        assert_eq!(
+            (found.path.as_str(), found.base.as_str()),
+            ("/me/lab", "/me/")
+        );
         let found = Page::new(ip, 8077, "/", "abc").expect("a page");
         assert_eq!(found.base, "/");
-        for wrong in ["", "lab", "/\u{1b}[2J", "/a b", "/$(id)", "//evil.example/lab", "/a&b"] {
+        for wrong in [
+            "",
+            "lab",
+            "/\u{1b}[2J",
+            "/a b",
+            "/$(id)",
+            "//evil.example/lab",
+            "/a&b",
+        ] {
             assert!(Page::new(ip, 8077, wrong, "abc").is_err(), "{wrong}");
         }
         for wrong in ["", "a&b", "a b", "a\n"] {

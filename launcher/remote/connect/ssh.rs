@@ -2,17 +2,12 @@
 //!
 //! It is the user's own ssh with the user's own configuration; what is overruled is what would disturb a tunnel that a program watches.
 
-use crate::remote::shell::SSH_OPTIONS;
+use crate::remote::ssh::OPTIONS;
 use crate::report::dry_run::quoted;
 use std::path::Path;
 
 /// The longest that a silent connection is believed, in seconds: so many unanswered questions, so far apart.
-const ALIVE: [&str; 4] = [
-    "-o",
-    "ServerAliveInterval=5",
-    "-o",
-    "ServerAliveCountMax=3",
-];
+const ALIVE: [&str; 4] = ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"];
 
 /// What the ssh to a compute node prints once it is logged in.
 pub const OPEN: &str = "ipjob-open";
@@ -23,10 +18,15 @@ fn words(parts: &[&str]) -> Vec<String> {
 
 /// What every ssh that stays has: a control socket of its own.
 fn master(socket: &Path, may_ask: bool) -> Vec<String> {
-    let mut args = words(&SSH_OPTIONS);
+    let mut args = words(&OPTIONS);
     args.extend(words(&["-M", "-S"]));
     args.push(socket.display().to_string());
-    args.extend(words(&["-o", "ControlPersist=no", "-o", "RemoteCommand=none"]));
+    args.extend(words(&[
+        "-o",
+        "ControlPersist=no",
+        "-o",
+        "RemoteCommand=none",
+    ]));
     args.extend(words(&ALIVE));
     if !may_ask {
         args.extend(words(&["-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]));
@@ -44,17 +44,34 @@ pub fn link(socket: &Path, host: &str, command: &str, may_ask: bool) -> Vec<Stri
 
 /// The ssh to a compute node, through the ssh to HOST (`through` is its socket), without a session.
 #[must_use]
-pub fn node(socket: &Path, program: &str, through: Option<(&Path, &str)>, user: Option<&str>, node: &str, may_ask: bool) -> Vec<String> {
+pub fn node(
+    socket: &Path,
+    program: &str,
+    through: Option<(&Path, &str)>,
+    user: Option<&str>,
+    node: &str,
+    may_ask: bool,
+) -> Vec<String> {
     let mut args = master(socket, may_ask);
     args.extend(words(&["-N", "-o", "PermitLocalCommand=yes", "-o"]));
     args.push(format!("LocalCommand=echo {OPEN}"));
     if let Some((through, host)) = through {
         // The first ssh carries the second: no second login to HOST. ssh itself replaces %h and %p.
-        let command = [program, "-F", "none", "-S", &through.display().to_string(), "-W"]
-            .map(|word| quoted(word).replace('%', "%%"))
-            .join(" ");
+        let command = [
+            program,
+            "-F",
+            "none",
+            "-S",
+            &through.display().to_string(),
+            "-W",
+        ]
+        .map(|word| quoted(word).replace('%', "%%"))
+        .join(" ");
         args.push("-o".to_owned());
-        args.push(format!("ProxyCommand={command} [%h]:%p -- {}", quoted(host).replace('%', "%%")));
+        args.push(format!(
+            "ProxyCommand={command} [%h]:%p -- {}",
+            quoted(host).replace('%', "%%")
+        ));
     }
     if let Some(user) = user {
         args.extend(words(&["-l", user]));
@@ -112,10 +129,18 @@ mod tests {
             "node1",
             true,
         );
-        assert!(args.contains(&"ProxyCommand=ssh -F none -S '/tmp/a b/s' -W [%h]:%p -- me@daint".to_owned()), "{args:?}");
+        assert!(
+            args.contains(
+                &"ProxyCommand=ssh -F none -S '/tmp/a b/s' -W [%h]:%p -- me@daint".to_owned()
+            ),
+            "{args:?}"
+        );
         assert_eq!(args.last().map(String::as_str), Some("node1"));
         assert!(!args.iter().any(|arg| arg.contains("BatchMode")));
-        assert!(node(Path::new("n"), "ssh", None, None, "n1", false).contains(&"BatchMode=yes".to_owned()));
+        assert!(
+            node(Path::new("n"), "ssh", None, None, "n1", false)
+                .contains(&"BatchMode=yes".to_owned())
+        );
     }
 
     #[test]
@@ -126,7 +151,11 @@ mod tests {
             node(Path::new("s"), "ssh", None, None, "h", false),
             request(Path::new("s"), "forward", &[]),
         ];
-        assert!(!all.concat().iter().any(|arg| arg.contains("HostKey") || arg.contains("KnownHosts")));
+        assert!(
+            !all.concat()
+                .iter()
+                .any(|arg| arg.contains("HostKey") || arg.contains("KnownHosts"))
+        );
     }
 
     #[test]

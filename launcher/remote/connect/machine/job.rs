@@ -68,7 +68,9 @@ impl Machine {
             Some(Queued::Running(_)) => {
                 self.progress("the job runs; its ipjob has not begun yet".to_owned())
             }
-            Some(Queued::Completing) => self.progress("the job is ending, in Slurm's words COMPLETING".to_owned()),
+            Some(Queued::Completing) => {
+                self.progress("the job is ending, in Slurm's words COMPLETING".to_owned())
+            }
             Some(Queued::Unknown(words)) => self.over(format!(
                 "no record of job {} is found, and Slurm does not answer: {words}",
                 self.job
@@ -101,7 +103,9 @@ impl Machine {
             Some(Queued::Running(since)) if since > seen.updated => {
                 Some("the job runs again; its ipjob has not begun yet".to_owned())
             }
-            Some(Queued::Completing) => Some("the job is ending, in Slurm's words COMPLETING".to_owned()),
+            Some(Queued::Completing) => {
+                Some("the job is ending, in Slurm's words COMPLETING".to_owned())
+            }
             Some(Queued::Running(_)) => {
                 if self.waited_for.as_ref() == Some(&seen.life) {
                     return effects;
@@ -134,10 +138,7 @@ impl Machine {
     /// The job is over: the end of connect, as asked if the job was used.
     fn over(&mut self, text: String) -> Vec<Effect> {
         if self.announced {
-            return vec![
-                Effect::Say(Level::Step, text),
-                Effect::Finish(Ok(())),
-            ];
+            return vec![Effect::Say(Level::Step, text), Effect::Finish(Ok(()))];
         }
         vec![Effect::Finish(Err(Self::no_job(text)))]
     }

@@ -13,7 +13,9 @@ impl Machine {
     pub(super) fn build(&mut self, reach: Reach) -> Vec<Effect> {
         self.dead_ends.clear();
         // From the login node itself no loopback address of a compute node is reached: a failure that needs no try.
-        let loopback = reach.first().is_some_and(|first| first.address.is_loopback());
+        let loopback = reach
+            .first()
+            .is_some_and(|first| first.address.is_loopback());
         let first = match (self.chosen, self.proven) {
             (Some(chosen), _) => chosen,
             (None, Some(proven)) => proven,
@@ -106,8 +108,9 @@ impl Machine {
             Way::Srun => "through srun",
         };
         self.dead_ends.push(format!("{from}: {words}"));
-        let next = (way == Way::Forward && self.chosen.is_none() && self.proven != Some(Way::Forward))
-            .then_some(Way::Jump);
+        let next =
+            (way == Way::Forward && self.chosen.is_none() && self.proven != Some(Way::Forward))
+                .then_some(Way::Jump);
         if let Some(next) = next {
             effects.push(Effect::Say(
                 Level::Step,
@@ -122,7 +125,8 @@ impl Machine {
         }
         if self.announced {
             bridge.stage = Stage::Waiting;
-            effects.extend(self.progress(format!("the job is not reached ({words}): trying again")));
+            effects
+                .extend(self.progress(format!("the job is not reached ({words}): trying again")));
             effects.push(Effect::SetTimer(Timer::Bridge, PAUSE));
             return effects;
         }
@@ -136,8 +140,13 @@ impl Machine {
             format!("no way leads to job {} on {node}", self.job),
         )
         .because(self.dead_ends.join("; "));
-        if self.dead_ends.iter().any(|words| words.contains("prohibited")) {
-            failure = failure.hint("an ssh server on the way forbids forwarding (AllowTcpForwarding)");
+        if self
+            .dead_ends
+            .iter()
+            .any(|words| words.contains("prohibited"))
+        {
+            failure =
+                failure.hint("an ssh server on the way forbids forwarding (AllowTcpForwarding)");
         }
         if self.chosen != Some(Way::Srun) {
             failure = failure.hint("`--via srun` carries the bytes through Slurm itself; ipjob must be on the cluster for it");
