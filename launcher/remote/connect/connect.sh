@@ -37,6 +37,7 @@ is_open() {
     esac
 }
 
+# Every look ends with a part that says nothing: a part counts once the next one has begun.
 watch() {
     lines= old= ask=0 pause=2 beat=0
     part host "$(uname -n)"
@@ -45,6 +46,7 @@ watch() {
         if [ "$beat" -le 0 ]; then
             part now "$(date +%s)"
             part beat
+            part over
             beat=10
         fi
         new=$(show_records)
@@ -61,9 +63,11 @@ watch() {
             printf '%s\n' "$new"
             part now "$(date +%s)"
             part look
+            part over
         elif is_open && [ "$ask" -le 0 ]; then
             look_at_queue
             part look
+            part over
             [ "$pause" -ge 30 ] || pause=$((pause * 2))
             ask=$pause
         fi

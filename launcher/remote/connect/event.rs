@@ -119,6 +119,31 @@ pub enum Event {
     TimeUp(Timer),
 }
 
+impl Event {
+    /// What has happened, for those who want to know all.
+    #[must_use]
+    pub fn told(&self) -> &'static str {
+        match self {
+            Self::Begin => "looking for the job",
+            Self::Opened => "logged in; the remote end tells",
+            Self::Absent => "no record yet",
+            Self::Seen(_) => "the record is read",
+            Self::Stale(_) => "the record is old",
+            Self::Queued(_) => "Slurm's queue is read",
+            Self::Refused(_) | Self::Unusable(_) => "what is told cannot be used",
+            Self::LinkEnded(_) => "the ssh has ended",
+            Self::Bridged(Ok(())) => "forwards are made",
+            Self::Bridged(Err(_)) => "forwards cannot be made",
+            Self::BridgeEnded(_) => "what carried the forwards has ended",
+            Self::Tried(Ok(())) => "a service answers",
+            Self::Tried(Err(_)) => "no service answers",
+            Self::Local(_) => "something cannot be done here",
+            Self::StopAsked(_) => "the end is asked for",
+            Self::TimeUp(_) => "a pause is over",
+        }
+    }
+}
+
 /// How a line is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {

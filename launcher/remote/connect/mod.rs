@@ -215,6 +215,7 @@ impl Connect<'_> {
 
     fn handle(&mut self, event: Event) -> Option<Outcome<()>> {
         let mut end = None;
+        self.console.detail(event.told());
         for effect in self.machine.step(event) {
             if end.is_some() {
                 break;

@@ -79,6 +79,10 @@ impl Machine {
         let reach = Box::new(bridge.reach.clone());
         self.proven = Some(bridge.way);
         self.told = None;
+        if self.host.is_none() && bridge.way == Way::Forward {
+            // Nothing has to be carried, so nothing has to be kept up.
+            return vec![Effect::Announce(reach), Effect::Finish(Ok(()))];
+        }
         let mut effects = vec![Effect::Settle(reach.clone())];
         if self.announced {
             effects.push(Effect::Say(
