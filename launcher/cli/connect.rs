@@ -20,6 +20,10 @@ pub enum Via {
 
 /// What connect is told.
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct ConnectOptions {
     /// The job: its id, or the profile's name of a job without Slurm. HOST is what `ssh HOST` takes; without it the job is looked for
     /// on this machine and its cluster. `HOST:` takes the only job that runs.

@@ -1,13 +1,15 @@
 //! From the parts that the remote end tells to the machine's events. PURE.
 
-use super::event::{Event, Phase, Queued, Seen};
-use super::reach::{ClientFile, Page, Reach};
+mod choose;
+mod read;
+
+use super::event::{Event, Queued};
 use crate::failure::Failure;
 use crate::here::text::printable;
 use crate::remote::parts::Part;
 use crate::remote::queue::{self, Queue};
 use crate::remote::sight::Sight;
-use crate::remote::target::{self, Job};
+use crate::remote::target::Job;
 use jiff::Timestamp;
 
 /// The longest client file that is read, in bytes.
@@ -92,7 +94,7 @@ impl Facts {
         match part.kind.as_str() {
             "user" => self.user = Some(printable(&part.words)),
             "cluster" => {
-                self.cluster = Some(printable(&part.words)).filter(|name| !name.is_empty())
+                self.cluster = Some(printable(&part.words)).filter(|name| !name.is_empty());
             }
             "now" => {
                 self.now = part
@@ -100,7 +102,7 @@ impl Facts {
                     .trim()
                     .parse()
                     .ok()
-                    .and_then(|now| Timestamp::from_second(now).ok())
+                    .and_then(|now| Timestamp::from_second(now).ok());
             }
             "queue" if part.words == "absent" => self.queue = Some(Queue::Absent),
             "queue" => self.queue = Some(Queue::read(part.words.parse().ok(), &part.text())),
@@ -211,7 +213,7 @@ impl Facts {
             };
         };
         match &found.sight {
-            Ok(sight) => seen(sight, found.client.as_deref()).map_or_else(
+            Ok(sight) => read::seen(sight, found.client.as_deref()).map_or_else(
                 |fault| self.unusable(found, &fault),
                 |seen| Event::Seen(Box::new(seen)),
             ),
@@ -257,150 +259,7 @@ impl Facts {
             (Queue::Absent, _) => Queued::Unknown("squeue is not there".to_owned()),
             (Queue::Silent(words), _) => Queued::Unknown(words.clone()),
             (Queue::Told(_), None) => Queued::Gone(None),
-            (Queue::Told(_), Some(line)) => in_queue(line),
+            (Queue::Told(_), Some(line)) => read::in_queue(line),
         }))
     }
-
-    /// Which of all jobs is meant, where none was named: the only one that runs.
-    fn choose(&self) -> Told {
-        let alive: Vec<&Sight> = self
-            .found
-            .iter()
-            .filter_map(|found| found.sight.as_ref().ok())
-            .filter(|sight| !sight.has_ended() && self.is_of_this_cluster(sight))
-            .filter(|sight| match (&sight.job, &self.queue) {
-                (Some(id), Some(queue @ Queue::Told(_))) => queue
-                    .job(id)
-                    .is_some_and(|line| line.phase() != queue::Phase::Over),
-                _ => self.now.is_none_or(|now| !sight.is_stale(now)),
-            })
-            .collect();
-        let name = |sight: &Sight| sight.job.clone().or_else(|| sight.profile.clone());
-        match alive.as_slice() {
-            [only] => match (&only.job, &only.profile) {
-                (Some(id), _) => Told::Only(Job::Id(id.clone())),
-                (None, Some(profile)) => Told::Only(Job::Profile(profile.clone())),
-                (None, None) => Told::Event(Event::Refused(Failure::no_job(
-                    "the only record names no job",
-                ))),
-            },
-            [] => Told::Event(Event::Refused(
-                Failure::no_job(format!(
-                    "no job of yours that ipjob runs is found on {}",
-                    self.place
-                ))
-                .hint("a job that waits still is connected to by its id: HOST:JOB"),
-            )),
-            several => {
-                let mut failure = Failure::usage(format!(
-                    "{} jobs run on {}: name one",
-                    several.len(),
-                    self.place
-                ));
-                for sight in several {
-                    let name = name(sight).unwrap_or_else(|| "?".to_owned());
-                    failure = failure.hint(format!(
-                        "{name}: {}, {}, on {}",
-                        sight.mode.as_deref().unwrap_or("?"),
-                        sight.state.as_deref().unwrap_or("?"),
-                        sight.nodes.join(", ")
-                    ));
-                }
-                Told::Event(Event::Refused(failure))
-            }
-        }
-    }
-}
-
-/// What a line of the queue means for a job that is waited for.
-fn in_queue(line: &queue::Line) -> Queued {
-    let reason = line
-        .reason
-        .as_ref()
-        .map_or_else(String::new, |reason| format!(" ({reason})"));
-    match line.phase() {
-        queue::Phase::Over => Queued::Gone(Some(line.state.clone())),
-        queue::Phase::Waiting => {
-            let start = line
-                .start
-                .and_then(|start| Timestamp::from_second(start).ok())
-                .map_or_else(String::new, |start| {
-                    format!(
-                        ", expected to start {}",
-                        start.strftime("%Y-%m-%d %H:%M UTC")
-                    )
-                });
-            Queued::Waiting(format!(
-                "the job is {}{reason}{start}",
-                line.state.to_lowercase()
-            ))
-        }
-        queue::Phase::Running => match line.state.as_str() {
-            "COMPLETING" => Queued::Completing,
-            "RUNNING" => Queued::Running(line.start.unwrap_or(0)),
-            other => Queued::Waiting(format!("the job is {}{reason}", other.to_lowercase())),
-        },
-    }
-}
-
-/// What a record tells; or what is wrong with one that should be usable.
-fn seen(sight: &Sight, client: Option<&str>) -> Result<Seen, String> {
-    let phase = match sight.state.as_deref() {
-        Some("starting") => Phase::Starting,
-        Some("ready" | "degraded") => Phase::Ready,
-        Some("stopping") => Phase::Stopping,
-        Some("ended") => Phase::Ended,
-        _ => return Err("it has no state".to_owned()),
-    };
-    let reach = match (phase, client) {
-        (Phase::Ready, Some(client)) => Some(reach(sight, client)?),
-        _ => None,
-    };
-    let count = |number: Option<u32>| number.map_or("?".to_owned(), |number| number.to_string());
-    let mut progress = format!(
-        "engines {}/{}",
-        count(sight.registered),
-        count(sight.expected)
-    );
-    if let Some((_, event)) = sight.timeline.last() {
-        progress = format!("{progress}, {event}");
-    }
-    Ok(Seen {
-        life: sight.incarnation.clone().unwrap_or_default(),
-        phase,
-        progress,
-        reason: sight.reason.clone(),
-        exit: sight.exit,
-        updated: sight.updated.map_or(0, Timestamp::as_second),
-        scheduled: sight.job.is_some(),
-        reach,
-    })
-}
-
-fn reach(sight: &Sight, client: &str) -> Result<Reach, String> {
-    let node = sight
-        .host
-        .clone()
-        .filter(|host| target::is_plain(host))
-        .ok_or("it does not tell its host")?;
-    let client = ClientFile::read(client, sight.ip)?;
-    let page = match sight.mode.as_deref() {
-        Some("cluster-only") => None,
-        _ => {
-            let (Some(ip), Some(port), Some(page), Some(token)) =
-                (sight.ip, sight.port, &sight.page, &sight.token)
-            else {
-                return Err(format!(
-                    "it does not tell where Jupyter is ({})",
-                    if sight.faults.is_empty() {
-                        "fields are missing".to_owned()
-                    } else {
-                        format!("strange: {}", sight.faults.join(", "))
-                    }
-                ));
-            };
-            Some(Page::new(ip, port, page, token)?)
-        }
-    };
-    Ok(Reach { node, page, client })
 }

@@ -120,9 +120,10 @@ impl Machine {
                 self.queued = Some(queued);
                 self.look()
             }
-            Event::Refused(failure) | Event::Local(failure) => vec![Effect::Finish(Err(failure))],
             Event::Unusable(failure) if self.announced => self.progress(failure.to_string()),
-            Event::Unusable(failure) => vec![Effect::Finish(Err(failure))],
+            Event::Refused(failure) | Event::Unusable(failure) | Event::Local(failure) => {
+                vec![Effect::Finish(Err(failure))]
+            }
             Event::LinkEnded(words) => self.link_ended(&words),
             Event::Bridged(result) => self.bridged(result),
             Event::BridgeEnded(words) => self.bridge_ended(&words),

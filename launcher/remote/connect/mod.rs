@@ -8,6 +8,7 @@ mod browser;
 mod effects;
 mod event;
 mod facts;
+mod inbox;
 mod machine;
 mod notice;
 mod ports;
@@ -17,6 +18,7 @@ mod program;
 mod reach;
 mod refusal;
 mod ssh;
+mod tunnel;
 
 use super::queue;
 use super::shell::READ_SCRIPT;
@@ -30,8 +32,8 @@ use crate::report::dry_run::quoted;
 use crate::run;
 use crate::supervisor::Signals;
 use crate::supervisor::notice as supervised;
-use event::{Effect, Event, Way};
-use facts::{Facts, Told};
+use event::{Event, Way};
+use facts::Facts;
 use machine::Machine;
 use nix::sys::signal::Signal;
 use notice::{Notice, Sender};
@@ -78,8 +80,8 @@ struct Connect<'a> {
     node: Option<Program>,
     /// What the next ssh to a compute node is for, while something must happen before it.
     entering: Option<(Reach, bool)>,
-    /// The user on the compute node, once it was looked up.
-    node_user: Option<Option<String>>,
+    /// The options that name the user on the compute node, once it is known whether some are needed.
+    node_user: Option<Vec<String>>,
     /// The request for forwards that runs, and what was made.
     request: Option<Program>,
     /// The request to take forwards away.
@@ -211,104 +213,6 @@ impl Connect<'_> {
             end = self.notice(notice);
         }
         end.unwrap_or(Ok(()))
-    }
-
-    fn handle(&mut self, event: Event) -> Option<Outcome<()>> {
-        let mut end = None;
-        self.console.detail(event.told());
-        for effect in self.machine.step(event) {
-            if end.is_some() {
-                break;
-            }
-            end = match effect {
-                Effect::Finish(outcome) => Some(outcome),
-                effect => match self.carry_out(effect) {
-                    Ok(()) => None,
-                    // What cannot be done here is an event, as all else.
-                    Err(failure) => self.handle(Event::Local(failure)),
-                },
-            };
-        }
-        end
-    }
-
-    fn notice(&mut self, notice: Notice) -> Option<Outcome<()>> {
-        match notice {
-            Notice::Event(event) => self.handle(event),
-            Notice::Part { id, part } => {
-                if !self.link.as_ref().is_some_and(|link| link.id == id) {
-                    return None;
-                }
-                let mut end = None;
-                for told in self.facts.take(&part) {
-                    end = end.or_else(|| match told {
-                        Told::Event(event) => self.told(event),
-                        Told::Only(job) => self.only(job),
-                    });
-                }
-                end
-            }
-            Notice::Printed { id, line } => {
-                let opened =
-                    self.node.as_ref().is_some_and(|node| node.id == id) && line == ssh::OPEN;
-                opened.then(|| self.node_opened()).flatten()
-            }
-            Notice::Said { id, line } => {
-                self.said(id, line);
-                None
-            }
-            Notice::Exited { pid, exit } => {
-                let sender = self.sender.clone();
-                let ended = self.programs_mut().find(|program| program.is(pid))?;
-                ended.exited(exit, &sender);
-                let id = ended.id;
-                self.gone(id)
-            }
-            Notice::Closed { id } => {
-                let ended = self.programs_mut().find(|program| program.id == id)?;
-                ended.close();
-                self.gone(id)
-            }
-            Notice::Stop(by) => {
-                self.console.step(&format!("stopping: {by}"));
-                self.handle(Event::StopAsked(by.to_owned()))
-            }
-            Notice::NodeUser(user) => {
-                self.node_user = Some(user);
-                self.enter()
-            }
-            Notice::NotAnswered(why) => {
-                let words = self
-                    .words
-                    .iter()
-                    .rev()
-                    .find(|line| line.contains("open failed"));
-                let words = words.cloned().unwrap_or(why);
-                self.handle(Event::Tried(Err(words)))
-            }
-        }
-    }
-
-    fn told(&mut self, event: Event) -> Option<Outcome<()>> {
-        if event == Event::Opened {
-            self.console.resume();
-        }
-        self.handle(event)
-    }
-
-    /// The only job that runs is meant.
-    fn only(&mut self, job: Job) -> Option<Outcome<()>> {
-        use std::io::Write;
-        self.console
-            .step(&format!("job {}: the only one that runs", job.as_str()));
-        self.machine.call(job.as_str());
-        if let Some(stdin) = self.link.as_mut().and_then(|link| link.stdin.as_mut()) {
-            // A remote end that has gone is told by ssh's own end.
-            let _ = writeln!(stdin, "job {}", job.as_str());
-        }
-        self.target.job = Some(job.clone());
-        self.facts = Facts::again(job, &self.facts);
-        None
     }
 
     fn programs_mut(&mut self) -> impl Iterator<Item = &mut Program> {

@@ -48,8 +48,8 @@ pub enum Notice {
     },
     /// A signal asks for the end.
     Stop(&'static str),
-    /// Who one is on the compute node, where ssh's configuration does not tell.
-    NodeUser(Option<String>),
+    /// The options of an ssh to the compute node that name the user, where ssh's configuration does not.
+    NodeUser(Vec<String>),
     /// No service answered through the tunnel, in the words of whoever tried; ssh's own come with it.
     NotAnswered(String),
 }

@@ -13,13 +13,20 @@ const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// The first port that a person may use.
 const FIRST_FREE: u16 = 1024;
 
+/// One port, and the socket that keeps it for us.
+#[derive(Debug)]
+struct Taken {
+    port: u16,
+    kept: Option<Reservation>,
+}
+
 /// The local ports, by what they are for: a later life of the job gets the same ones, whatever its own are.
 #[derive(Debug, Default)]
 pub struct LocalPorts {
     /// The only ports that may be taken.
     range: Option<PortRange>,
     /// In the order of [`Reach::endpoints`](super::reach::Reach::endpoints).
-    taken: Vec<Reservation>,
+    taken: Vec<Taken>,
     of: BTreeMap<Endpoint, u16>,
 }
 
@@ -38,11 +45,14 @@ impl LocalPorts {
         self.of.clear();
         for (place, endpoint) in endpoints.iter().enumerate() {
             if place >= self.taken.len() {
-                let reservation = self.take(endpoint.port)?;
-                self.taken.push(reservation);
+                let kept = self.take(endpoint.port)?;
+                self.taken.push(Taken {
+                    port: kept.port,
+                    kept: Some(kept),
+                });
             }
-            if let Some(reservation) = self.taken.get(place) {
-                self.of.insert(endpoint.clone(), reservation.port);
+            if let Some(taken) = self.taken.get(place) {
+                self.of.insert(endpoint.clone(), taken.port);
             }
         }
         Ok(())
@@ -82,9 +92,11 @@ impl LocalPorts {
 
     /// Lets go of the sockets that keep the ports, where ssh could not listen beside them.
     pub fn hand_over(&mut self) {
-        #[cfg(not(target_os = "linux"))]
-        for reservation in &mut self.taken {
-            reservation.release();
+        if cfg!(target_os = "linux") {
+            return;
+        }
+        for taken in &mut self.taken {
+            taken.kept = None;
         }
     }
 }

@@ -48,7 +48,7 @@ pub fn node(
     socket: &Path,
     program: &str,
     through: Option<(&Path, &str)>,
-    user: Option<&str>,
+    user: &[String],
     node: &str,
     may_ask: bool,
 ) -> Vec<String> {
@@ -73,9 +73,7 @@ pub fn node(
             quoted(host).replace('%', "%%")
         ));
     }
-    if let Some(user) = user {
-        args.extend(words(&["-l", user]));
-    }
+    args.extend_from_slice(user);
     args.extend(words(&["--", node]));
     args
 }
@@ -125,7 +123,7 @@ mod tests {
             Path::new("/tmp/a b/n"),
             "ssh",
             Some((Path::new("/tmp/a b/s"), "me@daint")),
-            Some("ada"),
+            &["-l".to_owned(), "ada".to_owned()],
             "node1",
             true,
         );
@@ -138,7 +136,7 @@ mod tests {
         assert_eq!(args.last().map(String::as_str), Some("node1"));
         assert!(!args.iter().any(|arg| arg.contains("BatchMode")));
         assert!(
-            node(Path::new("n"), "ssh", None, None, "n1", false)
+            node(Path::new("n"), "ssh", None, &[], "n1", false)
                 .contains(&"BatchMode=yes".to_owned())
         );
     }
@@ -148,7 +146,7 @@ mod tests {
         let all = [
             link(Path::new("s"), "h", "x", true),
             link(Path::new("s"), "h", "x", false),
-            node(Path::new("s"), "ssh", None, None, "h", false),
+            node(Path::new("s"), "ssh", None, &[], "h", false),
             request(Path::new("s"), "forward", &[]),
         ];
         assert!(

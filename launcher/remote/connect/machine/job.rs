@@ -20,9 +20,11 @@ impl Machine {
         if seen.phase == Phase::Ended {
             return self.ended(&seen);
         }
-        if let (Some(age), Some(Queued::Gone(_))) | (Some(age), None) = (self.stale, &self.queued)
-            && (!seen.scheduled || self.queued.is_some())
-        {
+        let gone = match &self.queued {
+            Some(queued) => matches!(queued, Queued::Gone(_)) || !seen.scheduled,
+            None => !seen.scheduled,
+        };
+        if let (Some(age), true) = (self.stale, gone) {
             return self.over(format!(
                 "job {} has died: its record was not written for {age} s{}",
                 self.job,
