@@ -9,6 +9,8 @@ pub mod connection;
 pub mod engines;
 pub mod environment;
 pub mod exit;
+#[cfg(test)]
+mod fuzz;
 pub mod heartbeat;
 pub mod het;
 pub mod hostlist;

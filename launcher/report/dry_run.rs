@@ -136,3 +136,37 @@ pub fn quoted(word: &str) -> String {
 fn seconds(duration: core::time::Duration) -> String {
     format!("{} s", duration.as_secs_f64())
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::quoted;
+    use proptest::prelude::*;
+
+    /// What a shell makes of one word that has only single quotes and backslashes outside of them.
+    fn unquoted(text: &str) -> Option<String> {
+        let mut word = String::new();
+        let mut chars = text.chars();
+        let mut inside = false;
+        while let Some(char) = chars.next() {
+            match char {
+                '\'' => inside = !inside,
+                '\\' if !inside => word.push(chars.next()?),
+                other if inside => word.push(other),
+                other if other.is_ascii_alphanumeric() || "-_=./:,@%+".contains(other) => {
+                    word.push(other);
+                }
+                _ => return None,
+            }
+        }
+        (!inside).then_some(word)
+    }
+
+    proptest! {
+        #[test]
+        fn a_shell_takes_every_word_as_it_was(word in "(?s).{0,20}|['\\\\\"$` \n;&|a]{0,12}") {
+            let text = quoted(&word);
+            prop_assert!(!text.is_empty());
+            prop_assert_eq!(unquoted(&text), Some(word));
+        }
+    }
+}

@@ -37,14 +37,9 @@ pub fn watch(job: String, sender: Sender) {
 }
 
 impl Supervisor<'_> {
-    /// What squeue said: `1763800460 1763800160 5:00`, end and start in seconds since 1970 and the limit; nothing when it
-    /// failed.
+    /// What squeue said, in a line; nothing when it failed.
     pub(super) fn job_ends(&mut self, answer: Option<&str>) -> Option<Event> {
-        // A job without a limit has an end a year ahead all the same.
-        let limited = answer.filter(|line| !line.contains("UNLIMITED"));
-        let mut words = limited.unwrap_or_default().split_whitespace();
-        let mut seconds = || words.next()?.parse::<i64>().ok();
-        let (Some(end), start) = (seconds(), seconds()) else {
+        let Some(times) = answer.and_then(Times::read) else {
             if answer.is_none() && !self.slurm_is_silent {
                 self.slurm_is_silent = true;
                 let text = "squeue does not answer: the job goes on, and its time limit is asked for again";
@@ -55,17 +50,71 @@ impl Supervisor<'_> {
             return None;
         };
         self.slurm_is_silent = false;
-        let deadline = Timestamp::from_second(end).ok()?;
-        let text = deadline.to_string();
+        let text = times.end.to_string();
         if !self.record.set_deadline(&text) {
             return None;
         }
         self.console.step(&format!("the job's time ends at {text}"));
-        let now = Timestamp::now().as_second();
-        let until_end = |from: i64| Duration::from_secs(u64::try_from(end - from).unwrap_or(0));
-        Some(Event::TimeLeft {
-            left: until_end(now),
-            limit: until_end(start.unwrap_or(now)),
+        Some(times.left(Timestamp::now()))
+    }
+}
+
+/// When a job began and will end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    end: Timestamp,
+    start: Option<Timestamp>,
+}
+
+impl Times {
+    /// Reads `1763800460 1763800160 5:00`: end and start in seconds since 1970 and the limit. `None` for a job without a limit,
+    /// which has an end a year ahead all the same.
+    fn read(line: &str) -> Option<Self> {
+        if line.contains("UNLIMITED") {
+            return None;
+        }
+        let mut words = line.split_whitespace();
+        let mut time = || Timestamp::from_second(words.next()?.parse().ok()?).ok();
+        Some(Self {
+            end: time()?,
+            start: time(),
         })
+    }
+
+    fn left(self, now: Timestamp) -> Event {
+        let until_end = |from: Timestamp| {
+            Duration::try_from(self.end.duration_since(from)).unwrap_or(Duration::ZERO)
+        };
+        Event::TimeLeft {
+            left: until_end(now),
+            limit: until_end(self.start.unwrap_or(now)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn times_are_read_as_squeue_tells_them(end in 0..4_000_000_000_i64, length in 0..1_000_000_i64, limit in "[0-9:-]{1,9}") {
+            let begin = end.saturating_sub(length);
+            let times = Times::read(&format!("{end} {begin} {limit}")).expect("times");
+            prop_assert_eq!(times.end.as_second(), end);
+            let left = times.left(Timestamp::UNIX_EPOCH);
+            let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+            prop_assert_eq!(left, Event::TimeLeft { left: seconds(end), limit: seconds(end - begin) });
+        }
+
+        #[test]
+        fn no_answer_makes_it_panic(end in any::<i64>(), begin in any::<i64>(), words in "\\PC{0,20}") {
+            for line in [words.clone(), format!("{end} {begin}"), format!("{end} {words}")] {
+                if let Some(times) = Times::read(&line) {
+                    let _ = times.left(Timestamp::now());
+                }
+            }
+        }
     }
 }

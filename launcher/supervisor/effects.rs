@@ -81,6 +81,10 @@ impl Supervisor<'_> {
         if self.meeting.is_some() {
             self.children.follow_engine(self.plan, report.rank);
         }
+        if report.rank >= self.plan.engines {
+            // No task of ours: a program of the user's printed a line like it, perhaps again and again.
+            return placed;
+        }
         let list = &mut self.record.engines.list;
         list.retain(|engine| engine.id != report.rank);
         list.push(Engine {
