@@ -133,11 +133,9 @@ impl Facts {
         let Some(job) = self.job.clone() else {
             return vec![self.choose()];
         };
-        let mut told = Vec::new();
-        if let Some(queued) = self.queued(&job) {
-            told.push(Told::Event(queued));
-        }
-        told.push(Told::Event(self.record(&job)));
+        // The record first: Slurm's word alone, that a job is gone, would hide what the record says of it.
+        let mut told = vec![Told::Event(self.record(&job))];
+        told.extend(self.queued(&job).map(Told::Event));
         told.extend(self.stale().map(Told::Event));
         told
     }
@@ -153,8 +151,11 @@ impl Facts {
     /// The record of the job: of several the one that lives, of these the youngest.
     fn chosen(&self, job: &Job) -> Option<&Found> {
         let meant = |found: &&Found| match &found.sight {
-            // A record that cannot be read was found by the job's own pointer.
-            Err(_) => !matches!(job, Job::Profile(_)),
+            // One that cannot be read was found by the job's own pointer, or lies in its profile.
+            Err(_) => match job {
+                Job::Profile(name) => found.path.ends_with(&format!("/profile_{name}/ipjob.json")),
+                Job::Id(_) | Job::Element(_) => true,
+            },
             Ok(sight) => self.is_meant(job, sight) && self.is_of_this_cluster(sight),
         };
         self.found.iter().filter(meant).max_by_key(|found| {
@@ -208,6 +209,11 @@ impl Facts {
                         self.cluster.as_deref().unwrap_or("another")
                     ))
                     .hint(format!("name a login node of {cluster}")),
+                ),
+                // Slurm knows nothing of a profile, so nothing can be waited for.
+                None if matches!(job, Job::Profile(_)) => Event::Refused(
+                    Failure::no_job(format!("no job with the profile {} is found on {}", job.as_str(), self.place))
+                        .hint("a job of Slurm is named by its id; a job without Slurm by the profile's name that it printed"),
                 ),
                 None => Event::Absent,
             };
