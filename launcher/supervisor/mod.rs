@@ -7,6 +7,7 @@ mod children;
 mod deadline;
 mod effects;
 pub mod event;
+mod fork;
 pub mod guard;
 mod http;
 mod machine;
@@ -146,12 +147,17 @@ pub async fn run(
         deadline::watch(job.clone(), supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
+    supervisor.publish();
     while end.is_none() {
         // The supervisor keeps a sender, so the channel never closes.
         let Some(notice) = notices.recv().await else {
             break;
         };
         end = supervisor.handle(notice);
+        // One record for all that has come meanwhile.
+        if supervisor.unpublished && end.is_none() && notices.is_empty() {
+            supervisor.publish();
+        }
     }
     let end = end.unwrap_or_else(|| End {
         code: 1,
@@ -169,7 +175,19 @@ impl Supervisor<'_> {
     fn handle(&mut self, notice: Notice) -> Option<End> {
         let event = match notice {
             Notice::Event(event) => event,
-            Notice::Exited { pid, exit } => self.children.exited(pid, exit)?,
+            Notice::Exited { pid, exit } => {
+                let event = self.children.exited(pid, exit);
+                self.settle_forking();
+                event?
+            }
+            Notice::ForkingSaid(said) => {
+                self.forking_said(said);
+                return None;
+            }
+            Notice::ForkingIsSilent => {
+                self.forking_is_silent();
+                return None;
+            }
             Notice::StopRequested { by, personal } => {
                 let event = self.stop_requested(by, personal);
                 self.unless_superseded(event)
@@ -190,9 +208,6 @@ impl Supervisor<'_> {
             end = end.or(self.carry_out(effect));
         }
         self.console.waiting(&self.machine.pending());
-        if self.unpublished && end.is_none() {
-            self.publish();
-        }
         end
     }
 
