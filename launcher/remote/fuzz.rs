@@ -5,7 +5,7 @@ use super::parts::Parts;
 use super::queue::Line;
 use super::sight::{Pointer, Sight};
 use super::ssh::words_of;
-use super::target::{Job, Target};
+use super::target::{Host, Job, Target};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -169,7 +169,7 @@ proptest! {
     fn targets_are_read_as_they_were_named(host in "([a-z][a-z0-9._-]{0,9}@)?[a-z0-9][a-z0-9.-]{0,12}", job in 0..u32::MAX, index in 0..999_u32) {
         let read = |text: String| Target::read(&text).expect("a target");
         let target = read(format!("{host}:{job}"));
-        prop_assert_eq!(target.host.as_ref().map(|host| host.as_str()), Some(host.as_str()));
+        prop_assert_eq!(target.host.as_ref().map(Host::as_str), Some(host.as_str()));
         prop_assert_eq!(target.job, Some(Job::Id(job.to_string())));
         let element = format!("{job}_{index}");
         prop_assert_eq!(read(element.clone()).job, Some(Job::Element(element)));
@@ -178,9 +178,9 @@ proptest! {
     #[test]
     fn no_target_reaches_a_shell_or_ssh_as_more_than_a_name(text in "\\PC{0,20}|[-a-z0-9@:\\[\\]%._/$`;' \n]{0,16}") {
         if let Ok(target) = Target::read(&text) {
-            let words = [target.host.as_ref().map(|host| host.as_str()), target.job.as_ref().map(Job::as_str)];
+            let words = [target.host.as_ref().map(Host::as_str), target.job.as_ref().map(Job::as_str)];
             for word in words.into_iter().flatten() {
-                prop_assert!(!word.is_empty() && !word.starts_with('-') && !word.contains("/"));
+                prop_assert!(!word.is_empty() && !word.starts_with('-') && !word.contains('/'));
                 prop_assert!(word.chars().all(|c| c.is_ascii_alphanumeric() || "._@+=-:%".contains(c)), "{:?}", word);
             }
         }
