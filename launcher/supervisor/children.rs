@@ -150,10 +150,10 @@ impl Children {
             .map(|log| log.path.display().to_string())
     }
 
-    /// Asks the processes of a service to end.
-    pub fn terminate(&self, service: Name) {
+    /// Signals the processes of a service.
+    pub fn signal(&self, service: Name, signal: Signal) {
         for pid in self.pids(service) {
-            let _ = kill(pid, Signal::SIGTERM);
+            let _ = kill(pid, signal);
         }
     }
 

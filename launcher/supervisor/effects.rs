@@ -7,11 +7,11 @@ use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
 use crate::here::ports;
 use crate::plan::report::Report;
-use crate::plan::service::{Asking, Name, ProcessId, Readiness, Service};
+use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
 use crate::report::record::Engine;
 use crate::report::summary;
-use std::process::{Command, Stdio};
+use nix::sys::signal::Signal;
 use std::time::Instant;
 
 impl Supervisor<'_> {
@@ -56,22 +56,9 @@ impl Supervisor<'_> {
     fn terminate(&mut self, name: Name) {
         self.asked.insert(name, Instant::now());
         self.stop_other_ranks(name);
-        let asking = self.plan.service(name).map(|service| &service.asking);
-        if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {
-            let slurm = self.plan.allocation.slurm.as_ref();
-            let asked = Command::new(scancel)
-                .arg("--signal=TERM")
-                .args(slurm.map_or_else(Vec::new, |slurm| slurm.steps(step)))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn();
-            // Like every child it is reaped in signals.rs.
-            if asked.is_ok() {
-                return;
-            }
+        if !self.ask_step(name) {
+            self.children.signal(name, Signal::SIGTERM);
         }
-        self.children.terminate(name);
     }
 
     /// A task of the engines' step told who it is.
@@ -223,6 +210,7 @@ impl Supervisor<'_> {
                     }) {
                         probes::step::watch(
                             log.clone(),
+                            self.plan.allocation.job.clone(),
                             expected,
                             self.plan.world.is_some(),
                             service.start_limit,
@@ -238,6 +226,7 @@ impl Supervisor<'_> {
                             step: self.own_step(),
                         });
                     }
+                    self.watch_own_world(service);
                 }
                 probes::engines::watch(
                     self.plan.profile.engines_list(),

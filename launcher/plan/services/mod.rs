@@ -10,9 +10,8 @@ mod srun;
 
 pub use controller::controller;
 pub use driver::driver;
-pub use engines::{CONNECTION_INFO, engines};
+pub use engines::{CONNECTION_INFO, engines, tells_its_world};
 pub use jupyter::jupyter;
-pub use srun::tells_its_world;
 
 use super::allocation::Allocation;
 use super::incarnation::Incarnation;
