@@ -210,10 +210,12 @@ impl Supervisor<'_> {
                     }) {
                         probes::step::watch(
                             log.clone(),
-                            self.plan.allocation.job.clone(),
-                            expected,
-                            self.plan.world.is_some(),
-                            service.start_limit,
+                            self.job_of_the_step(),
+                            probes::step::Expected {
+                                tasks: expected,
+                                world: self.plan.world.is_some(),
+                                limit: service.start_limit,
+                            },
                             self.sender.clone(),
                         );
                     }

@@ -7,10 +7,19 @@ use super::event::Exit;
 use super::notice::Notice;
 use super::timers;
 use crate::plan::service::{Asking, Name};
+use crate::plan::settings::Launcher;
 use nix::sys::signal::Signal;
 use std::process::{Command, Stdio};
 
 impl Supervisor<'_> {
+    /// The Slurm job among whose steps that of the engines is to be found; `None` where there is none, or where it is spread over
+    /// the components of a heterogeneous job.
+    pub(super) fn job_of_the_step(&self) -> Option<String> {
+        let slurm = self.plan.allocation.slurm.as_ref()?;
+        let is_one = self.plan.launcher == Launcher::Srun && slurm.components.is_empty();
+        is_one.then(|| slurm.job.clone())
+    }
+
     /// Has scancel ask the step of this service to end; false where there is no scancel to ask.
     pub(super) fn ask_step(&mut self, name: Name) -> bool {
         let (Some(service), Some(step)) = (self.plan.service(name), &self.record.step) else {

@@ -83,17 +83,14 @@ fn without_mpi_is_independent_engines_and_does_not_meet_another() {
         assert_eq!(nodes(record), ["node1", "node1", "node2", "node2"]);
         assert_eq!(python(&lab, "login", IDS, name), json!([0, 1, 2, 3]));
     }
-    let pid = &a["engines"]["list"][3]["pid"];
-    let done = lab.shell(ALICE, "node2", &format!("kill -9 {pid}"));
-    assert_eq!(done.code, 0, "{}", done.text);
+    lab.kill("node2", &a["engines"]["list"][3]["pid"]);
     let a = wait_state(&lab, "a", "degraded");
     assert_eq!(a["engines"]["missing"], json!([3]));
     assert_eq!(
         wait_state(&lab, "b", "ready")["engines"]["missing"],
         json!([])
     );
-    let done = lab.shell(ALICE, "login", &format!("scancel {}", job.id));
-    assert_eq!(done.code, 0, "{}", done.text);
+    job.scancel();
     job.finish();
     for name in ["a", "b"] {
         let record = wait_state(&lab, name, "ended");
@@ -110,9 +107,7 @@ fn ends_on_all_nodes_when_its_first_task_is_killed() {
     let body = format!("{STAY}srun -n 4 ipjob --mode cluster-only & wait");
     let job = lab.submit(&["--nodes=2", "--ntasks-per-node=2"], &body);
     let record = job.wait_state("ready");
-    let pid = &record["incarnation"]["pid"];
-    let done = lab.shell(ALICE, "node1", &format!("kill -9 {pid}"));
-    assert_eq!(done.code, 0, "{}", done.text);
+    lab.kill("node1", &record["incarnation"]["pid"]);
     let ended = job.finish();
     let text = "has died: engine 1 on node1 ends";
     assert!(ended.output.contains(text), "{}", ended.output);

@@ -12,6 +12,7 @@ pub use controller::controller;
 pub use driver::driver;
 pub use engines::{CONNECTION_INFO, engines, tells_its_world};
 pub use jupyter::jupyter;
+pub use srun::STEP_NAME;
 
 use super::allocation::Allocation;
 use super::incarnation::Incarnation;

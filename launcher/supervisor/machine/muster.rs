@@ -1,6 +1,7 @@
 //! Engines that come, go and fall silent, and what that means for the job. PURE.
 
 use super::causes::too_few;
+use super::running::first_process;
 use super::{DROP_PATIENCE, Effect, Machine, Stage, Timer, WORLD_PATIENCE, step_line, warning};
 use crate::failure::Failure;
 use crate::plan::engines::{SHOWN, named};
@@ -102,13 +103,15 @@ impl Machine {
     /// as far as anything told it.
     pub(super) fn engines_too_late(&self, seconds: f64, out: &mut Vec<Effect>) -> Failure {
         let missing = self.engines.missing();
-        let living: Vec<u32> = missing
-            .iter()
-            .filter(|id| !self.engines.lost.contains(id))
-            .copied()
-            .collect();
-        for id in living.iter().take(LOGS) {
-            out.push(self.show_engine(*id));
+        // In a step only those that have come can have said anything.
+        let told = |id: &&u32| {
+            !self.engines.lost.contains(id)
+                && (!self.engines.step || self.engines.places.contains_key(id))
+        };
+        let logs = missing.iter().filter(told).take(LOGS);
+        out.extend(logs.map(|id| self.show_engine(*id)));
+        if self.engines.step && self.engines.places.is_empty() {
+            out.push(Effect::ShowLog(first_process(Name::Engines)));
         }
         let mut failure = Failure::not_ready(format!(
             "{} of {} engines registered within {seconds} s",
