@@ -115,3 +115,100 @@ fn ends_on_all_nodes_when_its_first_task_is_killed() {
     assert_eq!(crate::support::carriers(id), [], "processes are left");
     assert_no_meeting(&lab);
 }
+
+/// `exec srun ipjob`: srun gets the SIGTERM of scancel as well, but the job is ended by then, and Slurm kills nothing at srun's word.
+#[test]
+fn that_the_batch_script_became_ends_in_order() {
+    let Some(lab) = Lab::up(&["--mpi-packages", "openmpi"]) else {
+        return;
+    };
+    let options = ["--nodes=2", "--ntasks-per-node=1"];
+    let ranks = |environment: &str, srun: &str| {
+        let body = format!("{environment}\nexec srun {srun} -n 2 ipjob --mode cluster-only");
+        lab.submit(&options, &body)
+    };
+    let unoffered = "engines are started without MPI, although mpi4py is there";
+    for (environment, srun) in [
+        (":", "--mpi=pmi2"),
+        ("export MPI4PY_MPIABI=openmpi", "--mpi=pmix"),
+        (":", "--mpi=none"),
+    ] {
+        let job = ranks(environment, srun);
+        let record = job.wait_state("ready");
+        assert_eq!(record["launcher"], "ranks");
+        let ended = job.cancel();
+        assert_eq!(ended.state, "CANCELLED", "{}", ended.output);
+        assert_eq!(
+            ended.output.contains(unoffered),
+            srun == "--mpi=none",
+            "{}",
+            ended.output
+        );
+        assert_no_meeting(&lab);
+    }
+    // What `--signal=TERM@60`, without `B:`, sends: the tasks get it, and srun does not.
+    let job = ranks(":", "--mpi=pmi2");
+    job.wait_state("ready");
+    let asked = lab.shell(ALICE, "login", &format!("scancel --signal=TERM {}", job.id));
+    assert_eq!(asked.code, 0, "{}", asked.text);
+    let ended = job.finish();
+    assert_eq!((ended.state.as_str(), ended.code), ("COMPLETED", 0));
+    job.assert_nothing_left();
+    // What `--signal=B:TERM@60` sends: srun alone gets it while the job runs, and kills its tasks. docs/slurm.md warns of it.
+    let job = ranks(":", "--mpi=pmi2");
+    job.wait_state("ready");
+    let asked = lab.shell(
+        ALICE,
+        "login",
+        &format!("scancel --batch --signal=TERM {}", job.id),
+    );
+    assert_eq!(asked.code, 0, "{}", asked.text);
+    assert_eq!(job.finish().state, "FAILED", "{}", job.output());
+}
+
+#[test]
+fn that_its_starter_gave_no_common_world_is_said() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let submit = |mpi: &str| {
+        // MPICH knows nothing of cray_shasta.
+        let body = format!("exec srun --mpi=cray_shasta -n 2 ipjob --mode cluster-only {mpi}");
+        lab.submit(&["--nodes=2", "--ntasks-per-node=1"], &body)
+    };
+    let text =
+        "what started the ranks made no common MPI world: that of engine 0 has a size of 1, not 2";
+    let asked = submit("--mpi pmi2");
+    let ended = asked.finish();
+    assert!(
+        ended.output.contains(&format!("error: {text}")),
+        "{}",
+        ended.output
+    );
+    assert_eq!(asked.assert_nothing_left()["exit"], 3);
+    let default = submit("");
+    let line = default.wait_line(text);
+    assert!(line.contains("warning: "), "{line}");
+    default.wait_state("ready");
+    default.cancel();
+    assert_no_meeting(&lab);
+}
+
+#[test]
+fn that_cannot_meet_says_where_and_who_is_missing() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    // Each node of the lab has a /tmp of its own.
+    let job = lab.submit(
+        &["--nodes=2", "--ntasks-per-node=1"],
+        "exec srun -n 2 ipjob --mode cluster-only --ipython-dir /tmp/unshared --start-timeout 35s",
+    );
+    let ended = job.finish();
+    assert_eq!(ended.code, 3, "{}", ended.output);
+    for part in [
+        "rank 1 on node2 has waited for rank 0 for 30 s in /tmp/unshared/.ipjob-meeting-",
+        "error: 0 of 2 engines registered within 35 s",
+        "cause: nothing was heard of rank 1 in /tmp/unshared/.ipjob-meeting-",
+        "error: rank 1 of 2 on node2 met no rank 0 within 35 s",
+        "hint: is the IPython directory on a file system that all nodes share?",
+    ] {
+        assert!(ended.output.contains(part), "{part}: {}", ended.output);
+    }
+}
