@@ -262,7 +262,7 @@ fn without_a_common_world_are_not_ready_where_one_was_asked_for() {
     // A starter that the engines' MPI library does not know.
     let mut command = place.command("sh");
     command
-        .args(["-c", "for rank in 0 1; do PMIX_RANK=$rank MPI_LOCALNRANKS=2 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=$rank \"$0\" --mode cluster-only --mpi pmi2 & pids=\"$pids $!\"; done; for pid in $pids; do wait $pid || code=$?; done; exit $code"])
+        .args(["-c", "for rank in 0 1; do MPI_LOCALNRANKS=2 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=$rank \"$0\" --mode cluster-only --mpi pmi2 & pids=\"$pids $!\"; done; for pid in $pids; do wait $pid || code=$?; done; exit $code"])
         .arg(binary());
     command.env("IPJOB_MEETING", "alone");
     let mut job = Start::of(&place, "job_local", command);
