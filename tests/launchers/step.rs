@@ -169,26 +169,15 @@ fn that_the_batch_script_became_ends_in_order() {
 #[test]
 fn that_its_starter_gave_no_common_world_is_said() {
     let Some(lab) = Lab::up(&[]) else { return };
-    let submit = |mpi: &str| {
-        // MPICH knows nothing of cray_shasta.
-        let body = format!("exec srun --mpi=cray_shasta -n 2 ipjob --mode cluster-only {mpi}");
-        lab.submit(&["--nodes=2", "--ntasks-per-node=1"], &body)
-    };
-    let text =
-        "what started the ranks made no common MPI world: that of engine 0 has a size of 1, not 2";
-    let asked = submit("--mpi pmi2");
-    let ended = asked.finish();
-    assert!(
-        ended.output.contains(&format!("error: {text}")),
-        "{}",
-        ended.output
+    // MPICH knows nothing of cray_shasta.
+    let job = lab.submit(
+        &["--nodes=2", "--ntasks-per-node=1"],
+        "exec srun --mpi=cray_shasta -n 2 ipjob --mode cluster-only --mpi pmi2",
     );
-    assert_eq!(asked.assert_nothing_left()["exit"], 3);
-    let default = submit("");
-    let line = default.wait_line(text);
-    assert!(line.contains("warning: "), "{line}");
-    default.wait_state("ready");
-    default.cancel();
+    let ended = job.finish();
+    let text = "error: what started the ranks made no common MPI world: that of engine 0 has a size of 1, not 2";
+    assert!(ended.output.contains(text), "{}", ended.output);
+    assert_eq!(job.assert_nothing_left()["exit"], 3);
     assert_no_meeting(&lab);
 }
 
