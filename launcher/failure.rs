@@ -14,6 +14,11 @@ pub enum Kind {
     NotReady = 3,
     /// Something is missing here: a program, a version, a directory, a free port.
     Missing = 4,
+    /// There is no such job, or it is another user's.
+    #[allow(dead_code, reason = "the commands that use it follow")]
+    NoJob = 5,
+    /// The ssh program failed, or what it reached did.
+    Ssh = 6,
     /// The job's time limit came.
     TimeLimit = 7,
 }
@@ -31,6 +36,8 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
         4,
         "something is missing here: a program, version, directory or port",
     ),
+    (5, "no such job, or another user's"),
+    (6, "ssh failed"),
     (7, "the job's time limit came"),
 ];
 
@@ -73,6 +80,17 @@ impl Failure {
     /// Something that is missing on this machine.
     pub fn missing(message: impl Into<String>) -> Self {
         Self::new(Kind::Missing, message)
+    }
+
+    /// A job that is not there, or not ours.
+    #[allow(dead_code, reason = "the commands that use it follow")]
+    pub fn no_job(message: impl Into<String>) -> Self {
+        Self::new(Kind::NoJob, message)
+    }
+
+    /// A failure of the ssh program, or on the host that it reached.
+    pub fn ssh(message: impl Into<String>) -> Self {
+        Self::new(Kind::Ssh, message)
     }
 
     /// A job that did not become ready.
@@ -129,6 +147,8 @@ mod tests {
             Kind::Usage,
             Kind::NotReady,
             Kind::Missing,
+            Kind::NoJob,
+            Kind::Ssh,
             Kind::TimeLimit,
         ] {
             let code = Failure::new(kind, "x").exit_code();

@@ -11,6 +11,7 @@
 //! - `cli`: flags and subcommands; their doc comments are the manual
 //! - `run`: the main command, from options to exit code
 //! - `doctor`: what would go wrong here, found by looking and by small steps
+//! - `remote`: jobs seen from a laptop or a login node, over the ssh program
 
 mod cli;
 mod doctor;
@@ -18,6 +19,8 @@ mod engine;
 mod failure;
 mod here;
 mod plan;
+#[allow(dead_code, reason = "the commands that use it follow")]
+mod remote;
 mod report;
 mod run;
 mod supervisor;

@@ -20,6 +20,7 @@ mod lifecycle;
 mod machine_limits;
 mod real;
 mod requeue;
+mod security;
 mod slurm;
 mod source_rules;
 mod templates;

@@ -9,7 +9,7 @@ mod frontends;
 mod http;
 mod imports;
 mod notebook;
-mod python;
+pub mod python;
 mod recovery;
 mod secrets;
 mod stop;

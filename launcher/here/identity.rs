@@ -6,6 +6,7 @@ use crate::plan::Secrets;
 use crate::plan::allocation::Allocation;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::service::Text;
+use crate::plan::slurm::Slurm;
 use std::fmt::Write;
 
 /// Random bytes from the kernel.
@@ -59,6 +60,20 @@ pub fn incarnation(allocation: &Allocation) -> Outcome<Incarnation> {
         boot: process::boot_id(),
         pid,
         pid_start: process::stat(pid).map_or(0, |stat| stat.start),
+    })
+}
+
+/// What `scancel` must name for its signal to reach this process: `batch`, or a step such as `12.0`. `None` where another
+/// program started us, a script that did not `exec` or mpiexec: then Slurm's signals reach that one.
+#[must_use]
+pub fn signalled_as(slurm: &Slurm) -> Option<String> {
+    let parent = nix::unistd::getppid().as_raw().unsigned_abs();
+    if !process::name(parent).starts_with("slurmstepd") {
+        return None;
+    }
+    Some(match &slurm.step {
+        None => "batch".to_owned(),
+        Some(step) => format!("{}.{step}", slurm.job),
     })
 }
 

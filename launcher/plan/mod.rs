@@ -9,6 +9,8 @@ pub mod connection;
 pub mod engines;
 pub mod environment;
 pub mod exit;
+#[cfg(test)]
+mod fuzz;
 pub mod heartbeat;
 pub mod het;
 pub mod hostlist;
@@ -25,6 +27,7 @@ pub mod settings;
 pub mod slurm;
 pub mod template;
 pub mod version;
+pub mod wiring;
 pub mod world;
 
 use crate::failure::Outcome;
@@ -36,6 +39,7 @@ use service::{Service, Text};
 use settings::{Launcher, Mode, Settings};
 use std::path::PathBuf;
 use version::Version;
+use wiring::Start;
 pub use world::{WantedWorld, World};
 
 /// What this machine offers, found before anything is planned.
@@ -61,6 +65,8 @@ pub struct Here {
     pub jupyter: Option<Jupyter>,
     /// The driver's program as found on PATH, when a COMMAND was given.
     pub driver: Option<PathBuf>,
+    /// What in the controller's own configuration shapes the wiring, with its file.
+    pub shaping_config: Option<String>,
     /// Whether we are root: Jupyter then needs --allow-root.
     pub root: bool,
     /// The variables of our own environment, by name and text; what is no Unicode in a value is replaced.
@@ -170,6 +176,10 @@ pub struct Plan {
     pub launcher: Launcher,
     /// The MPI world that engines are expected to see; `None` without MPI.
     pub world: Option<WantedWorld>,
+    /// How the start goes.
+    pub start: Start,
+    /// The address that the controller binds.
+    pub address: Ipv4Addr,
     /// The address that Jupyter binds.
     pub jupyter_address: Ipv4Addr,
     /// How many engines are expected.
@@ -199,7 +209,9 @@ impl Plan {
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let (engines, minimum) = engines::count(&settings, &allocation)?;
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
-        let mut remarks = Vec::new();
+        let config = here.shaping_config.as_deref();
+        let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
+        let mut remarks: Vec<String> = remark.into_iter().collect();
         let context = services::Context {
             settings: &settings,
             allocation: &allocation,
@@ -207,6 +219,7 @@ impl Plan {
             secrets: &secrets,
             profile: &profile,
             incarnation: &incarnation,
+            start,
             engines,
             minimum,
         };
@@ -230,6 +243,8 @@ impl Plan {
             profile,
             launcher,
             world,
+            start,
+            address: here.address,
             jupyter_address: here.jupyter_address,
             engines,
             minimum,
@@ -237,6 +252,18 @@ impl Plan {
             order,
             remarks,
         })
+    }
+
+    /// How often the start may be tried again with other ports. Other ranks hear one order only, and of a range ipcontroller
+    /// takes the same ports every time.
+    #[must_use]
+    pub fn repeats(&self) -> u32 {
+        let fixed = self.start == Start::Sequential && self.settings.controller_ports.is_some();
+        if fixed || self.launcher == Launcher::Ranks {
+            0
+        } else {
+            wiring::REPEATS
+        }
     }
 
     /// The service of that name, where the plan has one.

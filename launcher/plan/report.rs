@@ -142,6 +142,12 @@ impl Report {
         let [rank, "on", node, "pid", pid, "step", step] = words[..] else {
             return None;
         };
+        if [node, step]
+            .iter()
+            .any(|word| word.contains(char::is_control))
+        {
+            return None;
+        }
         Some(Self {
             rank: rank.parse().ok()?,
             node: node.to_owned(),

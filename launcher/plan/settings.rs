@@ -1,6 +1,7 @@
 //! What was asked: the run options after they were read from flags and variables, with their defaults filled in.
 
 use super::service::Name;
+use super::wiring::Start;
 use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -145,6 +146,8 @@ pub struct Settings {
     pub ipython_dir: PathBuf,
     /// Where a second copy of the record goes, absolute.
     pub record: Option<PathBuf>,
+    /// How the start goes; `None` is overlapped, where nothing stands against it.
+    pub starting: Option<Start>,
     /// How long the start may take.
     pub start: StartLimits,
     /// How long the stop may take.

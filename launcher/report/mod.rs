@@ -4,6 +4,7 @@
 pub mod console;
 pub mod dry_run;
 pub mod output;
+pub mod pointer;
 pub mod record;
 pub mod summary;
 pub mod task;

@@ -2,7 +2,7 @@
 //! documents it, and docs/ipjob.schema.json is checked against real ones.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::files;
+use crate::here::{files, identity};
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use jiff::Timestamp;
@@ -67,6 +67,8 @@ struct Job {
     nodes: Vec<String>,
     restart: u32,
     deadline: Option<String>,
+    /// What `scancel` must name for its signal to reach ipjob: `batch`, or a step.
+    signal_to: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -132,6 +134,11 @@ impl Record {
                 nodes: plan.allocation.nodes.clone(),
                 restart: plan.allocation.restart,
                 deadline: None,
+                signal_to: plan
+                    .allocation
+                    .slurm
+                    .as_ref()
+                    .and_then(identity::signalled_as),
             },
             incarnation: plan.incarnation.clone(),
             profile: ProfilePart {
@@ -186,6 +193,16 @@ impl Record {
         let known = self.job.deadline.as_deref() == Some(deadline);
         self.job.deadline = Some(deadline.to_owned());
         !known
+    }
+
+    /// Takes out what was known of services that are started again.
+    pub fn forget_services(&mut self) {
+        self.forget_secrets();
+        self.ip = None;
+        self.port = None;
+        self.step = None;
+        self.controller.pid = None;
+        self.engines.list.clear();
     }
 
     /// Takes everything secret out: the job has ended.

@@ -1,7 +1,7 @@
 //! Looking around: the programs, versions, addresses and worlds of this machine that a plan needs.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::{address, identity, mpi, programs, versions};
+use crate::here::{address, controller_config, identity, mpi, programs, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::settings::{Frontend, Launcher, Mode, Mpi, Settings};
@@ -59,6 +59,7 @@ pub async fn look(
         Some(text) => address::chosen(text, "--jupyter-address")?,
         None => address,
     };
+    let shaping_config = controller_config::shaping(settings, &ipcontroller);
     Ok(Here {
         srun,
         mpiexec,
@@ -70,6 +71,7 @@ pub async fn look(
         ipyparallel,
         jupyter,
         driver,
+        shaping_config,
         root: nix::unistd::geteuid().is_root(),
         environment,
         runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),

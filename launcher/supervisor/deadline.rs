@@ -43,31 +43,58 @@ fn ask(job: &str, sender: Sender) {
 /// What squeue tells of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
-    /// The job has until then, in seconds since 1970, and begun at the other.
-    Ends(i64, Option<i64>),
+    /// When the job began and will end.
+    Ends(Times),
     /// The time is over: Slurm takes the job down.
     Over,
     /// There is no limit, or somebody ends the job, and the end is that moment.
     Nothing,
 }
 
-/// Reads `RUNNING None 1763800460 1763800160 5:00`; `None` for what is no answer.
-fn read(line: &str) -> Option<Told> {
-    let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let [state, reason, end, start, limit] = words[..] else {
-        return None;
-    };
-    if reason == "TimeLimit" {
-        return Some(Told::Over);
+impl Told {
+    /// Reads `RUNNING None 1763800460 1763800160 5:00`; `None` for what is no answer.
+    fn read(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [state, reason, end, start, limit] = words[..] else {
+            return None;
+        };
+        if reason == "TimeLimit" {
+            return Some(Self::Over);
+        }
+        // A job without a limit has an end a year ahead all the same.
+        if state == "COMPLETING" || limit == "UNLIMITED" {
+            return Some(Self::Nothing);
+        }
+        Some(Times::read(end, start).map_or(Self::Nothing, Self::Ends))
     }
-    // A job without a limit has an end a year ahead all the same.
-    if state == "COMPLETING" || limit == "UNLIMITED" {
-        return Some(Told::Nothing);
+}
+
+/// When a job began and will end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    end: Timestamp,
+    start: Option<Timestamp>,
+}
+
+impl Times {
+    /// Reads both as seconds since 1970.
+    fn read(end: &str, start: &str) -> Option<Self> {
+        let time = |word: &str| Timestamp::from_second(word.parse().ok()?).ok();
+        Some(Self {
+            end: time(end)?,
+            start: time(start),
+        })
     }
-    Some(match end.parse() {
-        Ok(end) => Told::Ends(end, start.parse().ok()),
-        Err(_) => Told::Nothing,
-    })
+
+    fn left(self, now: Timestamp) -> Event {
+        let until_end = |from: Timestamp| {
+            Duration::try_from(self.end.duration_since(from)).unwrap_or(Duration::ZERO)
+        };
+        Event::TimeLeft {
+            left: until_end(now),
+            limit: until_end(self.start.unwrap_or(now)),
+        }
+    }
 }
 
 impl Supervisor<'_> {
@@ -91,7 +118,7 @@ impl Supervisor<'_> {
 
     /// What squeue said; nothing when it failed.
     pub(super) fn job_ends(&mut self, answer: Option<&str>) -> Option<Event> {
-        let Some(told) = answer.and_then(read) else {
+        let Some(told) = answer.and_then(Told::read) else {
             if !self.slurm_is_silent && !self.stops() {
                 self.slurm_is_silent = true;
                 let text = "squeue does not answer: the job goes on, and its time limit is asked for again";
@@ -102,8 +129,8 @@ impl Supervisor<'_> {
             return None;
         };
         self.slurm_is_silent = false;
-        let (end, start) = match told {
-            Told::Ends(end, start) => (end, start),
+        let times = match told {
+            Told::Ends(times) => times,
             Told::Over => {
                 return Some(Event::TimeLeft {
                     left: Duration::ZERO,
@@ -112,18 +139,12 @@ impl Supervisor<'_> {
             }
             Told::Nothing => return None,
         };
-        let deadline = Timestamp::from_second(end).ok()?;
-        let text = deadline.to_string();
+        let text = times.end.to_string();
         if !self.record.set_deadline(&text) {
             return None;
         }
         self.console.step(&format!("the job's time ends at {text}"));
-        let now = Timestamp::now().as_second();
-        let until_end = |from: i64| Duration::from_secs(u64::try_from(end - from).unwrap_or(0));
-        Some(Event::TimeLeft {
-            left: until_end(now),
-            limit: until_end(start.unwrap_or(now)),
-        })
+        Some(times.left(Timestamp::now()))
     }
 }
 
@@ -133,7 +154,11 @@ mod tests {
 
     #[test]
     fn only_a_job_that_nobody_ends_tells_its_own_end() {
-        let ends = Told::Ends(1_763_800_460, Some(1_763_800_160));
+        let second = |second| Timestamp::from_second(second).expect("a time");
+        let ends = Told::Ends(Times {
+            end: second(1_763_800_460),
+            start: Some(second(1_763_800_160)),
+        });
         for (line, told) in [
             ("RUNNING None 1763800460 1763800160 5:00", Some(ends)),
             (
@@ -153,7 +178,37 @@ mod tests {
             ("slurm_load_jobs error: Invalid job id specified", None),
             ("", None),
         ] {
-            assert_eq!(read(line), told, "{line}");
+            assert_eq!(Told::read(line), told, "{line}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn times_are_read_as_squeue_tells_them(end in 0..4_000_000_000_i64, length in 0..1_000_000_i64, limit in "[0-9:-]{1,9}") {
+            let begin = end.saturating_sub(length);
+            let told = Told::read(&format!("RUNNING None {end} {begin} {limit}"));
+            let Some(Told::Ends(times)) = told else {
+                panic!("{told:?}");
+            };
+            prop_assert_eq!(times.end.as_second(), end);
+            let left = times.left(Timestamp::UNIX_EPOCH);
+            let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+            prop_assert_eq!(left, Event::TimeLeft { left: seconds(end), limit: seconds(end - begin) });
+        }
+
+        #[test]
+        fn no_answer_makes_it_panic(end in any::<i64>(), begin in any::<i64>(), words in "\\PC{0,20}") {
+            for line in [words.clone(), format!("RUNNING None {end} {begin} 1:00"), format!("RUNNING None {end} {words} 1")] {
+                if let Some(Told::Ends(times)) = Told::read(&line) {
+                    let _ = times.left(Timestamp::now());
+                }
+            }
         }
     }
 }

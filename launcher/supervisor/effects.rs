@@ -1,11 +1,10 @@
 //! Carrying out what the machine says. No decision is made here.
 
 use super::children::TAIL_LINES;
-use super::event::{Effect, End, Event, Level};
+use super::event::{Effect, End, Event, Level, Timer};
 use super::notice::{Answer, Notice, Wired};
 use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
-use crate::here::ports;
 use crate::plan::report::Report;
 use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
@@ -35,11 +34,14 @@ impl Supervisor<'_> {
                 );
             }
             Effect::SetTimer(timer, after) => {
-                timers::once(
-                    after,
-                    Notice::Event(Event::TimeUp(timer)),
-                    self.sender.clone(),
-                );
+                let sender = match timer {
+                    // The job's time goes on when its start is tried again.
+                    Timer::Warn { .. } | Timer::Near { .. } | Timer::Deadline { .. } => {
+                        &self.sender
+                    }
+                    _ => &self.attempt.sender,
+                };
+                timers::once(after, Notice::Event(Event::TimeUp(timer)), sender.clone());
             }
             Effect::Say(level, text) => self.say(level, text),
             Effect::ShowLog(process) => self.show_log(process),
@@ -47,6 +49,7 @@ impl Supervisor<'_> {
             Effect::Mark(event) => self.record.mark(self.console.elapsed(), event),
             Effect::Announce => self.announce(),
             Effect::Publish => self.unpublished = true,
+            Effect::StartAgain => self.start_again(),
             Effect::Finish(end) => return Some(end),
         }
         None
@@ -67,6 +70,10 @@ impl Supervisor<'_> {
         self.record.step = report.step.or(self.record.step.take());
         if self.meeting.is_some() {
             self.children.follow_engine(self.plan, report.rank);
+        }
+        if report.rank >= self.plan.engines {
+            // No task of ours: a program of the user's printed a line like it, perhaps again and again.
+            return placed;
         }
         let list = &mut self.record.engines.list;
         list.retain(|engine| engine.id != report.rank);
@@ -178,28 +185,23 @@ impl Supervisor<'_> {
             .send(Notice::Event(Event::SpawnFailed { process, failure }));
     }
 
-    /// Reserves the port that a service needs, and tells the argument that gives it.
-    fn port_argument(&mut self, service: &Service) -> Result<Vec<String>, Failure> {
-        let Some(need) = &service.port else {
-            return Ok(Vec::new());
-        };
-        self.children.reservation = None;
-        let reservation =
-            ports::reserve(self.plan.jupyter_address, need.range, &self.children.tried)?;
-        self.children.tried.insert(reservation.port);
-        let argument = format!("{}{}", need.argument, reservation.port);
-        self.children.reservation = Some(reservation);
-        Ok(vec![argument])
-    }
-
     /// Notes the processes in the record and begins to watch for readiness.
     fn started(&mut self, service: &Service, pids: &[(u32, u32)]) {
         let first = pids.first().map(|(_, pid)| *pid);
         match service.ready {
             Readiness::Controller => {
                 self.record.controller.pid = first;
-                if let Some(pid) = first {
-                    probes::controller::watch_start(self.plan, pid, self.sender.clone());
+                let log = self.children.log(ProcessId {
+                    service: service.name,
+                    index: 0,
+                });
+                if let (Some(pid), Some(log)) = (first, log) {
+                    probes::controller::watch_start(
+                        self.plan,
+                        pid,
+                        log.clone(),
+                        self.attempt.sender.clone(),
+                    );
                 }
             }
             Readiness::Engines { expected, step, .. } => {
@@ -216,7 +218,7 @@ impl Supervisor<'_> {
                                 world: self.plan.world.is_some(),
                                 limit: service.start_limit,
                             },
-                            self.sender.clone(),
+                            self.attempt.sender.clone(),
                         );
                     }
                 } else {
@@ -234,7 +236,7 @@ impl Supervisor<'_> {
                     self.plan.profile.engines_list(),
                     expected,
                     service.start_limit,
-                    self.sender.clone(),
+                    self.attempt.sender.clone(),
                 );
             }
             Readiness::Jupyter => {
@@ -243,7 +245,7 @@ impl Supervisor<'_> {
                         self.plan,
                         pid,
                         reservation.port,
-                        self.sender.clone(),
+                        self.attempt.sender.clone(),
                     );
                 }
             }
@@ -256,7 +258,7 @@ impl Supervisor<'_> {
     pub(super) fn controller_wired(&mut self, wired: Wired) -> Event {
         let detail = format!("on {} ({} ports)", wired.address, wired.ports);
         self.ownership.publish();
-        probes::controller::watch_processes(wired.holders, self.sender.clone());
+        probes::controller::watch_processes(wired.holders, self.attempt.sender.clone());
         Event::Ready {
             service: Name::Controller,
             detail,

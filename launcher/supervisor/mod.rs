@@ -2,6 +2,7 @@
 //! loop reads it, the machine decides, and the effects are carried out. Nothing else owns state, and nothing leaves the
 //! loop with `?`: what fails is an event.
 
+mod again;
 mod children;
 mod deadline;
 mod effects;
@@ -25,16 +26,19 @@ use crate::here::directory::{self, Directory};
 use crate::here::leftovers;
 use crate::here::meeting::Leader;
 use crate::here::ownership::Ownership;
+use crate::here::wiring::Wiring;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::service::Name;
 use crate::report::console::Console;
+use crate::report::pointer;
 use crate::report::record::{REFRESH_S, Record, Writer};
+use again::Attempt;
 use children::Children;
-use event::{End, Event};
+use event::{End, Event, Level};
 use machine::{Machine, State};
 use notice::{Notice, Sender};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -70,7 +74,11 @@ struct Supervisor<'a> {
     successor: Option<Incarnation>,
     /// Where the other ranks hear of us, with the launcher `ranks`.
     meeting: Option<&'a mut Leader>,
+    /// The wiring that ipjob made, with an overlapped start: its ports are held to the end.
+    wiring: Option<Wiring>,
     sender: Sender,
+    /// What watches this try of the start sends here.
+    attempt: Attempt,
 }
 
 /// Runs the job to its end and tells how it ended.
@@ -87,16 +95,22 @@ pub async fn run(
     let key = plan.secrets.key.reveal();
     let ownership = Ownership::new(&plan.profile, &plan.incarnation, key);
     let ours = || ownership.successor().is_none();
-    if let Err(failure) = writer.first(&mut record, ours) {
-        // One place of two may have been written: no reader must take that for a job that starts.
-        record.state = "ended";
-        record.exit = Some(failure.exit_code());
-        record.reason = Some(failure.to_string());
-        let _ = writer.write(&mut record, ours);
-        directory::clear(&plan.profile, key);
-        directory.lock.ended();
-        return Err(failure);
-    }
+    let wired = writer
+        .first(&mut record, ours)
+        .and_then(|()| again::wire(plan, &BTreeSet::new()));
+    let wiring = match wired {
+        Ok(wiring) => wiring,
+        Err(failure) => {
+            // One place of two may have been written: no reader must take that for a job that starts.
+            record.state = "ended";
+            record.exit = Some(failure.exit_code());
+            record.reason = Some(failure.to_string());
+            let _ = writer.write(&mut record, ours);
+            directory::clear(&plan.profile, key);
+            directory.lock.ended();
+            return Err(failure);
+        }
+    };
     signals.forward(&sender);
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
@@ -105,10 +119,7 @@ pub async fn run(
     }
     let mut supervisor = Supervisor {
         plan,
-        machine: Machine::new(&plan.services, plan.settings.start.whole)
-            .begun_before(Duration::try_from_secs_f64(console.elapsed()).unwrap_or_default())
-            .stopping_before_the_end(plan.settings.stop_before)
-            .expecting_a_world(plan.world.clone()),
+        machine: again::machine(plan, console.elapsed()),
         children: Children::new(plan.incarnation.id.clone()),
         record,
         writer,
@@ -121,11 +132,19 @@ pub async fn run(
         ownership,
         successor: None,
         meeting,
+        wiring,
         console,
+        attempt: Attempt::new(&sender),
         sender,
     };
     for remark in plan.remarks.iter().chain(&directory.remarks) {
         supervisor.console.step(remark);
+    }
+    if let Err(error) = pointer::write(plan) {
+        supervisor.say(
+            Level::Warning,
+            format!("the pointer to the record cannot be written, so `ipjob status` will not find this job: {error}"),
+        );
     }
     if let Some(job) = &plan.allocation.job {
         deadline::watch(job.clone(), supervisor.sender.clone());

@@ -44,29 +44,24 @@ impl Supervisor<'_> {
         timers::once(
             service.stop_limit / 2,
             Notice::ScancelIsLate,
-            self.sender.clone(),
+            self.attempt.sender.clone(),
         );
         true
     }
 
-    /// A child has ended: if it was scancel, and in vain, srun is asked.
+    /// A child has ended: if it was scancel, and it did what it was asked for, nothing more is to be done. Where it fails, Slurm
+    /// may be ending the job, and has asked the tasks itself.
     pub(super) fn scancel_ended(&mut self, pid: u32, exit: &Exit) {
-        if self.scancel != Some(pid) {
-            return;
-        }
-        if *exit == Exit::Code(0) {
+        if self.scancel == Some(pid) && *exit == Exit::Code(0) {
             self.scancel = None;
-        } else {
-            self.ask_by_srun();
         }
     }
 
-    /// scancel has not answered in time, or has failed.
+    /// scancel has not reached the engines in time.
     pub(super) fn ask_by_srun(&mut self) {
-        if self.scancel.take().is_some() {
+        if self.scancel.take().is_some() && self.children.signal(Name::Engines, Signal::SIGUSR1) {
             self.console
-                .step("scancel does not answer: srun is to end the engines");
-            self.children.signal(Name::Engines, Signal::SIGUSR1);
+                .step("scancel does not reach the engines: srun is to end them");
         }
     }
 }

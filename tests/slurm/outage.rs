@@ -68,7 +68,7 @@ fn a_job_goes_on_and_ends_in_order_while_slurmctld_is_down() {
     assert_eq!(running.record().expect("a record")["state"], "ready");
     let (output, warnings) = stop(&lab, &running);
     assert_eq!(warnings, [""; 0], "{output}");
-    let line = "scancel does not answer: srun is to end the engines";
+    let line = "scancel does not reach the engines: srun is to end them";
     assert!(output.contains(line), "{output}");
 
     let up = lab.shell("root", "ctl", "slurmctld");

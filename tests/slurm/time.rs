@@ -41,15 +41,19 @@ fn an_end_that_was_moved_is_heard_of_when_it_matters() {
     let shortened = lab.submit(&["-n1", "--time=20"], run);
     // Asks once more 35 s before it would begin to stop.
     let lengthened = lab.submit(&["-n1", "--time=2"], &format!("{run} --stop-before 70"));
+    let first = crate::support::wait_for("the end that is known first", || {
+        let deadline = lengthened.record()?["job"]["deadline"].clone();
+        (!deadline.is_null()).then_some(deadline)
+    });
+    let line = format!("scontrol update JobId={} TimeLimit=60", lengthened.id);
+    let moved = lab.shell("root", "login", &line);
+    assert_eq!(moved.code, 0, "{}", moved.text);
     shortened.wait_state("ready");
     let line = format!(
         "scontrol update JobId={} EndTime=now+3seconds",
         shortened.id
     );
     let moved = lab.shell("alice", "login", &line);
-    assert_eq!(moved.code, 0, "{}", moved.text);
-    let line = format!("scontrol update JobId={} TimeLimit=60", lengthened.id);
-    let moved = lab.shell("root", "login", &line);
     assert_eq!(moved.code, 0, "{}", moved.text);
 
     let ended = shortened.finish();
@@ -64,9 +68,6 @@ fn an_end_that_was_moved_is_heard_of_when_it_matters() {
     assert_eq!(record["exit"], 7);
     assert_eq!(record["reason"], "the job's time limit");
 
-    let first = lengthened.record().expect("a record")["job"]["deadline"].clone();
-    let told = format!("the job's time ends at {}", first.as_str().expect("a time"));
-    lengthened.wait_line(&told);
     crate::support::wait_for("the new end", || {
         let record = lengthened.record()?;
         assert_ne!(record["state"], "stopping", "{}", lengthened.output());

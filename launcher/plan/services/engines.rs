@@ -50,7 +50,7 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
     };
     let service = Service {
         name: Name::Engines,
-        after: vec![Name::Controller],
+        after: context.after(),
         processes,
         environment,
         streams: Streams::Log,

@@ -19,6 +19,7 @@ use super::incarnation::Incarnation;
 use super::profile::Profile;
 use super::service::Name;
 use super::settings::Settings;
+use super::wiring::Start;
 use super::{Here, Secrets};
 use core::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Context<'a> {
     pub profile: &'a Profile,
     /// Which life of ipjob this is.
     pub incarnation: &'a Incarnation,
+    /// How the start goes.
+    pub start: Start,
     /// How many engines are expected.
     pub engines: u32,
     /// The fewest that are accepted.
@@ -52,6 +55,14 @@ impl Context<'_> {
     /// `--cluster-id=restart1` in the life of a requeued job.
     fn cluster_id_argument(&self) -> Option<String> {
         Some(format!("--cluster-id={}", self.profile.cluster_id()?))
+    }
+
+    /// What engines and Jupyter wait for: nothing, where ipjob has made the wiring already.
+    fn after(&self) -> Vec<Name> {
+        match self.start {
+            Start::Overlapped => Vec::new(),
+            Start::Sequential => vec![Name::Controller],
+        }
     }
 
     /// A service's share of the stop: engines may have work to put down, Jupyter kernels to end; the controller has nothing.

@@ -1,6 +1,6 @@
 //! From the start to the first reason to stop. PURE.
 
-use super::causes::{self, is_import_error, port_taken};
+use super::causes::{self, address_in_use, is_import_error, port_taken};
 use super::{Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning};
 use crate::failure::{Failure, Kind};
 use crate::plan::service::{Name, ProcessId};
@@ -37,17 +37,19 @@ impl Machine {
                     life.lack = (!what.is_empty()).then_some(what);
                 }
             }
-            Event::Broken {
-                service,
-                mut failure,
-            } => {
-                // A probe knows its service, and not whether the whole job was ready.
-                if matches!(failure.kind, Kind::NotReady | Kind::Service) {
-                    failure.kind = self.kind_of_now();
-                }
+            Event::Broken { service, failure } => {
                 out.push(Effect::ShowLog(first_process(service)));
+                let failure = self.of_now(failure);
                 self.fail(failure, out);
             }
+            Event::PortTaken(failure) => {
+                if self.repeats == 0 {
+                    out.push(Effect::ShowLog(first_process(Name::Controller)));
+                }
+                let failure = self.of_now(failure);
+                self.port_lost(failure, out);
+            }
+            Event::CannotBegin(failure) => self.fail(failure, out),
             Event::Registered(ids) => self.registered(ids, out),
             Event::Placed(report) => self.placed(report, out),
             Event::World(world) => self.world_seen(world, out),
@@ -166,6 +168,9 @@ impl Machine {
                 }
                 out.push(Effect::Spawn(Name::Jupyter));
             }
+            Name::Controller if !ready && self.repeats > 0 && address_in_use(tail) => {
+                self.port_lost(self.end_of_service(process, pid, exit, tail), out);
+            }
             Name::Controller | Name::Jupyter => {
                 out.push(Effect::ShowLog(process));
                 self.fail(self.end_of_service(process, pid, exit, tail), out);
@@ -260,6 +265,14 @@ impl Machine {
         } else {
             Kind::Service
         }
+    }
+
+    /// A probe knows its service, and not whether the whole job was ready.
+    fn of_now(&self, mut failure: Failure) -> Failure {
+        if matches!(failure.kind, Kind::NotReady | Kind::Service) {
+            failure.kind = self.kind_of_now();
+        }
+        failure
     }
 
     pub(super) fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {

@@ -1,0 +1,115 @@
+# Tells what there is of the user's jobs: where this is, Slurm's queue, pointers and records. It only looks.
+# $1: the job (an id, ARRAY_INDEX, a profile, or nothing for all); $2: seconds between two looks, 0 for one; $3: squeue's format.
+
+part() { printf '\n%s %s\n' "$mark" "$*"; }
+
+# Slurm's programs hang for minutes when its controller is down.
+limited() {
+    if command -v timeout >/dev/null 2>&1; then timeout 30 "$@"; else "$@"; fi
+}
+
+# The user's own defaults for squeue may hide jobs.
+look_at_queue() {
+    lines=
+    if ! command -v squeue >/dev/null 2>&1; then
+        part queue absent
+        return
+    fi
+    for name in $(env | sed -n 's/^\(SQUEUE_[A-Z0-9_]*\)=.*/\1/p'); do unset "$name"; done
+    unset SLURM_CLUSTERS SLURM_BITSTR_LEN
+    lines=$(SLURM_TIME_FORMAT=%s limited squeue --noheader --states=all --user="$(id -u)" --format="$format" 2>&1)
+    code=$?
+    [ -n "$cluster" ] || cluster=${SLURM_CLUSTER_NAME:-$(limited scontrol show config 2>/dev/null | sed -n 's/^ClusterName *= *//p')}
+    part cluster "$cluster"
+    part queue "$code"
+    printf '%s\n' "$lines"
+    case $job in
+    '' | *[!0-9]*) return ;;
+    esac
+    printf '%s\n' "$lines" | grep -q "^$job|" && return
+    part owner
+    SLURM_TIME_FORMAT=%s limited squeue --noheader --states=all --jobs="$job" --format="$format" 2>/dev/null
+}
+
+# One record, and the process that it names: whose number and start that is, the reader compares.
+show_record() {
+    case $seen in *"
+$1
+"*) return ;; esac
+    seen="$seen$1
+"
+    if [ ! -e "$1" ]; then
+        part absent "$1"
+        return
+    fi
+    if [ ! -f "$1" ] || [ ! -r "$1" ]; then
+        part closed "$1"
+        return
+    fi
+    part record "$1"
+    head -c 2097153 "$1"
+    pid=$(head -c 2097153 "$1" | sed -n '/^  "incarnation": {$/,/^  }/s/^    "pid": \([0-9]\{1,9\}\),\{0,1\}$/\1/p' | head -n 1)
+    [ -n "$pid" ] || return
+    part process "$pid"
+    cat "/proc/$pid/stat" 2>/dev/null
+}
+
+show_pointer() {
+    [ -f "$1" ] && [ -r "$1" ] || return
+    part pointer "$1"
+    head -c 65537 "$1"
+    record=$(head -c 65537 "$1" | sed -n 's/^ *"record": *"\(.*\)",\{0,1\}$/\1/p' | head -n 1 | sed 's/\\\(["\\/]\)/\1/g')
+    case $record in
+    /*) show_record "$record" ;;
+    esac
+}
+
+look() {
+    part host "$(uname -n)"
+    cat /proc/sys/kernel/random/boot_id 2>/dev/null
+    part user "$(id -un)"
+    part now "$(date +%s)"
+    look_at_queue
+    # An element of a job array has an id of its own, which squeue tells.
+    pattern=$job
+    case $job in
+    *[!0-9_]* | *_*_* | _* | *_) pattern='*' ;;
+    *_*) pattern=$(printf '%s\n' "$lines" | sed -n "s/^\([0-9]*\)|$job|.*/\1/p" | head -n 1) ;;
+    '') pattern='*' ;;
+    esac
+    seen='
+'
+    known=
+    for state in "$XDG_STATE_HOME" "$HOME/.local/state"; do
+        case $state in
+        "$known") continue ;;
+        /*) ;;
+        *) continue ;;
+        esac
+        known=$state
+        for file in "$state"/ipjob/*.$pattern.json; do show_pointer "$file"; done
+    done
+    # Where no pointer could be written, the usual place tells.
+    [ -n "$IPYTHONDIR" ] || IPYTHONDIR=$HOME/.ipython
+    case $job in
+    '') pattern='*' ;;
+    *[!0-9_]* | *_*_* | _* | *_) pattern=$job ;;
+    *) pattern=job_$pattern ;;
+    esac
+    for file in "$IPYTHONDIR"/profile_$pattern/ipjob.json; do
+        [ ! -f "$file" ] || show_record "$file"
+    done
+    part end
+}
+
+main() {
+    job=$1 every=$2 format=$3 cluster=
+    while :; do
+        look
+        [ "$every" -gt 0 ] || return 0
+        sleep "$every"
+    done
+}
+
+main "$@" </dev/null
+exit

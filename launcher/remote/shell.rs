@@ -1,0 +1,262 @@
+//! Runs a script of POSIX `sh`, here or through the user's own ssh program, and hands on what it prints, part by part.
+//!
+//! The script goes over stdin and its words with it, each quoted: the command line that the login shell of the other side reads is
+//! always the same, whatever shell that is. Nothing of ssh is overruled but what would disturb: forwards and X11 of the user's
+//! configuration. Prompts reach the terminal, because ssh asks there and not on its stdin.
+
+use super::parts::{Part, Parts};
+use super::ssh;
+use super::target::Host;
+use crate::failure::{Failure, Outcome};
+use crate::here::identity;
+use crate::report::dry_run::quoted;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// The command that reads a script from its stdin, in whatever shell the login has.
+pub const READ_SCRIPT: &str = "exec /bin/sh -s";
+
+/// The longest silence once the other side has begun to answer: its script asks nothing that may take longer.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// Bytes of one part and of a whole round that are taken.
+const LONGEST_PART: usize = super::sight::LONGEST_RECORD;
+const LONGEST_ROUND: usize = 64 * 1024 * 1024;
+
+/// Bytes of the errors that are kept.
+const LONGEST_ERRORS: u64 = 64 * 1024;
+
+/// A script that runs.
+pub struct Session {
+    host: Option<Host>,
+    child: Child,
+    parts: Receiver<Part>,
+    errors: Option<JoinHandle<String>>,
+    begun: bool,
+    taken: usize,
+}
+
+impl Session {
+    /// Starts a script with these words as `$1`, `$2` ...; `$mark` is what begins each of its parts.
+    pub fn open(host: Option<&Host>, script: &str, words: &[&str]) -> Outcome<Self> {
+        let mut command = command(host)?;
+        let mark = identity::random_hex::<16>()?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| {
+                Failure::missing(format!(
+                    "{} cannot be started",
+                    command.get_program().display()
+                ))
+                .because(error)
+                .hint("check that it can be run here")
+            })?;
+        let text = with_words(script, &mark, words);
+        if let Some(mut stdin) = child.stdin.take() {
+            // ssh reads it only once it is connected, and may end before.
+            thread::spawn(move || stdin.write_all(text.as_bytes()));
+        }
+        let (sender, parts) = sync_channel(16);
+        if let Some(stdout) = child.stdout.take() {
+            thread::spawn(move || {
+                let mut parts = Parts::new(BufReader::new(stdout), &mark, LONGEST_PART);
+                while let Ok(Some(part)) = next(&mut parts)
+                    && sender.send(part).is_ok()
+                {}
+            });
+        }
+        let errors = child.stderr.take().map(collect);
+        Ok(Self {
+            host: host.cloned(),
+            child,
+            parts,
+            errors,
+            begun: false,
+            taken: 0,
+        })
+    }
+
+    /// The next part; `None` when the script has ended well.
+    pub fn next(&mut self) -> Outcome<Option<Part>> {
+        let received = if self.begun {
+            self.parts.recv_timeout(SILENCE)
+        } else {
+            // Before the first part a person may be asked for a password.
+            self.parts
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match received {
+            Ok(part) => {
+                self.begun = true;
+                self.taken = self.taken.saturating_add(part.body.len());
+                if part.kind == "end" {
+                    self.taken = 0;
+                }
+                if self.taken > LONGEST_ROUND {
+                    return Err(self
+                        .failure(format!(
+                            "{} tells more than {LONGEST_ROUND} bytes",
+                            self.place()
+                        ))
+                        .hint("name one job instead of asking for all"));
+                }
+                Ok(Some(part))
+            }
+            Err(RecvTimeoutError::Timeout) => Err(self
+                .failure(format!(
+                    "{} has been silent for {} s",
+                    self.place(),
+                    SILENCE.as_secs()
+                ))
+                .hint("a file system or Slurm may hang there; try again")),
+            Err(RecvTimeoutError::Disconnected) => self.ended().map(|()| None),
+        }
+    }
+
+    /// What is said of the end of the script.
+    fn ended(&mut self) -> Outcome<()> {
+        let status = self
+            .child
+            .wait()
+            .map_err(|error| Failure::missing("a child cannot be waited for").because(error))?;
+        let errors = self.errors.take().and_then(|reader| reader.join().ok());
+        let errors = errors.unwrap_or_default();
+        match &self.host {
+            _ if status.success() => Ok(()),
+            Some(host) if status.code() == Some(ssh::FAILED) => {
+                Err(ssh::failed(host.as_str(), &errors))
+            }
+            _ => Err(self
+                .failure(format!(
+                    "the shell on {} ended with {}",
+                    self.place(),
+                    told(status)
+                ))
+                .because(ssh::words_of(&errors))),
+        }
+    }
+
+    fn place(&self) -> String {
+        self.host.as_ref().map_or_else(
+            || "this machine".to_owned(),
+            |host| host.as_str().to_owned(),
+        )
+    }
+
+    fn failure(&self, message: String) -> Failure {
+        match self.host {
+            Some(_) => Failure::ssh(message),
+            None => Failure::missing(message),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // It has ended already, unless what it tells is not wanted any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The next part that can be read; a stream that breaks is the script's end.
+fn next(parts: &mut Parts<BufReader<ChildStdout>>) -> std::io::Result<Option<Part>> {
+    parts.next()
+}
+
+/// `ssh HOST` or a shell of this machine, to be given a script on its stdin.
+fn command(host: Option<&Host>) -> Outcome<Command> {
+    let Some(host) = host else {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-s");
+        return Ok(command);
+    };
+    let mut command = Command::new(ssh::program()?);
+    command
+        .args(ssh::OPTIONS)
+        .args(["--", host.as_str(), READ_SCRIPT]);
+    Ok(command)
+}
+
+/// The script with its mark and words, each quoted for `sh`.
+fn with_words(script: &str, mark: &str, words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    format!("mark={mark}\nset -- {}\n{script}", words.join(" "))
+}
+
+fn collect(stream: ChildStderr) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let mut stream = BufReader::new(stream);
+        let _ = stream.by_ref().take(LONGEST_ERRORS).read_to_end(&mut bytes);
+        // A writer that nobody reads from would stop.
+        while let Ok(rest) = stream.fill_buf().map(<[u8]>::len)
+            && rest > 0
+        {
+            stream.consume(rest);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// How the child ended, in words.
+fn told(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no exit code".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(script: &str, words: &[&str]) -> Outcome<Vec<Part>> {
+        let mut session = Session::open(None, script, words)?;
+        let mut parts = Vec::new();
+        while let Some(part) = session.next()? {
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+
+    #[test]
+    fn words_reach_the_script_as_they_are() {
+        let wild = "a'b\"c $(id) `id` ;|&*\\ \u{e9}\n-n";
+        let parts =
+            all("printf '%s x %s\\n%s' \"$mark\" \"$2\" \"$1\"", &[wild, ""]).expect("it runs");
+        assert_eq!(parts.len(), 1);
+        assert_eq!(parts[0].text(), wild);
+    }
+
+    #[test]
+    fn a_script_that_fails_is_told_with_its_words() {
+        let failure = all("echo 'it \u{1b}[31mburns' >&2; exit 3", &[]).expect_err("exit 3");
+        assert_eq!(failure.exit_code(), 4);
+        assert!(failure.message.contains("exit code 3"), "{failure}");
+        assert_eq!(failure.cause.as_deref(), Some("it burns"));
+    }
+
+    #[test]
+    fn a_session_that_is_dropped_takes_its_shell_with_it() {
+        let mut session = Session::open(
+            None,
+            "printf '%s pid %s\\n%s end\\n' \"$mark\" $$ \"$mark\"; exec tail -f /dev/null",
+            &[],
+        )
+        .expect("it runs");
+        let part = session.next().expect("it tells").expect("a part");
+        let pid: u32 = part.words.parse().expect("a pid");
+        drop(session);
+        assert_eq!(crate::here::process::stat(pid), None);
+    }
+}

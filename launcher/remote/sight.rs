@@ -1,0 +1,318 @@
+//! What is seen of a record and of a pointer. PURE.
+//!
+//! Both come from another machine, and whoever wrote them may be out of his mind, or mean harm: so a field counts only if it is what
+//! it should be, text is fit for a terminal, and a path or a name is a plain one. A field that is none of that counts as
+//! missing and is named in `faults`.
+
+use crate::here::text::printable;
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// The newest form of records and pointers that is understood.
+const VERSION: u64 = 1;
+
+/// The longest record that is read, in bytes: one of 10 000 engines has half of that.
+pub const LONGEST_RECORD: usize = 2 * 1024 * 1024;
+
+/// The longest pointer, in bytes.
+pub const LONGEST_POINTER: usize = 64 * 1024;
+
+/// The longest path that a system takes.
+const LONGEST_PATH: usize = 4096;
+
+/// A pointer, as far as it can be believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pointer {
+    /// The Slurm cluster; `local` without Slurm.
+    pub cluster: Option<String>,
+    /// The job id; `None` without Slurm.
+    pub job: Option<String>,
+    /// The profile's name.
+    pub profile: Option<String>,
+    /// The host that ipjob runs on.
+    pub host: Option<String>,
+    /// The record's path.
+    pub record: Option<String>,
+}
+
+/// A record, as far as it can be believed; docs/connection-file.md says what the fields are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sight {
+    /// `starting`, `ready`, `degraded`, `stopping` or `ended`.
+    pub state: Option<String>,
+    /// `notebook` or `cluster-only`.
+    pub mode: Option<String>,
+    /// Why it stops or has ended.
+    pub reason: Option<String>,
+    /// The exit code, once it has ended.
+    pub exit: Option<u8>,
+    /// The Slurm cluster; `local` without Slurm.
+    pub cluster: Option<String>,
+    /// The job id; `None` without Slurm.
+    pub job: Option<String>,
+    /// The nodes.
+    pub nodes: Vec<String>,
+    /// How often it was requeued.
+    pub restart: Option<u32>,
+    /// The end of its time.
+    pub deadline: Option<Timestamp>,
+    /// What scancel must name: `batch`, or a step.
+    pub signal_to: Option<String>,
+    /// This life's id.
+    pub incarnation: Option<String>,
+    /// The host that ipjob runs on.
+    pub life_host: Option<String>,
+    /// That host's boot id.
+    pub boot: Option<String>,
+    /// ipjob's process id.
+    pub pid: Option<u32>,
+    /// The start of that process.
+    pub pid_start: Option<u64>,
+    /// The profile's name: letters, digits and `._@+-`.
+    pub profile: Option<String>,
+    /// The profile's directory: absolute, without `..`.
+    pub dir: Option<String>,
+    /// The host that Jupyter and the controller run on.
+    pub host: Option<String>,
+    /// The address that Jupyter listens on.
+    pub ip: Option<core::net::IpAddr>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// Its token: letters and digits.
+    pub token: Option<String>,
+    /// The path of Jupyter's page, `/lab`, with the `base_url` before it.
+    pub page: Option<String>,
+    /// The clients' connection file: absolute, without `..`.
+    pub client_file: Option<String>,
+    /// As many engines were asked for.
+    pub expected: Option<u32>,
+    /// As many are there.
+    pub registered: Option<u32>,
+    /// The job's course: seconds since its start, and what happened.
+    pub timeline: Vec<(f64, String)>,
+    /// Lines that a person should look at.
+    pub warnings: Vec<String>,
+    /// When it began.
+    pub started: Option<Timestamp>,
+    /// When the record was written.
+    pub updated: Option<Timestamp>,
+    /// It is written anew at least as often, in seconds.
+    pub refresh_s: Option<u64>,
+    /// Fields that have no value that could be one.
+    pub faults: Vec<&'static str>,
+}
+
+impl Pointer {
+    /// Reads a pointer; else why it is none.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let value = parse(bytes, LONGEST_POINTER)?;
+        let mut fields = Fields::of(&value);
+        Ok(Self {
+            cluster: fields.get("/cluster", text),
+            job: fields.get("/job", job_id),
+            profile: fields.get("/profile", text),
+            host: fields.get("/host", text),
+            record: fields.get("/record", path),
+        })
+    }
+}
+
+impl Sight {
+    /// Reads a record; else why it is none.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let value = parse(bytes, LONGEST_RECORD)?;
+        let mut fields = Fields::of(&value);
+        let mut sight = Self {
+            state: fields.get("/state", state),
+            mode: fields.get("/mode", text),
+            reason: fields.get("/reason", text),
+            exit: fields.get("/exit", number),
+            cluster: fields.get("/job/cluster", text),
+            job: fields.get("/job/id", job_id),
+            nodes: fields.get("/job/nodes", texts).unwrap_or_default(),
+            restart: fields.get("/job/restart", number),
+            deadline: fields.get("/job/deadline", time),
+            signal_to: fields.get("/job/signal_to", signal_to),
+            incarnation: fields.get("/incarnation/id", life),
+            life_host: fields.get("/incarnation/host", text),
+            boot: fields.get("/incarnation/boot", text),
+            pid: fields.get("/incarnation/pid", number),
+            pid_start: fields.get("/incarnation/pid_start", Value::as_u64),
+            profile: fields.get("/profile/name", name),
+            dir: fields.get("/profile/dir", path),
+            host: fields.get("/host", text),
+            ip: fields.get("/ip", |value| value.as_str()?.parse().ok()),
+            port: fields.get("/port", number::<u16>).filter(|port| *port > 0),
+            token: fields.get("/token", token),
+            page: fields.get("/url", page),
+            client_file: fields.get("/controller/client_file", path),
+            expected: fields.get("/engines/expected", number),
+            registered: fields.get("/engines/registered", number),
+            timeline: fields.get("/timeline", timeline).unwrap_or_default(),
+            warnings: fields.get("/warnings", texts).unwrap_or_default(),
+            started: fields.get("/started", time),
+            updated: fields.get("/updated", time),
+            refresh_s: fields.get("/refresh_s", Value::as_u64),
+            faults: Vec::new(),
+        };
+        sight.faults = fields.faults;
+        Ok(sight)
+    }
+
+    /// Seconds since it was written, by a clock that says `now`; a writer's clock may go before ours.
+    #[must_use]
+    pub fn age_s(&self, now: Timestamp) -> Option<u64> {
+        let age = now.duration_since(self.updated?).as_secs();
+        Some(u64::try_from(age).unwrap_or(0))
+    }
+
+    /// Whether its writer has been silent for so long that it must have died; the same rule as in docs/connection-file.md.
+    #[must_use]
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        let limit = self.refresh_s.unwrap_or(60).saturating_mul(3);
+        self.age_s(now).is_none_or(|age| age > limit)
+    }
+
+    /// Whether it says that the job has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.state.as_deref() == Some("ended")
+    }
+}
+
+/// The JSON of a file of ours; its length and version are looked at first.
+fn parse(bytes: &[u8], longest: usize) -> Result<Value, String> {
+    if bytes.len() > longest {
+        return Err(format!("it is longer than {longest} bytes"));
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err("it is empty (a full disk?)".to_owned());
+    }
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        let cut = if error.is_eof() {
+            "it is cut off (a full disk?)"
+        } else {
+            "it is no JSON"
+        };
+        format!("{cut}: {}", printable(&error.to_string()))
+    })?;
+    match value.get("version").map(Value::as_u64) {
+        Some(Some(version)) if version <= VERSION => Ok(value),
+        Some(Some(version)) => Err(format!(
+            "it is of version {version}, and this ipjob reads versions up to {VERSION}: a newer ipjob is needed"
+        )),
+        _ => Err("it has no version, so it is no file of ipjob's".to_owned()),
+    }
+}
+
+/// Fields of a JSON value, and which of them were no good.
+struct Fields<'a> {
+    value: &'a Value,
+    faults: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(value: &'a Value) -> Self {
+        Self {
+            value,
+            faults: Vec::new(),
+        }
+    }
+
+    fn get<T>(&mut self, name: &'static str, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
+        let found = self.value.pointer(name).filter(|value| !value.is_null())?;
+        let read = read(found);
+        if read.is_none() {
+            self.faults.push(name);
+        }
+        read
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(printable)
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(text).collect()
+}
+
+fn state(value: &Value) -> Option<String> {
+    const STATES: [&str; 5] = ["starting", "ready", "degraded", "stopping", "ended"];
+    value
+        .as_str()
+        .filter(|word| STATES.contains(word))
+        .map(str::to_owned)
+}
+
+fn number<T: TryFrom<u64>>(value: &Value) -> Option<T> {
+    T::try_from(value.as_u64()?).ok()
+}
+
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
+
+fn timeline(value: &Value) -> Option<Vec<(f64, String)>> {
+    let moment = |value: &Value| {
+        let at = value.get("at")?.as_f64().filter(|at| *at >= 0.0)?;
+        Some((at, text(value.get("event")?)?))
+    };
+    value.as_array()?.iter().map(moment).collect()
+}
+
+/// A word of these characters that is not too long.
+fn word(value: &Value, longest: usize, fits: impl Fn(char) -> bool) -> Option<String> {
+    let word = value.as_str()?;
+    let good = !word.is_empty() && word.len() <= longest && word.chars().all(fits);
+    good.then(|| word.to_owned())
+}
+
+fn job_id(value: &Value) -> Option<String> {
+    word(value, 20, |char| char.is_ascii_digit())
+}
+
+fn signal_to(value: &Value) -> Option<String> {
+    if value == "batch" {
+        return Some("batch".to_owned());
+    }
+    let step = word(value, 40, |char| char.is_ascii_digit() || char == '.')?;
+    let (job, number) = step.split_once('.')?;
+    (!job.is_empty() && !number.is_empty() && !number.contains('.')).then_some(step)
+}
+
+fn token(value: &Value) -> Option<String> {
+    word(value, 512, |char| char.is_ascii_alphanumeric())
+}
+
+fn life(value: &Value) -> Option<String> {
+    word(value, 512, |char| {
+        char.is_ascii_alphanumeric() || "._-".contains(char)
+    })
+}
+
+fn name(value: &Value) -> Option<String> {
+    word(value, 200, |_| true).filter(|name| super::target::is_plain(name))
+}
+
+fn path(value: &Value) -> Option<String> {
+    let path = word(value, LONGEST_PATH, |char| !char.is_control())?;
+    let climbs = path.split('/').any(|part| part == "..");
+    (path.starts_with('/') && !climbs).then_some(path)
+}
+
+/// The path of a URL, of characters that a URL may have.
+fn page(value: &Value) -> Option<String> {
+    let url = word(value, LONGEST_PATH, |char| {
+        char.is_ascii_alphanumeric() || "-._~:/?#[]@!$&()*+,;=%".contains(char)
+    })?;
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))?;
+    let path = rest.find('/').and_then(|at| rest.get(at..))?;
+    let path = path.split(['?', '#']).next()?;
+    Some(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

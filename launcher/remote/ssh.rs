@@ -1,0 +1,84 @@
+//! The user's own ssh program: how it is called, and what is said when it fails.
+
+use crate::failure::{Failure, Outcome};
+use crate::here::text::printable;
+use std::path::PathBuf;
+
+/// The options of every ssh: no terminal there, no X11, none of the user's own forwards, which may be taken by another ssh.
+pub const OPTIONS: [&str; 4] = ["-T", "-x", "-o", "ClearAllForwardings=yes"];
+
+/// ssh's own exit code for a failure of its own.
+pub const FAILED: i32 = 255;
+
+/// Lines of its errors that are shown.
+const MOST_LINES: usize = 30;
+
+/// The user's ssh program.
+pub fn program() -> Outcome<PathBuf> {
+    which::which("ssh").map_err(|_| {
+        Failure::missing("ssh is not on PATH")
+            .hint("install OpenSSH's client, or put the directory of ssh into PATH")
+            .hint("on the cluster itself leave HOST out: no ssh is needed then")
+    })
+}
+
+/// The last lines of errors, fit for a terminal.
+#[must_use]
+pub fn words_of(errors: &str) -> String {
+    let lines: Vec<String> = errors
+        .lines()
+        .map(|line| printable(line.trim()))
+        .filter(|line| !line.is_empty())
+        .collect();
+    if lines.is_empty() {
+        return "it said nothing".to_owned();
+    }
+    lines[lines.len().saturating_sub(MOST_LINES)..].join("\n       ")
+}
+
+/// What is said when ssh itself failed, with its own words.
+#[must_use]
+pub fn failed(host: &str, errors: &str) -> Failure {
+    let failure = Failure::ssh(format!("ssh to {host} failed")).because(words_of(errors));
+    let says = |text: &str| errors.contains(text);
+    let hint = if says("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        "somebody may listen in: ask the centre for its new host key before you remove the old one (`ssh-keygen -R`)".to_owned()
+    } else if says("Host key verification failed") {
+        format!("log in once with `ssh {host}` and compare the key that it shows with the centre's")
+    } else if says("Could not resolve hostname") {
+        "check the name, or give it an alias with HostName in ~/.ssh/config".to_owned()
+    } else if says("Permission denied") || says("Too many authentication failures") {
+        format!(
+            "log in with `ssh {host}` by hand: keys, certificates (renewed daily at some centres) and agent as for that"
+        )
+    } else {
+        format!("`ssh {host} true` must work; `ssh -v {host} true` shows what it tries")
+    };
+    failure.hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sshs_own_words_decide_the_hint() {
+        for (words, hint) in [
+            (
+                "ssh: Could not resolve hostname x: Name or service not known",
+                "check the name",
+            ),
+            ("x@y: Permission denied (publickey).", "by hand"),
+            ("Host key verification failed.", "compare the key"),
+            (
+                "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+                "listen in",
+            ),
+            ("", "must work"),
+        ] {
+            let failure = failed("daint", words);
+            assert_eq!(failure.exit_code(), 6);
+            assert!(failure.hints[0].contains(hint), "{failure:?}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What a person names: `[HOST:][JOB]`. PURE.
+//!
+//! Both parts go to other programs, the host to ssh, the job to a shell and to Slurm: so whatever is not plainly a host or a job
+//! is refused here, by name.
+
+use crate::failure::{Failure, Outcome};
+
+/// The longest that each part may be.
+const LONGEST: usize = 255;
+
+/// What was named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The host that ssh shall reach; `None` is this machine.
+    pub host: Option<Host>,
+    /// The job; `None` where all are meant, or the only one.
+    pub job: Option<Job>,
+}
+
+/// A destination that ssh takes for one: an alias of its configuration, or `[USER@]HOST`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host(String);
+
+/// A job, as people name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// A job id: `123456`.
+    Id(String),
+    /// An element of a job array: `123456_7`. squeue knows its own id.
+    Element(String),
+    /// A profile's name, for jobs without Slurm: `job_local`.
+    Profile(String),
+}
+
+impl Target {
+    /// Reads `HOST:JOB`, `HOST:`, `JOB` or nothing.
+    pub fn read(text: &str) -> Outcome<Self> {
+        // The colons of an address of version 6 are in brackets.
+        let after_brackets = text.rfind(']').map_or(0, |at| at + 1);
+        let (host, job) = match text.get(after_brackets..).and_then(|rest| rest.rfind(':')) {
+            Some(at) => {
+                let (host, job) = text.split_at(after_brackets + at);
+                (Some(Host::read(host)?), job.trim_start_matches(':'))
+            }
+            None => (None, text),
+        };
+        let job = match job {
+            "" => None,
+            word => Some(Job::read(word)?),
+        };
+        Ok(Self { host, job })
+    }
+}
+
+impl Host {
+    fn read(text: &str) -> Outcome<Self> {
+        let (user, host) = match text.rsplit_once('@') {
+            Some((user, host)) => (Some(user), host),
+            None => (None, text),
+        };
+        let in_brackets = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let plain = |extra: &'static str| {
+            move |char: char| char.is_ascii_alphanumeric() || extra.contains(char)
+        };
+        let name = in_brackets.unwrap_or(host);
+        let named = match in_brackets {
+            Some(address) => address.chars().all(plain(":.%")),
+            None => host.chars().all(plain("._-")),
+        };
+        let user_named =
+            user.is_none_or(|user| !user.is_empty() && user.chars().all(plain("._@+=-")));
+        // ssh takes what begins with a dash for an option.
+        let dashed = name.starts_with('-') || user.is_some_and(|user| user.starts_with('-'));
+        if name.is_empty() || !named || !user_named || dashed || text.len() > LONGEST {
+            return Err(Failure::usage(format!("{text:?} is no host that ssh could reach"))
+                .hint("write HOST:JOB, where HOST is an alias of ~/.ssh/config, HOST, USER@HOST or [ADDRESS]")
+                .hint("a port, a jump host and all else belong into ~/.ssh/config, under an alias"));
+        }
+        Ok(Self(match user {
+            Some(user) => format!("{user}@{name}"),
+            None => name.to_owned(),
+        }))
+    }
+
+    /// The word for ssh, which goes after `--`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Job {
+    fn read(text: &str) -> Outcome<Self> {
+        let digits =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if text.len() > LONGEST {
+            return Err(
+                Failure::usage("a job's name of more than 255 bytes is none")
+                    .hint("give the job id that sbatch printed, or the profile's name"),
+            );
+        }
+        if digits(text) {
+            return Ok(Self::Id(text.to_owned()));
+        }
+        if text
+            .split_once('_')
+            .is_some_and(|(array, index)| digits(array) && digits(index))
+        {
+            return Ok(Self::Element(text.to_owned()));
+        }
+        if is_plain(text) {
+            return Ok(Self::Profile(text.to_owned()));
+        }
+        Err(Failure::usage(format!(
+            "{text:?} is neither a job id nor the name of a profile"
+        ))
+        .hint("give the job id that sbatch printed, as 123456 or 123456_7, or a profile such as job_local")
+        .hint("a job on another machine is written HOST:JOB"))
+    }
+
+    /// The word itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Id(word) | Self::Element(word) | Self::Profile(word) => word,
+        }
+    }
+}
+
+/// Whether a name can be a directory's and a shell's word, and nothing else.
+#[must_use]
+pub fn is_plain(name: &str) -> bool {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "._@+-".contains(char);
+    !name.is_empty()
+        && name.chars().all(plain)
+        && !name.contains("..")
+        && !name.starts_with(['-', '.'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<String>, Option<Job>) {
+        let target = Target::read(text).expect("a target");
+        (target.host.map(|host| host.as_str().to_owned()), target.job)
+    }
+
+    #[test]
+    fn hosts_and_jobs_are_told_apart() {
+        let id = |word: &str| Some(Job::Id(word.to_owned()));
+        let host = |word: &str| Some(word.to_owned());
+        for (text, expected) in [
+            ("", (None, None)),
+            ("123", (None, id("123"))),
+            ("daint:123", (host("daint"), id("123"))),
+            ("daint:", (host("daint"), None)),
+            (
+                "me@site.org@login-1.daint:7",
+                (host("me@site.org@login-1.daint"), id("7")),
+            ),
+            ("[fe80::1%eth0]:5", (host("fe80::1%eth0"), id("5"))),
+            ("me@[::1]:", (host("me@::1"), None)),
+            ("12_3", (None, Some(Job::Element("12_3".to_owned())))),
+            (
+                "a:job_local",
+                (host("a"), Some(Job::Profile("job_local".to_owned()))),
+            ),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_shell_or_ssh_would_act_on_is_refused() {
+        for text in [
+            "-oProxyCommand=x:1",
+            "a@-oProxyCommand=x:1",
+            "-l@a:1",
+            "$(id):1",
+            "a;id:1",
+            "a b:1",
+            "a\n:1",
+            "`id`:1",
+            "a\u{1b}[31m:1",
+            "a|b:1",
+            ":1",
+            "@a:1",
+            "a:b:1",
+            "[a:1",
+            "[;]:1",
+            "h:$(id)",
+            "h:1;id",
+            "h:../x",
+            "h:a/b",
+            "h:-s",
+            "h:1 2",
+            "h:\u{e9}",
+            "h:.x",
+            "h:a'b",
+            "h:a\"b",
+            "h:*",
+            "h:&",
+        ] {
+            let refused = Target::read(text).expect_err(text);
+            assert_eq!(refused.exit_code(), 2, "{text}");
+            assert!(!refused.hints.is_empty());
+            assert!(!refused.message.contains('\u{1b}'), "{refused}");
+        }
+        assert!(Target::read(&format!("{}:1", "a".repeat(300))).is_err());
+        assert!(Target::read(&"a".repeat(300)).is_err());
+    }
+}
