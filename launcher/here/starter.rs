@@ -32,13 +32,13 @@ pub fn starter() -> String {
 #[must_use]
 pub fn living(environment: &[(String, String)]) -> (Vec<(String, String)>, Vec<String>) {
     let pmi = environment.iter().find(|(name, _)| name == "PMI_FD");
-    let pmi_is_gone = pmi.is_some_and(|(_, number)| !is_open_socket(number));
+    let socket_is_gone = pmi.is_some_and(|(_, number)| !is_open_socket(number));
     let ports: Vec<u16> = environment
         .iter()
         .filter(|(name, _)| name.starts_with("PMIX_SERVER_URI"))
         .filter_map(|(_, uri)| port_of(uri))
         .collect();
-    let pmix_is_gone = !ports.is_empty()
+    let server_is_gone = !ports.is_empty()
         && !sockets::listeners()
             .iter()
             .any(|listener| ports.contains(&listener.port));
@@ -46,7 +46,12 @@ pub fn living(environment: &[(String, String)]) -> (Vec<(String, String)>, Vec<S
         let of_pmi = ["PMI_", "HYDI_", "HYDRA_"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
-        environment::is_of_mpi(name) && if of_pmi { pmi_is_gone } else { pmix_is_gone }
+        environment::is_of_mpi(name)
+            && if of_pmi {
+                socket_is_gone
+            } else {
+                server_is_gone
+            }
     };
     let (left, living): (Vec<_>, Vec<_>) = environment
         .iter()
