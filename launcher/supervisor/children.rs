@@ -165,11 +165,12 @@ impl Children {
             .map(|log| log.path.display().to_string())
     }
 
-    /// Asks the processes of a service to end.
-    pub fn terminate(&self, service: Name) {
-        for pid in self.pids(service) {
-            let _ = kill(pid, Signal::SIGTERM);
-        }
+    /// Signals the processes of a service; tells whether there was one.
+    pub fn signal(&self, service: Name, signal: Signal) -> bool {
+        self.pids(service)
+            .filter(|pid| kill(*pid, signal).is_ok())
+            .count()
+            > 0
     }
 
     /// Kills the processes of a service and the groups that they lead.

@@ -17,6 +17,7 @@ mod query;
 pub mod rank;
 mod ranks;
 mod signals;
+mod step;
 mod sweep;
 mod takeover;
 mod timers;
@@ -64,6 +65,8 @@ struct Supervisor<'a> {
     first_request: Option<Instant>,
     /// When each service was asked to end: what it leaves has the rest of its share.
     asked: BTreeMap<Name, Instant>,
+    /// The scancel that asks the engines' step to end, until it has done so.
+    scancel: Option<u32>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
     /// Tells whether the profile is still ours.
@@ -125,6 +128,7 @@ pub async fn run(
         unpublished: false,
         first_request: None,
         asked: BTreeMap::new(),
+        scancel: None,
         slurm_is_silent: false,
         ownership,
         successor: None,
@@ -173,12 +177,18 @@ pub async fn run(
 impl Supervisor<'_> {
     /// Takes one notice; tells the end once there is one.
     fn handle(&mut self, notice: Notice) -> Option<End> {
+        self.ask_for_the_end(&notice);
         let event = match notice {
             Notice::Event(event) => event,
             Notice::Exited { pid, exit } => {
+                self.scancel_ended(pid, &exit);
                 let event = self.children.exited(pid, exit);
                 self.settle_forking();
                 event?
+            }
+            Notice::ScancelIsLate => {
+                self.ask_by_srun();
+                return None;
             }
             Notice::ForkingSaid(said) => {
                 self.forking_said(said);

@@ -46,6 +46,8 @@ pub enum Notice {
         /// How it ended.
         exit: Exit,
     },
+    /// The engines' step was to be asked to end by scancel a while ago.
+    ScancelIsLate,
     /// What Slurm says of the job's end.
     JobEnds(Option<String>),
     /// Jupyter is ready.

@@ -11,10 +11,10 @@ mod srun;
 
 pub use controller::controller;
 pub use driver::driver;
-pub use engines::{CONNECTION_INFO, engines};
+pub use engines::{CONNECTION_INFO, engines, tells_its_world};
 pub use fork::{Forked, Said, fork};
 pub use jupyter::jupyter;
-pub use srun::tells_its_world;
+pub use srun::STEP_NAME;
 
 use super::allocation::Allocation;
 use super::incarnation::Incarnation;

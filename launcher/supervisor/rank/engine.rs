@@ -44,7 +44,9 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
     let mut command = Command::new(&process.program);
     command.args(&process.args);
     for variable in &place.variables {
-        let kept = order.keeps_mpi && environment::is_of_mpi(variable);
+        let kept = order.keeps_mpi
+            && environment::is_of_mpi(variable)
+            && !place.rank.leftovers.contains(variable);
         if environment::is_leftover(variable) && !kept {
             command.env_remove(variable);
         }
