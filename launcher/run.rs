@@ -7,7 +7,7 @@ use crate::cli::options::RunOptions;
 use crate::cli::variables::unknown_variables;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
-use crate::here::{directory, identity, leftovers, limits, scontrol, steps};
+use crate::here::{directory, identity, leftovers, limits, scontrol, steps, subreaper};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::slurm::Slurm;
@@ -133,11 +133,7 @@ pub fn event_loop() -> Outcome<tokio::runtime::Runtime> {
 /// What runs below us already is not of the tree.
 fn become_subreaper(console: &Console) {
     leftovers::note_strangers();
-    #[cfg(target_os = "linux")]
-    let adopted = nix::sys::prctl::set_child_subreaper(true);
-    #[cfg(not(target_os = "linux"))]
-    let adopted: Result<(), _> = Err(nix::errno::Errno::ENOSYS);
-    if let Err(error) = adopted {
+    if let Err(error) = subreaper::become_one() {
         console.warning(&format!(
             "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"
         ));

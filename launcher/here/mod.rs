@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod asking;
+pub mod controller_config;
 pub mod directory;
 pub mod files;
 pub mod foreman;
@@ -26,5 +27,7 @@ pub mod sockets;
 pub mod starter;
 pub mod state;
 pub mod steps;
+pub mod subreaper;
 pub mod text;
 pub mod versions;
+pub mod wiring;

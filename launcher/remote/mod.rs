@@ -3,6 +3,8 @@
 
 pub mod connect;
 pub mod find;
+#[cfg(test)]
+mod fuzz;
 pub mod parts;
 pub mod queue;
 pub mod shell;

@@ -85,7 +85,7 @@ fn a_laptop_or_a_server_that_forbids_what_is_needed_is_told() {
     );
     let told = lab.python("laptop", &busy);
     assert!(
-        told.starts_with("4 ") && told.contains("--port-range 40000"),
+        told.starts_with("4 ") && told.contains("--local-ports 40000"),
         "{told}"
     );
 

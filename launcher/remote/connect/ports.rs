@@ -60,7 +60,7 @@ impl LocalPorts {
 
     fn take(&self, wanted: u16) -> Outcome<Reservation> {
         if let Some(range) = self.range {
-            return ports::reserve(LOCAL, range, &BTreeSet::new());
+            return ports::reserve_for("--local-ports", LOCAL, range, &BTreeSet::new());
         }
         // A browser may ask the other loopback address first: who listens there would be sent the token.
         let others = std::net::TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, wanted));
@@ -75,7 +75,7 @@ impl LocalPorts {
         ports::reserve_one(LOCAL, 0).map_err(|error| {
             Failure::missing("no local port is free")
                 .because(error.desc())
-                .hint("the system gives none any more: end programs that hold many connections, or name a range with --port-range")
+                .hint("the system gives none any more: end programs that hold many connections, or name a range with --local-ports")
         })
     }
 
@@ -153,6 +153,6 @@ mod tests {
             last: port,
         }));
         let failure = local.give(&[endpoint(9000)]).expect_err("it is busy");
-        assert!(failure.message.contains("--port-range"), "{failure}");
+        assert!(failure.message.contains("--local-ports"), "{failure}");
     }
 }
