@@ -101,7 +101,9 @@ fn complete(
         }
         None => return Err(Fault::Incomplete(format!("{file} has no key"))),
     }
-    if fields.get("curve_serverkey").and_then(Value::as_str) != keys.server {
+    // Without one of ours the user's own configuration may give it a pair.
+    if keys.server.is_some() && fields.get("curve_serverkey").and_then(Value::as_str) != keys.server
+    {
         return Err(Fault::Foreign(format!(
             "{file} carries another key of the server than ours, or none"
         )));

@@ -86,11 +86,8 @@ fn the_key_of_the_server_is_ours_or_none() {
         server: Some("p"),
     };
     assert!(read(&client, &engine, ours).is_ok());
-    for (client, engine, keys) in [
-        (CLIENT, &*engine, ours),
-        (&*client, ENGINE, ours),
-        (&*client, &*engine, keys("k")),
-    ] {
-        assert!(matches!(read(client, engine, keys), Err(Fault::Foreign(_))));
+    for (client, engine) in [(CLIENT, &*engine), (&*client, ENGINE)] {
+        assert!(matches!(read(client, engine, ours), Err(Fault::Foreign(_))));
     }
+    assert!(read(&client, &engine, keys("k")).is_ok());
 }
