@@ -1,4 +1,4 @@
-//! Encryption of all that passes the controller's ports, by CurveZMQ. The controller has a key pair; who knows its public half (engines and
+//! Encryption of all that passes the controller's ports, by `CurveZMQ`. The controller has a key pair; who knows its public half (engines and
 //! clients, from their connection files) can speak to it and to nobody who pretends to be it. PURE: random numbers come in.
 
 use super::service::Text;
@@ -91,7 +91,6 @@ pub fn decide(
 mod tests {
     use super::*;
 
-    /// The pair that libzmq's own documentation of `zmq_curve` uses, and the test vector of RFC 32.
     #[test]
     fn keys_are_those_of_zeromq() {
         // RFC 7748, section 6.1: Alice's pair.
@@ -116,11 +115,11 @@ mod tests {
 
     #[test]
     fn it_is_on_where_others_can_listen_in() {
+        use Launcher::{Local, Mpiexec, Srun};
         let version = |text: &str| Version::parse(text).expect("a version");
         let decided = |asked, in_a_job, launcher, text: &str| {
             decide(asked, in_a_job, launcher, &version(text))
         };
-        use Launcher::{Local, Mpiexec, Srun};
         assert_eq!(decided(Curve::Auto, false, Local, "9.2.0"), Ok(false));
         assert_eq!(decided(Curve::Auto, true, Local, "9.2.0"), Ok(true));
         assert_eq!(decided(Curve::Auto, true, Srun, "8.8.0"), Ok(true));
