@@ -6,11 +6,11 @@ use super::notice::{Answer, Notice, Wired};
 use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
 use crate::plan::report::Report;
-use crate::plan::service::{Asking, Name, ProcessId, Readiness, Service};
+use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
 use crate::report::record::Engine;
 use crate::report::summary;
-use std::process::{Command, Stdio};
+use nix::sys::signal::Signal;
 use std::time::Instant;
 
 impl Supervisor<'_> {
@@ -59,22 +59,9 @@ impl Supervisor<'_> {
     fn terminate(&mut self, name: Name) {
         self.asked.insert(name, Instant::now());
         self.stop_other_ranks(name);
-        let asking = self.plan.service(name).map(|service| &service.asking);
-        if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {
-            let slurm = self.plan.allocation.slurm.as_ref();
-            let asked = Command::new(scancel)
-                .arg("--signal=TERM")
-                .args(slurm.map_or_else(Vec::new, |slurm| slurm.steps(step)))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn();
-            // Like every child it is reaped in signals.rs.
-            if asked.is_ok() {
-                return;
-            }
+        if !self.ask_step(name) {
+            self.children.signal(name, Signal::SIGTERM);
         }
-        self.children.terminate(name);
     }
 
     /// A task of the engines' step told who it is.
@@ -159,6 +146,19 @@ impl Supervisor<'_> {
         if service.ready == Readiness::Started {
             self.console.still();
         }
+        if let (Name::Engines, Some(process)) = (name, &self.plan.fork)
+            && self.start_forking(service, process)
+        {
+            return;
+        }
+        self.spawn_each(name);
+    }
+
+    /// Starts each of a service's processes by itself.
+    pub(super) fn spawn_each(&mut self, name: Name) {
+        let Some(service) = self.plan.service(name) else {
+            return;
+        };
         let more = match self.port_argument(service) {
             Ok(more) => more,
             Err(failure) => {
@@ -199,7 +199,7 @@ impl Supervisor<'_> {
     }
 
     /// Notes the processes in the record and begins to watch for readiness.
-    fn started(&mut self, service: &Service, pids: &[(u32, u32)]) {
+    pub(super) fn started(&mut self, service: &Service, pids: &[(u32, u32)]) {
         let first = pids.first().map(|(_, pid)| *pid);
         match service.ready {
             Readiness::Controller => {
@@ -225,9 +225,12 @@ impl Supervisor<'_> {
                     }) {
                         probes::step::watch(
                             log.clone(),
-                            expected,
-                            self.plan.world.is_some(),
-                            service.start_limit,
+                            self.job_of_the_step(),
+                            probes::step::Expected {
+                                tasks: expected,
+                                world: self.plan.world.is_some(),
+                                limit: service.start_limit,
+                            },
                             self.attempt.sender.clone(),
                         );
                     }
@@ -240,6 +243,7 @@ impl Supervisor<'_> {
                             step: self.own_step(),
                         });
                     }
+                    self.watch_own_world(service);
                 }
                 probes::engines::watch(
                     self.plan.profile.engines_list(),

@@ -7,6 +7,7 @@ mod children;
 mod deadline;
 mod effects;
 pub mod event;
+mod fork;
 pub mod guard;
 mod http;
 mod machine;
@@ -16,6 +17,7 @@ mod query;
 pub mod rank;
 mod ranks;
 mod signals;
+mod step;
 mod sweep;
 mod takeover;
 mod timers;
@@ -63,6 +65,8 @@ struct Supervisor<'a> {
     first_request: Option<Instant>,
     /// When each service was asked to end: what it leaves has the rest of its share.
     asked: BTreeMap<Name, Instant>,
+    /// The scancel that asks the engines' step to end, until it has done so.
+    scancel: Option<u32>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
     /// Tells whether the profile is still ours.
@@ -124,6 +128,7 @@ pub async fn run(
         unpublished: false,
         first_request: None,
         asked: BTreeMap::new(),
+        scancel: None,
         slurm_is_silent: false,
         ownership,
         successor: None,
@@ -146,12 +151,17 @@ pub async fn run(
         deadline::watch(job.clone(), supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
+    supervisor.publish();
     while end.is_none() {
         // The supervisor keeps a sender, so the channel never closes.
         let Some(notice) = notices.recv().await else {
             break;
         };
         end = supervisor.handle(notice);
+        // One record for all that has come meanwhile.
+        if supervisor.unpublished && end.is_none() && notices.is_empty() {
+            supervisor.publish();
+        }
     }
     let end = end.unwrap_or_else(|| End {
         code: 1,
@@ -167,9 +177,27 @@ pub async fn run(
 impl Supervisor<'_> {
     /// Takes one notice; tells the end once there is one.
     fn handle(&mut self, notice: Notice) -> Option<End> {
+        self.ask_for_the_end(&notice);
         let event = match notice {
             Notice::Event(event) => event,
-            Notice::Exited { pid, exit } => self.children.exited(pid, exit)?,
+            Notice::Exited { pid, exit } => {
+                self.scancel_ended(pid, &exit);
+                let event = self.children.exited(pid, exit);
+                self.settle_forking();
+                event?
+            }
+            Notice::ScancelIsLate => {
+                self.ask_by_srun();
+                return None;
+            }
+            Notice::ForkingSaid(said) => {
+                self.forking_said(said);
+                return None;
+            }
+            Notice::ForkingIsSilent => {
+                self.forking_is_silent();
+                return None;
+            }
             Notice::StopRequested { by, personal } => {
                 let event = self.stop_requested(by, personal);
                 self.unless_superseded(event)
@@ -190,9 +218,6 @@ impl Supervisor<'_> {
             end = end.or(self.carry_out(effect));
         }
         self.console.waiting(&self.machine.pending());
-        if self.unpublished && end.is_none() {
-            self.publish();
-        }
         end
     }
 
