@@ -23,6 +23,15 @@ pub struct Wiring {
     pub endpoints: Vec<Endpoint>,
 }
 
+/// What both files of our controller carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys<'a> {
+    /// What messages are signed with.
+    pub signing: &'a str,
+    /// The public half of the controller's key pair, where messages are encrypted.
+    pub server: Option<&'a str>,
+}
+
 /// Why the files cannot be used (yet).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -32,18 +41,18 @@ pub enum Fault {
     Foreign(String),
 }
 
-/// Reads both files; `key` is the one we gave to the controller.
-pub fn read(client: &str, engine: &str, key: &str) -> Result<Wiring, Fault> {
+/// Reads both files; `keys` are those that we gave to the controller.
+pub fn read(client: &str, engine: &str, keys: Keys) -> Result<Wiring, Fault> {
     let client = complete(
         "ipcontroller-client.json",
         client,
-        key,
+        keys,
         &["registration", "mux", "task"],
     )?;
     let engine = complete(
         "ipcontroller-engine.json",
         engine,
-        key,
+        keys,
         &["registration", "hb_ping", "hb_pong"],
     )?;
     let address = client
@@ -75,7 +84,7 @@ fn own_key(fields: &Map<String, Value>) -> Option<&str> {
 fn complete(
     file: &str,
     text: &str,
-    key: &str,
+    keys: Keys,
     needed: &[&str],
 ) -> Result<Map<String, Value>, Fault> {
     if text.is_empty() {
@@ -84,13 +93,20 @@ fn complete(
     let fields: Map<String, Value> = serde_json::from_str(text)
         .map_err(|error| Fault::Incomplete(format!("{file} is not complete: {error}")))?;
     match own_key(&fields) {
-        Some(found) if found == key => {}
+        Some(found) if found == keys.signing => {}
         Some(_) => {
             return Err(Fault::Foreign(format!(
                 "{file} carries another key than ours"
             )));
         }
         None => return Err(Fault::Incomplete(format!("{file} has no key"))),
+    }
+    // Without one of ours the user's own configuration may give it a pair.
+    if keys.server.is_some() && fields.get("curve_serverkey").and_then(Value::as_str) != keys.server
+    {
+        return Err(Fault::Foreign(format!(
+            "{file} carries another key of the server than ours, or none"
+        )));
     }
     match needed
         .iter()

@@ -144,7 +144,7 @@ impl Report {
         };
         if [node, step]
             .iter()
-            .any(|word| word.contains(char::is_control))
+            .any(|word| word.contains(|c: char| c.is_control() || c.is_whitespace()))
         {
             return None;
         }
