@@ -1,6 +1,6 @@
 //! Words that options take, and what they stand for.
 
-use crate::plan::settings::{Launcher, Mode};
+use crate::plan::settings::{EngineStart, Launcher, Mode};
 use crate::plan::wiring::Start;
 use clap::ValueEnum;
 
@@ -63,6 +63,25 @@ impl From<LauncherArgument> for Option<Launcher> {
             LauncherArgument::Srun => Some(Launcher::Srun),
             LauncherArgument::Mpiexec => Some(Launcher::Mpiexec),
             LauncherArgument::Ranks => Some(Launcher::Ranks),
+        }
+    }
+}
+
+/// How a node's engines come to be.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum EngineStartArgument {
+    /// Each is a Python of its own
+    Exec,
+    /// One Python imports ipyparallel and forks them: sooner, with less memory; where its site-wide modules run threads or hold
+    /// a GPU, and with the launchers srun, mpiexec and ranks, as exec
+    Fork,
+}
+
+impl From<EngineStartArgument> for EngineStart {
+    fn from(argument: EngineStartArgument) -> Self {
+        match argument {
+            EngineStartArgument::Exec => Self::Exec,
+            EngineStartArgument::Fork => Self::Fork,
         }
     }
 }

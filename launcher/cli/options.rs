@@ -1,6 +1,6 @@
 //! The run options as flags and variables, and their translation into settings.
 
-use super::arguments::{LauncherArgument, ModeArgument, StartArgument};
+use super::arguments::{EngineStartArgument, LauncherArgument, ModeArgument, StartArgument};
 use super::paths::{ipython_dir, record, root_dir};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
@@ -55,6 +55,10 @@ pub struct RunOptions {
     /// How engines are started.
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
+
+    /// How a node's engines come to be.
+    #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStartArgument::Exec, value_name = "WAY", help_heading = "Engines")]
+    pub engine_start: EngineStartArgument,
 
     /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
     #[arg(
@@ -237,6 +241,7 @@ impl RunOptions {
             launcher_command: self.launcher_command.clone(),
             mpi: self.mpi.clone(),
             srun_args: self.srun_args.clone(),
+            engine_start: self.engine_start.into(),
             engine_wrapper: self
                 .engine_wrapper
                 .as_deref()

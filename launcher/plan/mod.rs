@@ -49,6 +49,8 @@ pub struct Here {
     pub ipcontroller: PathBuf,
     /// `ipengine` as found on PATH.
     pub ipengine: PathBuf,
+    /// The Python that `ipengine` runs with, where its first line tells and engines are to be forked.
+    pub engine_python: Option<PathBuf>,
     /// `srun` and what it needs, with that launcher.
     pub srun: Option<Srun>,
     /// `mpiexec` and what it needs, with that launcher.
@@ -188,6 +190,8 @@ pub struct Plan {
     pub minimum: u32,
     /// Services in the order of start; they are stopped in the reverse order.
     pub services: Vec<Service>,
+    /// What forks all engines in the place of their service's own processes.
+    pub fork: Option<service::Process>,
     /// How the other ranks start their engines, with the launcher `ranks`.
     pub order: Option<meeting::Order>,
     /// What a person is told about the plan, for example that --allow-root was added.
@@ -224,6 +228,7 @@ impl Plan {
             minimum,
         };
         let (engine_service, order) = services::engines(&context, launcher)?;
+        let fork = services::fork(&context, launcher, &mut remarks);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {
             Mode::Notebook => services.push(services::jupyter(&context, &mut remarks)?),
@@ -249,6 +254,7 @@ impl Plan {
             engines,
             minimum,
             services,
+            fork,
             order,
             remarks,
         })

@@ -49,6 +49,15 @@ impl fmt::Display for Launcher {
     }
 }
 
+/// How a node's engines come to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineStart {
+    /// Each as a Python of its own.
+    Exec,
+    /// As forks of one Python that has imported ipyparallel once.
+    Fork,
+}
+
 /// Whether engines form one MPI world, and how srun is to make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mpi {
@@ -118,6 +127,8 @@ pub struct Settings {
     pub launcher_command: Option<String>,
     /// Further arguments of srun or mpiexec.
     pub srun_args: Vec<String>,
+    /// Whether a node's engines are started one by one or forked.
+    pub engine_start: EngineStart,
     /// A command that stands between the launcher and ipengine, by its words.
     pub engine_wrapper: Vec<String>,
     /// The controller's address: an IP address or the name of an interface; `None` takes what the other nodes reach.

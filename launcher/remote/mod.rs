@@ -2,6 +2,8 @@
 //! squeue is needed on the cluster: what there is comes as it stands, and is judged here.
 
 pub mod find;
+#[cfg(test)]
+mod fuzz;
 pub mod parts;
 pub mod queue;
 pub mod shell;

@@ -146,6 +146,19 @@ impl Supervisor<'_> {
         if service.ready == Readiness::Started {
             self.console.still();
         }
+        if let (Name::Engines, Some(process)) = (name, &self.plan.fork)
+            && self.start_forking(service, process)
+        {
+            return;
+        }
+        self.spawn_each(name);
+    }
+
+    /// Starts each of a service's processes by itself.
+    pub(super) fn spawn_each(&mut self, name: Name) {
+        let Some(service) = self.plan.service(name) else {
+            return;
+        };
         let more = match self.port_argument(service) {
             Ok(more) => more,
             Err(failure) => {
@@ -186,7 +199,7 @@ impl Supervisor<'_> {
     }
 
     /// Notes the processes in the record and begins to watch for readiness.
-    fn started(&mut self, service: &Service, pids: &[(u32, u32)]) {
+    pub(super) fn started(&mut self, service: &Service, pids: &[(u32, u32)]) {
         let first = pids.first().map(|(_, pid)| *pid);
         match service.ready {
             Readiness::Controller => {

@@ -7,6 +7,7 @@ mod children;
 mod deadline;
 mod effects;
 pub mod event;
+mod fork;
 pub mod guard;
 mod http;
 mod machine;
@@ -150,12 +151,17 @@ pub async fn run(
         deadline::watch(job.clone(), supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
+    supervisor.publish();
     while end.is_none() {
         // The supervisor keeps a sender, so the channel never closes.
         let Some(notice) = notices.recv().await else {
             break;
         };
         end = supervisor.handle(notice);
+        // One record for all that has come meanwhile.
+        if supervisor.unpublished && end.is_none() && notices.is_empty() {
+            supervisor.publish();
+        }
     }
     let end = end.unwrap_or_else(|| End {
         code: 1,
@@ -176,10 +182,20 @@ impl Supervisor<'_> {
             Notice::Event(event) => event,
             Notice::Exited { pid, exit } => {
                 self.scancel_ended(pid, &exit);
-                self.children.exited(pid, exit)?
+                let event = self.children.exited(pid, exit);
+                self.settle_forking();
+                event?
             }
             Notice::ScancelIsLate => {
                 self.ask_by_srun();
+                return None;
+            }
+            Notice::ForkingSaid(said) => {
+                self.forking_said(said);
+                return None;
+            }
+            Notice::ForkingIsSilent => {
+                self.forking_is_silent();
                 return None;
             }
             Notice::StopRequested { by, personal } => {
@@ -202,9 +218,6 @@ impl Supervisor<'_> {
             end = end.or(self.carry_out(effect));
         }
         self.console.waiting(&self.machine.pending());
-        if self.unpublished && end.is_none() {
-            self.publish();
-        }
         end
     }
 

@@ -3,6 +3,7 @@
 mod controller;
 mod driver;
 mod engines;
+mod fork;
 mod jupyter;
 mod mpiexec;
 pub mod ranks;
@@ -11,6 +12,7 @@ mod srun;
 pub use controller::controller;
 pub use driver::driver;
 pub use engines::{CONNECTION_INFO, engines, tells_its_world};
+pub use fork::{Forked, Said, fork};
 pub use jupyter::jupyter;
 pub use srun::STEP_NAME;
 

@@ -38,7 +38,7 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
         ))
         .because(error)
     };
-    let head = crate::supervisor::children::log_head(&leader.id, id);
+    let head = crate::supervisor::children::log_head(&leader.id, &id);
     let (_, log) = Log::open(&process.log, &head).map_err(no_log)?;
     let errors = log.try_clone().map_err(no_log)?;
     let mut command = Command::new(&process.program);
