@@ -49,6 +49,10 @@ pub use signals::Signals;
 /// Slurm sends TERM twice within 20 ms at the time limit, so a repeated TERM means "now" only after a while.
 const REPEAT_PAUSE: Duration = Duration::from_secs(3);
 
+/// As many times as long as a record took to write, it is left as it is at the least, unless the state changes: however many the
+/// engines are, and however slow the file system is, writing takes a fixed part of the time.
+const RECORDS_PART: u32 = 20;
+
 /// The supervisor of one job.
 struct Supervisor<'a> {
     plan: &'a Plan,
@@ -61,6 +65,10 @@ struct Supervisor<'a> {
     unwritable: Option<PathBuf>,
     /// Whether the record differs from what was written last.
     unpublished: bool,
+    /// When it is written again, if nothing else than details change.
+    next_record: Instant,
+    /// Whether that moment is waited for.
+    record_waits: bool,
     /// When the end was first asked for by a signal.
     first_request: Option<Instant>,
     /// When each service was asked to end: what it leaves has the rest of its share.
@@ -126,6 +134,8 @@ pub async fn run(
         writer,
         unwritable: None,
         unpublished: false,
+        next_record: Instant::now(),
+        record_waits: false,
         first_request: None,
         asked: BTreeMap::new(),
         scancel: None,
@@ -151,16 +161,16 @@ pub async fn run(
         deadline::watch(job.clone(), supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
-    supervisor.publish();
+    supervisor.tell();
     while end.is_none() {
         // The supervisor keeps a sender, so the channel never closes.
         let Some(notice) = notices.recv().await else {
             break;
         };
         end = supervisor.handle(notice);
-        // One record for all that has come meanwhile.
-        if supervisor.unpublished && end.is_none() && notices.is_empty() {
-            supervisor.publish();
+        // Once for all that has come meanwhile: with thousands of engines each of these is work.
+        if end.is_none() && notices.is_empty() {
+            supervisor.tell();
         }
     }
     let end = end.unwrap_or_else(|| End {
@@ -190,6 +200,10 @@ impl Supervisor<'_> {
                 self.ask_by_srun();
                 return None;
             }
+            Notice::RecordIsDue => {
+                self.record_waits = false;
+                return None;
+            }
             Notice::ForkingSaid(said) => {
                 self.forking_said(said);
                 return None;
@@ -217,8 +231,23 @@ impl Supervisor<'_> {
         for effect in self.machine.step(event) {
             end = end.or(self.carry_out(effect));
         }
-        self.console.waiting(&self.machine.pending());
         end
+    }
+
+    /// Brings the live line up to date, and the record too where its turn has come.
+    fn tell(&mut self) {
+        self.console.waiting(&self.machine.pending());
+        if !self.unpublished {
+            return;
+        }
+        let now = Instant::now();
+        if self.record.state != word(self.machine.state()) || now >= self.next_record {
+            self.publish();
+        } else if !self.record_waits {
+            self.record_waits = true;
+            let left = self.next_record - now;
+            timers::once(left, Notice::RecordIsDue, self.sender.clone());
+        }
     }
 
     /// A signal asks for the end; a repeated one that is meant insists.
@@ -235,14 +264,9 @@ impl Supervisor<'_> {
 
     /// Brings the record up to date and writes it.
     fn publish(&mut self) {
+        let begin = Instant::now();
         self.unpublished = false;
-        self.record.state = match self.machine.state() {
-            State::Starting => "starting",
-            State::Ready => "ready",
-            State::Degraded => "degraded",
-            State::Stopping => "stopping",
-            State::Ended => "ended",
-        };
+        self.record.state = word(self.machine.state());
         if let Some(reason) = self.machine.reason() {
             self.record.reason = Some(reason.to_owned());
         }
@@ -252,6 +276,7 @@ impl Supervisor<'_> {
             u32::try_from(expected.saturating_sub(missing.len())).unwrap_or(u32::MAX);
         self.record.engines.missing = missing;
         self.write_record();
+        self.next_record = Instant::now() + begin.elapsed() * RECORDS_PART;
     }
 
     fn write_record(&mut self) {
@@ -306,5 +331,16 @@ impl Supervisor<'_> {
             ));
         }
         left.is_empty()
+    }
+}
+
+/// The state as the record tells it.
+fn word(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Ready => "ready",
+        State::Degraded => "degraded",
+        State::Stopping => "stopping",
+        State::Ended => "ended",
     }
 }
