@@ -145,6 +145,10 @@ pub fn registered(text: &str) -> Option<std::collections::BTreeSet<u32>> {
     // Of thousands of engines only the ids are kept.
     #[derive(Deserialize)]
     struct List<'a> {
+        #[expect(
+            clippy::zero_sized_map_values,
+            reason = "it is a map in the file; its values are passed over"
+        )]
         #[serde(borrow)]
         engines: BTreeMap<Cow<'a, str>, IgnoredAny>,
     }

@@ -25,9 +25,12 @@ const CALM_PAUSE: Duration = Duration::from_secs(2);
 /// the looks of a start take a fixed part of its time, however large the start is.
 const LOOKS_PART: u32 = 20;
 
+/// No pause of a start is longer: on a machine that is busy enough, looks take long by themselves.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Waits before the next look at something that grows with the engines.
 async fn pause_by_size(begin: Instant) {
-    sleep((begin.elapsed() * LOOKS_PART).max(PAUSE)).await;
+    sleep((begin.elapsed() * LOOKS_PART).clamp(PAUSE, LONGEST_PAUSE)).await;
 }
 
 /// Waits before the next look. Reading the kernel's table of sockets takes milliseconds on a machine with much memory, so
