@@ -12,6 +12,7 @@ mod support;
 
 mod broken_world;
 mod command_line;
+mod connect;
 mod docs;
 mod doctor;
 mod het;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod machine_limits;
 mod real;
 mod requeue;
+mod scale;
 mod security;
 mod slurm;
 mod source_rules;

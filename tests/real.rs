@@ -5,6 +5,7 @@ mod binary;
 mod client;
 mod controller;
 mod driver;
+mod fork;
 mod frontends;
 mod http;
 mod imports;

@@ -1,6 +1,7 @@
 //! Words that options take, and what they stand for.
 
-use crate::plan::settings::{Launcher, Mode, Nanny};
+use crate::plan::curve::Curve;
+use crate::plan::settings::{EngineStart, Launcher, Mode, Nanny};
 use crate::plan::wiring::Start;
 use clap::ValueEnum;
 
@@ -76,6 +77,27 @@ impl From<StartArgument> for Start {
     }
 }
 
+/// Whether messages are encrypted.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CurveArgument {
+    /// In a job of a scheduler, and with engines that may be on other hosts
+    Auto,
+    /// Always
+    On,
+    /// Never
+    Off,
+}
+
+impl From<CurveArgument> for Curve {
+    fn from(argument: CurveArgument) -> Self {
+        match argument {
+            CurveArgument::Auto => Self::Auto,
+            CurveArgument::On => Self::On,
+            CurveArgument::Off => Self::Off,
+        }
+    }
+}
+
 impl From<LauncherArgument> for Option<Launcher> {
     fn from(argument: LauncherArgument) -> Self {
         match argument {
@@ -84,6 +106,25 @@ impl From<LauncherArgument> for Option<Launcher> {
             LauncherArgument::Srun => Some(Launcher::Srun),
             LauncherArgument::Mpiexec => Some(Launcher::Mpiexec),
             LauncherArgument::Ranks => Some(Launcher::Ranks),
+        }
+    }
+}
+
+/// How a node's engines come to be.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum EngineStartArgument {
+    /// Each is a Python of its own
+    Exec,
+    /// One Python imports ipyparallel and forks them: sooner, with less memory; where its site-wide modules run threads or hold
+    /// a GPU, and with the launchers srun, mpiexec and ranks, as exec
+    Fork,
+}
+
+impl From<EngineStartArgument> for EngineStart {
+    fn from(argument: EngineStartArgument) -> Self {
+        match argument {
+            EngineStartArgument::Exec => Self::Exec,
+            EngineStartArgument::Fork => Self::Fork,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The run options as flags and variables, and their translation into settings.
 
-use super::arguments::{LauncherArgument, ModeArgument, NannyArgument, StartArgument};
+use super::arguments::{
+    CurveArgument, EngineStartArgument, LauncherArgument, ModeArgument, NannyArgument,
+    StartArgument,
+};
 use super::paths::{ipython_dir, record, root_dir};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
@@ -55,6 +58,10 @@ pub struct RunOptions {
     /// How engines are started.
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
+
+    /// How a node's engines come to be.
+    #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStartArgument::Exec, value_name = "WAY", help_heading = "Engines")]
+    pub engine_start: EngineStartArgument,
 
     /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
     #[arg(
@@ -126,6 +133,18 @@ pub struct RunOptions {
     /// The ports that ipcontroller takes its own from, 18 of them: FIRST-LAST [default: any that are free].
     #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::controller_ports, help_heading = "Controller")]
     pub controller_ports: Option<PortRange>,
+
+    /// Whether all that passes the controller's ports is encrypted (CurveZMQ): clients and engines take its public key from their
+    /// connection files.
+    #[arg(
+        long,
+        value_enum,
+        env = "IPJOB_CURVE",
+        default_value_t = CurveArgument::Auto,
+        value_name = "WHEN",
+        help_heading = "Controller"
+    )]
+    pub curve: CurveArgument,
 
     /// Which Jupyter: `lab`, `notebook` (7, or the classic 6), `server`, or the PATH of a program that takes a Jupyter
     /// server's arguments.
@@ -242,6 +261,7 @@ impl RunOptions {
             launcher_command: self.launcher_command.clone(),
             mpi: self.mpi.clone(),
             srun_args: self.srun_args.clone(),
+            engine_start: self.engine_start.into(),
             engine_wrapper: self
                 .engine_wrapper
                 .as_deref()
@@ -256,6 +276,7 @@ impl RunOptions {
             controller_args: self.controller_args.clone(),
             controller_ports: self.controller_ports,
             port_range: self.port_range,
+            curve: self.curve.into(),
             frontend: self.frontend.clone(),
             root_dir: self.root_dir.as_deref().map(root_dir).transpose()?,
             profile: self.profile.clone().unwrap_or_else(|| format!("job_{job}")),

@@ -1,7 +1,7 @@
 //! How many engines are started, and how few are accepted.
 
 use super::allocation::Allocation;
-use super::settings::{Nanny, Settings};
+use super::settings::{Launcher, Nanny, Settings};
 use crate::failure::{Failure, Outcome};
 
 /// Memory that one engine needs at the least, in bytes: 37 MB that are not shared with others were measured for ipyparallel 9.2.
@@ -24,12 +24,16 @@ pub struct Engines {
 }
 
 /// How many engines are started, and whether with nannies.
-pub fn count(settings: &Settings, allocation: &Allocation) -> Outcome<Engines> {
+pub fn count(settings: &Settings, allocation: &Allocation, launcher: Launcher) -> Outcome<Engines> {
     let expected = settings.engines.unwrap_or(allocation.tasks);
     let minimum = settings.min_engines.unwrap_or(expected);
     check_minimum(expected, minimum)?;
-    let (nanny, remark) = nannies(settings.nanny, expected, allocation.free_memory);
-    if let Some(free) = allocation.free_memory {
+    // Where mpiexec starts them is its own to know.
+    let free = allocation
+        .free_memory
+        .filter(|_| launcher == Launcher::Local);
+    let (nanny, remark) = nannies(settings.nanny, expected, free);
+    if let Some(free) = free {
         let each = BYTES_PER_ENGINE + if nanny { BYTES_PER_NANNY } else { 0 };
         let needed = u64::from(expected) * each;
         if needed > free {
@@ -77,6 +81,21 @@ pub fn check_minimum(expected: u32, minimum: u32) -> Outcome<()> {
         "--min-engines {minimum} is more than the {expected} engines that will be started"
     ))
     .hint("give a smaller --min-engines, or more engines with -n"))
+}
+
+/// Ids that a message names, or shows the logs of.
+pub const SHOWN: usize = 8;
+
+/// `engine 3`, `engines 1, 2 and 3 more`: short at any number.
+#[must_use]
+pub fn named(what: &str, ids: &[u32]) -> String {
+    let shown: Vec<String> = ids.iter().take(SHOWN).map(u32::to_string).collect();
+    let more = ids.len().saturating_sub(SHOWN);
+    match (ids.len(), more) {
+        (1, _) => format!("{what} {}", shown.join("")),
+        (_, 0) => format!("{what}s {}", shown.join(", ")),
+        (_, more) => format!("{what}s {} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Bytes as a person reads them: "6.1 GB".

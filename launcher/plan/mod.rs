@@ -6,6 +6,7 @@
 
 pub mod allocation;
 pub mod connection;
+pub mod curve;
 pub mod engines;
 pub mod environment;
 pub mod exit;
@@ -28,17 +29,20 @@ pub mod slurm;
 pub mod template;
 pub mod version;
 pub mod wiring;
+pub mod world;
 
 use crate::failure::Outcome;
 use allocation::Allocation;
+use connection::Keys;
 use core::net::Ipv4Addr;
 use incarnation::Incarnation;
 use profile::Profile;
 use service::{Service, Text};
-use settings::{Launcher, Mode, Mpi, Settings};
+use settings::{Launcher, Mode, Settings};
 use std::path::PathBuf;
 use version::Version;
 use wiring::Start;
+pub use world::{WantedWorld, World};
 
 /// What this machine offers, found before anything is planned.
 #[derive(Clone, Debug)]
@@ -47,6 +51,8 @@ pub struct Here {
     pub ipcontroller: PathBuf,
     /// `ipengine` as found on PATH.
     pub ipengine: PathBuf,
+    /// The Python that `ipengine` runs with, where its first line tells and engines are to be forked.
+    pub engine_python: Option<PathBuf>,
     /// `srun` and what it needs, with that launcher.
     pub srun: Option<Srun>,
     /// `mpiexec` and what it needs, with that launcher.
@@ -100,34 +106,16 @@ pub struct Mpiexec {
 }
 
 /// What the launcher `ranks` works with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ranks {
     /// How many there are.
     pub size: u32,
     /// Whether engines form one MPI world.
     pub world: bool,
-}
-
-/// The MPI world of engines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum World {
-    /// None: engines are independent.
-    None,
-    /// One, by the site's or the user's own default.
-    Default,
-    /// One, with this type of `srun --mpi`.
-    Type(String),
-}
-
-/// The MPI world that engines are expected to see. A wrong type gives every engine a world of its own, and no error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedWorld {
-    /// How many ranks it has.
-    pub size: u32,
-    /// The type that was asked for by name: then another world is an error, else only a warning.
-    pub asked: Option<String>,
-    /// The types that srun offers.
-    pub types: Vec<String>,
+    /// Whether they could and would, and nothing offered them one.
+    pub unoffered: bool,
+    /// Variables that an earlier start left in the shell.
+    pub leftovers: Vec<String>,
 }
 
 /// A Jupyter program and the family of option names it understands.
@@ -148,6 +136,8 @@ pub struct Secrets {
     pub key: Text,
     /// What Jupyter asks its users for.
     pub token: Text,
+    /// What the controller encrypts with.
+    pub curve: curve::Pair,
 }
 
 /// What can be told of the settings without a look at the machine.
@@ -196,6 +186,8 @@ pub struct Plan {
     pub world: Option<WantedWorld>,
     /// How the start goes.
     pub start: Start,
+    /// Whether all that passes the controller's ports is encrypted.
+    pub encrypted: bool,
     /// The address that the controller binds.
     pub address: Ipv4Addr,
     /// The address that Jupyter binds.
@@ -206,6 +198,8 @@ pub struct Plan {
     pub minimum: u32,
     /// Services in the order of start; they are stopped in the reverse order.
     pub services: Vec<Service>,
+    /// What forks all engines in the place of their service's own processes.
+    pub fork: Option<service::Process>,
     /// How the other ranks start their engines, with the launcher `ranks`.
     pub order: Option<meeting::Order>,
     /// What a person is told about the plan, for example that --allow-root was added.
@@ -225,12 +219,14 @@ impl Plan {
         service_args::check_engines(&settings.engine_args)?;
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
-        let counted = engines::count(&settings, &allocation)?;
-        let (engines, minimum) = (counted.expected, counted.minimum);
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
+        let counted = engines::count(&settings, &allocation, launcher)?;
+        let (engines, minimum) = (counted.expected, counted.minimum);
         let config = here.shaping_config.as_deref();
         let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
         let mut remarks: Vec<String> = remark.into_iter().chain(counted.remark).collect();
+        let in_a_job = allocation.job.is_some();
+        let encrypted = curve::decide(settings.curve, in_a_job, launcher, &here.ipyparallel)?;
         let context = services::Context {
             settings: &settings,
             allocation: &allocation,
@@ -239,29 +235,23 @@ impl Plan {
             profile: &profile,
             incarnation: &incarnation,
             start,
+            encrypted,
             engines,
             minimum,
             nanny: counted.nanny,
         };
         let (engine_service, order) = services::engines(&context, launcher)?;
+        let fork = services::fork(&context, launcher, &mut remarks);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {
             Mode::Notebook => services.push(services::jupyter(&context, &mut remarks)?),
             Mode::ClusterOnly if settings.arguments.is_empty() => {}
             Mode::ClusterOnly => services.push(services::driver(&context)?),
         }
-        let world = here
-            .srun
-            .as_ref()
-            .filter(|srun| srun.mpi != World::None && services::tells_its_world(&settings))
-            .map(|srun| WantedWorld {
-                size: engines,
-                asked: match &settings.mpi {
-                    Mpi::Type(name) => Some(name.clone()),
-                    _ => None,
-                },
-                types: srun.mpi_types.clone(),
-            });
+        let world = world::wanted(&settings, here, engines);
+        if here.ranks.as_ref().is_some_and(|ranks| ranks.unoffered) {
+            remarks.push(ranks::no_world_offered());
+        }
         Ok(Self {
             ipyparallel: here.ipyparallel.clone(),
             secrets,
@@ -272,14 +262,25 @@ impl Plan {
             launcher,
             world,
             start,
+            encrypted,
             address: here.address,
             jupyter_address: here.jupyter_address,
             engines,
             minimum,
             services,
+            fork,
             order,
             remarks,
         })
+    }
+
+    /// What both connection files carry.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys {
+            signing: self.secrets.key.reveal(),
+            server: self.encrypted.then_some(self.secrets.curve.public.reveal()),
+        }
     }
 
     /// How often the start may be tried again with other ports. Other ranks hear one order only, and of a range ipcontroller

@@ -1,5 +1,6 @@
 //! What was asked: the run options after they were read from flags and variables, with their defaults filled in.
 
+use super::curve::Curve;
 use super::service::Name;
 use super::wiring::Start;
 use core::fmt;
@@ -47,6 +48,15 @@ impl fmt::Display for Launcher {
             Self::Ranks => "ranks",
         })
     }
+}
+
+/// How a node's engines come to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineStart {
+    /// Each as a Python of its own.
+    Exec,
+    /// As forks of one Python that has imported ipyparallel once.
+    Fork,
 }
 
 /// Whether engines form one MPI world, and how srun is to make it.
@@ -129,6 +139,8 @@ pub struct Settings {
     pub launcher_command: Option<String>,
     /// Further arguments of srun or mpiexec.
     pub srun_args: Vec<String>,
+    /// Whether a node's engines are started one by one or forked.
+    pub engine_start: EngineStart,
     /// A command that stands between the launcher and ipengine, by its words.
     pub engine_wrapper: Vec<String>,
     /// The controller's address: an IP address or the name of an interface; `None` takes what the other nodes reach.
@@ -149,6 +161,8 @@ pub struct Settings {
     pub controller_ports: Option<PortRange>,
     /// The ports that Jupyter's is taken from.
     pub port_range: PortRange,
+    /// Whether all that passes the controller's ports is encrypted.
+    pub curve: Curve,
     /// Which Jupyter is started.
     pub frontend: Frontend,
     /// The directory that Jupyter shows; `None` is the working directory.

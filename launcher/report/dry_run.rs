@@ -3,7 +3,7 @@
 use super::output;
 use crate::failure::Outcome;
 use crate::plan::Plan;
-use crate::plan::service::{Environment, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::service::{Environment, Name, PortNeed, Process, Readiness, Service, Streams};
 use std::fmt::Write as _;
 
 /// Prints the plan to stdout.
@@ -55,6 +55,14 @@ pub fn text(plan: &Plan) -> String {
     }
     for service in &plan.services {
         describe(service, &mut out);
+        if let (Name::Engines, Some(process)) = (service.name, &plan.fork) {
+            let _ = writeln!(
+                out,
+                "    fork  {}, which becomes all of them\n    log   {}",
+                argv(process),
+                process.log.display()
+            );
+        }
     }
     out
 }

@@ -89,6 +89,8 @@ pub struct Controller {
     /// The process id, once it was started.
     pub pid: Option<u32>,
     ipyparallel: String,
+    /// Whether all that passes its ports is encrypted.
+    encrypted: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -138,6 +140,7 @@ impl Record {
                 client_file: plan.profile.client_file(),
                 pid: None,
                 ipyparallel: plan.ipyparallel.to_string(),
+                encrypted: plan.encrypted,
             },
             engines: Engines::new(plan.engines),
             timeline: Vec::new(),

@@ -6,11 +6,11 @@ use super::notice::{Answer, Notice, Wired};
 use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
 use crate::plan::report::Report;
-use crate::plan::service::{Asking, Name, ProcessId, Readiness, Service};
+use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
 use crate::report::record::Engine;
 use crate::report::{summary, timeline};
-use std::process::{Command, Stdio};
+use nix::sys::signal::Signal;
 use std::time::Instant;
 
 /// Columns of the start's chart that -v shows, behind the time that stands before every line.
@@ -62,22 +62,9 @@ impl Supervisor<'_> {
     fn terminate(&mut self, name: Name) {
         self.asked.insert(name, Instant::now());
         self.stop_other_ranks(name);
-        let asking = self.plan.service(name).map(|service| &service.asking);
-        if let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, &self.record.step) {
-            let slurm = self.plan.allocation.slurm.as_ref();
-            let asked = Command::new(scancel)
-                .arg("--signal=TERM")
-                .args(slurm.map_or_else(Vec::new, |slurm| slurm.steps(step)))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn();
-            // Like every child it is reaped in signals.rs.
-            if asked.is_ok() {
-                return;
-            }
+        if !self.ask_step(name) {
+            self.children.signal(name, Signal::SIGTERM);
         }
-        self.children.terminate(name);
     }
 
     /// A task of the engines' step told who it is.
@@ -145,9 +132,12 @@ impl Supervisor<'_> {
             "ready: {engines} engine{plural}, profile {}",
             self.plan.profile.name
         ));
+        // Complete, as the controller is ready.
+        let client = std::fs::read_to_string(self.plan.profile.client_file()).unwrap_or_default();
         self.console.below(&summary::lines(
             self.plan,
             &self.record,
+            &client,
             self.console.is_terminal(),
         ));
         let record = serde_json::to_value(&self.record).unwrap_or_default();
@@ -164,6 +154,19 @@ impl Supervisor<'_> {
         if service.ready == Readiness::Started {
             self.console.still();
         }
+        if let (Name::Engines, Some(process)) = (name, &self.plan.fork)
+            && self.start_forking(service, process)
+        {
+            return;
+        }
+        self.spawn_each(name);
+    }
+
+    /// Starts each of a service's processes by itself.
+    pub(super) fn spawn_each(&mut self, name: Name) {
+        let Some(service) = self.plan.service(name) else {
+            return;
+        };
         let more = match self.port_argument(service) {
             Ok(more) => more,
             Err(failure) => {
@@ -204,7 +207,7 @@ impl Supervisor<'_> {
     }
 
     /// Notes the processes in the record and begins to watch for readiness.
-    fn started(&mut self, service: &Service, pids: &[(u32, u32)]) {
+    pub(super) fn started(&mut self, service: &Service, pids: &[(u32, u32)]) {
         let first = pids.first().map(|(_, pid)| *pid);
         match service.ready {
             Readiness::Controller => {
@@ -230,9 +233,12 @@ impl Supervisor<'_> {
                     }) {
                         probes::step::watch(
                             log.clone(),
-                            expected,
-                            self.plan.world.is_some(),
-                            service.start_limit,
+                            self.job_of_the_step(),
+                            probes::step::Expected {
+                                tasks: expected,
+                                world: self.plan.world.is_some(),
+                                limit: service.start_limit,
+                            },
                             self.attempt.sender.clone(),
                         );
                     }
@@ -245,6 +251,7 @@ impl Supervisor<'_> {
                             step: self.own_step(),
                         });
                     }
+                    self.watch_own_world(service);
                 }
                 probes::engines::watch(
                     self.plan.profile.engines_list(),

@@ -26,6 +26,8 @@ pub enum Timer {
     World,
     /// An engine left the hub's list although its process seems to live.
     Dropped,
+    /// srun said that Slurm takes the job down, and Slurm's signal to us has not come.
+    JobEnds,
     /// So many minutes are left of the job's time.
     Warn {
         /// Which telling of the end it belongs to.
@@ -79,7 +81,7 @@ pub enum Event {
     Lacks {
         /// Which.
         service: Name,
-        /// What: `ipcontroller-client.json is missing or empty`.
+        /// What: `ipcontroller-client.json is missing or empty`; nothing when it lacks what a probe can tell no more.
         what: String,
     },
     /// A port of the controller's is somebody else's.
@@ -101,6 +103,8 @@ pub enum Event {
     World(World),
     /// The engines' srun said that something is wrong.
     SrunSaid(Words),
+    /// The engines' srun waits for its place in the job; the text tells why, and what holds the nodes.
+    SrunWaits(String),
     /// The end of the job's time is known, or has moved.
     TimeLeft {
         /// So much is left.

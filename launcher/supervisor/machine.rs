@@ -5,7 +5,7 @@
 //!  1. A service is started once all services that it waits for are ready, and never after the stop has begun.
 //!  2. The job is ready when every service is ready; it is announced once.
 //!  3. The stop goes in the reverse order of the start: a service is asked to end when all that were started after it are gone.
-//!  4. The first reason is the one that is reported.
+//!  4. The first reason is the one that is reported; a signal that turns out to be Slurm's word for the time limit is told as that.
 //!  5. A second request to stop that insists is final: everything is killed at once.
 //!  6. From every state, time limits alone end the job once it stops.
 //!  7. `Finish` (or, where a port of the wiring was lost, `StartAgain`) comes once, last, and after everything that was started has ended, was killed or was given up by name.
@@ -37,6 +37,9 @@ const DROP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Time between an engine's registering and its having told the size of its MPI world, which it does before.
 const WORLD_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Time between srun's word that Slurm takes the job down and Slurm's signal to us.
+const SIGNAL_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Ports that are tried for Jupyter, each taken by somebody else between our reservation and its bind.
 const PORT_TRIES: u32 = 5;

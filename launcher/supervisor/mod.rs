@@ -7,17 +7,20 @@ mod children;
 mod deadline;
 mod effects;
 pub mod event;
+mod fork;
 pub mod guard;
-mod http;
+pub mod http;
 mod machine;
-mod notice;
+pub mod notice;
 mod probes;
 mod query;
 pub mod rank;
 mod ranks;
 mod signals;
+mod step;
 mod sweep;
 mod takeover;
+mod telling;
 mod timers;
 
 use crate::failure::Outcome;
@@ -35,7 +38,7 @@ use crate::report::record::{REFRESH_S, Record, Writer};
 use again::Attempt;
 use children::Children;
 use event::{End, Event, Level};
-use machine::{Machine, State};
+use machine::Machine;
 use notice::{Notice, Sender};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -59,10 +62,16 @@ struct Supervisor<'a> {
     unwritable: Option<PathBuf>,
     /// Whether the record differs from what was written last.
     unpublished: bool,
+    /// When it is written again, if nothing else than details change.
+    next_record: Instant,
+    /// Whether that moment is waited for.
+    record_waits: bool,
     /// When the end was first asked for by a signal.
     first_request: Option<Instant>,
     /// When each service was asked to end: what it leaves has the rest of its share.
     asked: BTreeMap<Name, Instant>,
+    /// The scancel that asks the engines' step to end, until it has done so.
+    scancel: Option<u32>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
     /// Tells whether the profile is still ours.
@@ -122,8 +131,11 @@ pub async fn run(
         writer,
         unwritable: None,
         unpublished: false,
+        next_record: Instant::now(),
+        record_waits: false,
         first_request: None,
         asked: BTreeMap::new(),
+        scancel: None,
         slurm_is_silent: false,
         ownership,
         successor: None,
@@ -146,12 +158,17 @@ pub async fn run(
         deadline::watch(job.clone(), supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
+    supervisor.tell();
     while end.is_none() {
         // The supervisor keeps a sender, so the channel never closes.
         let Some(notice) = notices.recv().await else {
             break;
         };
         end = supervisor.handle(notice);
+        // Once for all that has come meanwhile: with thousands of engines each of these is work.
+        if end.is_none() && notices.is_empty() {
+            supervisor.tell();
+        }
     }
     let end = end.unwrap_or_else(|| End {
         code: 1,
@@ -167,6 +184,7 @@ pub async fn run(
 impl Supervisor<'_> {
     /// Takes one notice; tells the end once there is one.
     fn handle(&mut self, notice: Notice) -> Option<End> {
+        self.ask_for_the_end(&notice);
         let event = match notice {
             Notice::OfAttempt { attempt, notice } => {
                 return (attempt == self.attempt.number)
@@ -179,7 +197,28 @@ impl Supervisor<'_> {
                 }
                 event
             }
-            Notice::Exited { pid, exit } => self.children.exited(pid, exit)?,
+            Notice::Exited { pid, exit } => {
+                self.scancel_ended(pid, &exit);
+                let event = self.children.exited(pid, exit);
+                self.settle_forking();
+                event?
+            }
+            Notice::ScancelIsLate => {
+                self.ask_by_srun();
+                return None;
+            }
+            Notice::RecordIsDue => {
+                self.record_waits = false;
+                return None;
+            }
+            Notice::ForkingSaid(said) => {
+                self.forking_said(said);
+                return None;
+            }
+            Notice::ForkingIsSilent => {
+                self.forking_is_silent();
+                return None;
+            }
             Notice::StopRequested { by, personal } => {
                 let event = self.stop_requested(by, personal);
                 self.unless_superseded(event)
@@ -199,10 +238,6 @@ impl Supervisor<'_> {
         for effect in self.machine.step(event) {
             end = end.or(self.carry_out(effect));
         }
-        self.console.waiting(&self.machine.pending());
-        if self.unpublished && end.is_none() {
-            self.publish();
-        }
         end
     }
 
@@ -215,57 +250,6 @@ impl Supervisor<'_> {
         Event::StopAsked {
             by: by.to_owned(),
             insists,
-        }
-    }
-
-    /// Brings the record up to date and writes it.
-    fn publish(&mut self) {
-        self.unpublished = false;
-        self.record.state = match self.machine.state() {
-            State::Starting => "starting",
-            State::Ready => "ready",
-            State::Degraded => "degraded",
-            State::Stopping => "stopping",
-            State::Ended => "ended",
-        };
-        if let Some(reason) = self.machine.reason() {
-            self.record.reason = Some(reason.to_owned());
-        }
-        let missing = self.machine.missing_engines();
-        let expected = usize::try_from(self.plan.engines).unwrap_or(usize::MAX);
-        self.record.engines.registered =
-            u32::try_from(expected.saturating_sub(missing.len())).unwrap_or(u32::MAX);
-        self.record.engines.missing = missing;
-        self.write_record();
-    }
-
-    fn write_record(&mut self) {
-        if !self.is_ours() {
-            return;
-        }
-        let ours = || self.ownership.successor().is_none();
-        let written = match self.machine.state() {
-            State::Ended => self.writer.last(&mut self.record, ours),
-            _ => self.writer.write(&mut self.record, ours),
-        };
-        match written {
-            Ok(()) => {
-                if let Some(path) = self.unwritable.take() {
-                    self.console
-                        .step(&format!("the record {} is written again", path.display()));
-                }
-            }
-            Err((path, error)) => {
-                if self.unwritable.as_ref() != Some(&path) {
-                    let text = format!(
-                        "the record {} cannot be written: {error}; the job goes on",
-                        path.display()
-                    );
-                    self.console.warning(&text);
-                    self.record.warn(text);
-                    self.unwritable = Some(path);
-                }
-            }
         }
     }
 

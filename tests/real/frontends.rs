@@ -73,7 +73,11 @@ fn a_program_of_the_users_is_run_with_its_arguments_and_directory() {
 fn jupyterlab_builds_no_grammar_and_finds_no_module_in_the_working_directory() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    std::fs::write(place.dir().join("random.py"), "raise SystemExit('not mine')").expect("a file");
+    std::fs::write(
+        place.dir().join("random.py"),
+        "raise SystemExit('not mine')",
+    )
+    .expect("a file");
     // A nanny would find it there: ipyparallel starts it by `python -m`.
     let mut command = place.ipjob(["--mode", "notebook", "-n", "1", "--nanny", "off"]);
     // Every import is told in the log.

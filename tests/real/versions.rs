@@ -25,9 +25,22 @@ fn ipyparallel_7_1_works_as_far_as_it_goes() {
 
 fn works(name: &str, version: &str) {
     let Some(venv) = venv(name) else { return };
-    for start in ["overlapped", "sequential"] {
+    for (start, way) in [
+        ("overlapped", "exec"),
+        ("overlapped", "fork"),
+        ("sequential", "exec"),
+    ] {
         let place = Place::with_venv(&venv);
-        let options = ["--mode", "cluster-only", "-n", "2", "--start", start];
+        let options = [
+            "--mode",
+            "cluster-only",
+            "-n",
+            "2",
+            "--start",
+            start,
+            "--engine-start",
+            way,
+        ];
         let mut job = Job::start(&place, &options);
         let record = job.wait_ready();
         assert_eq!(record["controller"]["ipyparallel"], version);

@@ -1,10 +1,12 @@
 //! What tests share: a place of their own, ipjob running in it, and facts to wait for.
 
+mod ended;
 mod failing;
 mod job;
 pub mod lab;
 mod place;
 
+pub use ended::assert_nothing_left;
 pub use failing::{chmod, wait_fake};
 pub use job::Job;
 pub use lab::Lab;
@@ -33,15 +35,20 @@ pub fn venv(name: &str) -> Option<PathBuf> {
 }
 
 /// Waits for a fact and returns it; `what` names it when it does not come.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, what, look)
+}
+
+/// The same for what takes longer by its nature.
+pub fn wait_within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(fact) = look() {
             return fact;
         }
         assert!(
-            begin.elapsed() < PATIENCE,
-            "{what} did not come within {PATIENCE:?}"
+            begin.elapsed() < patience,
+            "{what} did not come within {patience:?}"
         );
         std::thread::park_timeout(Duration::from_millis(10));
     }

@@ -32,6 +32,7 @@ proptest! {
             Some(Line::Srun(Words { text, tasks })) => {
                 prop_assert!(text.starts_with("srun: ") && tasks.len() <= 200_000);
             }
+            Some(Line::Waits(text)) => prop_assert!(text.starts_with("srun: ")),
             None => {}
         }
     }

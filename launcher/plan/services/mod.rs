@@ -3,6 +3,7 @@
 mod controller;
 mod driver;
 mod engines;
+mod fork;
 mod jupyter;
 mod mpiexec;
 pub mod ranks;
@@ -10,9 +11,10 @@ mod srun;
 
 pub use controller::controller;
 pub use driver::driver;
-pub use engines::{CONNECTION_INFO, engines};
+pub use engines::{CONNECTION_INFO, engines, tells_its_world};
+pub use fork::{Forked, Said, fork};
 pub use jupyter::jupyter;
-pub use srun::tells_its_world;
+pub use srun::STEP_NAME;
 
 use super::allocation::Allocation;
 use super::incarnation::Incarnation;
@@ -40,6 +42,8 @@ pub struct Context<'a> {
     pub incarnation: &'a Incarnation,
     /// How the start goes.
     pub start: Start,
+    /// Whether all that passes the controller's ports is encrypted.
+    pub encrypted: bool,
     /// How many engines are expected.
     pub engines: u32,
     /// The fewest that are accepted.

@@ -53,6 +53,7 @@ impl Machine {
             Event::Swept(None) if matches!(self.phase, Phase::LastSweep { .. }) => self.finish(out),
             Event::StopAsked { by, insists: true } => self.hurry(&format!("{by} again"), out),
             Event::Superseded(by) => self.hurry(by, out),
+            Event::TimeLeft { left, limit } => self.time_left_in_the_stop(*left, *limit, out),
             _ => {}
         }
     }
