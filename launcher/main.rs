@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Some(Command::Completions { shell }) => cli::print_completions(shell),
         Some(Command::Man) => cli::print_man(),
         Some(Command::Doctor(options)) => doctor::run(&options),
+        Some(Command::Status(options)) => remote::status::run(&options),
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
         Some(Command::Engine { command }) => engine::run(&command),
         None => run::run(&cli.run, &mut console),

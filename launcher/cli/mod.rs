@@ -1,6 +1,7 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
 pub mod doctor;
+pub mod jobs;
 mod manual;
 pub mod options;
 mod paths;
@@ -20,6 +21,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use doctor::DoctorOptions;
+use jobs::StatusOptions;
 use options::RunOptions;
 use std::env;
 use std::net::SocketAddr;
@@ -35,6 +37,7 @@ const STYLES: Styles = Styles::styled()
 
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
+       ipjob status [HOST:][JOB] [--json] [--watch]
        ipjob template MODE [OPTIONS]
        ipjob doctor [--report[=FILE]]
        ipjob completions SHELL
@@ -66,6 +69,11 @@ pub struct Cli {
 /// What ipjob does besides its main command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show how jobs are: state, engines, time left, where they run and what Slurm says.
+    ///
+    /// Without HOST it looks at this machine's jobs and, on a login node, at those in Slurm's queue. With HOST it asks there, with
+    /// your own ssh program and its configuration; ipjob need not be there. A job whose ipjob is gone is shown as dead.
+    Status(StatusOptions),
     /// Print a batch script for Slurm to stdout, to be edited or submitted as it is.
     Template(TemplateOptions),
     /// Tell what would go wrong here, and what to do about it: one line each, exit code 4 on a problem.

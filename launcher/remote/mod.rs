@@ -2,9 +2,11 @@
 //! squeue is needed on the cluster: what there is comes as it stands, and is judged here.
 
 pub mod find;
+pub mod jobs;
 pub mod parts;
 pub mod queue;
 pub mod shell;
 pub mod sight;
 pub mod ssh;
+pub mod status;
 pub mod target;

@@ -7,4 +7,5 @@ pub mod output;
 pub mod pointer;
 pub mod record;
 pub mod summary;
+pub mod table;
 pub mod task;
