@@ -43,6 +43,8 @@ fn main() -> ExitCode {
         Some(Command::Man) => cli::print_man(),
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Status(options)) => remote::status::run(&options),
+        Some(Command::Stop(options)) => remote::stop::run(&options, &console),
+        Some(Command::Clean(options)) => remote::clean::run(&options, &console),
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
         Some(Command::Engine { command }) => engine::run(&command),
         None => run::run(&cli.run, &mut console),

@@ -21,7 +21,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use doctor::DoctorOptions;
-use jobs::StatusOptions;
+use jobs::{CleanOptions, StatusOptions, StopOptions};
 use options::RunOptions;
 use std::env;
 use std::net::SocketAddr;
@@ -38,6 +38,8 @@ const STYLES: Styles = Styles::styled()
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
        ipjob status [HOST:][JOB] [--json] [--watch]
+       ipjob stop [HOST:]JOB
+       ipjob clean [HOST:][JOB | --all] [--dry-run]
        ipjob template MODE [OPTIONS]
        ipjob doctor [--report[=FILE]]
        ipjob completions SHELL
@@ -74,6 +76,16 @@ pub enum Command {
     /// Without HOST it looks at this machine's jobs and, on a login node, at those in Slurm's queue. With HOST it asks there, with
     /// your own ssh program and its configuration; ipjob need not be there. A job whose ipjob is gone is shown as dead.
     Status(StatusOptions),
+    /// End a job in order, as Ctrl-C would, and wait for it.
+    ///
+    /// Whatever Slurm must signal to reach its ipjob is found in the record: the batch script, a step, or a process, which is
+    /// asked only if it still is the one that the record names.
+    Stop(StopOptions),
+    /// Remove what jobs left that have ended: their profiles, where ipjob made them, with logs, records and pointers.
+    ///
+    /// A job lives until squeue of its own cluster says otherwise; without Slurm until its record says that it ended, or its process
+    /// is gone and its record old. In doubt nothing is removed. Of a profile that ipjob did not make only its own files go.
+    Clean(CleanOptions),
     /// Print a batch script for Slurm to stdout, to be edited or submitted as it is.
     Template(TemplateOptions),
     /// Tell what would go wrong here, and what to do about it: one line each, exit code 4 on a problem.

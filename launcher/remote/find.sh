@@ -1,5 +1,5 @@
 # Tells what there is of the user's jobs: where this is, Slurm's queue, pointers and records. It only looks.
-# $1: the job (an id, ARRAY_INDEX, a profile, or nothing for all); $2: seconds between two looks, 0 for one; $3: squeue's format.
+# $1: the job (an id, ARRAY_INDEX, a profile, or nothing for all); $2: squeue's format. What follows says what is done then.
 
 part() { printf '\n%s %s\n' "$mark" "$*"; }
 
@@ -102,14 +102,4 @@ look() {
     part end
 }
 
-main() {
-    job=$1 every=$2 format=$3 cluster=
-    while :; do
-        look
-        [ "$every" -gt 0 ] || return 0
-        sleep "$every"
-    done
-}
-
-main "$@" </dev/null
-exit
+job=$1 format=$2 cluster=

@@ -1,6 +1,7 @@
 //! Jobs seen from elsewhere: from a laptop over the user's ssh program, or from the login node itself. Nothing but `sh`, `cat` and
 //! squeue is needed on the cluster: what there is comes as it stands, and is judged here.
 
+pub mod clean;
 pub mod find;
 pub mod jobs;
 pub mod parts;
@@ -9,4 +10,6 @@ pub mod shell;
 pub mod sight;
 pub mod ssh;
 pub mod status;
+pub mod stop;
 pub mod target;
+pub mod verdict;

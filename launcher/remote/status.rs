@@ -1,8 +1,9 @@
 //! `ipjob status`: how jobs are, as a table or as JSON, once or again and again.
 
 use super::find::{Found, Search};
-use super::jobs::{self, Job, State};
+use super::jobs::{self, Job};
 use super::target::{Host, Target};
+use super::verdict::State;
 use crate::cli::jobs::StatusOptions;
 use crate::failure::Outcome;
 use crate::here::text::printable;
@@ -11,14 +12,16 @@ use crate::report::table::{self, Cell};
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::thread;
 
 /// Shows the jobs.
 pub fn run(options: &StatusOptions) -> Outcome<u8> {
     let target = Target::read(options.target.as_deref().unwrap_or_default())?;
     let place = place(target.host.as_ref());
-    let mut search = Search::begin(target.host.as_ref(), target.job.as_ref(), options.watch)?;
+    let mut search = Search::begin(target.host.as_ref(), target.job.as_ref())?;
+    let mut found = search.found()?;
     let mut before = None;
-    while let Some(found) = search.next()? {
+    loop {
         let jobs = jobs::chosen(&found, target.job.as_ref(), &place)?;
         let shown = show(options, &found, &jobs, target.job.is_some(), &place)?;
         if before.as_ref() != Some(&shown) {
@@ -29,11 +32,12 @@ pub fn run(options: &StatusOptions) -> Outcome<u8> {
         }
         before = Some(shown);
         let over = jobs.iter().all(|job| job.state.is_over());
-        if options.watch.is_none() || (over && target.job.is_some()) {
-            break;
-        }
+        let Some(every) = options.watch.filter(|_| !over || target.job.is_none()) else {
+            return Ok(0);
+        };
+        thread::sleep(every);
+        found = search.again()?;
     }
-    Ok(0)
 }
 
 /// What a host is called in messages.

@@ -1,3 +1,4 @@
+use super::super::find::Record;
 use super::super::sight::Pointer;
 use super::*;
 use serde_json::{Value, json};
