@@ -1,6 +1,6 @@
 //! What there is of the user's jobs on a host, in one round of one ssh: Slurm's queue, pointers and records.
 
-use super::parts::Part;
+use super::parts::{END, Part};
 use super::queue::{self, Line, Queue};
 use super::shell::Session;
 use super::sight::{Pointer, Sight};
@@ -113,7 +113,7 @@ impl Search {
     fn answer(&mut self) -> Outcome<Vec<Part>> {
         let mut parts = Vec::new();
         while let Some(part) = self.0.next()? {
-            if part.kind == "end" {
+            if part.kind == END {
                 return Ok(parts);
             }
             parts.push(part);

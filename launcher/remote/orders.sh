@@ -111,4 +111,3 @@ follow() {
 }
 
 follow 3<&0 </dev/null
-exit

@@ -4,7 +4,7 @@
 //! always the same, whatever shell that is. Nothing of ssh is overruled but what would disturb: forwards and X11 of the user's
 //! configuration. Prompts reach the terminal, because ssh asks there and not on its stdin.
 
-use super::parts::{Part, Parts};
+use super::parts::{END, Part, Parts};
 use super::ssh;
 use super::target::Host;
 use crate::failure::{Failure, Outcome};
@@ -106,7 +106,7 @@ impl Session {
             Ok(part) => {
                 self.begun = true;
                 self.taken = self.taken.saturating_add(part.body.len());
-                if part.kind == "end" {
+                if part.kind == END {
                     self.taken = 0;
                 }
                 if self.taken > LONGEST_ROUND {
@@ -205,10 +205,10 @@ fn command(host: Option<&Host>) -> Outcome<Command> {
     Ok(command)
 }
 
-/// The script with its mark and words, each quoted for `sh`.
+/// The script with its mark and words, each quoted for `sh`. Its end is told, because its stdin stays open for orders.
 fn with_words(script: &str, mark: &str, words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    format!("mark={mark}\nset -- {}\n{script}", words.join(" "))
+    format!("mark={mark}\nset -- {}\n{script}\nexit\n", words.join(" "))
 }
 
 fn collect(stream: ChildStderr) -> JoinHandle<String> {
