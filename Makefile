@@ -43,7 +43,7 @@ static_build() {
 command -v cc >/dev/null || tests/install-packages gcc libc6-dev
 endef
 
-.PHONY: help run build test check bench lab lab-down dist install clean venvs $(VENVS:%=venv-%)
+.PHONY: help run build test check fuzz bench lab lab-down dist install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -102,6 +102,16 @@ check: ## look for wrong format, for warnings, and for broken rules of the sourc
 	@cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	cargo test --quiet $(CARGO_FLAGS) --test tests source_rules
+
+CASES = 10000000
+
+fuzz: ## feed the readers with chance, as fast as one CPU can; CASES=10000000 is how many inputs in all
+	@$(toolchain)
+	# An equal share for each property; all of them are in modules of this name.
+	properties=$$(cargo test --quiet --profile fuzz $(CARGO_FLAGS) --bin ipjob fuzz:: -- --list | grep -c ': test$$')
+	export PROPTEST_CASES=$$(( ($(CASES) + properties - 1) / properties ))
+	cargo test --profile fuzz $(CARGO_FLAGS) --bin ipjob fuzz:: -- --test-threads=1
+	echo "make fuzz: $$properties properties, $$((properties * PROPTEST_CASES)) inputs"
 
 bench: build venv-main ## measure; ARGS= is handed on
 	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)

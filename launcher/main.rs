@@ -19,7 +19,6 @@ mod engine;
 mod failure;
 mod here;
 mod plan;
-#[allow(dead_code, reason = "the commands that use it follow")]
 mod remote;
 mod report;
 mod run;

@@ -117,3 +117,69 @@ fn the_report_has_everything_but_secrets() {
     }
     job.cancel();
 }
+
+#[test]
+fn what_each_engine_gets_is_told() {
+    let Some(lab) = Lab::up(&["--gpus", "2"]) else {
+        return;
+    };
+    let doctor = "exec ipjob doctor";
+    let own = lab.submit(
+        &[
+            "-N2",
+            "--ntasks-per-node=2",
+            "--cpus-per-task=2",
+            "--gpus-per-task=1",
+        ],
+        doctor,
+    );
+    let shared = lab.submit(&["-N1", "--ntasks-per-node=2", "--gres=gpu:2"], doctor);
+    let none = lab.submit(&["-N1", "-n1"], doctor);
+    for (job, state, gpus, cores) in [
+        (
+            own,
+            "ok",
+            "1 for each engine (--gpus-per-task)",
+            "4 engines on 2 nodes: 2 each (--cpus-per-task)",
+        ),
+        (
+            shared,
+            "note",
+            "every engine sees all GPUs of its node (2 here), 2 engines on each -> --gpus-per-task",
+            "2 engines on 1 nodes: 2 share the",
+        ),
+        (
+            none,
+            "ok",
+            "none in this job",
+            "1 engines on 1 nodes: 1 share",
+        ),
+    ] {
+        let ended = job.finish();
+        let found = about(&ended.output, "gpus");
+        assert_eq!(found.0, state, "{}", ended.output);
+        assert!(found.1.starts_with(gpus), "{}", ended.output);
+        let (state, line) = about(&ended.output, "cores");
+        assert_eq!(state, "ok", "{line}");
+        assert!(line.starts_with(cores), "{line}");
+    }
+}
+
+#[test]
+fn gpus_of_their_own_reach_the_engines() {
+    let Some(lab) = Lab::up(&["--gpus", "2"]) else {
+        return;
+    };
+    let code = "import ipyparallel as ipp, os\nrc = ipp.Client(profile=os.environ['IPJOB_CLIENT_PROFILE'], timeout=30)\nprint('gpus', *sorted(rc[:].apply_sync(lambda: __import__('os').environ['SLURM_STEP_GPUS'] + '/' + __import__('os').environ['CUDA_VISIBLE_DEVICES'])))";
+    let driver = lab.script("driver.py", code);
+    let job = lab.submit(
+        &["-N1", "--ntasks-per-node=2", "--gpus-per-task=1"],
+        &format!(
+            "exec ipjob --mode cluster-only --mpi none -- python3 {}",
+            driver.display()
+        ),
+    );
+    let ended = job.finish();
+    assert_eq!(ended.code, 0, "{}", ended.output);
+    assert!(ended.output.contains("gpus "), "{}", ended.output);
+}

@@ -1,11 +1,16 @@
 //! Inside a real Slurm job? A cluster with two nodes, a login node and two users runs on this machine (tests/lab).
 
 mod address;
+mod cancel;
 mod engines;
 mod failures;
+mod late;
 mod mpi;
 mod others;
+mod outage;
 mod places;
+mod power;
+mod quota;
 mod time;
 
 use crate::support::Lab;

@@ -1,5 +1,6 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
+mod arguments;
 pub mod doctor;
 pub mod jobs;
 mod manual;
@@ -47,8 +48,8 @@ const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
 
 /// Start an ipyparallel cluster with Jupyter beside it, watch over it, and take it down in order.
 ///
-/// ipjob makes a profile directory, starts ipcontroller, waits until it can really be used, starts the engines and
-/// Jupyter, writes a record that tells programs how to reach all of it, and stays until Jupyter's "Shut Down", a signal,
+/// ipjob makes a profile directory and the controller's ports and connection files, starts ipcontroller, the engines and
+/// Jupyter at once, waits until all can really be used, writes a record that tells programs how to reach all of it, and stays until Jupyter's "Shut Down", a signal,
 /// or the end of the driver command. Then it ends everything in order and leaves logs and the record.
 #[derive(Debug, Parser)]
 #[command(

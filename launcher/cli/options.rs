@@ -1,12 +1,14 @@
 //! The run options as flags and variables, and their translation into settings.
 
+use super::arguments::{EngineStartArgument, LauncherArgument, ModeArgument, StartArgument};
 use super::paths::{ipython_dir, record, root_dir};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
-use crate::plan::settings::{Frontend, Launcher, Mode, Mpi, PortRange, Settings, StartLimits};
+use crate::plan::settings::{Frontend, Launcher, Mpi, PortRange, Settings, StartLimits};
+use crate::plan::wiring::Start;
 use crate::report::console::Verbosity;
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,39 +17,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The most engines of one job: what ipyparallel's hub was ever seen to hold is about half of it.
 const MOST_ENGINES: i64 = 10_000;
-
-/// What the job is for.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ModeArgument {
-    /// Controller, engines and Jupyter
-    Notebook,
-    /// Controller and engines; with a COMMAND, until that ends
-    ClusterOnly,
-}
-
-impl From<ModeArgument> for Mode {
-    fn from(argument: ModeArgument) -> Self {
-        match argument {
-            ModeArgument::Notebook => Self::Notebook,
-            ModeArgument::ClusterOnly => Self::ClusterOnly,
-        }
-    }
-}
-
-/// How engines are started.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LauncherArgument {
-    /// What fits: ranks if ipjob was started as several, srun inside a Slurm job, else local
-    Auto,
-    /// Processes of this machine
-    Local,
-    /// One step of the Slurm job
-    Srun,
-    /// One mpiexec, for allocations without srun
-    Mpiexec,
-    /// The ranks that ipjob itself was started as, by `srun -n N ipjob` or `mpiexec -n N ipjob`
-    Ranks,
-}
 
 /// The options of the main command.
 #[derive(Args, Debug)]
@@ -86,6 +55,10 @@ pub struct RunOptions {
     /// How engines are started.
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
+
+    /// How a node's engines come to be.
+    #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStartArgument::Exec, value_name = "WAY", help_heading = "Engines")]
+    pub engine_start: EngineStartArgument,
 
     /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
     #[arg(
@@ -207,6 +180,17 @@ pub struct RunOptions {
     )]
     pub record: Option<PathBuf>,
 
+    /// Whether everything starts at once, with ports and connection files that ipjob makes, or the controller first, with
+    /// its own [default: overlapped; sequential where the controller's own configuration or --controller-arg shapes the ports].
+    #[arg(
+        long,
+        value_enum,
+        env = "IPJOB_START",
+        value_name = "ORDER",
+        help_heading = "Time"
+    )]
+    pub start: Option<StartArgument>,
+
     /// How long the start may take, in the whole, or with a service's name (controller, engines, jupyter) for that one:
     /// `3m`, `engines=90s`; may be repeated or separated by commas. A number alone is seconds [default: 3m].
     #[arg(long, env = "IPJOB_START_TIMEOUT", value_name = "[SERVICE=]TIME", value_parser = values::start_limit, value_delimiter = ',', help_heading = "Time")]
@@ -232,13 +216,7 @@ impl RunOptions {
     /// The launcher that was asked for; `None` is what fits.
     #[must_use]
     pub fn launcher(&self) -> Option<Launcher> {
-        match self.launcher {
-            LauncherArgument::Auto => None,
-            LauncherArgument::Local => Some(Launcher::Local),
-            LauncherArgument::Srun => Some(Launcher::Srun),
-            LauncherArgument::Mpiexec => Some(Launcher::Mpiexec),
-            LauncherArgument::Ranks => Some(Launcher::Ranks),
-        }
+        self.launcher.into()
     }
 
     /// How much is shown.
@@ -263,6 +241,7 @@ impl RunOptions {
             launcher_command: self.launcher_command.clone(),
             mpi: self.mpi.clone(),
             srun_args: self.srun_args.clone(),
+            engine_start: self.engine_start.into(),
             engine_wrapper: self
                 .engine_wrapper
                 .as_deref()
@@ -281,6 +260,7 @@ impl RunOptions {
             profile: self.profile.clone().unwrap_or_else(|| format!("job_{job}")),
             ipython_dir: ipython_dir(self.ipython_dir.as_deref())?,
             record: self.record.as_deref().map(record).transpose()?,
+            starting: self.start.map(Start::from),
             start: self.start_limits(),
             stop: self.stop_timeout,
             stop_before: self.stop_before,

@@ -1,6 +1,6 @@
 //! `ipjob template`: the batch scripts of sbatch/, filled in.
 
-use super::options::ModeArgument;
+use super::arguments::ModeArgument;
 use super::print;
 use crate::failure::Outcome;
 use crate::plan::template::{self, Filling};

@@ -166,3 +166,46 @@ mod tests {
         assert!(controller_ports("8000-8017").is_ok());
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn times_are_read_whatever_their_units(hours in 0..50_u64, minutes in 0..60_u64, seconds in 1..60_u64) {
+            let time = Duration::from_secs(hours * 3600 + minutes * 60 + seconds);
+            for text in [
+                format!("{hours}h {minutes}m {seconds}s"),
+                format!("{hours}h{minutes}m{seconds}s"),
+                time.as_secs().to_string(),
+                format!("{}s", time.as_secs()),
+            ] {
+                prop_assert_eq!(duration(&text), Ok(time), "{}", text);
+            }
+        }
+
+        #[test]
+        fn ranges_are_read_as_they_are_shown(first in 1..=u16::MAX, more in any::<u16>()) {
+            let range = PortRange { first, last: first.saturating_add(more) };
+            prop_assert_eq!(port_range(&range.to_string()), Ok(range));
+        }
+
+        #[test]
+        fn no_word_is_taken_for_more_than_it_is(text in "\\PC{0,20}|[0-9hms .-]{0,12}|(engines|jupyter|driver)=[0-9a-z]{0,6}|[0-9-]{0,12}") {
+            if let Ok(time) = duration(&text) {
+                prop_assert!(!time.is_zero() && time <= LONGEST);
+            }
+            if let Ok(limit) = start_limit(&text) {
+                prop_assert!(limit.time <= LONGEST && limit.service != Some(Name::Driver));
+            }
+            if let Ok(range) = port_range(&text) {
+                prop_assert!(range.first > 0 && range.first <= range.last);
+            }
+            if let Ok(Mpi::Type(name)) = mpi(&text) {
+                prop_assert!(!name.contains(char::is_whitespace));
+            }
+        }
+    }
+}

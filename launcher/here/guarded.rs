@@ -50,17 +50,17 @@ fn ipython_dir(dir: &Path) -> Outcome<Option<String>> {
     files::private_directories(dir).map_err(fail)?;
     let found = fs::metadata(dir).map_err(fail)?;
     let mode = found.mode() & 0o7777;
-    // In a sticky directory (/tmp) nobody can rename what is ours.
-    if mode & 0o1000 != 0 {
-        return Ok(None);
-    }
-    if mode & 0o002 != 0 {
+    if is_everybodys(&found) {
         return Err(Failure::missing(format!(
-            "every user can write in the IPython directory {} (mode {mode:04o})",
-            dir.display()
+            "every user can write in the IPython directory {} (mode {mode:04o}) of uid {}",
+            dir.display(),
+            found.uid()
         ))
         .hint(closing("o-w", dir))
         .hint("choose another with --ipython-dir or IPYTHONDIR"));
+    }
+    if mode & 0o1000 != 0 {
+        return Ok(None);
     }
     Ok((mode & 0o020 != 0 && !is_private_group(&found)).then(|| {
         format!(
@@ -70,6 +70,24 @@ fn ipython_dir(dir: &Path) -> Outcome<Option<String>> {
             closing("g-w", dir)
         )
     }))
+}
+
+/// Whether any user can put something else in the place of what is ours in a directory. In a sticky one (/tmp) only its owner can.
+fn is_everybodys(found: &Metadata) -> bool {
+    let owner_is_safe = [0, nix::unistd::geteuid().as_raw()].contains(&found.uid());
+    let is_sticky = found.mode() & 0o1000 != 0;
+    found.mode() & 0o002 != 0 && !(is_sticky && owner_is_safe)
+}
+
+/// Whether a profile directory that is found on another node is ours alone, as [`make`] wants it on the first: below a
+/// directory of the node's own, such as /tmp, somebody else can make one by the same name.
+#[must_use]
+pub fn is_ours(dir: &Path) -> bool {
+    let place = dir.parent().and_then(|parent| fs::metadata(parent).ok());
+    let is_private = fs::metadata(dir).is_ok_and(|found| {
+        found.uid() == nix::unistd::geteuid().as_raw() && found.mode() & 0o022 == 0
+    });
+    is_private && place.is_some_and(|found| !is_everybodys(&found))
 }
 
 /// Whether the group is the user's alone, by the custom that gives each user a group of the same number.

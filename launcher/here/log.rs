@@ -57,7 +57,8 @@ impl Log {
         }
     }
 
-    /// The whole lines that were written from `offset` on (0 is the begin of this start's own), and where they end.
+    /// The whole lines that were written from `offset` on (0 is the begin of this start's own), and where they end. A line that
+    /// is longer than all that is read at once comes in pieces: waited for, it would hide everything after it.
     #[must_use]
     pub fn lines_from(&self, offset: u64) -> (Vec<String>, u64) {
         let mut text = Vec::new();
@@ -69,6 +70,10 @@ impl Log {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
+        let whole = match text.len() as u64 {
+            MOST_AT_ONCE if whole == 0 => text.len(),
+            _ => whole,
+        };
         if read.is_err() {
             return (Vec::new(), offset);
         }
@@ -129,5 +134,20 @@ mod tests {
         assert_eq!(log.tail(5), Vec::<String>::new());
         writeln!(second, "a\n\nb\nc").expect("writable");
         assert_eq!(log.tail(2), ["b", "c"]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_does_not_hide_the_next() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (log, mut file) = Log::open(&dir.path().join("x.log"), "one").expect("writable");
+        let endless = "x".repeat(usize::try_from(MOST_AT_ONCE).expect("a size") + 10);
+        write!(file, "{endless}\nlast\nhalf").expect("writable");
+        let (mut told, mut offset) = (Vec::new(), 0);
+        while !told.iter().any(|line| line == "last") {
+            let (lines, next) = log.lines_from(offset);
+            assert!(next > offset, "it stands still at {offset}");
+            (told, offset) = (lines, next);
+        }
+        assert_eq!(log.lines_from(offset), (Vec::new(), offset));
     }
 }

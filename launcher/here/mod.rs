@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod asking;
+pub mod controller_config;
 pub mod directory;
 pub mod files;
 pub mod foreman;
@@ -28,3 +29,4 @@ pub mod state;
 pub mod steps;
 pub mod text;
 pub mod versions;
+pub mod wiring;

@@ -1,14 +1,19 @@
 //! Which MPI world srun can make for these engines.
 
+use super::asking::ask;
 use super::{packages, scontrol};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::settings::Mpi;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 /// Prints the vendor of mpi4py's library without initialising it, which outside of srun could hang.
 const VENDOR: &str = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.get_vendor()[0])";
+
+/// How long a program may take to answer: a cold Python on a busy file system needs its time.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Decides the world of the engines' step, and tells the types that this srun offers.
 pub fn world(
@@ -42,18 +47,11 @@ pub fn plain_world(asked: &Mpi, ipengine: &Path, offered: bool) -> bool {
 /// The types that this srun offers: the words of `srun --mpi=list`.
 #[must_use]
 pub fn types(srun: &Path) -> Vec<String> {
-    let output = Command::new(srun)
-        .arg("--mpi=list")
-        .stdin(Stdio::null())
-        .output();
-    let text = output.map_or_else(
-        |_| String::new(),
-        |output| {
-            // Older versions print the list to stderr, each line with `srun: ` before it.
-            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-        },
-    );
-    text.lines()
+    let answer = ask(Command::new(srun).arg("--mpi=list"), LIMIT);
+    // Older versions print the list to stderr, each line with `srun: ` before it.
+    [answer.output, answer.errors]
+        .iter()
+        .flat_map(|text| text.lines())
         .map(|line| line.trim_start_matches("srun:").trim())
         .take_while(|line| !line.contains("specific"))
         .filter(|line| !line.contains(' ') && !line.is_empty())
@@ -101,13 +99,7 @@ fn site_default() -> bool {
 #[must_use]
 pub fn vendor(ipengine: &Path) -> Option<String> {
     let python = packages::python_of(ipengine)?;
-    let output = Command::new(python)
-        .args(["-c", VENDOR])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let vendor = text.trim();
+    let answer = ask(Command::new(python).args(["-c", VENDOR]), LIMIT);
+    let vendor = answer.output.trim();
     (!vendor.is_empty()).then(|| vendor.to_owned())
 }

@@ -1,7 +1,7 @@
 //! A profile directory for one engine on a node that does not share the job's: ipengine wants a directory that exists, and takes
 //! the connection itself from `IPP_CONNECTION_INFO`, so the directory holds no secret.
 
-use super::lock;
+use super::{guarded, lock};
 use crate::failure::{Failure, Outcome};
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::services::CONNECTION_INFO;
@@ -86,10 +86,11 @@ impl PrivateProfile {
 }
 
 /// Whether this node sees the profile directory of that incarnation. Where our lock is gone (the job ends), a directory with
-/// connection files is taken for it.
+/// connection files is taken for it, unless another user could have made it: engines would do what their controller says.
 fn is_shared(profile: &Path, incarnation: &str) -> bool {
-    match lock::holder(&profile.join("ipjob.lock")) {
-        Some(holder) => holder.id == incarnation,
-        None => fs::metadata(profile.join("security")).is_ok(),
-    }
+    guarded::is_ours(profile)
+        && match lock::holder(&profile.join("ipjob.lock")) {
+            Some(holder) => holder.id == incarnation,
+            None => fs::metadata(profile.join("security")).is_ok(),
+        }
 }

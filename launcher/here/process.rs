@@ -185,3 +185,26 @@ mod tests {
         assert!(all().contains(&own));
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Another user's process names itself.
+        #[test]
+        fn no_name_of_a_process_changes_what_its_line_tells(
+            name in "(?s).{0,16}|[() RSZ0-9\n]{0,15}", state in "[RSDZTX]", parent in any::<u32>(), start in any::<u64>(),
+        ) {
+            let line = format!("7 ({name}) {state} {parent} 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 {start} 1 1 18446744073709551615\n");
+            let stat = Stat { state: state.chars().next().unwrap_or_default(), parent, start };
+            prop_assert_eq!(parse_stat(&line), Some(stat));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(?s).{0,60}|[() 0-9]{0,80}") {
+            let _ = parse_stat(&text);
+        }
+    }
+}

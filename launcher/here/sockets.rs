@@ -225,3 +225,25 @@ mod tests {
         );
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_line_of_the_kernels_is_read(address in any::<[u8; 4]>(), port in any::<u16>(), uid in any::<u32>(), inode in any::<u64>(), listens: bool) {
+            let number = u32::from_ne_bytes(address);
+            let state = if listens { "0A" } else { "01" };
+            let line = format!("  12: {number:08X}:{port:04X} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000 {uid:5} 0 {inode} 1 0000 100 0 0 10 0");
+            let wanted = Listener { address: Some(Ipv4Addr::from(address)), port, uid, inode };
+            prop_assert_eq!(listener(&line), listens.then_some(wanted));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(?s).{0,80}|[0-9A-F: ]{0,120}") {
+            let _ = listener(&text);
+        }
+    }
+}

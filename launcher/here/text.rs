@@ -34,3 +34,20 @@ mod tests {
         assert!(printable(&"x".repeat(10_000)).len() < 500);
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::printable;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_line_reaches_the_terminal_with_more_than_its_words(line in "(\\PC|[\u{1b}\u{9b}\r\n\t\u{7}\\[0-9;m]){0,600}") {
+            let plain = printable(&line);
+            prop_assert!(!plain.contains(char::is_control));
+            prop_assert!(plain.chars().count() <= 403);
+            let again = printable(&plain);
+            prop_assert_eq!(again.trim_end_matches('.'), plain.trim_end_matches('.'), "once is enough");
+        }
+    }
+}

@@ -44,6 +44,21 @@ pub fn check_minimum(expected: u32, minimum: u32) -> Outcome<()> {
     .hint("give a smaller --min-engines, or more engines with -n"))
 }
 
+/// Ids that a message names, or shows the logs of.
+pub const SHOWN: usize = 8;
+
+/// `engine 3`, `engines 1, 2 and 3 more`: short at any number.
+#[must_use]
+pub fn named(what: &str, ids: &[u32]) -> String {
+    let shown: Vec<String> = ids.iter().take(SHOWN).map(u32::to_string).collect();
+    let more = ids.len().saturating_sub(SHOWN);
+    match (ids.len(), more) {
+        (1, _) => format!("{what} {}", shown.join("")),
+        (_, 0) => format!("{what}s {}", shown.join(", ")),
+        (_, more) => format!("{what}s {} and {more} more", shown.join(", ")),
+    }
+}
+
 /// Bytes as a person reads them: "6.1 GB".
 fn gigabytes(bytes: u64) -> String {
     let tenths = bytes / (1 << 30) * 10 + bytes % (1 << 30) * 10 / (1 << 30);

@@ -26,8 +26,17 @@ const JUPYTER_KEPT: &[&str] = &[
     "JUPYTER_USE_ENV_PATH",
 ];
 
-/// Variables of an MPI launcher that do not hold for a process started without one.
-const MPI_PREFIXES: &[&str] = &["PMI_", "PMIX_", "HYDI_", "HYDRA_", "OMPI_COMM_WORLD_"];
+/// Variables of an MPI launcher that do not hold for a process started without one. Open MPI's mpirun forbids by one of its own
+/// parameters (`OMPI_MCA_ess=^singleton`) what a single engine needs.
+const MPI_PREFIXES: &[&str] = &[
+    "PMI_",
+    "PMIX_",
+    "HYDI_",
+    "HYDRA_",
+    "OMPI_COMM_WORLD_",
+    "OMPI_MCA_ess",
+    "OMPI_MCA_orte_",
+];
 
 /// The environment of one service.
 #[must_use]
@@ -85,9 +94,11 @@ pub fn is_leftover(variable: &str) -> bool {
 /// Whether an MPI launcher set this variable for the processes that it started.
 #[must_use]
 pub fn is_of_mpi(variable: &str) -> bool {
-    MPI_PREFIXES
-        .iter()
-        .any(|prefix| variable.starts_with(prefix))
+    // Parameters of the PMIx library are the user's own.
+    !variable.starts_with("PMIX_MCA_")
+        && MPI_PREFIXES
+            .iter()
+            .any(|prefix| variable.starts_with(prefix))
 }
 
 /// A path of the profile as text: settings take only Unicode paths, so nothing is lost.
@@ -110,6 +121,7 @@ mod tests {
             "JPY_PARENT_PID",
             "PMI_RANK",
             "PMIX_NAMESPACE",
+            "OMPI_MCA_ess",
         ] {
             assert!(is_leftover(leftover), "{leftover}");
         }
@@ -121,6 +133,8 @@ mod tests {
             "PATH",
             "IPYTHONDIR",
             "OMP_NUM_THREADS",
+            "OMPI_MCA_btl",
+            "PMIX_MCA_psec",
         ] {
             assert!(!is_leftover(own), "{own}");
         }

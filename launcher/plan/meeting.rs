@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The shape of the message; a leader of another version of ipjob is not believed.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Between two looks at the leader's word, for a few ranks: more look less often, because all of them look at one file of a
 /// shared file system.
@@ -17,6 +17,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The most that this grows to.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The least that a rank which was asked to end by a signal waits for the leader's word: the leader got the signal too.
+pub const LEADER_FIRST: Duration = Duration::from_secs(2);
 
 /// So many ranks look at [`PAUSE`].
 const FEW: u32 = 64;
@@ -77,6 +80,8 @@ pub struct Order {
     pub set: BTreeMap<String, String>,
     /// Where logs go.
     pub log_dir: PathBuf,
+    /// How long a rank that a signal asks to end waits for the leader's word: what ends before the engines has so long.
+    pub leader_first: Duration,
     /// From the request to end to the kill.
     pub stop_limit: Duration,
 }
@@ -117,6 +122,7 @@ mod tests {
             keeps_mpi: true,
             set: BTreeMap::new(),
             log_dir: PathBuf::from("/p/log"),
+            leader_first: Duration::from_secs(6),
             stop_limit: Duration::from_secs(6),
         };
         assert_eq!(order.process(3).args, ["--mpi"]);

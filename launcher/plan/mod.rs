@@ -9,6 +9,8 @@ pub mod connection;
 pub mod engines;
 pub mod environment;
 pub mod exit;
+#[cfg(test)]
+mod fuzz;
 pub mod heartbeat;
 pub mod het;
 pub mod hostlist;
@@ -25,6 +27,8 @@ pub mod settings;
 pub mod slurm;
 pub mod template;
 pub mod version;
+pub mod wiring;
+pub mod world;
 
 use crate::failure::Outcome;
 use allocation::Allocation;
@@ -32,9 +36,11 @@ use core::net::Ipv4Addr;
 use incarnation::Incarnation;
 use profile::Profile;
 use service::{Service, Text};
-use settings::{Launcher, Mode, Mpi, Settings};
+use settings::{Launcher, Mode, Settings};
 use std::path::PathBuf;
 use version::Version;
+use wiring::Start;
+pub use world::{WantedWorld, World};
 
 /// What this machine offers, found before anything is planned.
 #[derive(Clone, Debug)]
@@ -43,6 +49,8 @@ pub struct Here {
     pub ipcontroller: PathBuf,
     /// `ipengine` as found on PATH.
     pub ipengine: PathBuf,
+    /// The Python that `ipengine` runs with, where its first line tells and engines are to be forked.
+    pub engine_python: Option<PathBuf>,
     /// `srun` and what it needs, with that launcher.
     pub srun: Option<Srun>,
     /// `mpiexec` and what it needs, with that launcher.
@@ -59,6 +67,8 @@ pub struct Here {
     pub jupyter: Option<Jupyter>,
     /// The driver's program as found on PATH, when a COMMAND was given.
     pub driver: Option<PathBuf>,
+    /// What in the controller's own configuration shapes the wiring, with its file.
+    pub shaping_config: Option<String>,
     /// Whether we are root: Jupyter then needs --allow-root.
     pub root: bool,
     /// The variables of our own environment, by name and text; what is no Unicode in a value is replaced.
@@ -94,34 +104,16 @@ pub struct Mpiexec {
 }
 
 /// What the launcher `ranks` works with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ranks {
     /// How many there are.
     pub size: u32,
     /// Whether engines form one MPI world.
     pub world: bool,
-}
-
-/// The MPI world of engines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum World {
-    /// None: engines are independent.
-    None,
-    /// One, by the site's or the user's own default.
-    Default,
-    /// One, with this type of `srun --mpi`.
-    Type(String),
-}
-
-/// The MPI world that engines are expected to see. A wrong type gives every engine a world of its own, and no error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedWorld {
-    /// How many ranks it has.
-    pub size: u32,
-    /// The type that was asked for by name: then another world is an error, else only a warning.
-    pub asked: Option<String>,
-    /// The types that srun offers.
-    pub types: Vec<String>,
+    /// Whether they could and would, and nothing offered them one.
+    pub unoffered: bool,
+    /// Variables that an earlier start left in the shell.
+    pub leftovers: Vec<String>,
 }
 
 /// A Jupyter program and the family of option names it understands.
@@ -186,6 +178,10 @@ pub struct Plan {
     pub launcher: Launcher,
     /// The MPI world that engines are expected to see; `None` without MPI.
     pub world: Option<WantedWorld>,
+    /// How the start goes.
+    pub start: Start,
+    /// The address that the controller binds.
+    pub address: Ipv4Addr,
     /// The address that Jupyter binds.
     pub jupyter_address: Ipv4Addr,
     /// How many engines are expected.
@@ -194,6 +190,8 @@ pub struct Plan {
     pub minimum: u32,
     /// Services in the order of start; they are stopped in the reverse order.
     pub services: Vec<Service>,
+    /// What forks all engines in the place of their service's own processes.
+    pub fork: Option<service::Process>,
     /// How the other ranks start their engines, with the launcher `ranks`.
     pub order: Option<meeting::Order>,
     /// What a person is told about the plan, for example that --allow-root was added.
@@ -215,7 +213,9 @@ impl Plan {
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let (engines, minimum) = engines::count(&settings, &allocation)?;
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
-        let mut remarks = Vec::new();
+        let config = here.shaping_config.as_deref();
+        let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
+        let mut remarks: Vec<String> = remark.into_iter().collect();
         let context = services::Context {
             settings: &settings,
             allocation: &allocation,
@@ -223,28 +223,22 @@ impl Plan {
             secrets: &secrets,
             profile: &profile,
             incarnation: &incarnation,
+            start,
             engines,
             minimum,
         };
         let (engine_service, order) = services::engines(&context, launcher)?;
+        let fork = services::fork(&context, launcher, &mut remarks);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {
             Mode::Notebook => services.push(services::jupyter(&context, &mut remarks)?),
             Mode::ClusterOnly if settings.arguments.is_empty() => {}
             Mode::ClusterOnly => services.push(services::driver(&context)?),
         }
-        let world = here
-            .srun
-            .as_ref()
-            .filter(|srun| srun.mpi != World::None && services::tells_its_world(&settings))
-            .map(|srun| WantedWorld {
-                size: engines,
-                asked: match &settings.mpi {
-                    Mpi::Type(name) => Some(name.clone()),
-                    _ => None,
-                },
-                types: srun.mpi_types.clone(),
-            });
+        let world = world::wanted(&settings, here, engines);
+        if here.ranks.as_ref().is_some_and(|ranks| ranks.unoffered) {
+            remarks.push(ranks::no_world_offered());
+        }
         Ok(Self {
             ipyparallel: here.ipyparallel.clone(),
             secrets,
@@ -254,13 +248,28 @@ impl Plan {
             profile,
             launcher,
             world,
+            start,
+            address: here.address,
             jupyter_address: here.jupyter_address,
             engines,
             minimum,
             services,
+            fork,
             order,
             remarks,
         })
+    }
+
+    /// How often the start may be tried again with other ports. Other ranks hear one order only, and of a range ipcontroller
+    /// takes the same ports every time.
+    #[must_use]
+    pub fn repeats(&self) -> u32 {
+        let fixed = self.start == Start::Sequential && self.settings.controller_ports.is_some();
+        if fixed || self.launcher == Launcher::Ranks {
+            0
+        } else {
+            wiring::REPEATS
+        }
     }
 
     /// The service of that name, where the plan has one.

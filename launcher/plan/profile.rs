@@ -152,6 +152,18 @@ impl Profile {
         self.runtime().join(KEY_FILE)
     }
 
+    /// The program that forks the engines.
+    #[must_use]
+    pub fn fork_program(&self) -> PathBuf {
+        self.runtime().join("fork.py")
+    }
+
+    /// Which engines it forks.
+    #[must_use]
+    pub fn fork_order(&self) -> PathBuf {
+        self.runtime().join("fork.json")
+    }
+
     /// Jupyter's runtime directory: its *-open.html files are 0644 with the token in them, so the directory is private.
     #[must_use]
     pub fn jupyter_runtime(&self) -> PathBuf {

@@ -35,6 +35,8 @@ pub struct Rank {
     pub needs_guard: bool,
     /// Whether all ranks are known to be on one host.
     pub one_host: bool,
+    /// Variables that an earlier start left in the shell, which must not reach engines.
+    pub leftovers: Vec<String>,
 }
 
 impl Rank {
@@ -71,6 +73,7 @@ impl Rank {
             world: environment.iter().any(|(name, _)| is_of_mpi(name)),
             needs_guard: step.is_none(),
             one_host,
+            leftovers: Vec::new(),
         }))
     }
 
@@ -171,6 +174,12 @@ impl<'a> Variables<'a> {
         }
         Ok(parts.join(" "))
     }
+}
+
+/// What a person is told whose engines could be one MPI world, and whose starter offers none.
+#[must_use]
+pub fn no_world_offered() -> String {
+    "engines are started without MPI, although mpi4py is there: what started the ranks offers no world (`srun --mpi=TYPE -n N ipjob ...` does)".to_owned()
 }
 
 fn garbage(name: &str, text: &str) -> Failure {

@@ -10,8 +10,10 @@ pub enum Line {
     Task(Report),
     /// A task told the size of its MPI world.
     World(World),
-    /// srun itself said something.
+    /// srun itself said that something is wrong.
     Srun(Words),
+    /// srun itself said that it waits for its place in the job, and why.
+    Waits(String),
 }
 
 /// Reads a line of the step's log; `None` for what programs print.
@@ -21,6 +23,14 @@ pub fn read(line: &str) -> Option<Line> {
         .map(Line::Task)
         .or_else(|| World::read(line).map(Line::World))
         .or_else(|| Words::read(line).map(Line::Srun))
+        .or_else(|| waits(line).map(Line::Waits))
+}
+
+/// `srun: Job 4 step creation temporarily disabled, retrying (Requested nodes are busy)`: said once, until the step is made.
+fn waits(line: &str) -> Option<String> {
+    let text = line.trim();
+    let is_it = text.starts_with("srun: ") && text.contains("step creation temporarily disabled");
+    is_it.then(|| text.to_owned())
 }
 
 /// The size of a task's MPI world.
@@ -32,7 +42,8 @@ pub struct World {
     pub size: u32,
 }
 
-/// How the line begins, after srun's label, which has the task's rank: in worlds of 1 each calls itself rank 0.
+/// How the line begins, after srun's label, which has the task's rank: in worlds of 1 each calls itself rank 0. Without a
+/// label (mpiexec, or a log that rank 0 has for itself) it counts as rank 0's.
 const WORLD_HEAD: &str = "ipjob-engine world of ";
 
 /// What every ipengine runs once MPI is initialised: it tells the size of its world. An expression, so that no name is left
@@ -42,8 +53,12 @@ pub const WORLD_CODE: &str = "__import__('os').write(1, b'ipjob-engine world of 
 impl World {
     fn read(line: &str) -> Option<Self> {
         let (label, size) = line.split_once(WORLD_HEAD)?;
+        let task = match label.trim() {
+            "" => 0,
+            label => label.strip_suffix(':')?.parse().ok()?,
+        };
         Some(Self {
-            task: label.trim().strip_suffix(':')?.parse().ok()?,
+            task,
             size: size.trim().parse().ok()?,
         })
     }
@@ -63,14 +78,7 @@ impl Words {
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let text = line.trim();
-        let rest = text.strip_prefix("srun: ")?;
-        let waits = rest.contains("step creation temporarily disabled");
-        let Some(error) = rest.strip_prefix("error: ") else {
-            return waits.then(|| Self {
-                text: text.to_owned(),
-                tasks: Vec::new(),
-            });
-        };
+        let error = text.strip_prefix("srun: error: ")?;
         Some(Self {
             text: text.to_owned(),
             tasks: ended_tasks(error).unwrap_or_default(),
@@ -134,6 +142,12 @@ impl Report {
         let [rank, "on", node, "pid", pid, "step", step] = words[..] else {
             return None;
         };
+        if [node, step]
+            .iter()
+            .any(|word| word.contains(char::is_control))
+        {
+            return None;
+        }
         Some(Self {
             rank: rank.parse().ok()?,
             node: node.to_owned(),
@@ -166,6 +180,8 @@ mod tests {
     fn the_size_of_a_world_is_read() {
         let world = World { task: 4, size: 6 };
         assert_eq!(read("4: ipjob-engine world of 6"), Some(Line::World(world)));
+        let world = World { task: 0, size: 3 };
+        assert_eq!(read("ipjob-engine world of 3"), Some(Line::World(world)));
         assert_eq!(read(&format!("4: Running: {WORLD_CODE}")), None);
     }
 
@@ -178,10 +194,6 @@ mod tests {
                 vec![3, 4, 5, 7],
             ),
             ("srun: error: Node failure on node2", vec![]),
-            (
-                "srun: Job 4 step creation temporarily disabled, retrying (Requested nodes are busy)",
-                vec![],
-            ),
         ] {
             let words = Words {
                 text: line.to_owned(),
@@ -189,6 +201,9 @@ mod tests {
             };
             assert_eq!(read(line), Some(Line::Srun(words)));
         }
+        let waits =
+            "srun: Job 4 step creation temporarily disabled, retrying (Requested nodes are busy)";
+        assert_eq!(read(waits), Some(Line::Waits(waits.to_owned())));
         assert_eq!(
             read("srun: launch/slurm: _step_signal: Terminating StepId=1.0"),
             None

@@ -124,13 +124,21 @@ pub struct Process {
     pub log: PathBuf,
 }
 
-/// A port that is reserved before the service starts and given to it as an argument.
+/// Ports that are reserved before the service starts and given to it as an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PortNeed {
-    /// Ports to choose from.
-    pub range: PortRange,
-    /// The argument before the number: `--ServerApp.port=`.
-    pub argument: String,
+pub enum PortNeed {
+    /// One port.
+    One {
+        /// Ports to choose from.
+        range: PortRange,
+        /// The argument before the number: `--ServerApp.port=`.
+        argument: String,
+    },
+    /// Those of the wiring; only the internal ones are an argument, the others stand in the connection files.
+    Wiring {
+        /// Ports to choose from; `None` for any that is free.
+        range: Option<PortRange>,
+    },
 }
 
 /// The fact that makes a service ready.
@@ -177,7 +185,7 @@ pub struct Service {
     pub environment: Environment,
     /// Their standard streams.
     pub streams: Streams,
-    /// The port it needs, where ipjob chooses it.
+    /// The ports it needs, where ipjob chooses them.
     pub port: Option<PortNeed>,
     /// When it is ready.
     pub ready: Readiness,

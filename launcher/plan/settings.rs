@@ -1,6 +1,7 @@
 //! What was asked: the run options after they were read from flags and variables, with their defaults filled in.
 
 use super::service::Name;
+use super::wiring::Start;
 use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -46,6 +47,15 @@ impl fmt::Display for Launcher {
             Self::Ranks => "ranks",
         })
     }
+}
+
+/// How a node's engines come to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineStart {
+    /// Each as a Python of its own.
+    Exec,
+    /// As forks of one Python that has imported ipyparallel once.
+    Fork,
 }
 
 /// Whether engines form one MPI world, and how srun is to make it.
@@ -117,6 +127,8 @@ pub struct Settings {
     pub launcher_command: Option<String>,
     /// Further arguments of srun or mpiexec.
     pub srun_args: Vec<String>,
+    /// Whether a node's engines are started one by one or forked.
+    pub engine_start: EngineStart,
     /// A command that stands between the launcher and ipengine, by its words.
     pub engine_wrapper: Vec<String>,
     /// The controller's address: an IP address or the name of an interface; `None` takes what the other nodes reach.
@@ -145,6 +157,8 @@ pub struct Settings {
     pub ipython_dir: PathBuf,
     /// Where a second copy of the record goes, absolute.
     pub record: Option<PathBuf>,
+    /// How the start goes; `None` is overlapped, where nothing stands against it.
+    pub starting: Option<Start>,
     /// How long the start may take.
     pub start: StartLimits,
     /// How long the stop may take.

@@ -112,7 +112,6 @@ fn check_time(text: &str) -> Outcome<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const MODES: [Mode; 2] = [Mode::Notebook, Mode::ClusterOnly];
 
@@ -235,15 +234,6 @@ mod tests {
             assert_eq!(failure.exit_code(), 2);
             assert!(failure.message.contains("--account"), "{failure}");
             assert!(!failure.message.contains('\n'), "{failure}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_value_adds_a_line(value in "(?s).{0,12}") {
-            let filling = Filling { gres: Some(value.clone()), time: Some(value), ..Filling::default() };
-            let lines = JUPYTER.lines().count();
-            prop_assert!(fill(Mode::Notebook, &filling).map_or(true, |script| script.lines().count() == lines));
         }
     }
 }

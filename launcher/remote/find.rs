@@ -122,11 +122,6 @@ impl Search {
     }
 }
 
-/// Looks once.
-pub fn look(host: Option<&Host>, job: Option<&Job>) -> Outcome<Found> {
-    Search::begin(host, job)?.found()
-}
-
 fn incomplete() -> Failure {
     Failure::ssh("the answer of the other side is not complete")
         .hint("a start-up file of the login shell there may end it; `ssh HOST true` must print nothing and end well")

@@ -3,6 +3,8 @@
 
 pub mod clean;
 pub mod find;
+#[cfg(test)]
+mod fuzz;
 pub mod jobs;
 pub mod parts;
 pub mod queue;

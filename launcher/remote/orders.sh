@@ -90,6 +90,7 @@ remove_profile() {
 remove_tree() { mv "$1" "$2" && rm -rf "$2"; }
 
 follow() {
+    job=$1 format=$2 cluster=
     look
     while word order; do
         case $order in
@@ -110,4 +111,4 @@ follow() {
     done
 }
 
-follow 3<&0 </dev/null
+follow "$@" 3<&0 </dev/null

@@ -3,7 +3,7 @@
 use super::output;
 use crate::failure::Outcome;
 use crate::plan::Plan;
-use crate::plan::service::{Environment, Process, Readiness, Service, Streams};
+use crate::plan::service::{Environment, Name, PortNeed, Process, Readiness, Service, Streams};
 use std::fmt::Write as _;
 
 /// Prints the plan to stdout.
@@ -18,8 +18,9 @@ pub fn text(plan: &Plan) -> String {
     let profile = &plan.profile;
     let _ = writeln!(
         out,
-        "mode         {}\nlauncher     {}\nengines      {} (at least {})\nprofile      {}\ndirectory    {}\nipyparallel  {}",
+        "mode         {}\nstart        {}\nlauncher     {}\nengines      {} (at least {})\nprofile      {}\ndirectory    {}\nipyparallel  {}",
         plan.settings.mode,
+        plan.start,
         plan.launcher,
         plan.engines,
         plan.minimum,
@@ -54,6 +55,14 @@ pub fn text(plan: &Plan) -> String {
     }
     for service in &plan.services {
         describe(service, &mut out);
+        if let (Name::Engines, Some(process)) = (service.name, &plan.fork) {
+            let _ = writeln!(
+                out,
+                "    fork  {}, which becomes all of them\n    log   {}",
+                argv(process),
+                process.log.display()
+            );
+        }
     }
     out
 }
@@ -90,13 +99,23 @@ fn describe(service: &Service, out: &mut String) {
     environment(&service.environment, out);
     for process in &service.processes {
         let mut line = argv(process);
-        if let Some(port) = &service.port {
-            let _ = write!(line, " {}<a free port of {}>", port.argument, port.range);
-        }
+        line.push_str(&port(service.port.as_ref()));
         let _ = writeln!(out, "    run   {line}");
         if service.streams == Streams::Log {
             let _ = writeln!(out, "    log   {}", process.log.display());
         }
+    }
+}
+
+/// The argument that is known when the service starts.
+fn port(need: Option<&PortNeed>) -> String {
+    match need {
+        Some(PortNeed::One { range, argument }) => format!(" {argument}<a free port of {range}>"),
+        Some(PortNeed::Wiring { range }) => {
+            let range = range.map_or_else(String::new, |range| format!(" of {range}"));
+            format!(" --ports=<three free ports{range}; the others stand in the connection files>")
+        }
+        None => String::new(),
     }
 }
 
@@ -135,4 +154,38 @@ pub fn quoted(word: &str) -> String {
 
 fn seconds(duration: core::time::Duration) -> String {
     format!("{} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod fuzz {
+    use super::quoted;
+    use proptest::prelude::*;
+
+    /// What a shell makes of one word that has only single quotes and backslashes outside of them.
+    fn unquoted(text: &str) -> Option<String> {
+        let mut word = String::new();
+        let mut chars = text.chars();
+        let mut inside = false;
+        while let Some(char) = chars.next() {
+            match char {
+                '\'' => inside = !inside,
+                '\\' if !inside => word.push(chars.next()?),
+                other if inside => word.push(other),
+                other if other.is_ascii_alphanumeric() || "-_=./:,@%+".contains(other) => {
+                    word.push(other);
+                }
+                _ => return None,
+            }
+        }
+        (!inside).then_some(word)
+    }
+
+    proptest! {
+        #[test]
+        fn a_shell_takes_every_word_as_it_was(word in "(?s).{0,20}|['\\\\\"$` \n;&|a]{0,12}") {
+            let text = quoted(&word);
+            prop_assert!(!text.is_empty());
+            prop_assert_eq!(unquoted(&text), Some(word));
+        }
+    }
 }

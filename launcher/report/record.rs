@@ -195,6 +195,16 @@ impl Record {
         !known
     }
 
+    /// Takes out what was known of services that are started again.
+    pub fn forget_services(&mut self) {
+        self.forget_secrets();
+        self.ip = None;
+        self.port = None;
+        self.step = None;
+        self.controller.pid = None;
+        self.engines.list.clear();
+    }
+
     /// Takes everything secret out: the job has ended.
     pub fn forget_secrets(&mut self) {
         self.token = None;

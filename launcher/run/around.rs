@@ -1,10 +1,10 @@
 //! Looking around: the programs, versions, addresses and worlds of this machine that a plan needs.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::{address, identity, mpi, programs, versions};
+use crate::here::{address, controller_config, identity, mpi, packages, programs, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
-use crate::plan::settings::{Frontend, Launcher, Mode, Settings};
+use crate::plan::settings::{EngineStart, Frontend, Launcher, Mode, Mpi, Settings};
 use crate::plan::{self, Here, Jupyter, Mpiexec, Ranks, Srun, version};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,10 @@ pub async fn look(
         _ => None,
     };
     let launcher = plan::launcher(settings, allocation, rank.is_some());
+    let engine_python = match settings.engine_start {
+        EngineStart::Fork => packages::python_of(&ipengine),
+        EngineStart::Exec => None,
+    };
     let srun = match launcher {
         Launcher::Srun => Some(find_srun(settings, allocation, &ipengine)?),
         _ => None,
@@ -42,9 +46,14 @@ pub async fn look(
         Launcher::Mpiexec => Some(find_mpiexec(settings, &ipengine)?),
         _ => None,
     };
-    let ranks = rank.map(|rank| Ranks {
-        size: rank.size,
-        world: mpi::plain_world(&settings.mpi, &ipengine, rank.world),
+    let ranks = rank.map(|rank| {
+        let world = |offered| mpi::plain_world(&settings.mpi, &ipengine, offered);
+        Ranks {
+            size: rank.size,
+            world: world(rank.world),
+            unoffered: !rank.world && settings.mpi == Mpi::Auto && world(true),
+            leftovers: rank.leftovers.clone(),
+        }
     });
     let address = match &settings.address {
         Some(text) => address::chosen(text, "--address")?,
@@ -54,6 +63,7 @@ pub async fn look(
         Some(text) => address::chosen(text, "--jupyter-address")?,
         None => address,
     };
+    let shaping_config = controller_config::shaping(settings, &ipcontroller);
     Ok(Here {
         srun,
         mpiexec,
@@ -62,9 +72,11 @@ pub async fn look(
         jupyter_address,
         ipcontroller,
         ipengine,
+        engine_python,
         ipyparallel,
         jupyter,
         driver,
+        shaping_config,
         root: nix::unistd::geteuid().is_root(),
         environment,
         runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),

@@ -15,13 +15,15 @@ use std::path::PathBuf;
 
 /// The rank that we are; `None` when ipjob was started once, or another launcher was asked for.
 pub fn recognise(options: &RunOptions, environment: &[(String, String)]) -> Outcome<Option<Rank>> {
-    match options.launcher() {
-        None if starter::is_left_over(environment) => Ok(None),
-        None => Rank::read(environment, &starter::starter()),
-        Some(Launcher::Ranks) => Rank::read(environment, &starter::starter())?
-            .map(Some)
-            .ok_or_else(not_ranks),
-        Some(_) => Ok(None),
+    let wanted = options.launcher();
+    if !matches!(wanted, None | Some(Launcher::Ranks)) {
+        return Ok(None);
+    }
+    let (living, leftovers) = starter::living(environment);
+    match Rank::read(&living, &starter::starter())? {
+        Some(rank) => Ok(Some(Rank { leftovers, ..rank })),
+        None if wanted.is_some() => Err(not_ranks()),
+        None => Ok(None),
     }
 }
 
@@ -73,7 +75,7 @@ pub fn follow(
     };
     runtime.block_on(async {
         let signals = Signals::catch()?;
-        rank::run(place, seat, settings.start.whole, signals).await
+        rank::run(place, seat, settings.start.whole, signals, console).await
     })
 }
 

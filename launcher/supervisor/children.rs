@@ -1,6 +1,7 @@
 //! Our own children: started here, known by their process ids, asked to end and killed by them.
 
 use super::event::{Event, Exit};
+use super::fork::Forking;
 use crate::failure::Failure;
 use crate::here::leftovers::Leftover;
 use crate::here::log::Log;
@@ -10,7 +11,8 @@ use crate::plan::service::{Name, Process, ProcessId, Service, Streams};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
+use std::fmt::Display;
+use std::io::{ErrorKind, PipeReader, pipe};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -18,7 +20,7 @@ use std::process::{Command, Stdio};
 pub const TAIL_LINES: usize = 10;
 
 /// Lines of a log that are looked through for a cause.
-const CAUSE_LINES: usize = 40;
+pub const CAUSE_LINES: usize = 40;
 
 /// The children of this life.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Children {
     pub reservation: Option<Reservation>,
     /// Ports that were tried for Jupyter.
     pub tried: BTreeSet<u16>,
+    /// What forks the engines, until it has told of all of them.
+    pub forking: Option<Forking>,
 }
 
 impl Children {
@@ -41,6 +45,7 @@ impl Children {
             logs: BTreeMap::new(),
             reservation: None,
             tried: BTreeSet::new(),
+            forking: None,
         }
     }
 
@@ -52,59 +57,69 @@ impl Children {
         process: &Process,
         more: &[String],
     ) -> Result<u32, Failure> {
-        let mut command = Command::new(&process.program);
-        command.args(&process.args).args(more);
-        for variable in &service.environment.dropped {
-            command.env_remove(variable);
-        }
-        for (variable, text) in &service.environment.set {
-            command.env(variable, text.reveal());
-        }
-        for (variable, file) in &service.environment.from_files {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                Failure::service(format!("{} cannot be read", file.display())).because(error)
-            })?;
-            command.env(variable, text);
-        }
+        let mut command = command(service, process)?;
+        command.args(more);
         if service.streams == Streams::Log {
-            let head = log_head(&self.incarnation, id);
-            let (log, file) =
-                Log::open(&process.log, &head).map_err(|error| no_log(&process.log, &error))?;
-            let errors = file
-                .try_clone()
-                .map_err(|error| no_log(&process.log, &error))?;
-            command
-                .stdin(Stdio::null())
-                .stdout(file)
-                .stderr(errors)
-                // A group of its own: Ctrl-C at the terminal is for ipjob, which ends its services in order. A driver
-                // stays in ours, because only the foreground group may read from the terminal.
-                .process_group(0);
+            let log = into_log(&mut command, process, &log_head(&self.incarnation, &id))?;
+            command.stdin(Stdio::null());
             self.logs.insert(id, log);
         }
-        let child = command.spawn().map_err(|error| {
-            Failure::missing(format!(
-                "{id} cannot be started: {}",
-                process.program.display()
-            ))
-            .hint(match error.kind() {
-                // fork's EAGAIN
-                ErrorKind::WouldBlock => {
-                    "the limit of processes is reached (`ulimit -u`, or the job's cgroup): start fewer engines"
-                }
-                _ => "check that the program exists here and can be run",
-            })
-            .because(error)
-        })?;
-        // Every child is reaped by its process id in signals.rs; dropping the handle neither waits nor kills.
-        let pid = child.id();
+        let pid = start(&mut command, process, &id)?;
         self.running.insert(pid, (id, Leftover::child(pid)));
         Ok(pid)
     }
 
+    /// Starts the one program that forks all processes of a service; where it tells of them is returned.
+    pub fn spawn_forking(
+        &mut self,
+        service: &Service,
+        process: &Process,
+    ) -> Result<PipeReader, Failure> {
+        let mut ids = BTreeSet::new();
+        for (index, engine) in (0..).zip(&service.processes) {
+            let id = ProcessId {
+                service: service.name,
+                index,
+            };
+            let head = log_head(&self.incarnation, &id);
+            let (log, _) =
+                Log::open(&engine.log, &head).map_err(|error| no_log(&engine.log, &error))?;
+            self.logs.insert(id, log);
+            ids.insert(index);
+        }
+        let mut command = command(service, process)?;
+        let log = into_log(
+            &mut command,
+            process,
+            &log_head(&self.incarnation, &service.name),
+        )?;
+        let (reader, writer) =
+            pipe().map_err(|error| Failure::missing("no pipe can be made").because(error))?;
+        // Not its standard output, into which site-wide modules may print.
+        command.stdin(writer);
+        let pid = start(&mut command, process, &service.name)?;
+        self.forking = Some(Forking::new(pid, log, ids));
+        Ok(reader)
+    }
+
+    /// Takes in a process that one of our children has forked.
+    pub fn adopt(&mut self, id: ProcessId, pid: u32) {
+        self.running.insert(pid, (id, Leftover::child(pid)));
+    }
+
+    /// Tells the log of another process for that of this one, which wrote none.
+    pub fn borrow_log(&mut self, id: ProcessId, log: Log) {
+        self.logs.insert(id, log);
+    }
+
     /// The event of a child's end; an orphan that we inherited is nobody's.
     pub fn exited(&mut self, pid: u32, exit: Exit) -> Option<Event> {
-        let (process, _) = self.running.remove(&pid)?;
+        let Some((process, _)) = self.running.remove(&pid) else {
+            if let Some(forking) = &mut self.forking {
+                forking.exited(pid, exit);
+            }
+            return None;
+        };
         Some(Event::Exited {
             process,
             pid,
@@ -150,11 +165,12 @@ impl Children {
             .map(|log| log.path.display().to_string())
     }
 
-    /// Asks the processes of a service to end.
-    pub fn terminate(&self, service: Name) {
-        for pid in self.pids(service) {
-            let _ = kill(pid, Signal::SIGTERM);
-        }
+    /// Signals the processes of a service; tells whether there was one.
+    pub fn signal(&self, service: Name, signal: Signal) -> bool {
+        self.pids(service)
+            .filter(|pid| kill(*pid, signal).is_ok())
+            .count()
+            > 0
     }
 
     /// Kills the processes of a service and the groups that they lead.
@@ -169,18 +185,79 @@ impl Children {
 
     /// A child that signals.rs has waited for may still be told here as running, and its number another's.
     fn pids(&self, service: Name) -> impl Iterator<Item = Pid> + '_ {
-        self.running
+        let forking = self
+            .forking
             .iter()
-            .filter(move |(_, (process, child))| {
-                process.service == service && child.is_some_and(Leftover::is_unreaped)
-            })
-            .filter_map(|(pid, _)| i32::try_from(*pid).ok())
+            .filter(move |_| service == Name::Engines)
+            .filter_map(Forking::process);
+        self.running
+            .values()
+            .filter(move |(process, _)| process.service == service)
+            .filter_map(|(_, child)| *child)
+            .chain(forking)
+            .filter(|child| child.is_unreaped())
+            .filter_map(|child| i32::try_from(child.pid).ok())
             .map(Pid::from_raw)
     }
 }
 
+/// A process's command with its environment.
+fn command(service: &Service, process: &Process) -> Result<Command, Failure> {
+    let mut command = Command::new(&process.program);
+    command.args(&process.args);
+    for variable in &service.environment.dropped {
+        command.env_remove(variable);
+    }
+    for (variable, text) in &service.environment.set {
+        command.env(variable, text.reveal());
+    }
+    for (variable, file) in &service.environment.from_files {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Failure::service(format!("{} cannot be read", file.display())).because(error)
+        })?;
+        command.env(variable, text);
+    }
+    Ok(command)
+}
+
+/// Sends a command's output and errors into its log.
+fn into_log(command: &mut Command, process: &Process, head: &str) -> Result<Log, Failure> {
+    let (log, file) =
+        Log::open(&process.log, head).map_err(|error| no_log(&process.log, &error))?;
+    let errors = file
+        .try_clone()
+        .map_err(|error| no_log(&process.log, &error))?;
+    command
+        .stdout(file)
+        .stderr(errors)
+        // A group of its own: Ctrl-C at the terminal is for ipjob, which ends its services in order. A driver stays in
+        // ours, because only the foreground group may read from the terminal.
+        .process_group(0);
+    Ok(log)
+}
+
+/// Starts a command; its process id is returned.
+fn start(command: &mut Command, process: &Process, name: &impl Display) -> Result<u32, Failure> {
+    let child = command.spawn().map_err(|error| {
+        Failure::missing(format!(
+            "{name} cannot be started: {}",
+            process.program.display()
+        ))
+        .hint(match error.kind() {
+            // fork's EAGAIN
+            ErrorKind::WouldBlock => {
+                "the limit of processes is reached (`ulimit -u`, or the job's cgroup): start fewer engines"
+            }
+            _ => "check that the program exists here and can be run",
+        })
+        .because(error)
+    })?;
+    // Every child is reaped by its process id in signals.rs; dropping the handle neither waits nor kills.
+    Ok(child.id())
+}
+
 /// The line with which the part of a log begins that one process wrote.
-pub fn log_head(incarnation: &str, id: ProcessId) -> String {
+pub fn log_head(incarnation: &str, id: &impl Display) -> String {
     format!("ipjob {incarnation}: {id}")
 }
 

@@ -1,6 +1,8 @@
-//! When the job's time ends: asked of Slurm at the start and every ten minutes, because it can be moved (`scontrol update`).
+//! When the job's time ends: asked of Slurm at the start, every ten minutes, because it can be moved (`scontrol update`), and
+//! once more where that decides what is done: before the end that is known, and when a signal may be Slurm's word for it.
 
-use super::event::Event;
+use super::event::{Event, Timer};
+use super::machine::State;
 use super::notice::{Notice, Sender};
 use super::{Supervisor, query};
 use crate::here::programs;
@@ -11,41 +13,113 @@ use tokio::time::{MissedTickBehavior, interval};
 /// Between two questions: more would burden a controller that serves thousands of jobs.
 const PERIOD: Duration = Duration::from_secs(600);
 
+/// What squeue prints of the job: its state, the reason of that, end, start and limit.
+const FORMAT: &str = "%T %r %e %S %l";
+
 /// Asks at once and then every ten minutes.
 pub fn watch(job: String, sender: Sender) {
-    let Ok(squeue) = programs::find("squeue", "Slurm's client programs") else {
-        let _ = sender.send(Notice::JobEnds(None));
-        return;
-    };
     tokio::spawn(async move {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !sender.is_closed() {
             ticks.tick().await;
-            let args = ["--noheader", "--jobs", &job, "--format", "%e %S %l"].map(str::to_owned);
-            // Without it squeue prints local time without a zone.
-            let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
-            query::ask(
-                squeue.clone(),
-                args.to_vec(),
-                variables,
-                Notice::JobEnds,
-                sender.clone(),
-            );
+            ask(&job, sender.clone());
         }
     });
 }
 
-impl Supervisor<'_> {
-    /// What squeue said: `1763800460 1763800160 5:00`, end and start in seconds since 1970 and the limit; nothing when it
-    /// failed.
-    pub(super) fn job_ends(&mut self, answer: Option<&str>) -> Option<Event> {
+/// Asks once; the answer is a notice.
+fn ask(job: &str, sender: Sender) {
+    let Ok(squeue) = programs::find("squeue", "Slurm's client programs") else {
+        let _ = sender.send(Notice::JobEnds(None));
+        return;
+    };
+    let args = ["--noheader", "--jobs", job, "--format", FORMAT].map(str::to_owned);
+    // Without it squeue prints local time without a zone.
+    let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
+    query::ask(squeue, args.to_vec(), variables, Notice::JobEnds, sender);
+}
+
+/// What squeue tells of the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// When the job began and will end.
+    Ends(Times),
+    /// The time is over: Slurm takes the job down.
+    Over,
+    /// There is no limit, or somebody ends the job, and the end is that moment.
+    Nothing,
+}
+
+impl Told {
+    /// Reads `RUNNING None 1763800460 1763800160 5:00`; `None` for what is no answer.
+    fn read(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [state, reason, end, start, limit] = words[..] else {
+            return None;
+        };
+        if reason == "TimeLimit" {
+            return Some(Self::Over);
+        }
         // A job without a limit has an end a year ahead all the same.
-        let limited = answer.filter(|line| !line.contains("UNLIMITED"));
-        let mut words = limited.unwrap_or_default().split_whitespace();
-        let mut seconds = || words.next()?.parse::<i64>().ok();
-        let (Some(end), start) = (seconds(), seconds()) else {
-            if answer.is_none() && !self.slurm_is_silent {
+        if state == "COMPLETING" || limit == "UNLIMITED" {
+            return Some(Self::Nothing);
+        }
+        Some(Times::read(end, start).map_or(Self::Nothing, Self::Ends))
+    }
+}
+
+/// When a job began and will end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    end: Timestamp,
+    start: Option<Timestamp>,
+}
+
+impl Times {
+    /// Reads both as seconds since 1970.
+    fn read(end: &str, start: &str) -> Option<Self> {
+        let time = |word: &str| Timestamp::from_second(word.parse().ok()?).ok();
+        Some(Self {
+            end: time(end)?,
+            start: time(start),
+        })
+    }
+
+    fn left(self, now: Timestamp) -> Event {
+        let until_end = |from: Timestamp| {
+            Duration::try_from(self.end.duration_since(from)).unwrap_or(Duration::ZERO)
+        };
+        Event::TimeLeft {
+            left: until_end(now),
+            limit: until_end(self.start.unwrap_or(now)),
+        }
+    }
+}
+
+impl Supervisor<'_> {
+    /// Asks for the end once more where the next step depends on it: at the last moment at which a longer time can still be heard
+    /// of, and when a signal asks for the stop, which goes on meanwhile.
+    pub(super) fn ask_for_the_end(&self, cause: &Notice) {
+        let decides = match cause {
+            Notice::Event(Event::TimeUp(Timer::Near { .. })) => true,
+            Notice::StopRequested { personal, .. } => !personal && self.first_request.is_none(),
+            _ => false,
+        };
+        if let (true, false, Some(job)) = (decides, self.stops(), &self.plan.allocation.job) {
+            ask(job, self.sender.clone());
+        }
+    }
+
+    /// Whether the job is being taken down.
+    fn stops(&self) -> bool {
+        matches!(self.machine.state(), State::Stopping | State::Ended)
+    }
+
+    /// What squeue said; nothing when it failed.
+    pub(super) fn job_ends(&mut self, answer: Option<&str>) -> Option<Event> {
+        let Some(told) = answer.and_then(Told::read) else {
+            if !self.slurm_is_silent && !self.stops() {
                 self.slurm_is_silent = true;
                 let text = "squeue does not answer: the job goes on, and its time limit is asked for again";
                 self.console.warning(text);
@@ -55,17 +129,86 @@ impl Supervisor<'_> {
             return None;
         };
         self.slurm_is_silent = false;
-        let deadline = Timestamp::from_second(end).ok()?;
-        let text = deadline.to_string();
+        let times = match told {
+            Told::Ends(times) => times,
+            Told::Over => {
+                return Some(Event::TimeLeft {
+                    left: Duration::ZERO,
+                    limit: Duration::ZERO,
+                });
+            }
+            Told::Nothing => return None,
+        };
+        let text = times.end.to_string();
         if !self.record.set_deadline(&text) {
             return None;
         }
         self.console.step(&format!("the job's time ends at {text}"));
-        let now = Timestamp::now().as_second();
-        let until_end = |from: i64| Duration::from_secs(u64::try_from(end - from).unwrap_or(0));
-        Some(Event::TimeLeft {
-            left: until_end(now),
-            limit: until_end(start.unwrap_or(now)),
-        })
+        Some(times.left(Timestamp::now()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_job_that_nobody_ends_tells_its_own_end() {
+        let second = |second| Timestamp::from_second(second).expect("a time");
+        let ends = Told::Ends(Times {
+            end: second(1_763_800_460),
+            start: Some(second(1_763_800_160)),
+        });
+        for (line, told) in [
+            ("RUNNING None 1763800460 1763800160 5:00", Some(ends)),
+            (
+                "RUNNING None 1795000000 1763800160 UNLIMITED",
+                Some(Told::Nothing),
+            ),
+            // As after a scancel.
+            (
+                "COMPLETING None 1763800200 1763800160 5:00",
+                Some(Told::Nothing),
+            ),
+            (
+                "COMPLETING TimeLimit 1763800200 1763800160 5:00",
+                Some(Told::Over),
+            ),
+            ("RUNNING None N/A N/A 5:00", Some(Told::Nothing)),
+            ("slurm_load_jobs error: Invalid job id specified", None),
+            ("", None),
+        ] {
+            assert_eq!(Told::read(line), told, "{line}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn times_are_read_as_squeue_tells_them(end in 0..4_000_000_000_i64, length in 0..1_000_000_i64, limit in "[0-9:-]{1,9}") {
+            let begin = end.saturating_sub(length);
+            let told = Told::read(&format!("RUNNING None {end} {begin} {limit}"));
+            let Some(Told::Ends(times)) = told else {
+                panic!("{told:?}");
+            };
+            prop_assert_eq!(times.end.as_second(), end);
+            let left = times.left(Timestamp::UNIX_EPOCH);
+            let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+            prop_assert_eq!(left, Event::TimeLeft { left: seconds(end), limit: seconds(end - begin) });
+        }
+
+        #[test]
+        fn no_answer_makes_it_panic(end in any::<i64>(), begin in any::<i64>(), words in "\\PC{0,20}") {
+            for line in [words.clone(), format!("RUNNING None {end} {begin} 1:00"), format!("RUNNING None {end} {words} 1")] {
+                if let Some(Told::Ends(times)) = Told::read(&line) {
+                    let _ = times.left(Timestamp::now());
+                }
+            }
+        }
     }
 }

@@ -79,9 +79,13 @@ pub enum Event {
     Lacks {
         /// Which.
         service: Name,
-        /// What: `ipcontroller-client.json is missing or empty`.
+        /// What: `ipcontroller-client.json is missing or empty`; nothing when it lacks what a probe can tell no more.
         what: String,
     },
+    /// A port of the controller's is somebody else's.
+    PortTaken(Failure),
+    /// The start cannot be tried again.
+    CannotBegin(Failure),
     /// A probe found a service that cannot work.
     Broken {
         /// Which.
@@ -97,6 +101,8 @@ pub enum Event {
     World(World),
     /// The engines' srun said that something is wrong.
     SrunSaid(Words),
+    /// The engines' srun waits for its place in the job; the text tells why, and what holds the nodes.
+    SrunWaits(String),
     /// The end of the job's time is known, or has moved.
     TimeLeft {
         /// So much is left.
@@ -171,6 +177,8 @@ pub enum Effect {
     Announce,
     /// The record is to be written anew.
     Publish,
+    /// Nothing of this try of the start is left: try it again, with another wiring.
+    StartAgain,
     /// All is done.
     Finish(End),
 }

@@ -41,11 +41,12 @@ pub async fn get_status(
 /// The status code of an answer: `HTTP/1.1 200 OK`.
 fn status(answer: &[u8]) -> Option<u16> {
     let line = answer.split(|byte| *byte == b'\r').next()?;
-    let mut words = std::str::from_utf8(line).ok()?.split(' ');
-    words
-        .next()?
-        .starts_with("HTTP/1.")
-        .then(|| words.next()?.parse().ok())?
+    let (version, rest) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    let code = rest.split(' ').next()?;
+    let is_status = version.starts_with("HTTP/1.")
+        && code.len() == 3
+        && code.bytes().all(|byte| byte.is_ascii_digit());
+    is_status.then(|| code.parse().ok())?
 }
 
 #[cfg(test)]
@@ -59,5 +60,31 @@ mod tests {
         assert_eq!(status(b"SSH-2.0-OpenSSH\r\n"), None);
         assert_eq!(status(b""), None);
         assert_eq!(status(b"\xff\xfe"), None);
+        assert_eq!(status(b"HTTP/1.1 +200 OK\r\n"), None);
+    }
+
+    mod fuzz {
+        use super::status;
+        use proptest::collection::vec;
+        use proptest::prelude::*;
+
+        proptest! {
+            #[test]
+            fn a_status_is_read_as_it_was_sent(code in 100..=999_u16, reason in "[ -~]{0,20}", rest in vec(any::<u8>(), 0..200)) {
+                let mut answer = format!("HTTP/1.1 {code} {reason}\r\n").into_bytes();
+                answer.extend(rest);
+                prop_assert_eq!(status(&answer), Some(code));
+            }
+
+            #[test]
+            fn no_answer_but_http_has_one(head in "(HTTP/1[.][01] |HTTP/|http/1.1 )?", rest in vec(any::<u8>(), 0..200)) {
+                let answer = [head.as_bytes(), &rest].concat();
+                if let Some(code) = status(&answer) {
+                    prop_assert!(answer.starts_with(b"HTTP/1.") && (0..=999).contains(&code));
+                    let told = format!(" {code:03}");
+                    prop_assert!(answer.windows(4).any(|bytes| bytes == told.as_bytes()));
+                }
+            }
+        }
     }
 }

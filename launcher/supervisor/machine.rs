@@ -5,16 +5,17 @@
 //!  1. A service is started once all services that it waits for are ready, and never after the stop has begun.
 //!  2. The job is ready when every service is ready; it is announced once.
 //!  3. The stop goes in the reverse order of the start: a service is asked to end when all that were started after it are gone.
-//!  4. The first reason is the one that is reported.
+//!  4. The first reason is the one that is reported; a signal that turns out to be Slurm's word for the time limit is told as that.
 //!  5. A second request to stop that insists is final: everything is killed at once.
 //!  6. From every state, time limits alone end the job once it stops.
-//!  7. `Finish` comes once, last, and after everything that was started has ended, was killed or was given up by name.
+//!  7. `Finish` (or, where a port of the wiring was lost, `StartAgain`) comes once, last, and after everything that was started has ended, was killed or was given up by name.
 
 mod causes;
 mod deadline;
 mod ending;
 mod engines;
 mod muster;
+mod repeat;
 mod running;
 mod step;
 #[cfg(test)]
@@ -111,6 +112,10 @@ pub struct Machine {
     /// The MPI world that engines are expected to see, until one has told what it sees.
     world: Option<WantedWorld>,
     port_tries: u32,
+    /// How often the start may be tried again with another wiring.
+    repeats: u32,
+    /// Whether what is taken down now is to be started again.
+    again: bool,
     deadline: Deadline,
 }
 
@@ -161,6 +166,8 @@ impl Machine {
             engines,
             world: None,
             port_tries: 0,
+            repeats: 0,
+            again: false,
             deadline: Deadline::default(),
         }
     }
@@ -191,6 +198,7 @@ impl Machine {
     #[must_use]
     pub fn state(&self) -> State {
         match &self.phase {
+            _ if self.again => State::Starting,
             Phase::Starting => State::Starting,
             Phase::Up if self.engines.complete() => State::Ready,
             Phase::Up => State::Degraded,
@@ -203,6 +211,7 @@ impl Machine {
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match &self.phase {
+            _ if self.again => None,
             Phase::Stopping { end, .. } | Phase::LastSweep { end } => Some(&end.reason),
             _ => None,
         }
@@ -242,6 +251,9 @@ impl Machine {
         let mut out = Vec::new();
         match self.phase {
             Phase::Starting | Phase::Up => self.step_running(event, &mut out),
+            Phase::Stopping { .. } | Phase::LastSweep { .. } if self.again => {
+                self.step_repeating(event, &mut out);
+            }
             Phase::Stopping { .. } | Phase::LastSweep { .. } => self.step_ending(&event, &mut out),
             Phase::Finished => {}
         }

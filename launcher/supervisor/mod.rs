@@ -2,10 +2,12 @@
 //! loop reads it, the machine decides, and the effects are carried out. Nothing else owns state, and nothing leaves the
 //! loop with `?`: what fails is an event.
 
+mod again;
 mod children;
 mod deadline;
 mod effects;
 pub mod event;
+mod fork;
 pub mod guard;
 mod http;
 mod machine;
@@ -15,6 +17,7 @@ mod query;
 pub mod rank;
 mod ranks;
 mod signals;
+mod step;
 mod sweep;
 mod takeover;
 mod timers;
@@ -24,17 +27,19 @@ use crate::here::directory::{self, Directory};
 use crate::here::leftovers;
 use crate::here::meeting::Leader;
 use crate::here::ownership::Ownership;
+use crate::here::wiring::Wiring;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::service::Name;
 use crate::report::console::Console;
 use crate::report::pointer;
 use crate::report::record::{REFRESH_S, Record, Writer};
+use again::Attempt;
 use children::Children;
 use event::{End, Event, Level};
 use machine::{Machine, State};
 use notice::{Notice, Sender};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -60,6 +65,8 @@ struct Supervisor<'a> {
     first_request: Option<Instant>,
     /// When each service was asked to end: what it leaves has the rest of its share.
     asked: BTreeMap<Name, Instant>,
+    /// The scancel that asks the engines' step to end, until it has done so.
+    scancel: Option<u32>,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
     /// Tells whether the profile is still ours.
@@ -68,7 +75,11 @@ struct Supervisor<'a> {
     successor: Option<Incarnation>,
     /// Where the other ranks hear of us, with the launcher `ranks`.
     meeting: Option<&'a mut Leader>,
+    /// The wiring that ipjob made, with an overlapped start: its ports are held to the end.
+    wiring: Option<Wiring>,
     sender: Sender,
+    /// What watches this try of the start sends here.
+    attempt: Attempt,
 }
 
 /// Runs the job to its end and tells how it ended.
@@ -85,16 +96,22 @@ pub async fn run(
     let key = plan.secrets.key.reveal();
     let ownership = Ownership::new(&plan.profile, &plan.incarnation, key);
     let ours = || ownership.successor().is_none();
-    if let Err(failure) = writer.first(&mut record, ours) {
-        // One place of two may have been written: no reader must take that for a job that starts.
-        record.state = "ended";
-        record.exit = Some(failure.exit_code());
-        record.reason = Some(failure.to_string());
-        let _ = writer.write(&mut record, ours);
-        directory::clear(&plan.profile, key);
-        directory.lock.ended();
-        return Err(failure);
-    }
+    let wired = writer
+        .first(&mut record, ours)
+        .and_then(|()| again::wire(plan, &BTreeSet::new()));
+    let wiring = match wired {
+        Ok(wiring) => wiring,
+        Err(failure) => {
+            // One place of two may have been written: no reader must take that for a job that starts.
+            record.state = "ended";
+            record.exit = Some(failure.exit_code());
+            record.reason = Some(failure.to_string());
+            let _ = writer.write(&mut record, ours);
+            directory::clear(&plan.profile, key);
+            directory.lock.ended();
+            return Err(failure);
+        }
+    };
     signals.forward(&sender);
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
@@ -103,10 +120,7 @@ pub async fn run(
     }
     let mut supervisor = Supervisor {
         plan,
-        machine: Machine::new(&plan.services, plan.settings.start.whole)
-            .begun_before(Duration::try_from_secs_f64(console.elapsed()).unwrap_or_default())
-            .stopping_before_the_end(plan.settings.stop_before)
-            .expecting_a_world(plan.world.clone()),
+        machine: again::machine(plan, console.elapsed()),
         children: Children::new(plan.incarnation.id.clone()),
         record,
         writer,
@@ -114,11 +128,14 @@ pub async fn run(
         unpublished: false,
         first_request: None,
         asked: BTreeMap::new(),
+        scancel: None,
         slurm_is_silent: false,
         ownership,
         successor: None,
         meeting,
+        wiring,
         console,
+        attempt: Attempt::new(&sender),
         sender,
     };
     for remark in plan.remarks.iter().chain(&directory.remarks) {
@@ -134,12 +151,17 @@ pub async fn run(
         deadline::watch(job.clone(), supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
+    supervisor.publish();
     while end.is_none() {
         // The supervisor keeps a sender, so the channel never closes.
         let Some(notice) = notices.recv().await else {
             break;
         };
         end = supervisor.handle(notice);
+        // One record for all that has come meanwhile.
+        if supervisor.unpublished && end.is_none() && notices.is_empty() {
+            supervisor.publish();
+        }
     }
     let end = end.unwrap_or_else(|| End {
         code: 1,
@@ -155,9 +177,27 @@ pub async fn run(
 impl Supervisor<'_> {
     /// Takes one notice; tells the end once there is one.
     fn handle(&mut self, notice: Notice) -> Option<End> {
+        self.ask_for_the_end(&notice);
         let event = match notice {
             Notice::Event(event) => event,
-            Notice::Exited { pid, exit } => self.children.exited(pid, exit)?,
+            Notice::Exited { pid, exit } => {
+                self.scancel_ended(pid, &exit);
+                let event = self.children.exited(pid, exit);
+                self.settle_forking();
+                event?
+            }
+            Notice::ScancelIsLate => {
+                self.ask_by_srun();
+                return None;
+            }
+            Notice::ForkingSaid(said) => {
+                self.forking_said(said);
+                return None;
+            }
+            Notice::ForkingIsSilent => {
+                self.forking_is_silent();
+                return None;
+            }
             Notice::StopRequested { by, personal } => {
                 let event = self.stop_requested(by, personal);
                 self.unless_superseded(event)
@@ -178,9 +218,6 @@ impl Supervisor<'_> {
             end = end.or(self.carry_out(effect));
         }
         self.console.waiting(&self.machine.pending());
-        if self.unpublished && end.is_none() {
-            self.publish();
-        }
         end
     }
 

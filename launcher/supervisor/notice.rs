@@ -3,6 +3,7 @@
 use super::event::{Event, Exit};
 use crate::plan::connection::Endpoint;
 use crate::plan::report::Report;
+use crate::plan::services::Said;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -30,6 +31,10 @@ pub enum Notice {
     },
     /// The controller is ready.
     ControllerWired(Wired),
+    /// What forks the engines told something.
+    ForkingSaid(Said),
+    /// What forks the engines tells nothing more.
+    ForkingIsSilent,
     /// A task of the engines' step told who it is.
     EngineReported(Report),
     /// Another rank's engine ended.
@@ -41,6 +46,8 @@ pub enum Notice {
         /// How it ended.
         exit: Exit,
     },
+    /// The engines' step was to be asked to end by scancel a while ago.
+    ScancelIsLate,
     /// What Slurm says of the job's end.
     JobEnds(Option<String>),
     /// Jupyter is ready.

@@ -25,6 +25,21 @@ pub fn ask(
     notice: impl FnOnce(Option<String>) -> Notice + Send + 'static,
     sender: Sender,
 ) {
+    tokio::spawn(async move {
+        let text = output(program, args, variables, LIMIT).await;
+        let mut lines = text.iter().flat_map(|text| text.lines()).map(str::trim);
+        let line = lines.find(|line| !line.is_empty()).map(str::to_owned);
+        let _ = sender.send(notice(line));
+    });
+}
+
+/// What a program with these arguments and variables prints; `None` when it cannot be started or takes longer than `limit`.
+pub async fn output(
+    program: PathBuf,
+    args: Vec<String>,
+    variables: Vec<(String, String)>,
+    limit: Duration,
+) -> Option<String> {
     let child = Command::new(program)
         .args(args)
         .envs(variables)
@@ -32,14 +47,9 @@ pub fn ask(
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
-    let Ok(mut child) = child else {
-        let _ = sender.send(notice(None));
-        return;
-    };
+    let mut child = child.ok()?;
     let pid = i32::try_from(child.id()).map(Pid::from_raw);
-    let Some(stdout) = child.stdout.take() else {
-        return;
-    };
+    let stdout = child.stdout.take()?;
     let (answer, answered) = oneshot::channel();
     // Only the pipe is read here: like every child, this one is reaped in signals.rs.
     std::thread::spawn(move || {
@@ -47,18 +57,9 @@ pub fn ask(
         let _ = stdout.take(LONGEST).read_to_end(&mut text);
         let _ = answer.send(String::from_utf8_lossy(&text).into_owned());
     });
-    tokio::spawn(async move {
-        let text = timeout(LIMIT, answered).await;
-        if let (Err(_), Ok(pid)) = (&text, pid) {
-            let _ = kill(pid, Signal::SIGKILL);
-        }
-        let text = text.ok().and_then(Result::ok);
-        let line = text.and_then(|text| {
-            text.lines()
-                .map(str::trim)
-                .find(|line| !line.is_empty())
-                .map(str::to_owned)
-        });
-        let _ = sender.send(notice(line));
-    });
+    let text = timeout(limit, answered).await;
+    if let (Err(_), Ok(pid)) = (&text, pid) {
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+    text.ok()?.ok()
 }

@@ -9,17 +9,17 @@ use super::{Signals, event::Exit};
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::{Seat, Sight};
 use crate::plan::incarnation::Incarnation;
-use crate::plan::meeting::{Message, Order, Word, pause};
+use crate::plan::meeting::{LEADER_FIRST, Message, Order, Word, pause};
 use crate::plan::ranks::Rank;
+use crate::report::console::Console;
 use crate::report::record::REFRESH_S;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::timeout;
 
-/// How long a rank that was asked to end by a signal waits for the leader's word, which got the signal too and ends Jupyter
-/// first.
-const LEADER_FIRST: Duration = Duration::from_secs(2);
+/// After so long without a leader a rank says that it waits, and where.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a leader that was seen may take beyond the limit of the start: it has the same one, and says why it gave up.
 const LEADER_LAST: Duration = Duration::from_secs(10);
@@ -48,6 +48,8 @@ struct Member {
     _sender: Sender,
     /// When a signal asked for the end.
     asked: Option<Instant>,
+    /// How long the leader then has to speak.
+    leader_first: Duration,
     /// The leader's last beat, and when it was new.
     beat: (u64, Instant),
 }
@@ -65,7 +67,13 @@ enum Look {
 }
 
 /// Runs one rank to its end.
-pub async fn run(place: Place, seat: Seat, limit: Duration, signals: Signals) -> Outcome<u8> {
+pub async fn run(
+    place: Place,
+    seat: Seat,
+    limit: Duration,
+    signals: Signals,
+    console: &Console,
+) -> Outcome<u8> {
     let (sender, notices) = mpsc::unbounded_channel();
     signals.forward(&sender);
     let mut member = Member {
@@ -74,9 +82,10 @@ pub async fn run(place: Place, seat: Seat, limit: Duration, signals: Signals) ->
         notices,
         _sender: sender,
         asked: None,
+        leader_first: LEADER_FIRST,
         beat: (0, Instant::now()),
     };
-    let Some(message) = member.wait_for_order(limit).await? else {
+    let Some(message) = member.wait_for_order(limit, console).await? else {
         member.seat.ended(0, &Exit::Code(0));
         return Ok(0);
     };
@@ -88,9 +97,14 @@ pub async fn run(place: Place, seat: Seat, limit: Duration, signals: Signals) ->
 
 impl Member {
     /// Waits until an engine may be started; `None` when there will be none.
-    async fn wait_for_order(&mut self, limit: Duration) -> Outcome<Option<Message>> {
+    async fn wait_for_order(
+        &mut self,
+        limit: Duration,
+        console: &Console,
+    ) -> Outcome<Option<Message>> {
         let begin = Instant::now();
         let mut seen = None;
+        let mut patient = true;
         loop {
             let patience = if seen.is_some() {
                 limit + LEADER_LAST
@@ -115,11 +129,22 @@ impl Member {
             if begin.elapsed() > patience {
                 return Err(self.nobody_came(limit));
             }
+            if patient && seen.is_none() && begin.elapsed() > PATIENCE {
+                patient = false;
+                console.warning(&format!(
+                    "rank {} on {} has waited for rank 0 for {} s in {}: is that on a file system that all nodes share?",
+                    self.place.rank.number,
+                    self.place.node,
+                    PATIENCE.as_secs(),
+                    self.seat.place().display()
+                ));
+            }
         }
     }
 
     /// From the start of the engine to the end.
     async fn work(&mut self, leader: &Incarnation, order: &Order) -> Outcome<u8> {
+        self.leader_first = order.leader_first;
         let mut pid = match engine::start(&self.place, &self.seat, leader, order) {
             Ok(pid) => Some(pid),
             Err(failure) => {
@@ -188,7 +213,12 @@ impl Member {
         }
         match self.seat.look() {
             Sight::Says(message) if ends(message.word) => Look::Word(message),
-            _ if self.asked.is_some_and(|at| at.elapsed() > LEADER_FIRST) => Look::Asked,
+            _ if self
+                .asked
+                .is_some_and(|at| at.elapsed() > self.leader_first) =>
+            {
+                Look::Asked
+            }
             Sight::Says(message) => Look::Word(message),
             Sight::Nobody => Look::Nobody,
             Sight::Dead(leader) => Look::Dead(leader),

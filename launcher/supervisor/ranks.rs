@@ -26,6 +26,21 @@ impl Supervisor<'_> {
         Some(format!("{}.{}", slurm.job, slurm.step.as_ref()?))
     }
 
+    /// Watches which MPI world our own engine sees, where the ranks are to be one.
+    pub(super) fn watch_own_world(&self, service: &Service) {
+        let own = ProcessId {
+            service: Name::Engines,
+            index: 0,
+        };
+        if let (Some(_), Some(log)) = (&self.plan.world, self.children.log(own)) {
+            probes::ranks::watch_world(
+                log.clone(),
+                service.start_limit,
+                self.attempt.sender.clone(),
+            );
+        }
+    }
+
     /// Gives the other ranks the order to start theirs.
     pub(super) fn start_other_ranks(&mut self) {
         let (Some(meeting), Some(order)) = (&mut self.meeting, &self.plan.order) else {

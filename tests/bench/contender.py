@@ -58,7 +58,9 @@ def jupyter_answers(place):
         ".ipython/profile_*/ipjob-runtime/jupyter/jpserver-*.json")
     if not server:
         return False
-    request = urllib.request.Request(f"http://127.0.0.1:{server['port']}{server['base_url']}api/status",
+    # In a job it listens on the node's own address.
+    host = "127.0.0.1" if server["hostname"] == "localhost" else server["hostname"]
+    request = urllib.request.Request(f"http://{host}:{server['port']}{server['base_url']}api/status",
                                      headers={"Authorization": f"token {server['token']}"})
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:

@@ -36,11 +36,33 @@ def until(fact, what, place, limit=PATIENCE):
         time.sleep(PAUSE)
 
 
-class Place:
+class Home:
+    """A home directory in which the measured programs leave their files."""
+
+    def __init__(self, home):
+        self.home = home
+
+    def find(self, pattern):
+        """Files of this home by a pattern; hidden directories are found where the pattern names them."""
+        return glob.glob(os.path.join(self.home, pattern))
+
+    def read(self, pattern):
+        """The first of these files that is whole JSON."""
+        for path in self.find(pattern):
+            try:
+                with open(path) as file:
+                    return json.load(file)
+            except (OSError, ValueError):
+                pass
+        return None
+
+
+class Place(Home):
     """`with Place(venv) as place:` is a directory that serves as HOME; at its end, also on Ctrl-C, every process that
     was started in it is killed by its pid and the directory is removed."""
 
     def __init__(self, path):
+        super().__init__(None)
         self.path = path
 
     def __enter__(self):
@@ -83,20 +105,6 @@ class Place:
                 return "".join(file.readlines()[-15:])
         except OSError:
             return ""
-
-    def find(self, pattern):
-        """Files of this home by a pattern; hidden directories are found where the pattern names them."""
-        return glob.glob(os.path.join(self.home, pattern))
-
-    def read(self, pattern):
-        """The first of these files that is whole JSON."""
-        for path in self.find(pattern):
-            try:
-                with open(path) as file:
-                    return json.load(file)
-            except (OSError, ValueError):
-                pass
-        return None
 
     def processes(self):
         return process.carrying(self.mark)

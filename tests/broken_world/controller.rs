@@ -12,15 +12,32 @@ fn with_controller(place: &Place, how: &str, args: &[&str]) -> Job {
     start(place, &[("FAKE_CONTROLLER", how)], &[CLUSTER, args])
 }
 
-/// A start that this controller must spoil.
+/// A start that this controller must spoil, alone or beside all else.
 fn fails(how: &str, args: &[&str], code: i32, parts: &[&str]) {
+    fails_first(how, args, code, parts);
+    fails_beside_engines(how, args, code, parts);
+}
+
+/// A start that this controller must spoil before anything else is started.
+fn fails_first(how: &str, args: &[&str], code: i32, parts: &[&str]) {
     let place = Place::with_fakes();
-    let mut job = with_controller(&place, how, args);
+    let args = [args, &["--start", "sequential"]].concat();
+    let mut job = with_controller(&place, how, &args);
     job.fails(code, parts);
     job.assert_nothing_left();
     place.assert_deserted();
     let engines = place.fake_log();
     assert!(!engines.iter().any(|line| line.starts_with("ipengine")));
+}
+
+/// A start that this controller must spoil while engines start beside it.
+fn fails_beside_engines(how: &str, args: &[&str], code: i32, parts: &[&str]) -> String {
+    let place = Place::with_fakes();
+    let mut job = with_controller(&place, how, args);
+    let transcript = job.fails(code, parts);
+    job.assert_nothing_left();
+    place.assert_deserted();
+    transcript
 }
 
 /// Kills the fake controller's process for a port.
@@ -64,15 +81,19 @@ fn a_controller_that_writes_no_file_is_told_so_when_the_time_is_up() {
         "cause: ipcontroller-client.json is missing or empty",
         "--start-timeout controller=",
     ];
-    fails("hang", &["--start-timeout", "controller=1s"], 3, &parts);
+    let limit = ["--start-timeout", "controller=1s"];
+    fails_first("hang", &limit, 3, &parts);
+    let parts = [
+        "controller was not ready within 1 s",
+        "cause: it listens on none of its 15 ports",
+        "--start-timeout controller=",
+    ];
+    fails_beside_engines("hang", &limit, 3, &parts);
 }
 
 #[test]
 fn the_limit_of_the_whole_start_holds_for_the_controller_too() {
-    let parts = [
-        "controller was not ready within 1 s",
-        "cause: ipcontroller-client.json",
-    ];
+    let parts = ["controller was not ready within 1 s", "cause: "];
     fails("hang", &["--start-timeout", "1s"], 3, &parts);
 }
 
@@ -83,7 +104,7 @@ fn half_a_file_is_not_taken_for_a_file() {
         "controller was not ready within 5 s",
         "cause: ipcontroller-client.json is not complete",
     ];
-    fails("half-file", &["--start-timeout", &limit], 3, &parts);
+    fails_first("half-file", &["--start-timeout", &limit], 3, &parts);
 }
 
 #[test]
@@ -104,7 +125,7 @@ fn a_controller_with_another_key_is_somebody_elses() {
         "ipcontroller-client.json carries another key than ours",
         "--profile",
     ];
-    fails("other-key", &[], 3, &parts);
+    fails_first("other-key", &[], 3, &parts);
 }
 
 #[test]
@@ -116,7 +137,43 @@ fn a_controller_port_that_somebody_else_holds_is_named_with_the_holder() {
         "the controller's client mux port {port} is held by pid {}",
         std::process::id()
     );
-    fails(&how, &[], 3, &[&told, "--controller-ports"]);
+    fails_first(&how, &[], 3, &[&told, "--controller-ports"]);
+}
+
+/// How often this controller was started.
+fn controllers(place: &Place) -> usize {
+    let log = place.fake_log();
+    log.iter()
+        .filter(|line| *line == "ipcontroller started")
+        .count()
+}
+
+#[test]
+fn a_port_lost_before_the_controller_bound_it_costs_a_second_start_and_no_more() {
+    let place = Place::with_fakes();
+    let notebook = ["--mode", "notebook", "-n", "2"];
+    let mut job = start(&place, &[("FAKE_CONTROLLER", "taken-once")], &[&notebook]);
+    let record = job.wait_ready();
+    assert_eq!(record["engines"]["registered"], 2);
+    assert_eq!(record["warnings"].as_array().map(Vec::len), Some(1));
+    let transcript = job.stop();
+    let said = transcript
+        .matches("starting again with other ports")
+        .count();
+    assert_eq!(said, 1, "{transcript}");
+    assert!(!transcript.contains("error:"), "{transcript}");
+    assert_eq!(controllers(&place), 2);
+    place.assert_deserted();
+}
+
+#[test]
+fn ports_that_are_lost_again_and_again_end_the_start() {
+    let place = Place::with_fakes();
+    let mut job = with_controller(&place, "taken-always", &[]);
+    job.fails(3, &["controller (pid ", "Address already in use"]);
+    job.assert_nothing_left();
+    assert_eq!(controllers(&place), 3);
+    place.assert_deserted();
 }
 
 #[test]
@@ -124,6 +181,7 @@ fn a_scheduler_lost_while_engines_start_spoils_the_start() {
     let place = Place::with_fakes();
     let mut job = start(&place, &[("FAKE_ENGINE", "silent")], &[CLUSTER]);
     wait_fake(&place, "ipengine 1 started");
+    job.wait_line("controller ready on");
     let pid = kill_child(&job, "mux");
     let told = format!("(pid {pid}) has died");
     job.fails(3, &["the controller's process for client mux port", &told]);

@@ -120,6 +120,12 @@ fn an_ipython_directory_that_everybody_can_write_is_refused_unless_it_is_sticky(
     let mut job = start(&place, &[], &[CLUSTER]);
     job.wait_ready();
     job.stop();
+    if nix::unistd::geteuid().is_root() {
+        // Its owner may exchange what others have in it.
+        chown(&dir, Some(65534), None).expect("we are root");
+        let told = [dir.to_str().expect("text"), "(mode 1777) of uid 65534"];
+        start(&place, &[], &[CLUSTER]).fails(4, &told);
+    }
 }
 
 #[test]

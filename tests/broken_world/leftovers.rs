@@ -53,16 +53,15 @@ fn stale_files_do_not_make_a_hung_controller_ready() {
     for file in [CLIENT, ENGINE] {
         write(&place.profile("job_local").join(file), WHOLE);
     }
-    let limit = ["--start-timeout", "1s"];
-    let mut job = start(&place, &[("FAKE_CONTROLLER", "hang")], &[CLUSTER, &limit]);
-    job.fails(
-        3,
-        &[
-            "controller was not ready within 1 s",
-            "ipcontroller-client.json is missing or empty",
-        ],
-    );
-    job.assert_nothing_left();
+    for (order, lack) in [
+        ("sequential", "ipcontroller-client.json is missing or empty"),
+        ("overlapped", "it listens on none of its 15 ports"),
+    ] {
+        let options = ["--start-timeout", "1s", "--start", order];
+        let mut job = start(&place, &[("FAKE_CONTROLLER", "hang")], &[CLUSTER, &options]);
+        job.fails(3, &["controller was not ready within 1 s", lack]);
+        job.assert_nothing_left();
+    }
 }
 
 #[test]

@@ -34,10 +34,12 @@ def answer_version(version):
         sys.exit(0)
 
 
-def listen():
-    """A socket in LISTEN on a free loopback port."""
+def listen(port=0):
+    """A socket in LISTEN on a loopback port: a free one, or this one, which ipjob holds reserved."""
     server = socket.socket()
-    server.bind(("127.0.0.1", 0))
+    # As ZeroMQ does it.
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("127.0.0.1", port))
     server.listen()
     return server
 

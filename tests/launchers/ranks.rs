@@ -222,3 +222,53 @@ fn say_where_they_looked_for_the_first() {
     assert!(text.contains("met no rank 0 within 1 s"), "{text}");
     assert!(text.contains(".ipjob-meeting-word_alone-"), "{text}");
 }
+
+#[test]
+fn are_not_made_of_what_an_earlier_start_left_in_a_shell() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    // A port on which nobody listens: it was given back.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let uri = format!("12.0;tcp4://{}", gone.local_addr().expect("bound"));
+    drop(gone);
+    let mut command = place.ipjob(["--mode", "cluster-only", "-n1"]);
+    // As `mpirun -n 3 bash` of Open MPI 4 leaves them.
+    command.envs([
+        ("PMIX_SERVER_URI2", uri.as_str()),
+        ("PMIX_NAMESPACE", "12"),
+        ("PMIX_RANK", "2"),
+        ("OMPI_COMM_WORLD_RANK", "2"),
+        ("OMPI_COMM_WORLD_SIZE", "3"),
+        ("OMPI_MCA_ess", "^singleton"),
+    ]);
+    let mut job = Start::of(&place, "job_local", command);
+    let record = job.wait_state("ready");
+    assert_eq!(record["launcher"], "local");
+    let pid = &record["engines"]["list"][0]["pid"];
+    let environment = fs::read(format!("/proc/{pid}/environ")).expect("it lives");
+    let environment = String::from_utf8_lossy(&environment);
+    for left in ["PMIX_", "OMPI_"] {
+        assert!(!environment.contains(left), "{environment}");
+    }
+    job.signal(Signal::SIGTERM);
+    assert_eq!(job.finish().0, 0, "{}", job.output());
+    job.assert_nothing_left();
+}
+
+#[test]
+fn without_a_common_world_are_not_ready_where_one_was_asked_for() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    // A starter that the engines' MPI library does not know.
+    let mut command = place.command("sh");
+    command
+        .args(["-c", "for rank in 0 1; do MPI_LOCALNRANKS=2 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=$rank \"$0\" --mode cluster-only --mpi pmi2 & pids=\"$pids $!\"; done; for pid in $pids; do wait $pid || code=$?; done; exit $code"])
+        .arg(binary());
+    command.env("IPJOB_MEETING", "alone");
+    let mut job = Start::of(&place, "job_local", command);
+    let (code, output) = job.finish();
+    assert_eq!(code, 3, "{output}");
+    let text = "error: what started the ranks made no common MPI world: that of engine 0 has a size of 1, not 2";
+    assert!(output.contains(text), "{output}");
+    job.assert_nothing_left();
+}

@@ -1,6 +1,6 @@
 //! Something that was started here and is, or starts, ipjob.
 
-use crate::support::{Place, carriers, wait_for};
+use crate::support::{Place, assert_nothing_left, carriers, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -76,14 +76,9 @@ impl<'a> Start<'a> {
     /// Checks what must hold after every end: no process, no connection file, no meeting; the record says how it ended.
     pub fn assert_nothing_left(&self) -> Value {
         let record = self.record().expect("the record stays");
-        let id = record["incarnation"]["id"].as_str().expect("an id");
-        assert_eq!(carriers(id), [], "processes are left:\n{}", self.output());
-        assert_eq!(record["state"], "ended", "{}", self.output());
-        assert_eq!(meetings(self.place), Vec::<String>::new());
         let profile = self.place.profile(&self.profile);
-        for gone in ["security/ipcontroller-client.json", "ipjob-runtime"] {
-            assert!(!profile.join(gone).exists(), "{gone} is left");
-        }
+        assert_nothing_left(&record, &profile, &self.output());
+        assert_eq!(meetings(self.place), Vec::<String>::new());
         record
     }
 }

@@ -83,17 +83,14 @@ fn without_mpi_is_independent_engines_and_does_not_meet_another() {
         assert_eq!(nodes(record), ["node1", "node1", "node2", "node2"]);
         assert_eq!(python(&lab, "login", IDS, name), json!([0, 1, 2, 3]));
     }
-    let pid = &a["engines"]["list"][3]["pid"];
-    let done = lab.shell(ALICE, "node2", &format!("kill -9 {pid}"));
-    assert_eq!(done.code, 0, "{}", done.text);
+    lab.kill("node2", &a["engines"]["list"][3]["pid"]);
     let a = wait_state(&lab, "a", "degraded");
     assert_eq!(a["engines"]["missing"], json!([3]));
     assert_eq!(
         wait_state(&lab, "b", "ready")["engines"]["missing"],
         json!([])
     );
-    let done = lab.shell(ALICE, "login", &format!("scancel {}", job.id));
-    assert_eq!(done.code, 0, "{}", done.text);
+    job.scancel();
     job.finish();
     for name in ["a", "b"] {
         let record = wait_state(&lab, name, "ended");
@@ -110,13 +107,97 @@ fn ends_on_all_nodes_when_its_first_task_is_killed() {
     let body = format!("{STAY}srun -n 4 ipjob --mode cluster-only & wait");
     let job = lab.submit(&["--nodes=2", "--ntasks-per-node=2"], &body);
     let record = job.wait_state("ready");
-    let pid = &record["incarnation"]["pid"];
-    let done = lab.shell(ALICE, "node1", &format!("kill -9 {pid}"));
-    assert_eq!(done.code, 0, "{}", done.text);
+    lab.kill("node1", &record["incarnation"]["pid"]);
     let ended = job.finish();
     let text = "has died: engine 1 on node1 ends";
     assert!(ended.output.contains(text), "{}", ended.output);
     let id = record["incarnation"]["id"].as_str().expect("an id");
     assert_eq!(crate::support::carriers(id), [], "processes are left");
     assert_no_meeting(&lab);
+}
+
+/// `exec srun ipjob`: srun gets the SIGTERM of scancel as well, but the job is ended by then, and Slurm kills nothing at srun's word.
+#[test]
+fn that_the_batch_script_became_ends_in_order() {
+    let Some(lab) = Lab::up(&["--mpi-packages", "openmpi"]) else {
+        return;
+    };
+    let options = ["--nodes=2", "--ntasks-per-node=1"];
+    let ranks = |environment: &str, srun: &str| {
+        let body = format!("{environment}\nexec srun {srun} -n 2 ipjob --mode cluster-only");
+        lab.submit(&options, &body)
+    };
+    let unoffered = "engines are started without MPI, although mpi4py is there";
+    for (environment, srun) in [
+        (":", "--mpi=pmi2"),
+        ("export MPI4PY_MPIABI=openmpi", "--mpi=pmix"),
+        (":", "--mpi=none"),
+    ] {
+        let job = ranks(environment, srun);
+        let record = job.wait_state("ready");
+        assert_eq!(record["launcher"], "ranks");
+        let ended = job.cancel();
+        assert_eq!(ended.state, "CANCELLED", "{}", ended.output);
+        assert_eq!(
+            ended.output.contains(unoffered),
+            srun == "--mpi=none",
+            "{}",
+            ended.output
+        );
+        assert_no_meeting(&lab);
+    }
+    // What `--signal=TERM@60`, without `B:`, sends: the tasks get it, and srun does not.
+    let job = ranks(":", "--mpi=pmi2");
+    job.wait_state("ready");
+    let asked = lab.shell(ALICE, "login", &format!("scancel --signal=TERM {}", job.id));
+    assert_eq!(asked.code, 0, "{}", asked.text);
+    let ended = job.finish();
+    assert_eq!((ended.state.as_str(), ended.code), ("COMPLETED", 0));
+    job.assert_nothing_left();
+    // What `--signal=B:TERM@60` sends: srun alone gets it while the job runs, and kills its tasks. docs/slurm.md warns of it.
+    let job = ranks(":", "--mpi=pmi2");
+    job.wait_state("ready");
+    let asked = lab.shell(
+        ALICE,
+        "login",
+        &format!("scancel --batch --signal=TERM {}", job.id),
+    );
+    assert_eq!(asked.code, 0, "{}", asked.text);
+    assert_eq!(job.finish().state, "FAILED", "{}", job.output());
+}
+
+#[test]
+fn that_its_starter_gave_no_common_world_is_said() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    // MPICH knows nothing of cray_shasta.
+    let job = lab.submit(
+        &["--nodes=2", "--ntasks-per-node=1"],
+        "exec srun --mpi=cray_shasta -n 2 ipjob --mode cluster-only --mpi pmi2",
+    );
+    let ended = job.finish();
+    let text = "error: what started the ranks made no common MPI world: that of engine 0 has a size of 1, not 2";
+    assert!(ended.output.contains(text), "{}", ended.output);
+    assert_eq!(job.assert_nothing_left()["exit"], 3);
+    assert_no_meeting(&lab);
+}
+
+#[test]
+fn that_cannot_meet_says_where_and_who_is_missing() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    // Each node of the lab has a /tmp of its own.
+    let job = lab.submit(
+        &["--nodes=2", "--ntasks-per-node=1"],
+        "exec srun -n 2 ipjob --mode cluster-only --ipython-dir /tmp/unshared --start-timeout 35s",
+    );
+    let ended = job.finish();
+    assert_eq!(ended.code, 3, "{}", ended.output);
+    for part in [
+        "rank 1 on node2 has waited for rank 0 for 30 s in /tmp/unshared/.ipjob-meeting-",
+        "error: 1 of 2 engines registered within 35 s",
+        "cause: nothing was heard of rank 1 in /tmp/unshared/.ipjob-meeting-",
+        "error: rank 1 of 2 on node2 met no rank 0 within 35 s",
+        "hint: is the IPython directory on a file system that all nodes share?",
+    ] {
+        assert!(ended.output.contains(part), "{part}: {}", ended.output);
+    }
 }

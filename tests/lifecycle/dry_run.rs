@@ -62,6 +62,8 @@ fn it_shows_files_environment_and_limits_and_no_secret() {
     let expected = [
         "mode         notebook".to_owned(),
         "launcher     local".to_owned(),
+        "start        overlapped".to_owned(),
+        "--ports=<three free ports; the others stand in the connection files>".to_owned(),
         "engines      2 (at least 2)".to_owned(),
         format!("directory    {}", profile.display()),
         format!("record       {}/ipjob.json", profile.display()),
@@ -98,6 +100,10 @@ fn what_it_shows_is_what_is_started() {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("run   "))
         .map(|line| line.replace("<a free port of 8000-9999>", "PORT"))
+        .map(|line| match line.split_once(" --ports=<") {
+            Some((line, _)) => format!("{line} --ports=PORTS"),
+            None => line,
+        })
         .collect();
     planned.sort();
     let mut job = notebook(&place, &[], &[]);
@@ -108,12 +114,15 @@ fn what_it_shows_is_what_is_started() {
         .map(|(pid, _)| command_line(pid))
         // The fakes are scripts: their interpreter comes first.
         .filter_map(|line| {
-            Some(
-                line.split_once(' ')?
-                    .1
-                    .trim_end()
-                    .replace(&port, "port=PORT"),
-            )
+            let line = line
+                .split_once(' ')?
+                .1
+                .trim_end()
+                .replace(&port, "port=PORT");
+            Some(match line.split_once(" --ports=") {
+                Some((line, _)) => format!("{line} --ports=PORTS"),
+                None => line,
+            })
         })
         .collect();
     started.sort();

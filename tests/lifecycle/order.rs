@@ -1,10 +1,11 @@
 //! In which order things start and stop, and what is left of them.
 
 use super::{cluster, notebook};
-use crate::support::{Job, Place};
+use crate::support::{Job, Place, wait_fake};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 
 /// The places of the lines with this beginning in the fakes' log.
 fn places(log: &[String], beginning: &str) -> Vec<usize> {
@@ -24,7 +25,7 @@ fn assert_before(log: &[String], first: &str, then: &str) {
 #[test]
 fn services_start_in_order_and_stop_in_the_reverse_order() {
     let place = Place::with_fakes();
-    let mut job = notebook(&place, &[], &[]);
+    let mut job = notebook(&place, &[], &["--start", "sequential"]);
     job.wait_ready();
     job.stop();
     let log: Vec<String> = place
@@ -42,6 +43,38 @@ fn services_start_in_order_and_stop_in_the_reverse_order() {
     assert_eq!(places(&log, "ipengine started").len(), 2);
     assert_eq!(places(&log, "ipengine SIGTERM").len(), 2);
     assert_eq!(log.len(), 8, "each is asked once: {log:#?}");
+}
+
+#[test]
+fn all_start_at_once_and_stop_in_order() {
+    let place = Place::with_fakes();
+    // A controller that hangs keeps nobody from starting.
+    let mut job = notebook(&place, &[("FAKE_CONTROLLER", "hang")], &[]);
+    wait_fake(&place, "ipcontroller started");
+    job.wait_line("engines ready");
+    job.wait_line("jupyter ready");
+    job.stop();
+    let log = place.fake_log();
+    assert_before(&log, "jupyter-lab SIGTERM", "ipengine SIGTERM");
+    assert_before(&log, "ipengine SIGTERM", "ipcontroller SIGTERM");
+}
+
+#[test]
+fn both_connection_files_are_whole_and_private_before_anything_runs() {
+    let place = Place::with_fakes();
+    let mut job = notebook(&place, &[("FAKE_CONTROLLER", "hang")], &[]);
+    wait_fake(&place, "ipcontroller started");
+    for side in ["client", "engine"] {
+        let file = job
+            .profile()
+            .join(format!("security/ipcontroller-{side}.json"));
+        let mode = fs::metadata(&file).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+        let text = fs::read_to_string(&file).expect("text");
+        let wiring: serde_json::Value = serde_json::from_str(&text).expect("whole");
+        assert_eq!(wiring["interface"], "tcp://127.0.0.1");
+    }
+    job.stop();
 }
 
 #[test]

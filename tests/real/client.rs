@@ -6,9 +6,18 @@ use serde_json::{Value, json};
 
 #[test]
 fn a_client_computes_with_every_kind_of_view_whatever_was_in_the_environment() {
+    every_view_computes("exec");
+}
+
+#[test]
+fn a_client_computes_on_forked_engines_as_well() {
+    every_view_computes("fork");
+}
+
+fn every_view_computes(way: &str) {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let mut command = place.ipjob(["--mode", "notebook", "-n", "4"]);
+    let mut command = place.ipjob(["--mode", "notebook", "-n", "4", "--engine-start", way]);
     // What shells and MPI jobs leave behind: each of these, handed on, breaks a controller, an engine's MPI or Jupyter.
     command
         .env("IPP_CONNECTION_INFO", "{}")

@@ -1,6 +1,9 @@
 //! A controller whose port is taken: it lives on, engines register, and every call on that channel hangs. It must be found.
 
+use super::python;
 use crate::support::{Job, Place, venv, wait_for};
+use serde_json::Value;
+use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
 /// ipcontroller takes 18 ports; with one of them taken it still finds the range long enough.
@@ -25,6 +28,8 @@ fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
             "cluster-only",
             "-n",
             "1",
+            "--start",
+            "sequential",
             "--controller-ports",
             &range,
         ],
@@ -37,6 +42,89 @@ fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
     );
     assert!(transcript.contains(&cause), "{transcript}");
     job.assert_nothing_left();
+}
+
+#[test]
+fn a_taken_port_of_the_range_is_passed_over_where_ipjob_makes_the_wiring() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let first = free_range();
+    let port = first + CLIENT_MUX;
+    let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free");
+    let range = format!("{first}-{}", first + PORTS - 1);
+    let options = [
+        "--mode",
+        "cluster-only",
+        "-n",
+        "2",
+        "--controller-ports",
+        &range,
+    ];
+    let mut job = Job::start(&place, &options);
+    job.wait_ready();
+    let file = job.profile().join("security/ipcontroller-client.json");
+    let text = fs::read_to_string(file).expect("a file");
+    let wiring: Value = serde_json::from_str(&text).expect("whole");
+    for channel in [
+        "registration",
+        "control",
+        "mux",
+        "task",
+        "iopub",
+        "notification",
+        "broadcast",
+    ] {
+        let number = wiring[channel].as_u64().expect("a port");
+        let inside = u64::from(first)..u64::from(first + PORTS);
+        assert!(
+            inside.contains(&number) && number != u64::from(port),
+            "{channel}: {number}"
+        );
+    }
+    let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
+    assert_eq!(seen["ids"], serde_json::json!([0, 1]));
+    job.stop();
+}
+
+/// Takes the port of the clients' mux channel from a controller that is about to start, as only a program can that sets
+/// `SO_REUSEADDR` and listens: once, and in a process that is none of the controller's.
+const THIEF: &str = r#"case "$*" in *--version*) exec "$VENV/bin/ipcontroller" "$@";; esac
+if [ ! -e stolen ]; then
+    "$VENV/bin/python" -c "
+import glob, json, os, signal, socket
+[name] = glob.glob('.ipython/profile_job_local/security/ipcontroller-client.json')
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(('127.0.0.1', json.load(open(name))['mux']))
+server.listen()
+os.fork() and os._exit(0)
+signal.pause()
+"
+    : >stolen
+fi
+exec "$VENV/bin/ipcontroller" "$@""#;
+
+#[test]
+fn a_port_that_was_stolen_costs_a_second_start() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    place.script("ipcontroller", THIEF);
+    let mut command = place.ipjob(["--mode", "cluster-only", "-n", "2"]);
+    command.env("VENV", &venv);
+    let mut job = Job::spawn(&place, "job_local", command);
+    job.wait_ready();
+    let transcript = job.transcript();
+    let said = transcript
+        .matches("starting again with other ports")
+        .count();
+    assert_eq!(said, 1, "{transcript}");
+    assert!(
+        transcript.contains("the controller's client mux port "),
+        "{transcript}"
+    );
+    let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
+    assert_eq!(seen["ids"], serde_json::json!([0, 1]));
+    job.stop();
 }
 
 /// The first of so many free ports below those that the kernel hands out.

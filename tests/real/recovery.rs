@@ -6,9 +6,18 @@ use nix::sys::signal::Signal;
 
 #[test]
 fn the_next_ipjob_ends_what_a_killed_one_left_and_becomes_ready() {
+    what_a_killed_one_left_is_ended("exec");
+}
+
+#[test]
+fn the_next_ipjob_ends_forked_engines_that_a_killed_one_left() {
+    what_a_killed_one_left_is_ended("fork");
+}
+
+fn what_a_killed_one_left_is_ended(way: &str) {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let args = ["--mode", "notebook", "-n", "2"];
+    let args = ["--mode", "notebook", "-n", "2", "--engine-start", way];
     let mut first = Job::start(&place, &args);
     let record = first.wait_ready();
     let path = first.profile().join("ipjob.json");

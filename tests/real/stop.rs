@@ -12,9 +12,18 @@ const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 fn four_healthy_engines_and_a_kernel_stop_at_once() {
+    healthy_engines_stop("exec");
+}
+
+#[test]
+fn four_healthy_forked_engines_and_a_kernel_stop_at_once() {
+    healthy_engines_stop("fork");
+}
+
+fn healthy_engines_stop(way: &str) {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let mut job = ready(&place, "4", &[]);
+    let mut job = ready(&place, "4", &["--engine-start", way]);
     run_cell(&place, &venv, &job, "1", None);
     stop_soon(&mut job);
 }
@@ -31,10 +40,20 @@ fn a_kernel_that_loops_for_ever_is_ended() {
 
 #[test]
 fn an_engine_that_loops_for_ever_is_ended() {
+    a_looping_engine_is_ended("exec");
+}
+
+#[test]
+fn a_forked_engine_that_loops_for_ever_is_ended() {
+    a_looping_engine_is_ended("fork");
+}
+
+fn a_looping_engine_is_ended(way: &str) {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
     // Python runs its signal handlers between two calls of the event loop: such an engine does not hear SIGTERM.
-    let mut job = ready(&place, "2", &["--stop-timeout", "5s"]);
+    let args = ["--stop-timeout", "5s", "--engine-start", way];
+    let mut job = ready(&place, "2", &args);
     let sign = place.dir().join("busy");
     let mut client = python::program(
         &place,

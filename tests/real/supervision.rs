@@ -9,9 +9,19 @@ use std::collections::BTreeSet;
 
 #[test]
 fn a_killed_engine_degrades_the_job_and_a_killed_jupyter_ends_it() {
+    an_engine_and_jupyter_are_killed("exec");
+}
+
+#[test]
+fn a_killed_forked_engine_degrades_the_job_and_a_killed_jupyter_ends_it() {
+    an_engine_and_jupyter_are_killed("fork");
+}
+
+fn an_engine_and_jupyter_are_killed(way: &str) {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let mut job = Job::start(&place, &["--mode", "notebook", "-n", "2"]);
+    let args = ["--mode", "notebook", "-n", "2", "--engine-start", way];
+    let mut job = Job::start(&place, &args);
     let record = job.wait_ready();
     let list = &record["engines"]["list"];
     kill9(&list[0]["pid"]);

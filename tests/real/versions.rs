@@ -25,16 +25,32 @@ fn ipyparallel_7_1_works_as_far_as_it_goes() {
 
 fn works(name: &str, version: &str) {
     let Some(venv) = venv(name) else { return };
-    let place = Place::with_venv(&venv);
-    let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", "2"]);
-    let record = job.wait_ready();
-    assert_eq!(record["controller"]["ipyparallel"], version);
-    let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
-    let list = &record["engines"]["list"];
-    assert_eq!(
-        seen,
-        json!({"ids": [0, 1], "pids": [list[0]["pid"], list[1]["pid"]]})
-    );
-    let transcript = job.stop();
-    assert!(!transcript.contains("warning:"), "{transcript}");
+    for (start, way) in [
+        ("overlapped", "exec"),
+        ("overlapped", "fork"),
+        ("sequential", "exec"),
+    ] {
+        let place = Place::with_venv(&venv);
+        let options = [
+            "--mode",
+            "cluster-only",
+            "-n",
+            "2",
+            "--start",
+            start,
+            "--engine-start",
+            way,
+        ];
+        let mut job = Job::start(&place, &options);
+        let record = job.wait_ready();
+        assert_eq!(record["controller"]["ipyparallel"], version);
+        let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
+        let list = &record["engines"]["list"];
+        assert_eq!(
+            seen,
+            json!({"ids": [0, 1], "pids": [list[0]["pid"], list[1]["pid"]]})
+        );
+        let transcript = job.stop();
+        assert!(!transcript.contains("warning:"), "{transcript}");
+    }
 }

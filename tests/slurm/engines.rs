@@ -1,7 +1,15 @@
 use super::px;
 use crate::support::{Lab, lab::ALICE, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
+
+/// Kills an engine of the second node; returns what the record says of it.
+fn kill_engine<'a>(lab: &Lab, record: &'a Value, id: usize) -> &'a Value {
+    let engine = &record["engines"]["list"][id];
+    assert_eq!(engine["node"], "node2");
+    lab.kill("node2", &engine["pid"]);
+    engine
+}
 
 #[test]
 fn six_engines_on_two_nodes_are_one_mpi_world() {
@@ -77,10 +85,7 @@ fn engines_without_mpi_outlive_a_lost_one() {
     assert_eq!(seen[1], seen[0], "an engine's id is its rank in the step");
     assert_eq!(seen[2][5], "yes");
 
-    let engine = &record["engines"]["list"][4];
-    assert_eq!(engine["node"], "node2");
-    let killed = lab.shell(ALICE, "node2", &format!("kill -9 {}", engine["pid"]));
-    assert_eq!(killed.code, 0, "{}", killed.text);
+    let engine = kill_engine(&lab, &record, 4);
     let line = format!(
         "engine 4 (rank 4 on node2, pid {}) left the hub's list",
         engine["pid"]
@@ -125,10 +130,7 @@ fn an_mpi_world_ends_with_its_first_lost_rank() {
         "exec ipjob --mode cluster-only",
     );
     let record = job.wait_state("ready");
-    let engine = &record["engines"]["list"][3];
-    assert_eq!(engine["node"], "node2");
-    let killed = lab.shell(ALICE, "node2", &format!("kill -9 {}", engine["pid"]));
-    assert_eq!(killed.code, 0, "{}", killed.text);
+    kill_engine(&lab, &record, 3);
     let ended = job.finish();
     assert_eq!(
         (ended.state.as_str(), ended.code),

@@ -14,12 +14,12 @@ def got(what):
 for path in [profile, profile + '/log', profile + '/security']:
     try:
         got((path, os.listdir(path)))
-    except PermissionError:
+    except OSError:
         pass
 for path in ['ipjob.json', 'log/ipjob-engines.log', 'security/ipcontroller-client.json', 'security/ipcontroller-engine.json']:
     try:
         got((path, open(profile + '/' + path).read()))
-    except PermissionError:
+    except OSError:
         pass
 mine = os.getuid()
 seen = 0
@@ -44,6 +44,8 @@ for token in ['', '?token=', '?token=' + 'a' * 64]:
         except urllib.error.HTTPError as error:
             if error.code not in (403, 404, 405):
                 got((part, error.code))
+        except urllib.error.URLError as error:
+            print('network:', error.reason)
 import ipyparallel as ipp
 info['connection']['key'] = 'a' * 36
 file = '/tmp/guess-%d.json' % os.getpid()
@@ -71,7 +73,7 @@ fn another_user_gets_nothing() {
     let url = record["url"].as_str().expect("a URL");
     let (page, _) = url.split_once("lab?token=").expect("a token");
     let dir = record["profile"]["dir"].as_str().expect("a directory");
-    let tries: Vec<_> = ["node1", "node2", "login"]
+    let tries: Vec<_> = ["node1", "node2", "login", "laptop", "ctl"]
         .into_iter()
         .map(|machine| {
             let child = lab
@@ -90,8 +92,11 @@ fn another_user_gets_nothing() {
         assert!(text.contains("tried, with"), "{machine}: {text}\n{errors}");
         assert!(!text.contains("GOT"), "{machine}: {text}");
         assert!(text.contains("client: TimeoutError"), "{machine}: {text}");
-        let sees_nothing = text.contains("with 0 processes");
-        assert_eq!(sees_nothing, machine == "login", "{machine}: {text}");
+        // The laptop's only way in is ssh to the login node, where he is bob.
+        let is_outside = text.contains("network: ");
+        assert_eq!(is_outside, machine == "laptop", "{machine}: {text}");
+        let sees_hers = !text.contains("with 0 processes");
+        assert_eq!(sees_hers, machine.starts_with("node"), "{machine}: {text}");
     }
     // The same ways are open to her, so it was not the network that kept him out.
     let line = format!(

@@ -1,5 +1,6 @@
 //! ipjob running, with its lines and its record.
 
+use super::ended::assert_nothing_left;
 use super::{PATIENCE, Place, carriers, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -144,18 +145,7 @@ impl Job {
     /// Checks what must hold after every end: no process, no connection file, no secret; the record says how it ended.
     pub fn assert_nothing_left(&self) {
         let record = self.record().expect("the record stays");
-        let incarnation = record["incarnation"]["id"].as_str().expect("an id");
-        assert_eq!(carriers(incarnation), [], "processes are left");
-        assert_eq!(record["state"], "ended");
-        assert_eq!(record["token"], Value::Null);
-        assert_eq!(record["url"], Value::Null);
-        for gone in [
-            "security/ipcontroller-client.json",
-            "security/ipcontroller-engine.json",
-            "ipjob-runtime",
-        ] {
-            assert!(!self.profile.join(gone).exists(), "{gone} is left");
-        }
+        assert_nothing_left(&record, &self.profile, &self.transcript());
     }
 
     fn exited(&mut self) -> Option<ExitStatus> {

@@ -1,5 +1,6 @@
 //! A Slurm cluster of a test's own (tests/lab), with this project's program and virtual environment in its users' reach.
 
+use super::ended::assert_nothing_left;
 use super::{binary, venv, wait_for};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -122,6 +123,12 @@ impl Lab {
     pub fn shell(&self, user: &str, machine: &str, line: &str) -> Done {
         let output = self.on(user, machine).args(["bash", "-c", line]).output();
         Done::from(output.expect("lab runs"))
+    }
+
+    /// Kills a process of alice's, by the id that it has on its machine.
+    pub fn kill(&self, machine: &str, pid: &Value) {
+        let done = self.shell(ALICE, machine, &format!("kill -9 {pid}"));
+        assert_eq!(done.code, 0, "{}", done.text);
     }
 
     /// Runs Python code as alice on this machine; what it prints, which must be all it has to say.
@@ -310,12 +317,17 @@ impl SlurmJob<'_> {
         }
     }
 
-    /// Asks Slurm for its end, waits for it, and checks that it came in order: by ipjob itself, with nothing left.
-    pub fn cancel(&self) -> Ended {
+    /// Asks Slurm for its end.
+    pub fn scancel(&self) {
         let done = self
             .lab
             .shell(ALICE, "login", &format!("scancel {}", self.id));
         assert_eq!(done.code, 0, "{}", done.text);
+    }
+
+    /// Asks Slurm for its end, waits for it, and checks that it came in order: by ipjob itself, with nothing left.
+    pub fn cancel(&self) -> Ended {
+        self.scancel();
         let ended = self.finish();
         let record = self.assert_nothing_left();
         assert_eq!(record["exit"], 0, "{}", ended.output);
@@ -326,18 +338,7 @@ impl SlurmJob<'_> {
     /// Checks what must hold after every end that ipjob lived to see; returns the record.
     pub fn assert_nothing_left(&self) -> Value {
         let record = self.record().expect("the record stays");
-        let incarnation = record["incarnation"]["id"].as_str().expect("an id");
-        assert_eq!(super::carriers(incarnation), [], "processes are left");
-        assert_eq!(record["state"], "ended", "{}", self.output());
-        assert_eq!(record["token"], Value::Null);
-        assert_eq!(record["url"], Value::Null);
-        for gone in [
-            "security/ipcontroller-client.json",
-            "security/ipcontroller-engine.json",
-            "ipjob-runtime",
-        ] {
-            assert!(!self.profile(gone).exists(), "{gone} is left");
-        }
+        assert_nothing_left(&record, &self.profile(""), &self.output());
         record
     }
 }

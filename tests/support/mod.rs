@@ -1,10 +1,12 @@
 //! What tests share: a place of their own, ipjob running in it, and facts to wait for.
 
+mod ended;
 mod failing;
 mod job;
 pub mod lab;
 mod place;
 
+pub use ended::assert_nothing_left;
 pub use failing::{chmod, wait_fake};
 pub use job::Job;
 pub use lab::Lab;

@@ -8,6 +8,7 @@ fn rank(number: u32) -> Rank {
         world: false,
         needs_guard: false,
         one_host: true,
+        leftovers: Vec::new(),
     }
 }
 

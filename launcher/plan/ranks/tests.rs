@@ -1,5 +1,4 @@
 use super::*;
-use proptest::prelude::*;
 
 fn read(pairs: &[(&str, &str)]) -> Outcome<Option<Rank>> {
     let environment: Vec<_> = pairs
@@ -117,16 +116,5 @@ fn garbage_is_refused_by_name() {
     for (name, rank, size) in [("PMI_RANK", "x", "3"), ("PMI_RANK", "3", "3")] {
         let failure = read(&[("PMI_RANK", rank), ("PMI_SIZE", size)]).expect_err(rank);
         assert!(failure.message.contains(name), "{failure}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn a_meeting_is_one_plain_name(word in "\\PC{0,300}", rank in "\\PC{0,6}") {
-        let told = read(&[("PMI_RANK", &rank), ("PMI_SIZE", "4"), (MEETING_VARIABLE, &word)]);
-        if let Ok(Some(rank)) = told {
-            let name = rank.meeting();
-            prop_assert!(name.len() < 120 && !name.contains('/') && name.is_ascii());
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! The controller: hub, schedulers and heartmonitor of ipyparallel.
 
 use super::{Context, with_users};
-use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
+use crate::plan::service::{Asking, Name, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::wiring::Start;
 use crate::plan::{environment, heartbeat};
 
 /// `ipcontroller` on the address that its peers reach, with our key and a heartbeat that fits the number of engines.
@@ -16,9 +17,20 @@ pub fn controller(context: &Context) -> Service {
         format!("--location={}", context.here.address),
         format!("--Session.keyfile={}", context.profile.key_file().display()),
     ];
-    if let Some(range) = context.settings.controller_ports {
-        args.push(format!("--ports={range}"));
-    }
+    let port = match (context.start, context.settings.controller_ports) {
+        (Start::Overlapped, range) => {
+            // What it reads from the files comes too late for the address of its registration port.
+            args.push(format!("--IPController.engine_ip={}", context.here.address));
+            args.push(format!("--IPController.client_ip={}", context.here.address));
+            args.push("--reuse".to_owned());
+            Some(PortNeed::Wiring { range })
+        }
+        (Start::Sequential, Some(range)) => {
+            args.push(format!("--ports={range}"));
+            None
+        }
+        (Start::Sequential, None) => None,
+    };
     let defaults = vec![
         format!("--HeartMonitor.period={period}"),
         format!(
@@ -41,7 +53,7 @@ pub fn controller(context: &Context) -> Service {
         }],
         environment: environment::of(Name::Controller, context),
         streams: Streams::Log,
-        port: None,
+        port,
         ready: Readiness::Controller,
         asking: Asking::Signal,
         start_limit: context.settings.start.of(Name::Controller),

@@ -4,8 +4,9 @@ use super::{Context, mpiexec, ranks, srun, with_users};
 use crate::failure::Outcome;
 use crate::plan::environment;
 use crate::plan::meeting::Order;
+use crate::plan::report::WORLD_CODE;
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
-use crate::plan::settings::Launcher;
+use crate::plan::settings::{Launcher, Settings};
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
 pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
@@ -34,9 +35,13 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
             let order = order.insert(ranks::order(context, &environment)?);
             if order.keeps_mpi {
                 // They hold for this rank's engine: ipjob stands where the starter expects it.
+                let left = |variable: &String| {
+                    let ranks = context.here.ranks.as_ref();
+                    ranks.is_some_and(|ranks| ranks.leftovers.contains(variable))
+                };
                 environment
                     .dropped
-                    .retain(|variable| !environment::is_of_mpi(variable));
+                    .retain(|variable| !environment::is_of_mpi(variable) || left(variable));
             }
             (0..context.engines)
                 .map(|rank| order.process(rank))
@@ -45,7 +50,7 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
     };
     let service = Service {
         name: Name::Engines,
-        after: vec![Name::Controller],
+        after: context.after(),
         processes,
         environment,
         streams: Streams::Log,
@@ -80,6 +85,21 @@ fn local(context: &Context) -> Vec<Process> {
             }
         })
         .collect()
+}
+
+/// Whether engines tell the size of their MPI world: ipengine runs one command at its start, and the user's own goes first.
+pub fn tells_its_world(settings: &Settings) -> bool {
+    let command = |arg: &String| arg.starts_with("-c") || arg.contains("startup_command");
+    !settings.engine_args.iter().any(command)
+}
+
+/// The arguments of an ipengine that is one rank of an MPI world.
+pub(super) fn in_a_world(context: &Context) -> Vec<String> {
+    let mut args = vec!["--mpi".to_owned()];
+    if tells_its_world(context.settings) {
+        args.push(format!("--IPEngine.startup_command={WORLD_CODE}"));
+    }
+    args
 }
 
 /// The arguments that every ipengine gets, however it is started.

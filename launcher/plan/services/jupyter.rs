@@ -36,7 +36,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
     args.extend(context.settings.arguments.iter().cloned());
     Ok(Service {
         name: Name::Jupyter,
-        after: vec![Name::Controller],
+        after: context.after(),
         processes: vec![Process {
             program: jupyter.program.clone(),
             args,
@@ -44,7 +44,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         }],
         environment: environment::of(Name::Jupyter, context),
         streams: Streams::Log,
-        port: Some(PortNeed {
+        port: Some(PortNeed::One {
             range: context.settings.port_range,
             argument: format!("--{class}.port="),
         }),

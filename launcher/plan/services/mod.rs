@@ -3,6 +3,7 @@
 mod controller;
 mod driver;
 mod engines;
+mod fork;
 mod jupyter;
 mod mpiexec;
 pub mod ranks;
@@ -10,15 +11,17 @@ mod srun;
 
 pub use controller::controller;
 pub use driver::driver;
-pub use engines::{CONNECTION_INFO, engines};
+pub use engines::{CONNECTION_INFO, engines, tells_its_world};
+pub use fork::{Forked, Said, fork};
 pub use jupyter::jupyter;
-pub use srun::tells_its_world;
+pub use srun::STEP_NAME;
 
 use super::allocation::Allocation;
 use super::incarnation::Incarnation;
 use super::profile::Profile;
 use super::service::Name;
 use super::settings::Settings;
+use super::wiring::Start;
 use super::{Here, Secrets};
 use core::time::Duration;
 
@@ -37,6 +40,8 @@ pub struct Context<'a> {
     pub profile: &'a Profile,
     /// Which life of ipjob this is.
     pub incarnation: &'a Incarnation,
+    /// How the start goes.
+    pub start: Start,
     /// How many engines are expected.
     pub engines: u32,
     /// The fewest that are accepted.
@@ -52,6 +57,14 @@ impl Context<'_> {
     /// `--cluster-id=restart1` in the life of a requeued job.
     fn cluster_id_argument(&self) -> Option<String> {
         Some(format!("--cluster-id={}", self.profile.cluster_id()?))
+    }
+
+    /// What engines and Jupyter wait for: nothing, where ipjob has made the wiring already.
+    fn after(&self) -> Vec<Name> {
+        match self.start {
+            Start::Overlapped => Vec::new(),
+            Start::Sequential => vec![Name::Controller],
+        }
     }
 
     /// A service's share of the stop: engines may have work to put down, Jupyter kernels to end; the controller has nothing.

@@ -19,7 +19,7 @@ pub fn start(context: &Context) -> Outcome<Process> {
     args.push(context.here.ipengine.display().to_string());
     args.extend(engines::arguments(context));
     if mpiexec.world {
-        args.push("--mpi".to_owned());
+        args.extend(engines::in_a_world(context));
     }
     Ok(Process {
         program: mpiexec.program.clone(),

@@ -2,7 +2,7 @@
 
 use super::{Context, engines};
 use crate::failure::{Failure, Outcome};
-use crate::plan::meeting::Order;
+use crate::plan::meeting::{LEADER_FIRST, Order};
 use crate::plan::service::{Environment, Name};
 use crate::plan::settings::Mpi;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub fn order(context: &Context, environment: &Environment) -> Outcome<Order> {
     words.push(context.here.ipengine.display().to_string());
     words.extend(engines::arguments(context));
     if ranks.world {
-        words.push("--mpi".to_owned());
+        words.extend(engines::in_a_world(context));
     }
     let program = PathBuf::from(words.remove(0));
     Ok(Order {
@@ -37,6 +37,7 @@ pub fn order(context: &Context, environment: &Environment) -> Outcome<Order> {
             .map(|(name, text)| (name.clone(), text.reveal().to_owned()))
             .collect(),
         log_dir: context.profile.log_dir(),
+        leader_first: context.stop_limit(Name::Jupyter).max(LEADER_FIRST),
         stop_limit: context.stop_limit(Name::Engines),
     })
 }

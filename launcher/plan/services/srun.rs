@@ -3,9 +3,7 @@
 use super::{Context, engines};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
-use crate::plan::report::WORLD_CODE;
 use crate::plan::service::Process;
-use crate::plan::settings::Settings;
 use crate::plan::slurm::Slurm;
 
 /// The name of the step, as `squeue -s` shows it.
@@ -78,10 +76,7 @@ pub fn step(context: &Context) -> Outcome<Process> {
             }
             // The other ranks of an MPI world would hang for ever.
             args.push("--kill-on-bad-exit=1".to_owned());
-            ipengine.push("--mpi".to_owned());
-            if tells_its_world(context.settings) {
-                ipengine.push(format!("--IPEngine.startup_command={WORLD_CODE}"));
-            }
+            ipengine.extend(engines::in_a_world(context));
         }
     }
     args.extend(context.settings.srun_args.iter().cloned());
@@ -96,12 +91,6 @@ pub fn step(context: &Context) -> Outcome<Process> {
         args,
         log: context.profile.log_dir().join("ipjob-engines.log"),
     })
-}
-
-/// Whether engines tell the size of their MPI world: ipengine runs one command at its start, and the user's own goes first.
-pub fn tells_its_world(settings: &Settings) -> bool {
-    let command = |arg: &String| arg.starts_with("-c") || arg.contains("startup_command");
-    !settings.engine_args.iter().any(command)
 }
 
 /// The size of the step, and what each task gets.

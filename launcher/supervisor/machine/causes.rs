@@ -41,6 +41,12 @@ pub(super) fn port_taken(tail: &[String]) -> bool {
     })
 }
 
+/// Whether the controller's last lines say that a port was taken: the hub's own ports are bound in its main process.
+pub(super) fn address_in_use(tail: &[String]) -> bool {
+    tail.iter()
+        .any(|line| line.contains("Address already in use"))
+}
+
 /// Whether a line is the last of a Python traceback: `ModuleNotFoundError: No module named 'x'`.
 fn is_exception(line: &str) -> bool {
     line.split_once(':').is_some_and(|(name, _)| {

@@ -1,6 +1,6 @@
 //! The end of the job's time. PURE: how much is left comes in as an event.
 
-use super::{Effect, End, Machine, Timer, warning};
+use super::{Effect, End, Machine, Phase, Timer, step_line, warning};
 use crate::failure::Kind;
 use core::time::Duration;
 
@@ -30,10 +30,7 @@ impl Machine {
         self.deadline.telling += 1;
         self.deadline.near = false;
         let telling = self.deadline.telling;
-        let stop_before = self
-            .deadline
-            .stop_before
-            .unwrap_or_else(|| default_stop_before(limit));
+        let stop_before = self.stop_before(limit);
         for minutes in WARNINGS {
             let before = Duration::from_secs(u64::from(minutes) * 60);
             // Not in the first moment of a job whose whole time is no more than that.
@@ -77,6 +74,33 @@ impl Machine {
         }
     }
 
+    /// So much was left when the stop had begun: a signal that came that near to the end, which may have been moved since it
+    /// was asked for, was Slurm's word for it.
+    pub(super) fn time_left_in_the_stop(
+        &mut self,
+        left: Duration,
+        limit: Duration,
+        out: &mut Vec<Effect>,
+    ) {
+        let stop_before = self.stop_before(limit);
+        let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &mut self.phase else {
+            return;
+        };
+        let asked = end.failure.is_none() && WARNING_SIGNALS.contains(&end.reason.as_str());
+        if asked && left <= stop_before + SIGNAL_SPREAD {
+            let signal = core::mem::replace(end, time_limit()).reason;
+            step_line(out, format!("{signal} came for the job's time limit"));
+            out.push(Effect::Publish);
+        }
+    }
+
+    /// How long before the end the stop begins.
+    fn stop_before(&self, limit: Duration) -> Duration {
+        self.deadline
+            .stop_before
+            .unwrap_or_else(|| default_stop_before(limit))
+    }
+
     /// Somebody asked for the end: near the time limit SIGTERM or its like is Slurm's warning of it.
     pub(super) fn asked_to_stop(&mut self, by: &str, out: &mut Vec<Effect>) {
         let end = if self.deadline.near && WARNING_SIGNALS.contains(&by) {
@@ -103,4 +127,50 @@ fn time_limit() -> End {
 /// How long before the end the stop begins by default: 60 s, or a tenth of a short limit.
 fn default_stop_before(limit: Duration) -> Duration {
     Duration::from_secs(60).min(limit / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Event, Phase};
+    use super::*;
+
+    /// A machine that a signal has asked to stop, in the sweep that comes last.
+    fn asked(by: &str) -> Machine {
+        let mut machine = Machine::new(&[], Duration::from_secs(9));
+        let _ = machine.step(Event::Begin);
+        let _ = machine.step(Event::StopAsked {
+            by: by.to_owned(),
+            insists: false,
+        });
+        machine
+    }
+
+    fn end_after(mut machine: Machine, left: u64) -> (u8, String) {
+        let limit = Duration::from_secs(600);
+        let left = Duration::from_secs(left);
+        let _ = machine.step(Event::TimeLeft { left, limit });
+        match &machine.phase {
+            Phase::Stopping { end, .. } | Phase::LastSweep { end } => {
+                (end.code, end.reason.clone())
+            }
+            _ => panic!("it does not stop"),
+        }
+    }
+
+    #[test]
+    fn a_signal_near_an_end_that_is_learnt_of_only_then_was_the_time_limit() {
+        let limit = (7, "the job's time limit".to_owned());
+        assert_eq!(end_after(asked("SIGTERM"), 90), limit);
+        assert_eq!(end_after(asked("SIGUSR1"), 0), limit);
+        assert_eq!(
+            end_after(asked("SIGTERM"), 500),
+            (0, "SIGTERM".to_owned()),
+            "the end is far"
+        );
+        assert_eq!(
+            end_after(asked("SIGINT"), 0),
+            (0, "SIGINT".to_owned()),
+            "a person's"
+        );
+    }
 }

@@ -9,6 +9,7 @@ impl Machine {
     /// Begins the orderly stop; only the first reason counts.
     pub(super) fn begin_stop(&mut self, end: End, out: &mut Vec<Effect>) {
         step_line(out, format!("stopping: {}", end.reason));
+        self.again = false;
         self.phase = Phase::Stopping { end, hurry: false };
         out.push(Effect::Publish);
         self.stop_next(out);
@@ -20,6 +21,7 @@ impl Machine {
         let failure = Failure::service(by)
             .hint("Slurm gave this node up and started the job anew: this life ends, the newer one goes on");
         step_line(out, format!("stopping: {}", failure.message));
+        self.again = false;
         let end = End {
             code: failure.exit_code(),
             reason: failure.to_string(),
@@ -51,6 +53,7 @@ impl Machine {
             Event::Swept(None) if matches!(self.phase, Phase::LastSweep { .. }) => self.finish(out),
             Event::StopAsked { by, insists: true } => self.hurry(&format!("{by} again"), out),
             Event::Superseded(by) => self.hurry(by, out),
+            Event::TimeLeft { left, limit } => self.time_left_in_the_stop(*left, *limit, out),
             _ => {}
         }
     }
@@ -66,7 +69,7 @@ impl Machine {
     }
 
     /// Takes the next step of the stop: the last started service that has not ended is asked, swept or waited for.
-    fn stop_next(&mut self, out: &mut Vec<Effect>) {
+    pub(super) fn stop_next(&mut self, out: &mut Vec<Effect>) {
         let hurry = matches!(self.phase, Phase::Stopping { hurry: true, .. });
         if !matches!(self.phase, Phase::Stopping { .. }) {
             return;
@@ -194,7 +197,11 @@ impl Machine {
         if let Phase::LastSweep { end } = &self.phase {
             let end = end.clone();
             self.phase = Phase::Finished;
-            out.push(Effect::Finish(end));
+            out.push(if self.again {
+                Effect::StartAgain
+            } else {
+                Effect::Finish(end)
+            });
         }
     }
 }

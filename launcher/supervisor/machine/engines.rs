@@ -24,6 +24,8 @@ pub(super) struct Engines {
     pub places: BTreeMap<u32, Report>,
     /// The first error in srun's own words.
     pub srun_said: Option<String>,
+    /// What srun waits for, in its own words, until the first task has come.
+    pub waits: Option<String>,
 }
 
 impl Engines {
@@ -87,17 +89,5 @@ impl Engines {
         (0..self.expected)
             .filter(|id| !self.registered.contains(id))
             .collect()
-    }
-}
-
-/// `engine 3`, `engines 1, 2 and 3 more`: short at any number.
-pub(super) fn named(ids: &[u32]) -> String {
-    const SHOWN: usize = 8;
-    let shown: Vec<String> = ids.iter().take(SHOWN).map(u32::to_string).collect();
-    let more = ids.len().saturating_sub(SHOWN);
-    match (ids.len(), more) {
-        (1, _) => format!("engine {}", shown.join("")),
-        (_, 0) => format!("engines {}", shown.join(", ")),
-        (_, more) => format!("engines {} and {more} more", shown.join(", ")),
     }
 }

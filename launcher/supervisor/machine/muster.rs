@@ -1,11 +1,15 @@
 //! Engines that come, go and fall silent, and what that means for the job. PURE.
 
 use super::causes::too_few;
-use super::engines::named;
+use super::running::first_process;
 use super::{DROP_PATIENCE, Effect, Machine, Stage, Timer, WORLD_PATIENCE, step_line, warning};
 use crate::failure::Failure;
+use crate::plan::engines::{SHOWN, named};
 use crate::plan::service::{Name, ProcessId};
 use std::collections::BTreeSet;
+
+/// Engines that never registered whose last lines are shown.
+const LOGS: usize = 3;
 
 impl Machine {
     /// An engine is gone, and `end` tells how: does the job go on?
@@ -95,6 +99,57 @@ impl Machine {
         self.became_ready(Name::Engines, out);
     }
 
+    /// Too few engines have registered in time: which are missing and where they are, each with its last lines, and the cause
+    /// as far as anything told it.
+    pub(super) fn engines_too_late(&self, seconds: f64, out: &mut Vec<Effect>) -> Failure {
+        let missing = self.engines.missing();
+        // In a step only those that have come can have said anything.
+        let told = |id: &&u32| {
+            !self.engines.lost.contains(id)
+                && (!self.engines.step || self.engines.places.contains_key(id))
+        };
+        let logs = missing.iter().filter(told).take(LOGS);
+        out.extend(logs.map(|id| self.show_engine(*id)));
+        if self.engines.step && self.engines.places.is_empty() {
+            out.push(Effect::ShowLog(first_process(Name::Engines)));
+        }
+        let mut failure = Failure::not_ready(format!(
+            "{} of {} engines registered within {seconds} s",
+            self.engines.counted(),
+            self.engines.expected,
+        ));
+        let placed = |id: &&u32| self.engines.places.contains_key(id);
+        let placed: Vec<u32> = missing.iter().filter(placed).take(SHOWN).copied().collect();
+        let rest: Vec<u32> = missing
+            .iter()
+            .filter(|id| !placed.contains(id))
+            .copied()
+            .collect();
+        let mut names: Vec<String> = placed.iter().map(|id| self.engine(*id)).collect();
+        if !rest.is_empty() {
+            names.push(named("engine", &rest));
+        }
+        let lack = self.lives.get(&Name::Engines);
+        failure.cause = (self.engines.waits.clone())
+            .or_else(|| self.engines.srun_said.clone())
+            .or_else(|| lack.and_then(|life| life.lack.clone()));
+        failure
+            .hint(format!("not registered: {}", names.join(", ")))
+            .hint("give more time with --start-timeout, or accept fewer with --min-engines")
+    }
+
+    /// The last lines of one engine: of a step all lines are in one log, else each has its own.
+    pub(super) fn show_engine(&self, id: u32) -> Effect {
+        if self.engines.step {
+            Effect::ShowTask(id)
+        } else {
+            Effect::ShowLog(ProcessId {
+                service: Name::Engines,
+                index: id,
+            })
+        }
+    }
+
     /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.
     pub(super) fn say_dropped(&mut self, out: &mut Vec<Effect>) {
         let alive = match self.lives.get(&Name::Engines) {
@@ -119,7 +174,7 @@ impl Machine {
             out,
             format!(
                 "the hub has dropped {} although the process lives: it was silent too long and will not register again",
-                named(&fresh)
+                named("engine", &fresh)
             ),
         );
         self.engines.dropped.extend(fresh);

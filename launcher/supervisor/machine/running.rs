@@ -1,7 +1,6 @@
 //! From the start to the first reason to stop. PURE.
 
-use super::causes::{self, is_import_error, port_taken};
-use super::engines::named;
+use super::causes::{self, address_in_use, is_import_error, port_taken};
 use super::{Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning};
 use crate::failure::{Failure, Kind};
 use crate::plan::service::{Name, ProcessId};
@@ -35,27 +34,27 @@ impl Machine {
             }
             Event::Lacks { service, what } => {
                 if let Some(life) = self.lives.get_mut(&service) {
-                    life.lack = Some(what);
+                    life.lack = (!what.is_empty()).then_some(what);
                 }
             }
-            Event::Broken {
-                service,
-                mut failure,
-            } => {
-                // A probe knows its service, and not whether the whole job was ready.
-                if matches!(failure.kind, Kind::NotReady | Kind::Service) {
-                    failure.kind = self.kind_of_now();
-                }
+            Event::Broken { service, failure } => {
                 out.push(Effect::ShowLog(first_process(service)));
+                let failure = self.of_now(failure);
                 self.fail(failure, out);
             }
-            Event::Registered(ids) => self.registered(ids, out),
-            Event::Placed(report) => {
-                self.engines.places.insert(report.rank, report);
-                out.push(Effect::Publish);
+            Event::PortTaken(failure) => {
+                if self.repeats == 0 {
+                    out.push(Effect::ShowLog(first_process(Name::Controller)));
+                }
+                let failure = self.of_now(failure);
+                self.port_lost(failure, out);
             }
+            Event::CannotBegin(failure) => self.fail(failure, out),
+            Event::Registered(ids) => self.registered(ids, out),
+            Event::Placed(report) => self.placed(report, out),
             Event::World(world) => self.world_seen(world, out),
             Event::SrunSaid(words) => self.srun_said(words, out),
+            Event::SrunWaits(why) => self.srun_waits(why, out),
             Event::TimeUp(timer) => self.time_up(timer, out),
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
@@ -169,6 +168,9 @@ impl Machine {
                 }
                 out.push(Effect::Spawn(Name::Jupyter));
             }
+            Name::Controller if !ready && self.repeats > 0 && address_in_use(tail) => {
+                self.port_lost(self.end_of_service(process, pid, exit, tail), out);
+            }
             Name::Controller | Name::Jupyter => {
                 out.push(Effect::ShowLog(process));
                 self.fail(self.end_of_service(process, pid, exit, tail), out);
@@ -241,24 +243,7 @@ impl Machine {
     fn too_late(&mut self, name: Name, limit: core::time::Duration, out: &mut Vec<Effect>) {
         let seconds = limit.as_secs_f64();
         let failure = if name == Name::Engines {
-            let missing = self.engines.missing();
-            for id in missing
-                .iter()
-                .filter(|id| !self.engines.lost.contains(id))
-                .take(1)
-            {
-                out.push(Effect::ShowLog(ProcessId {
-                    service: name,
-                    index: *id,
-                }));
-            }
-            Failure::not_ready(format!(
-                "{} of {} engines registered within {seconds} s",
-                self.engines.counted(),
-                self.engines.expected,
-            ))
-            .hint(format!("not registered: {}", named(&missing)))
-            .hint("give more time with --start-timeout, or accept fewer with --min-engines")
+            self.engines_too_late(seconds, out)
         } else {
             out.push(Effect::ShowLog(first_process(name)));
             let mut failure = Failure::not_ready(format!(
@@ -280,6 +265,14 @@ impl Machine {
         } else {
             Kind::Service
         }
+    }
+
+    /// A probe knows its service, and not whether the whole job was ready.
+    fn of_now(&self, mut failure: Failure) -> Failure {
+        if matches!(failure.kind, Kind::NotReady | Kind::Service) {
+            failure.kind = self.kind_of_now();
+        }
+        failure
     }
 
     pub(super) fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {

@@ -1,15 +1,12 @@
 //! What the engines' step tells when one srun stands for all engines. PURE.
 
-use super::engines::named;
 use super::running::first_process;
 use super::{Effect, Machine, Stage, warning};
 use crate::failure::Failure;
-use crate::plan::report::{Words, World};
+use crate::plan::engines::{SHOWN, named};
+use crate::plan::report::{Report, Words, World};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
-
-/// Lost engines that are named with their places.
-const SHOWN: usize = 8;
 
 impl Machine {
     /// srun has ended, and with it every engine.
@@ -46,33 +43,37 @@ impl Machine {
             warning(out, format!("{} left the hub's list", self.engine(*id)));
         }
         if fresh.len() > SHOWN {
-            warning(out, format!("{} left the hub's list", named(&fresh)));
+            warning(
+                out,
+                format!("{} left the hub's list", named("engine", &fresh)),
+            );
         }
         self.lose_tasks(fresh, out);
     }
 
     /// srun told that something is wrong: it is the one that knows how a task ended.
     pub(super) fn srun_said(&mut self, words: Words, out: &mut Vec<Effect>) {
-        if words.text.contains("step creation") {
-            // It says so again and again until it gets its place.
-            if self.engines.srun_said.is_none() {
-                warning(
-                    out,
-                    format!(
-                        "{}; `squeue --steps` shows the steps that hold the nodes",
-                        words.text
-                    ),
-                );
-            }
-        } else {
-            warning(out, words.text.clone());
-        }
+        warning(out, words.text.clone());
         self.engines.srun_said.get_or_insert(words.text);
         out.push(Effect::Publish);
         let fresh = self.not_known_as_lost(words.tasks);
         if !fresh.is_empty() {
             self.lose_tasks(fresh, out);
         }
+    }
+
+    /// srun waits for its place in the job: the cause, if engines come too late.
+    pub(super) fn srun_waits(&mut self, why: String, out: &mut Vec<Effect>) {
+        warning(out, why.clone());
+        self.engines.waits = Some(why);
+        out.push(Effect::Publish);
+    }
+
+    /// A task of the step told who it is: whatever the step waited for, it is there.
+    pub(super) fn placed(&mut self, report: Report, out: &mut Vec<Effect>) {
+        self.engines.waits = None;
+        self.engines.places.insert(report.rank, report);
+        out.push(Effect::Publish);
     }
 
     /// A task told the size of its MPI world: with a wrong type each is alone in its own, and srun sees no error.
@@ -85,25 +86,16 @@ impl Machine {
             self.settle_engines(out);
             return;
         }
-        let kind = match &wanted.asked {
-            Some(name) => format!("--mpi {name} made no common MPI world"),
-            None => "--mpi auto found no type that makes a common MPI world".to_owned(),
-        };
         let text = format!(
-            "{kind}: that of engine {} has a size of {}, not {}",
-            seen.task, seen.size, wanted.size
+            "{}: that of engine {} has a size of {}, not {}",
+            wanted.otherwise, seen.task, seen.size, wanted.size
         );
-        let types = wanted.types.join(", ");
-        if wanted.asked.is_some() {
-            let failure = Failure::new(self.kind_of_now(), &text)
-                .hint(format!("`srun --mpi=list` offers {types}"))
-                .hint("pmi2 is for MPICH and its relatives, pmix for Open MPI; --mpi none for engines without MPI");
+        if wanted.required {
+            let mut failure = Failure::new(self.kind_of_now(), &text);
+            failure.hints.clone_from(&wanted.hints);
             self.fail(failure, out);
         } else {
-            warning(
-                out,
-                format!("{text}; --mpi TYPE names one, `srun --mpi=list` offers {types}"),
-            );
+            warning(out, format!("{text}; {}", wanted.hints.join("; ")));
             out.push(Effect::Publish);
             self.settle_engines(out);
         }
@@ -117,15 +109,7 @@ impl Machine {
     /// These engines are gone, while srun goes on with the others.
     fn lose_tasks(&mut self, ids: Vec<u32>, out: &mut Vec<Effect>) {
         let index = ids.first().copied().unwrap_or_default();
-        // A step has one log, the ranks of an MPI world have one each.
-        out.push(if self.engines.step {
-            Effect::ShowTask(index)
-        } else {
-            Effect::ShowLog(ProcessId {
-                service: Name::Engines,
-                index,
-            })
-        });
+        out.push(self.show_engine(index));
         self.engines.lost.extend(ids);
         if matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready) {
             let service = Name::Engines;
@@ -139,7 +123,7 @@ impl Machine {
     }
 
     /// An engine with the place that it told.
-    fn engine(&self, id: u32) -> String {
+    pub(super) fn engine(&self, id: u32) -> String {
         match self.engines.places.get(&id) {
             Some(report) => format!(
                 "engine {id} (rank {} on {}, pid {})",
@@ -152,7 +136,7 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Event, Level, State, Timer};
+    use super::super::{Event, Level, Phase, State, Timer};
     use super::*;
     use crate::plan::WantedWorld;
     use crate::plan::report::Report;
@@ -186,8 +170,9 @@ mod tests {
         };
         let world = world.map(|asked| WantedWorld {
             size: 3,
-            asked: (asked != "auto").then(|| asked.to_owned()),
-            types: vec!["pmi2".to_owned()],
+            required: asked != "auto",
+            otherwise: format!("--mpi {asked} made no common MPI world"),
+            hints: vec!["`srun --mpi=list` offers pmi2".to_owned()],
         });
         let mut machine = Machine::new(&[engines], Duration::from_secs(9)).expecting_a_world(world);
         let _ = machine.step(Event::Begin);
@@ -245,6 +230,45 @@ mod tests {
             reason.ends_with("srun: error: node2: task 1: Killed"),
             "{reason}"
         );
+    }
+
+    #[test]
+    fn engines_that_never_register_are_told_with_place_lines_and_cause() {
+        let mut machine = started(None);
+        let waits = "srun: step creation temporarily disabled; the nodes are held by step 4.0";
+        let told = warnings(machine.step(Event::SrunWaits(waits.to_owned())));
+        assert_eq!(told, [waits]);
+        let late = Event::TimeUp(Timer::Service(Name::Engines));
+        let end = |effects: Vec<Effect>, machine: &Machine| {
+            let shown: Vec<u32> = effects
+                .iter()
+                .filter_map(|effect| match effect {
+                    Effect::ShowTask(task) => Some(*task),
+                    _ => None,
+                })
+                .collect();
+            let Phase::Stopping { end, .. } = &machine.phase else {
+                panic!("it goes on");
+            };
+            (shown, end.failure.clone().expect("a failure"))
+        };
+        let mut waiting = machine.clone();
+        let effects = waiting.step(late.clone());
+        assert_eq!(end(effects, &waiting).1.cause.as_deref(), Some(waits));
+
+        let _ = machine.step(Event::Placed(Report {
+            rank: 1,
+            node: "node2".to_owned(),
+            pid: 56,
+            step: None,
+        }));
+        registered(&mut machine, &[0]);
+        let effects = machine.step(late);
+        let (shown, failure) = end(effects, &machine);
+        assert_eq!(shown, [1], "engine 2 has not come");
+        assert_eq!(failure.cause, None, "the step has been created since");
+        let hint = "not registered: engine 1 (rank 1 on node2, pid 56), engine 2";
+        assert_eq!(failure.hints[0], hint);
     }
 
     #[test]

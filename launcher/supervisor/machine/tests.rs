@@ -68,6 +68,17 @@ fn services(minimum: u32, last: Name) -> Vec<Service> {
     services
 }
 
+/// The same, all of which start at once.
+fn overlapped(minimum: u32, last: Name) -> Vec<Service> {
+    let mut services = services(minimum, last);
+    for service in &mut services {
+        if service.ready != Readiness::Started {
+            service.after.clear();
+        }
+    }
+    services
+}
+
 /// The machine and what it has done to the world.
 #[derive(Clone, Debug)]
 struct World {
@@ -88,9 +99,13 @@ struct World {
 
 impl World {
     fn new(minimum: u32, last: Name) -> Self {
-        let services = services(minimum, last);
+        Self::of(services(minimum, last), 0)
+    }
+
+    /// A world of these services, whose start may be tried so often again.
+    fn of(services: Vec<Service>, repeats: u32) -> Self {
         let mut world = Self {
-            machine: Machine::new(&services, Duration::from_secs(9)),
+            machine: Machine::new(&services, Duration::from_secs(9)).repeating(repeats),
             services,
             alive: BTreeSet::new(),
             watched: BTreeSet::new(),
@@ -122,6 +137,9 @@ impl World {
             ] {
                 events.push(exited(*process, exit, &[]));
             }
+            if process.service == Name::Controller {
+                events.push(exited(*process, Exit::Code(1), &[IN_USE]));
+            }
             if process.service == Name::Jupyter {
                 events.push(exited(
                     *process,
@@ -147,6 +165,9 @@ impl World {
                     failure: Failure::not_ready(format!("{name} is broken")),
                 });
             }
+        }
+        if self.watched.contains(&Name::Controller) && !self.ready.contains(&Name::Controller) {
+            events.push(port_taken());
         }
         events.extend(self.timers.iter().copied().map(Event::TimeUp));
         events.extend(self.owed.iter().copied().map(Event::Swept));
@@ -200,8 +221,12 @@ impl World {
             !self.finished || effects.is_empty(),
             "rule 7: {effects:?} after the end"
         );
+        let again = effects.contains(&Effect::StartAgain);
         for effect in effects {
             self.check(&effect);
+        }
+        if again {
+            return self.start_again();
         }
         if let Some(reason) = self.machine.reason() {
             let first = self.reason.get_or_insert_with(|| reason.to_owned());
@@ -245,13 +270,14 @@ impl World {
             Effect::Finish(end) => {
                 assert!(!self.finished, "rule 7: finished twice");
                 assert_eq!(self.reason.as_ref(), Some(&end.reason), "rule 4");
-                for process in &self.alive {
-                    assert!(
-                        self.killed.contains(&process.service),
-                        "rule 7: {process} lives and was never killed"
-                    );
-                }
+                self.check_all_gone();
                 self.finished = true;
+            }
+            Effect::StartAgain => {
+                assert_eq!(self.reason, None, "rule 4: what has a reason is over");
+                assert!(!self.announced, "rule 2: ready jobs do not start again");
+                assert_eq!(self.machine.state(), State::Starting);
+                self.check_all_gone();
             }
             Effect::Say(..)
             | Effect::ShowLog(_)
@@ -259,6 +285,30 @@ impl World {
             | Effect::Mark(_)
             | Effect::Publish => {}
         }
+    }
+
+    fn check_all_gone(&self) {
+        for process in &self.alive {
+            assert!(
+                self.killed.contains(&process.service),
+                "rule 7: {process} lives and was never killed"
+            );
+        }
+    }
+
+    /// What the supervisor does: another machine takes over where nothing is left of the first.
+    fn start_again(&mut self) {
+        let next = Self::of(self.services.clone(), 0);
+        let repeats = self.machine.repeats;
+        let mut machine = Machine::new(&self.services, Duration::from_secs(9)).after(&self.machine);
+        assert_eq!(machine.repeats, repeats);
+        let _ = machine.step(Event::Begin);
+        let deadlines = self.timers.split_off(&Timer::Warn {
+            telling: 0,
+            minutes: 0,
+        });
+        *self = Self { machine, ..next };
+        self.timers.extend(deadlines);
     }
 
     fn check_spawn(&mut self, name: Name) {
@@ -290,7 +340,7 @@ impl World {
     }
 
     fn check_terminate(&self, name: Name) {
-        assert!(self.machine.reason().is_some());
+        assert!(self.machine.reason().is_some() || self.machine.again);
         let later = self
             .services
             .iter()
@@ -341,6 +391,13 @@ impl World {
     fn key(&self) -> String {
         format!("{self:?}")
     }
+}
+
+/// What ZeroMQ says when a port of the hub's is taken.
+const IN_USE: &str = "zmq.error.ZMQError: Address already in use (addr='tcp://127.0.0.1:1')";
+
+fn port_taken() -> Event {
+    Event::PortTaken(Failure::not_ready("a port is held by somebody else"))
 }
 
 fn exited(process: ProcessId, exit: Exit, tail: &[&str]) -> Event {
@@ -395,6 +452,54 @@ fn every_order_of_events_keeps_the_rules() {
         assert!(states > 1_000, "only {states} states with {last}");
         assert!(ends > 10, "only {ends} ends with {last}");
     }
+}
+
+#[test]
+fn every_order_of_events_of_an_overlapped_start_keeps_the_rules() {
+    for last in [Name::Jupyter, Name::Driver, Name::Engines] {
+        let world = World::of(overlapped(ENGINES, last), 1);
+        let (states, _) = walk(world.clone(), depth() - 1);
+        assert!(states > 1_000, "only {states} states with {last}");
+        let mut lost = world;
+        lost.hear(port_taken());
+        assert_eq!(lost.machine.state(), State::Starting);
+        walk(lost, depth() - 1);
+    }
+}
+
+#[test]
+fn a_lost_port_starts_everything_again_but_not_for_ever() {
+    let mut world = World::of(overlapped(2, Name::Jupyter), 1);
+    world.hear(port_taken());
+    for event in orderly_end(Name::Jupyter) {
+        world.hear(event);
+    }
+    assert!(
+        world.ready.is_empty() && !world.alive.is_empty(),
+        "{world:?}"
+    );
+    world.hear(exited(
+        process(Name::Controller, 0),
+        Exit::Code(1),
+        &[IN_USE],
+    ));
+    assert_eq!(world.machine.state(), State::Stopping);
+    let reason = world.machine.reason().unwrap_or_default();
+    assert!(reason.contains("controller (pid 1) ended"), "{reason}");
+}
+
+#[test]
+fn a_request_to_stop_between_two_tries_ends_the_job() {
+    let mut world = World::of(overlapped(2, Name::Jupyter), 1);
+    world.hear(port_taken());
+    let stop = Event::StopAsked {
+        by: "SIGTERM".to_owned(),
+        insists: false,
+    };
+    let mut events = vec![stop];
+    events.extend(orderly_end(Name::Jupyter));
+    let end = end_of(world, events);
+    assert_eq!((end.code, end.reason.as_str()), (0, "SIGTERM"));
 }
 
 /// A world in which the job is up.

@@ -4,7 +4,8 @@
 
 use super::{Lack, calm_pause, pause};
 use crate::failure::Failure;
-use crate::here::{process, sockets};
+use crate::here::log::Log;
+use crate::here::{ports, process, sockets};
 use crate::plan::Plan;
 use crate::plan::connection::{self, Endpoint, Fault, Wiring};
 use crate::plan::service::Name;
@@ -23,58 +24,90 @@ const DOUBT: Duration = Duration::from_millis(100);
 /// How long a dead process must stand: a helper program's zombie is one on a busy machine until it is waited for.
 const ZOMBIE_DOUBT: Duration = Duration::from_secs(2);
 
+/// Between two looks at whose the ports are, before all of them listen: a look at the kernel's table of sockets takes from
+/// the CPU that the controller needs.
+const THOROUGH: Duration = Duration::from_millis(250);
+
+/// Lines of the log that are looked through for what a process died of.
+const LAST_WORDS: usize = 60;
+
+/// How ZeroMQ words it that a port is taken.
+const IN_USE: &str = "Address already in use";
+
 /// What is looked at.
 struct Probe {
     pid: u32,
     client_file: PathBuf,
     engine_file: PathBuf,
     key: String,
+    log: Log,
 }
 
 /// What one look tells.
 enum Look {
     /// Not ready, and what it still lacks.
     NotYet(String),
-    /// A fault that must stand so long before it is believed.
-    Suspect(String, Duration),
+    /// A fault that must stand a while before it is believed.
+    Suspect(Suspicion),
     /// It can never become ready.
     Broken(Failure),
     Ready(Wired),
 }
 
+/// A fault that may be none.
+struct Suspicion {
+    fault: String,
+    /// How long it must stand.
+    doubt: Duration,
+    /// Whether another port would help.
+    taken: bool,
+}
+
+impl Suspicion {
+    /// The fault as what it is once it is believed.
+    fn believed(self) -> Notice {
+        let failure = Failure::not_ready(self.fault)
+            .hint("the log's last lines are above; --controller-ports RANGE chooses other ports");
+        if self.taken {
+            Notice::Event(Event::PortTaken(failure))
+        } else {
+            broken(failure)
+        }
+    }
+}
+
 /// Watches a controller that starts.
-pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
+pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
     let probe = Probe {
         pid,
         client_file: plan.profile.own_client_file(),
         engine_file: plan.profile.own_engine_file(),
         key: plan.secrets.key.reveal().to_owned(),
+        log,
     };
     tokio::spawn(async move {
         let mut lack = Lack::of(Name::Controller);
-        let mut suspicion: Option<(String, Instant)> = None;
+        let mut suspected: Option<(String, Instant)> = None;
+        let mut whole = Instant::now();
         while !sender.is_closed() {
             let begin = Instant::now();
-            let found = match probe.look() {
+            let thorough = whole.elapsed() >= THOROUGH || suspected.is_some();
+            if thorough {
+                whole = begin;
+            }
+            let found = match probe.look(thorough) {
                 Look::Ready(wired) => Some(Notice::ControllerWired(wired)),
                 Look::Broken(failure) => Some(broken(failure)),
-                Look::Suspect(fault, doubt)
-                    if suspicion
-                        .as_ref()
-                        .is_some_and(|(known, since)| *known == fault && since.elapsed() >= doubt) =>
-                {
-                    Some(broken(Failure::not_ready(fault).hint(
-                        "the log's last lines are above; --controller-ports RANGE chooses other ports",
-                    )))
-                }
-                Look::Suspect(fault, _) => {
-                    if suspicion.as_ref().is_none_or(|(known, _)| *known != fault) {
-                        suspicion = Some((fault, Instant::now()));
-                    }
-                    None
+                Look::Suspect(suspicion) => {
+                    let since = match &suspected {
+                        Some((fault, since)) if *fault == suspicion.fault => *since,
+                        _ => begin,
+                    };
+                    suspected = Some((suspicion.fault.clone(), since));
+                    (since.elapsed() >= suspicion.doubt).then(|| suspicion.believed())
                 }
                 Look::NotYet(what) => {
-                    suspicion = None;
+                    suspected = None;
                     lack.tell(what, &sender);
                     None
                 }
@@ -83,7 +116,7 @@ pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
                 let _ = sender.send(notice);
                 return;
             }
-            if suspicion.is_some() {
+            if suspected.is_some() {
                 sleep(DOUBT).await;
             } else {
                 pause(begin).await;
@@ -126,11 +159,12 @@ fn broken(failure: Failure) -> Notice {
 }
 
 impl Probe {
-    fn look(&self) -> Look {
+    /// One look; only a thorough one asks whose a port is that listens before all do.
+    fn look(&self, thorough: bool) -> Look {
         let client = fs::read_to_string(&self.client_file).unwrap_or_default();
         let engine = fs::read_to_string(&self.engine_file).unwrap_or_default();
         match connection::read(&client, &engine, &self.key) {
-            Ok(wiring) => self.look_at_ports(&wiring),
+            Ok(wiring) => self.look_at_ports(&wiring, thorough),
             Err(Fault::Incomplete(what)) => Look::NotYet(what),
             Err(Fault::Foreign(what)) => Look::Broken(
                 Failure::not_ready(format!(
@@ -141,7 +175,17 @@ impl Probe {
         }
     }
 
-    fn look_at_ports(&self, wiring: &Wiring) -> Look {
+    fn look_at_ports(&self, wiring: &Wiring, thorough: bool) -> Look {
+        let address = wiring.address.parse().unwrap_or(Ipv4Addr::LOCALHOST);
+        let silent: Vec<Endpoint> = wiring
+            .endpoints
+            .iter()
+            .filter(|endpoint| !ports::is_listening(address, endpoint.port))
+            .cloned()
+            .collect();
+        if !thorough && !silent.is_empty() {
+            return Look::NotYet(nobody_listens(&silent, wiring));
+        }
         let mut tree = process::descendants(self.pid);
         tree.insert(self.pid);
         let listening = sockets::Listening::of(tree.iter().copied());
@@ -157,33 +201,38 @@ impl Probe {
                 holders: holders(wiring, &listening),
             });
         }
-        let address = wiring.address.parse().unwrap_or(Ipv4Addr::LOCALHOST);
         if let Some(taken) = silent
             .iter()
             .find(|endpoint| listening.foreign(address, endpoint.port))
         {
             let holder = sockets::holder(taken.port)
                 .unwrap_or_else(|| "a process that is gone again".to_owned());
-            return Look::Suspect(
-                format!(
+            return Look::Suspect(Suspicion {
+                fault: format!(
                     "the controller's {} port {} is held by {holder}: calls through it would hang",
                     taken.name, taken.port
                 ),
-                DOUBT,
-            );
+                doubt: DOUBT,
+                taken: true,
+            });
         }
         let dead = tree
             .iter()
             .find(|pid| process::stat(**pid).is_some_and(|stat| !stat.runs()));
         let silent: Vec<Endpoint> = silent.into_iter().cloned().collect();
-        let silent = names(&silent);
-        match dead {
-            Some(pid) => Look::Suspect(
-                format!("a process of the controller (pid {pid}) died before {silent} was open"),
-                ZOMBIE_DOUBT,
+        let Some(pid) = dead else {
+            return Look::NotYet(nobody_listens(&silent, wiring));
+        };
+        // Its last words are the only trace of a port that was free again when we looked.
+        let taken = (self.log.tail(LAST_WORDS).iter()).any(|line| line.contains(IN_USE));
+        Look::Suspect(Suspicion {
+            fault: format!(
+                "a process of the controller (pid {pid}) died before {} was open",
+                names(&silent)
             ),
-            None => Look::NotYet(format!("nobody listens on {silent}")),
-        }
+            doubt: if taken { DOUBT } else { ZOMBIE_DOUBT },
+            taken,
+        })
     }
 }
 
@@ -201,6 +250,14 @@ fn holders(wiring: &Wiring, listening: &sockets::Listening) -> BTreeMap<u32, Vec
         }
     }
     holders
+}
+
+fn nobody_listens(silent: &[Endpoint], wiring: &Wiring) -> String {
+    if silent.len() == wiring.endpoints.len() {
+        format!("it listens on none of its {} ports", silent.len())
+    } else {
+        format!("nobody listens on {}", names(silent))
+    }
 }
 
 /// `client mux port 4711, engine mux port 4712`; `the hub` for a process without a port of its own.

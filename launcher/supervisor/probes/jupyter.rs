@@ -165,8 +165,23 @@ fn server_file(runtime: &Path, port: u16) -> Option<ServerFile> {
             (name.starts_with("jpserver-") || name.starts_with("nbserver-"))
                 && name.ends_with(".json")
         })
-        .filter_map(|entry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok())
-        .find(|server: &ServerFile| server.port == port)
+        .filter_map(|entry| ServerFile::read(&fs::read(entry.path()).ok()?))
+        .find(|server| server.port == port)
+}
+
+impl ServerFile {
+    /// Reads such a file; `None` while it is cut, and for a base URL that is no path: it goes into a request that carries the
+    /// token, and into the URL that people open.
+    fn read(text: &[u8]) -> Option<Self> {
+        let server: Self = serde_json::from_slice(text).ok()?;
+        let base_url = &server.base_url;
+        let is_path = base_url.starts_with('/')
+            && base_url.ends_with('/')
+            && !base_url.starts_with("//")
+            && !base_url
+                .contains(|c: char| c.is_control() || c.is_whitespace() || "?#".contains(c));
+        is_path.then_some(server)
+    }
 }
 
 #[cfg(test)]
@@ -185,5 +200,39 @@ mod tests {
             assert!(found.is_some_and(|server| server.port == port));
         }
         assert!(server_file(runtime.path(), 8004).is_none());
+    }
+
+    mod fuzz {
+        use super::super::{ServerFile, status_path};
+        use proptest::collection::vec;
+        use proptest::prelude::*;
+        use serde_json::json;
+
+        proptest! {
+            #[test]
+            fn a_servers_file_is_read_whole_or_not_at_all(port in 1..=u16::MAX, base in "/([a-z0-9~_.-]{1,9}/){0,3}", secure: bool, cut in 0..100_usize) {
+                let text = json!({"base_url": base, "hostname": "n1", "password": false, "pid": 7, "port": port,
+                    "secure": secure, "token": "t", "version": "2.21.1"}).to_string();
+                let server = ServerFile::read(text.as_bytes());
+                prop_assert!(server.is_some_and(|found| found.port == port && found.base_url == base && found.secure == secure));
+                let length = (text.len() - 1) * cut / 100;
+                prop_assert!(ServerFile::read(&text.as_bytes()[..length]).is_none());
+            }
+
+            #[test]
+            fn no_base_url_adds_to_the_request(base in "(/|)(\\PC|[\r\n\t ?#@/:\\\\]){0,12}(/|)") {
+                let text = json!({"base_url": base, "port": 1}).to_string();
+                if let Some(server) = ServerFile::read(text.as_bytes()) {
+                    let path = status_path(&server);
+                    prop_assert!(path.starts_with('/') && path.ends_with("/api/status"));
+                    prop_assert!(!path.contains([' ', '\r', '\n', '?', '#']), "{:?}", path);
+                }
+            }
+
+            #[test]
+            fn no_bytes_make_it_panic(text in vec(any::<u8>(), 0..200)) {
+                let _ = ServerFile::read(&text);
+            }
+        }
     }
 }

@@ -1,11 +1,17 @@
-//! What the other ranks tell of their engines: which process each is, and how it ended.
+//! What the other ranks tell of their engines: which process each is, and how it ended; and which MPI world ours sees.
 
+use super::Lack;
+use crate::here::log::Log;
 use crate::here::meeting;
+use crate::plan::engines::named;
 use crate::plan::meeting::pause;
+use crate::plan::report::{Line, read};
+use crate::plan::service::Name;
+use crate::supervisor::event::Event;
 use crate::supervisor::notice::{Notice, Sender};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// Between two looks until all have come, and while they end.
@@ -16,6 +22,7 @@ pub fn watch(place: PathBuf, size: u32, sender: Sender) {
     tokio::spawn(async move {
         let mut coming: BTreeSet<u32> = (1..size).collect();
         let mut living = coming.clone();
+        let mut lack = Lack::of(Name::Engines);
         while !living.is_empty() && !sender.is_closed() {
             for report in coming
                 .clone()
@@ -32,8 +39,37 @@ pub fn watch(place: PathBuf, size: u32, sender: Sender) {
                     let _ = sender.send(Notice::RankEnded { rank, pid, exit });
                 }
             }
+            let absent: Vec<u32> = coming.iter().copied().collect();
+            let what = format!(
+                "nothing was heard of {} in {}, which all nodes must share",
+                named("rank", &absent),
+                place.display()
+            );
+            let what = Some(what).filter(|_| !absent.is_empty());
+            lack.tell(what.unwrap_or_default(), &sender);
             let busy = !coming.is_empty() || living.len() + 1 < size as usize;
             sleep(if busy { PAUSE } else { pause(size) }).await;
+        }
+    });
+}
+
+/// Watches the log of our own engine until it has told the size of its MPI world, or `limit` is over.
+pub fn watch_world(log: Log, limit: Duration, sender: Sender) {
+    tokio::spawn(async move {
+        let begin = Instant::now();
+        let mut offset = 0;
+        while begin.elapsed() < limit && !sender.is_closed() {
+            let (lines, next) = log.lines_from(offset);
+            offset = next;
+            let world = lines.iter().find_map(|line| match read(line) {
+                Some(Line::World(world)) => Some(world),
+                _ => None,
+            });
+            if let Some(world) = world {
+                let _ = sender.send(Notice::Event(Event::World(world)));
+                return;
+            }
+            sleep(PAUSE).await;
         }
     });
 }

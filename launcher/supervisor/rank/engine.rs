@@ -38,13 +38,15 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
         ))
         .because(error)
     };
-    let head = crate::supervisor::children::log_head(&leader.id, id);
+    let head = crate::supervisor::children::log_head(&leader.id, &id);
     let (_, log) = Log::open(&process.log, &head).map_err(no_log)?;
     let errors = log.try_clone().map_err(no_log)?;
     let mut command = Command::new(&process.program);
     command.args(&process.args);
     for variable in &place.variables {
-        let kept = order.keeps_mpi && environment::is_of_mpi(variable);
+        let kept = order.keeps_mpi
+            && environment::is_of_mpi(variable)
+            && !place.rank.leftovers.contains(variable);
         if environment::is_leftover(variable) && !kept {
             command.env_remove(variable);
         }

@@ -1,0 +1,87 @@
+//! Words that options take, and what they stand for.
+
+use crate::plan::settings::{EngineStart, Launcher, Mode};
+use crate::plan::wiring::Start;
+use clap::ValueEnum;
+
+/// What the job is for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ModeArgument {
+    /// Controller, engines and Jupyter
+    Notebook,
+    /// Controller and engines; with a COMMAND, until that ends
+    ClusterOnly,
+}
+
+impl From<ModeArgument> for Mode {
+    fn from(argument: ModeArgument) -> Self {
+        match argument {
+            ModeArgument::Notebook => Self::Notebook,
+            ModeArgument::ClusterOnly => Self::ClusterOnly,
+        }
+    }
+}
+
+/// How engines are started.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LauncherArgument {
+    /// What fits: ranks if ipjob was started as several, srun inside a Slurm job, else local
+    Auto,
+    /// Processes of this machine
+    Local,
+    /// One step of the Slurm job
+    Srun,
+    /// One mpiexec, for allocations without srun
+    Mpiexec,
+    /// The ranks that ipjob itself was started as, by `srun -n N ipjob` or `mpiexec -n N ipjob`
+    Ranks,
+}
+
+/// How the start goes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StartArgument {
+    /// Controller, engines and Jupyter at once
+    Overlapped,
+    /// The controller first
+    Sequential,
+}
+
+impl From<StartArgument> for Start {
+    fn from(argument: StartArgument) -> Self {
+        match argument {
+            StartArgument::Overlapped => Self::Overlapped,
+            StartArgument::Sequential => Self::Sequential,
+        }
+    }
+}
+
+impl From<LauncherArgument> for Option<Launcher> {
+    fn from(argument: LauncherArgument) -> Self {
+        match argument {
+            LauncherArgument::Auto => None,
+            LauncherArgument::Local => Some(Launcher::Local),
+            LauncherArgument::Srun => Some(Launcher::Srun),
+            LauncherArgument::Mpiexec => Some(Launcher::Mpiexec),
+            LauncherArgument::Ranks => Some(Launcher::Ranks),
+        }
+    }
+}
+
+/// How a node's engines come to be.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum EngineStartArgument {
+    /// Each is a Python of its own
+    Exec,
+    /// One Python imports ipyparallel and forks them: sooner, with less memory; where its site-wide modules run threads or hold
+    /// a GPU, and with the launchers srun, mpiexec and ranks, as exec
+    Fork,
+}
+
+impl From<EngineStartArgument> for EngineStart {
+    fn from(argument: EngineStartArgument) -> Self {
+        match argument {
+            EngineStartArgument::Exec => Self::Exec,
+            EngineStartArgument::Fork => Self::Fork,
+        }
+    }
+}

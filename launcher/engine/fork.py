@@ -1,0 +1,209 @@
+"""Imports ipyparallel once and forks the engines of this node: `python fork.py ORDER IPENGINE ARGS...`.
+
+ORDER is a JSON file, [{"id": 3, "log": "/path"}, ...]; each engine runs the script IPENGINE as it stands, with ARGS and its
+id. What became of it is told on descriptor 0, which is the writing end of a pipe, so that nothing that a site-wide module
+prints is mixed into it:
+
+    engine 3 pid 117        it was forked
+    exec 2 threads run ...  nothing was forked, because of that: the engines are to be started one by one
+
+Then this program ends, and the engines are the children of the subreaper above it, which learns of the end of each. One fork
+stays until the last of them has ended, and forks their nannies: an engine asks for its own when it has registered.
+"""
+import functools
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+
+# What every engine imports, ipykernel's and IPython's lazy parts included. One that another version lacks is left to the
+# engines; their own entry point is the script.
+MODULES = (
+    "ipyparallel.engine.app",
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.extensions.storemagic",
+    "tornado.platform.asyncio",
+    "sqlite3",
+)
+NANNY = "ipyparallel.engine.nanny"
+# Each may hold a GPU's context or threads of its own, and none is imported by ipyparallel.
+FOREIGN = ("cupy", "jax", "mpi4py.MPI", "numba.cuda", "pycuda", "pyopencl", "tensorflow", "torch")
+DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
+
+
+def import_once():
+    """ipyparallel itself must be there; the traceback of its import is the engines' own."""
+    # As the engine itself does it: pydevd would warn of frozen modules.
+    name = "PYDEVD_DISABLE_FILE_VALIDATION"
+    unset = name not in os.environ
+    os.environ.setdefault(name, "1")
+    importlib.import_module("ipyparallel.engine")
+    for module in MODULES:
+        try:
+            importlib.import_module(module)
+        except Exception:
+            pass
+    if unset:
+        del os.environ[name]
+
+
+def hindrance():
+    """What a site-wide sitecustomize, usercustomize or .pth file has made that does not survive a fork; None is nothing."""
+    threads = len(os.listdir("/proc/self/task")) - 1
+    if threads:
+        return f"{threads} more thread{'s run' if threads > 1 else ' runs'} in its Python after the imports"
+    for module in FOREIGN:
+        if module in sys.modules:
+            return f"{module} was imported before ipyparallel"
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            continue
+        if target.startswith(DEVICES) or target.startswith("socket:"):
+            return f"{'a socket' if target.startswith('socket:') else target} is open in its Python after the imports"
+    processes = sys.modules.get("multiprocessing")
+    method = processes and processes.get_start_method(allow_none=True)
+    if method in ("spawn", "forkserver"):
+        return f"multiprocessing was told to start processes by {method}"
+    return None
+
+
+def become(engine, ipengine, args, nannies):
+    """Makes of this fork what an exec of its own would have been."""
+    os.setpgid(0, 0)
+    log = os.open(engine["log"], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+    put(os.open(os.devnull, os.O_RDONLY), os.dup(log), log)
+    # `random` seeds itself anew, secrets and uuid have no state; numpy's generator would be the same in every engine.
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+    if nannies:
+        sys.modules[NANNY].Popen = functools.partial(start_nanny, nannies)
+    sys.argv = [ipengine, *args, f"--IPEngine.id={engine['id']}"]
+    show([sys.executable, *sys.argv], f"ipengine {engine['id']}")
+    runpy.run_path(ipengine, run_name="__main__")
+
+
+def put(*descriptors):
+    """Makes them the standard ones."""
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+
+
+def serve_nannies(requests):
+    """Forks a nanny for every engine that asks, until no engine is left that could."""
+    # The kernel waits for them.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    show([sys.executable, "-m", NANNY, "(forks them)"], "ipengine nanny")
+    while True:
+        _, streams, _, _ = socket.recv_fds(requests, 1, 3)
+        if not streams:
+            return
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            requests.close()
+            # As ipyparallel starts it: in a session of its own, and what it prints is there at once.
+            os.setsid()
+            put(*streams)
+            sys.stdout.reconfigure(line_buffering=True)
+            show([sys.executable, "-m", NANNY], "ipengine nanny")
+            return sys.modules[NANNY].main()
+        for descriptor in streams:
+            os.close(descriptor)
+
+
+class Nanny:
+    """What ipyparallel does with the `Popen` of its nanny: it writes to it, reads from it, and keeps it."""
+
+    def __init__(self, stdin, stdout):
+        self.stdin, self.stdout = open(stdin, "wb"), open(stdout, "rb")
+
+    def terminate(self):
+        self.stdin.close()
+        self.stdout.close()
+
+
+def start_nanny(requests, argv, **options):
+    """Asks for a forked nanny, and starts one as ever where none is to be had."""
+    its_stdin, stdin = os.pipe()
+    stdout, its_stdout = os.pipe()
+    try:
+        socket.send_fds(requests, [b"n"], [its_stdin, its_stdout, 2])
+    except OSError:
+        return subprocess.Popen(argv, **options)
+    finally:
+        os.close(its_stdin)
+        os.close(its_stdout)
+    return Nanny(stdin, stdout)
+
+
+def show(argv, name):
+    """Lets `ps` show its own command line and name of a process; where the kernel refuses, it shows ours."""
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        begin, end = int(fields[45]), int(fields[46])
+        text = b"".join(os.fsencode(word) + b"\0" for word in argv)[: end - begin - 1]
+        with open("/proc/self/mem", "r+b", buffering=0) as memory:
+            memory.seek(begin)
+            memory.write(text.ljust(end - begin, b"\0"))
+        with open("/proc/self/comm", "w") as file:
+            file.write(name)
+    except (OSError, ValueError, IndexError):
+        pass
+
+
+def fork_nannies(args):
+    """Forks what forks nannies, and returns where it is asked; None where nannies are not wanted, or not what is known here:
+    then each engine starts its own as ever."""
+    module = sys.modules.get(NANNY)
+    known = getattr(module, "Popen", None) is subprocess.Popen and callable(getattr(module, "main", None))
+    if not known or not hasattr(socket, "send_fds") or "--IPEngine.enable_nanny=False" in args:
+        return None
+    requests, nannies = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        nannies.close()
+        os.setpgid(0, 0)
+        # Our report is complete when we have ended.
+        put(os.open(os.devnull, os.O_RDONLY))
+        serve_nannies(requests)
+        sys.exit()
+    requests.close()
+    return nannies
+
+
+def main(order, ipengine, *args):
+    # Modules are found where they are for the script itself.
+    if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(__file__)):
+        sys.path[0] = os.path.dirname(os.path.realpath(ipengine))
+    import_once()
+    why = hindrance()
+    if why:
+        os.write(0, f"exec {why}\n".encode())
+        return
+    with open(order) as file:
+        engines = json.load(file)
+    # What is collected by none stays shared by all.
+    gc.collect()
+    gc.freeze()
+    nannies = fork_nannies(args)
+    for engine in engines:
+        pid = os.fork()
+        if pid == 0:
+            return become(engine, ipengine, args, nannies)
+        os.write(0, f"engine {engine['id']} pid {pid}\n".encode())
+    # What the site's modules want done at the end of a program is the engines' to do.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

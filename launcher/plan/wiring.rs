@@ -1,0 +1,246 @@
+//! The wiring that ipjob makes itself, so that controller, engines and Jupyter start at once: the ports of a controller, each
+//! on its address, and the two connection files that tell of them. PURE: the ports were reserved elsewhere.
+//!
+//! With `--reuse` ipcontroller takes both files as they are (app.py, `load_config_from_json`) and draws only its internal
+//! ports from `--ports`. The addresses stand in its argv as well: what it reads from the files comes too late for the
+//! address that the registration port is bound on.
+
+use crate::failure::{Failure, Outcome};
+use core::fmt;
+use core::net::Ipv4Addr;
+use serde_json::{Value, json};
+
+/// The ports of a controller of ipyparallel 7 to 9 with its one level of broadcast schedulers.
+pub const PORTS: usize = 18;
+
+/// How often the start is tried again with other ports: who loses three wirings loses the next too.
+pub const REPEATS: u32 = 2;
+
+/// Ports of them that stand in the files; the others are internal.
+const LISTED: usize = 15;
+
+/// How the start goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Controller, engines and Jupyter at once, with a wiring that ipjob makes.
+    Overlapped,
+    /// The controller first, with ports of its own choice.
+    Sequential,
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Overlapped => "overlapped",
+            Self::Sequential => "sequential",
+        })
+    }
+}
+
+/// How the start goes, and what a person is told of it: overlapped, unless the controller has a wiring of its own. `config` is
+/// the setting that makes it so, with its file.
+pub fn start(
+    asked: Option<Start>,
+    controller_args: &[String],
+    config: Option<&str>,
+) -> Outcome<(Start, Option<String>)> {
+    let own = shaping_argument(controller_args)
+        .map(|arg| format!("{arg} in --controller-arg"))
+        .or_else(|| config.map(str::to_owned));
+    match (asked, own) {
+        (Some(Start::Overlapped), Some(own)) => Err(Failure::usage(format!(
+            "--start overlapped does not go with {own}: it shapes the wiring, which ipjob then makes itself"
+        ))
+        .hint("leave one of them out; --start sequential leaves the wiring to ipcontroller")),
+        (None, Some(own)) => Ok((
+            Start::Sequential,
+            Some(format!(
+                "the controller starts before all else, because its wiring has its own shape: {own}"
+            )),
+        )),
+        (Some(start), _) => Ok((start, None)),
+        (None, None) => Ok((Start::Overlapped, None)),
+    }
+}
+
+/// The ports of one controller, in the order in which it would take them from a range itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports {
+    address: Ipv4Addr,
+    numbers: [u16; PORTS],
+}
+
+impl Ports {
+    /// Where each port is bound when the controller's address is `address`: two internal ones are always on loopback.
+    #[must_use]
+    pub fn addresses(address: Ipv4Addr) -> [Ipv4Addr; PORTS] {
+        let mut all = [address; PORTS];
+        all[LISTED] = Ipv4Addr::LOCALHOST;
+        all[LISTED + 1] = Ipv4Addr::LOCALHOST;
+        all
+    }
+
+    /// These ports, in the order of [`Ports::addresses`].
+    #[must_use]
+    pub fn new(address: Ipv4Addr, numbers: [u16; PORTS]) -> Self {
+        Self { address, numbers }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn numbers(&self) -> &[u16; PORTS] {
+        &self.numbers
+    }
+
+    /// The internal ones as `--ports` takes them: two broadcast schedulers and the monitor.
+    #[must_use]
+    pub fn internal(&self) -> String {
+        let words: Vec<String> = self.numbers[LISTED..].iter().map(u16::to_string).collect();
+        words.join(",")
+    }
+
+    /// The text of the engines' connection file.
+    #[must_use]
+    pub fn engine_file(&self, key: &str) -> String {
+        let port = &self.numbers;
+        self.file(
+            key,
+            &json!({
+                "registration": port[0],
+                "control": port[1],
+                "mux": port[2],
+                "task": port[3],
+                "iopub": port[4],
+                "hb_ping": port[5],
+                "hb_pong": port[6],
+                "broadcast": port[7..9],
+            }),
+        )
+    }
+
+    /// The text of the clients' connection file.
+    #[must_use]
+    pub fn client_file(&self, key: &str) -> String {
+        let port = &self.numbers;
+        self.file(
+            key,
+            &json!({
+                "registration": port[0],
+                "control": port[9],
+                "mux": port[10],
+                "task": port[11],
+                "task_scheme": "leastload",
+                "iopub": port[12],
+                "notification": port[13],
+                "broadcast": port[14],
+            }),
+        )
+    }
+
+    /// What both files say, and the ports of one.
+    fn file(&self, key: &str, ports: &Value) -> String {
+        let mut file = json!({
+            "ssh": "",
+            "interface": format!("tcp://{}", self.address),
+            "location": self.address.to_string(),
+            "key": key,
+            "curve_serverkey": null,
+            "pack": "json",
+            "unpack": "json",
+            "signature_scheme": "hmac-sha256",
+        });
+        if let (Some(file), Some(ports)) = (file.as_object_mut(), ports.as_object()) {
+            file.extend(ports.clone());
+        }
+        format!("{file:#}\n")
+    }
+}
+
+/// Options of ipcontroller that shape the wiring in a way that only it knows, without their class.
+const SHAPING: &[&str] = &[
+    "broadcast_scheduler_depth",
+    "client_ports",
+    "client_transport",
+    "control",
+    "curve_publickey",
+    "curve_secretkey",
+    "enable_curve",
+    "engine_ports",
+    "engine_ssh_server",
+    "engine_transport",
+    "hb",
+    "iopub",
+    "mon_port",
+    "monitor_ip",
+    "monitor_transport",
+    "mux",
+    "notifier_port",
+    "packer",
+    "ports",
+    "regport",
+    "scheme_name",
+    "signature_scheme",
+    "ssh_server",
+    "task",
+    "transport",
+    "unpacker",
+];
+
+/// The same as ipcontroller's short options; `config` names a file that may say anything.
+const SHORT: &[&str] = &["config", "enginessh", "port", "scheme", "ssh", "transport"];
+
+/// Classes whose options are meant; the same name in another class is another option.
+const CLASSES: &[&str] = &[
+    "HubFactory",
+    "IPController",
+    "IPControllerApp",
+    "Session",
+    "TaskScheduler",
+];
+
+/// The first of ipcontroller's arguments that shapes the wiring.
+#[must_use]
+pub fn shaping_argument(args: &[String]) -> Option<&str> {
+    args.iter().find_map(|arg| {
+        let given = arg.strip_prefix("--")?;
+        let name = given.split('=').next().unwrap_or(given);
+        let shapes = match name.split_once('.') {
+            Some((class, bare)) => CLASSES.contains(&class) && SHAPING.contains(&bare),
+            None => SHORT.contains(&name),
+        };
+        shapes.then(|| &arg[..name.len() + 2])
+    })
+}
+
+/// The first setting of a configuration file in Python that shapes the wiring: `IPController.engine_ports`.
+#[must_use]
+pub fn shaping_setting(text: &str) -> Option<String> {
+    text.lines()
+        .map(str::trim_start)
+        .filter(|line| !line.starts_with('#'))
+        .find_map(|line| {
+            let words: Vec<&str> = line
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .collect();
+            words.windows(2).find_map(|pair| {
+                (CLASSES.contains(&pair[0]) && SHAPING.contains(&pair[1]))
+                    .then(|| format!("{}.{}", pair[0], pair[1]))
+            })
+        })
+}
+
+/// The same of a configuration file in JSON.
+#[must_use]
+pub fn shaping_json(text: &str) -> Option<String> {
+    let config: Value = serde_json::from_str(text).ok()?;
+    CLASSES.iter().find_map(|class| {
+        let settings = config.get(class)?.as_object()?;
+        let name = settings
+            .keys()
+            .find(|name| SHAPING.contains(&name.as_str()))?;
+        Some(format!("{class}.{name}"))
+    })
+}
+
+#[cfg(test)]
+mod tests;

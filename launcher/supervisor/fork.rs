@@ -1,0 +1,214 @@
+//! Engines that one Python forks (`engine/fork.py`): it is started in the place of all of them, tells of each and ends. They
+//! are then our children like any other, because we are the subreaper above it, so the machine knows no difference.
+
+use super::Supervisor;
+use super::event::{Event, Exit, Level};
+use super::notice::{Notice, Sender};
+use crate::failure::Failure;
+use crate::here::files;
+use crate::here::leftovers::Leftover;
+use crate::here::log::Log;
+use crate::plan::report::Report;
+use crate::plan::service::{Name, Process, ProcessId, Service};
+use crate::plan::services::{Forked, Said};
+use nix::sys::signal::Signal;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::PipeReader;
+use std::os::fd::OwnedFd;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::unix::pipe::Receiver;
+
+/// The program, which ipjob carries with it.
+const PROGRAM: &str = include_str!("../engine/fork.py");
+
+/// The program from its start until all that it forked is told.
+#[derive(Debug)]
+pub struct Forking {
+    pid: u32,
+    process: Option<Leftover>,
+    /// Where what it said itself is.
+    log: Log,
+    /// Engines of which it has not told.
+    untold: BTreeSet<u32>,
+    /// Ends of processes that are not known yet: an engine's may be noticed before the line that tells of it is read.
+    early: BTreeMap<u32, Exit>,
+    /// How it ended.
+    exit: Option<Exit>,
+    /// Whether it tells nothing more.
+    silent: bool,
+}
+
+impl Forking {
+    /// The program of that process id, which is to fork these engines.
+    pub fn new(pid: u32, log: Log, untold: BTreeSet<u32>) -> Self {
+        Self {
+            pid,
+            process: Leftover::child(pid),
+            log,
+            untold,
+            early: BTreeMap::new(),
+            exit: None,
+            silent: false,
+        }
+    }
+
+    /// Itself, as a process that can be asked to end.
+    pub fn process(&self) -> Option<Leftover> {
+        self.process
+    }
+
+    /// A process has ended that is no known child.
+    pub fn exited(&mut self, pid: u32, exit: Exit) {
+        if pid == self.pid {
+            self.exit = Some(exit);
+        } else {
+            self.early.insert(pid, exit);
+        }
+    }
+}
+
+impl Supervisor<'_> {
+    /// Starts the program that forks the engines; false where it cannot be, which is said.
+    pub(super) fn start_forking(&mut self, service: &Service, process: &Process) -> bool {
+        // Without it (an emulator that lacks the call) what is forked would be nobody's child.
+        let adopts = nix::sys::prctl::get_child_subreaper() == Ok(true);
+        let started = if adopts {
+            self.write_program(service)
+                .and_then(|()| self.children.spawn_forking(service, process))
+                .and_then(|pipe| watch(pipe, self.sender.clone()))
+        } else {
+            Err(Failure::missing("orphans cannot be adopted here"))
+        };
+        match started {
+            Ok(()) => true,
+            Err(failure) => {
+                self.children.forking = None;
+                self.say_exec(&failure.to_string());
+                false
+            }
+        }
+    }
+
+    fn write_program(&self, service: &Service) -> Result<(), Failure> {
+        let profile = &self.plan.profile;
+        let order: Vec<Forked> = (0..)
+            .zip(&service.processes)
+            .map(|(id, process)| Forked {
+                id,
+                log: &process.log,
+            })
+            .collect();
+        let order = serde_json::to_vec(&order).map_err(std::io::Error::from);
+        order
+            .and_then(|order| files::replace(&profile.fork_order(), &order))
+            .and_then(|()| files::replace(&profile.fork_program(), PROGRAM.as_bytes()))
+            .map_err(|error| {
+                Failure::missing(format!(
+                    "{} cannot be written",
+                    profile.fork_program().display()
+                ))
+                .because(error)
+            })
+    }
+
+    /// It told something.
+    pub(super) fn forking_said(&mut self, said: Said) {
+        match said {
+            Said::Engine { id, pid } => self.forked(id, pid),
+            Said::Exec(why) => {
+                self.say_exec(&why);
+                if let Some(forking) = &mut self.children.forking {
+                    forking.untold.clear();
+                }
+                if !self.asked.contains_key(&Name::Engines) {
+                    self.spawn_each(Name::Engines);
+                }
+            }
+        }
+    }
+
+    fn say_exec(&mut self, why: &str) {
+        let text = format!("engines are started one by one, not forked: {why}");
+        self.say(Level::Step, text);
+    }
+
+    /// It forked an engine.
+    fn forked(&mut self, index: u32, pid: u32) {
+        let id = ProcessId {
+            service: Name::Engines,
+            index,
+        };
+        self.children.adopt(id, pid);
+        if index == 0
+            && let Some(service) = self.plan.service(Name::Engines)
+        {
+            self.started(service, &[]);
+        }
+        self.say(Level::Detail, format!("{id} forked (pid {pid})"));
+        let _ = self.engine_reported(Report {
+            rank: index,
+            node: self.plan.incarnation.host.clone(),
+            pid,
+            step: self.own_step(),
+        });
+        if self.asked.contains_key(&Name::Engines)
+            && let Some(engine) = Leftover::of(pid)
+        {
+            // It came after the request to end, and has nothing to put down.
+            engine.signal(Signal::SIGKILL);
+        }
+        let Some(forking) = &mut self.children.forking else {
+            return;
+        };
+        forking.untold.remove(&index);
+        if let Some(exit) = forking.early.remove(&pid) {
+            let _ = self.sender.send(Notice::Exited { pid, exit });
+        }
+    }
+
+    /// It tells nothing more.
+    pub(super) fn forking_is_silent(&mut self) {
+        if let Some(forking) = &mut self.children.forking {
+            forking.silent = true;
+        }
+        self.settle_forking();
+    }
+
+    /// Once it has ended and nothing more is to be read of it, what it has not told of was never forked.
+    pub(super) fn settle_forking(&mut self) {
+        let settled = |forking: &mut Forking| forking.silent && forking.exit.is_some();
+        let Some(forking) = self.children.forking.take_if(settled) else {
+            return;
+        };
+        for index in forking.untold {
+            let process = ProcessId {
+                service: Name::Engines,
+                index,
+            };
+            self.children.borrow_log(process, forking.log.clone());
+            let exit = forking.exit.clone().unwrap_or(Exit::Code(0));
+            let _ = self.sender.send(Notice::Event(Event::Exited {
+                process,
+                pid: forking.pid,
+                exit,
+                tail: forking.log.tail(super::children::CAUSE_LINES),
+            }));
+        }
+    }
+}
+
+/// Sends on what it tells.
+fn watch(pipe: PipeReader, sender: Sender) -> Result<(), Failure> {
+    let receiver = Receiver::from_owned_fd(OwnedFd::from(pipe))
+        .map_err(|error| Failure::missing("the pipe cannot be read").because(error))?;
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(receiver).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Some(said) = Said::read(&line) {
+                let _ = sender.send(Notice::ForkingSaid(said));
+            }
+        }
+        let _ = sender.send(Notice::ForkingIsSilent);
+    });
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Ports: reserved ones before their owner listens, and those that the job's programs listen on.
+
+use super::{as_bob, listening, processes};
+use crate::support::{Job, Place, command_line, venv, wait_for};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Child;
+
+const BIND: &str = include_str!("bind.py");
+
+/// A `jupyter-lab` that waits until the file `go`, a FIFO, is written to. The second time it is just jupyter-lab.
+const HELD_BACK: &str = r#"mkfifo go 2>/dev/null && echo "$@" >asked && read _ <go
+exec "$REAL" "$@""#;
+
+#[test]
+fn who_slips_in_before_jupyter_listens_gets_no_token_and_another_port_is_taken() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    place.script("jupyter-lab", HELD_BACK);
+    let mut command = place.ipjob(["--mode", "notebook", "-n", "1"]);
+    command.env("REAL", venv.join("bin/jupyter-lab"));
+    let Some(mut bob) = as_bob(BIND) else { return };
+    let mut job = Job::spawn(&place, "job_local", command);
+    let asked = wait_for("jupyter's arguments", || {
+        let text = fs::read_to_string(place.dir().join("asked")).ok()?;
+        text.ends_with('\n').then_some(text)
+    });
+    let port = port_of(&asked);
+    let mut bob = bob
+        .args(["--serve", &port.to_string()])
+        .spawn()
+        .expect("python");
+    let mut lines = BufReader::new(bob.stdout.take().expect("piped")).lines();
+    let mut seen = Vec::new();
+    while seen.last().map(String::as_str) != Some("serving") {
+        let line = lines.next().expect("he goes on").expect("text");
+        seen.push(line);
+    }
+    // Who does not set SO_REUSEADDR is refused, and SO_REUSEPORT helps nobody but the same user.
+    for way in ["plain", "reuseport"] {
+        for address in ["127.0.0.1", "0.0.0.0"] {
+            let refused = format!("{way} {address} EADDRINUSE");
+            assert!(seen.contains(&refused), "{seen:?}");
+        }
+    }
+    fs::write(place.dir().join("go"), "\n").expect("the FIFO has its reader");
+    let record = job.wait_ready();
+    assert_ne!(record["port"], port);
+    drop(bob.stdin.take());
+    let taken = lines.next().expect("his last line").expect("text");
+    assert_eq!(taken, "0 connections brought 0 bytes");
+    assert!(bob.wait().expect("our child").success());
+
+    // Now that they listen, nobody gets any of the ports in any way.
+    let ports = listening(&processes(&record));
+    assert!(ports.len() > 18, "{ports:?}");
+    let Some(mut bob) = as_bob(BIND) else { return };
+    let bob = bob
+        .args(ports.iter().map(u16::to_string))
+        .spawn()
+        .expect("python");
+    let told = text_of(bob);
+    assert_eq!(told.lines().count(), ports.len() * 8, "{told}");
+    assert!(!told.contains("GOT"), "{told}");
+    job.stop();
+}
+
+/// The port among Jupyter's arguments.
+fn port_of(arguments: &str) -> u16 {
+    arguments
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("--ServerApp.port="))
+        .and_then(|port| port.parse().ok())
+        .unwrap_or_else(|| panic!("no port: {arguments}"))
+}
+
+/// What a child prints until its end, which must be a good one.
+pub fn text_of(mut child: Child) -> String {
+    drop(child.stdin.take());
+    let mut text = String::new();
+    let mut stdout = child.stdout.take().expect("piped");
+    stdout.read_to_string(&mut text).expect("text");
+    let status = child.wait().expect("our child");
+    assert!(status.success(), "{status}: {text}");
+    text
+}
+
+#[test]
+fn no_signal_of_another_user_arrives() {
+    let Some(mut bob) = as_bob(SIGNAL) else {
+        return;
+    };
+    let place = Place::with_fakes();
+    let mut job = Job::start(&place, &["--mode", "notebook", "-n", "2"]);
+    let record = job.wait_ready();
+    let mut pids = processes(&record);
+    pids.insert(job.pid());
+    let before: Vec<String> = pids.iter().map(|pid| command_line(*pid)).collect();
+    let bob = bob
+        .args(pids.iter().map(u32::to_string))
+        .spawn()
+        .expect("python");
+    assert_eq!(text_of(bob), format!("{} refused\n", pids.len() * 9));
+    let after: Vec<String> = pids.iter().map(|pid| command_line(*pid)).collect();
+    assert_eq!(before, after);
+    assert_eq!(job.record().expect("a record")["state"], "ready");
+    job.stop();
+}
+
+/// Signals, and the ways into a process that lead over /proc.
+const SIGNAL: &str = "
+import os, sys
+refused = 0
+for pid in sys.argv[1:]:
+    for number in [0, 1, 2, 9, 15, 19]:
+        try:
+            os.kill(int(pid), number)
+        except PermissionError:
+            refused += 1
+    for path in ['mem', 'fd', 'cwd/.']:
+        try:
+            os.listdir(f'/proc/{pid}/{path}') if path != 'mem' else open(f'/proc/{pid}/{path}', 'rb')
+        except PermissionError:
+            refused += 1
+print(refused, 'refused')
+";

@@ -1,0 +1,89 @@
+//! What Slurm and the nodes of a job offer to another user: bob, in the lab.
+
+use crate::support::{Lab, lab::ALICE};
+use serde_json::Value;
+
+/// A profile that bob makes on the second node, where that of the job will be looked for: whoever believes it does what his controller
+/// says.
+const TRAP: &str = "
+umask 022
+mkdir -p /tmp/unshared/profile_job_1/{security,log,pid,startup,static}
+echo 'open(\"/tmp/obeyed\", \"w\")' >/tmp/unshared/profile_job_1/ipengine_config.py
+echo '{\"key\": \"his\", \"interface\": \"tcp://127.0.0.1\"}' >/tmp/unshared/profile_job_1/security/ipcontroller-engine.json
+chmod -R 777 /tmp/unshared/profile_job_1";
+
+#[test]
+fn a_profile_that_another_user_made_on_a_node_is_not_the_jobs() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let trap = lab.shell("bob", "node2", TRAP);
+    assert_eq!(trap.code, 0, "{}", trap.text);
+    let job = lab.submit(
+        &["-N2", "--ntasks-per-node=1"],
+        "exec ipjob --mode cluster-only --mpi none --ipython-dir /tmp/unshared -- true",
+    );
+    assert_eq!(job.id, "1", "the trap is for this one");
+    let ended = job.finish();
+    let obeyed = lab.shell("root", "node2", "ls -l /tmp/obeyed");
+    assert_ne!(obeyed.code, 0, "his code was run: {}", obeyed.text);
+    assert_eq!(ended.code, 0, "{}", ended.output);
+}
+
+#[test]
+fn slurm_lets_another_user_neither_end_the_job_nor_into_it() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let job = lab.submit(
+        &["-N2", "--ntasks-per-node=1"],
+        "exec ipjob --mode cluster-only --mpi none",
+    );
+    let record = job.wait_state("ready");
+    let step = record["step"].as_str().expect("a step");
+    for line in [
+        format!("scancel {}", job.id),
+        format!("scancel --signal=TERM {step}"),
+        format!("srun --jobid={} --overlap -N1 -n1 id", job.id),
+        format!("scontrol update jobid={} timelimit=1", job.id),
+        format!("scontrol requeue {}", job.id),
+        format!("scontrol write batch_script {} -", job.id),
+    ] {
+        let tried = lab.shell("bob", "login", &line);
+        // Some of these programs end with 0 all the same.
+        let refused = tried.code != 0 || tried.text.contains("Invalid user id");
+        assert!(refused, "{line}: {}", tried.text);
+    }
+    let attached = lab.shell("bob", "login", &format!("sattach {step}"));
+    assert!(!attached.text.contains("ipjob"), "{}", attached.text);
+    // What all may see of it has no secret.
+    let key = std::fs::read(job.profile("security/ipcontroller-client.json")).expect("a file");
+    let key: Value = serde_json::from_slice(&key).expect("JSON");
+    let key = key["key"].as_str().expect("a key");
+    let shown = lab.shell(
+        "bob",
+        "login",
+        &format!(
+            "scontrol show job {0}; squeue -s; squeue -j {0} -O All",
+            job.id
+        ),
+    );
+    assert!(
+        shown.text.contains(&job.id) && !shown.text.contains(key),
+        "{}",
+        shown.text
+    );
+    let pids: Vec<String> = record["engines"]["list"]
+        .as_array()
+        .expect("engines")
+        .iter()
+        .filter(|engine| engine["node"] == "node2")
+        .map(|engine| engine["pid"].to_string())
+        .collect();
+    let kill = format!(
+        "kill -TERM {0}; kill -9 -{0}; cat /proc/{0}/environ",
+        pids.join(" ")
+    );
+    let tried = lab.shell("bob", "node2", &kill);
+    assert_ne!(tried.code, 0, "{}", tried.text);
+    assert_eq!(job.record().expect("a record")["state"], "ready");
+    let alive = lab.shell(ALICE, "node2", &format!("kill -0 {}", pids.join(" ")));
+    assert_eq!(alive.code, 0, "{}", alive.text);
+    job.cancel();
+}
