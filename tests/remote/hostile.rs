@@ -74,7 +74,7 @@ fn words_that_a_shell_would_run_are_refused() {
 #[test]
 fn ssh_fails_with_its_own_words_and_exit_code_6() {
     let place = Place::empty();
-    place.script("ssh", "printf '%s\\n' \"$@\" >\"$HOME/argv\"; echo 'me@h: Permission \u{1b}[31mdenied (publickey).' >&2; exit 255");
+    place.script("ssh", "printf '%s\\n' \"$@\" >\"$HOME/argv\"; echo 'me@h: \u{1b}[31mPermission denied (publickey).' >&2; exit 255");
     let (code, _, errors) = run(&place, &["status", "me@h:"]);
     assert_eq!(code, 6, "{errors}");
     for part in [

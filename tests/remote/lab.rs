@@ -117,11 +117,11 @@ fn jobs_are_shown_stopped_and_cleaned_from_a_laptop() {
 /// Cleans all, with a job of the same number on another cluster that shares this home.
 fn another_cluster_is_left_alone(lab: &Lab, jobs: &[&SlurmJob]) {
     let id = &jobs[0].id;
-    let pointer = lab.home(format!(".local/state/ipjob/lab.{}.json", id));
+    let pointer = lab.home(format!(".local/state/ipjob/lab.{id}.json"));
     let text = fs::read_to_string(&pointer)
         .expect("a pointer")
         .replace("\"lab\"", "\"eiger\"");
-    lab.script(&format!(".local/state/ipjob/eiger.{}.json", id), &text);
+    lab.script(&format!(".local/state/ipjob/eiger.{id}.json"), &text);
     let cleaned = lab.shell(ALICE, "laptop", "ipjob clean login: --all");
     assert_eq!(cleaned.code, 0, "{}", cleaned.text);
     for job in jobs {
@@ -133,7 +133,7 @@ fn another_cluster_is_left_alone(lab: &Lab, jobs: &[&SlurmJob]) {
         cleaned.text
     );
     assert!(
-        lab.home(format!(".local/state/ipjob/eiger.{}.json", id))
+        lab.home(format!(".local/state/ipjob/eiger.{id}.json"))
             .exists()
     );
     assert!(!pointer.exists());
