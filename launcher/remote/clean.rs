@@ -99,14 +99,14 @@ fn is_over(found: &Found, job: &Job) -> Result<(), String> {
     if job.id.is_some() {
         // Only its own cluster's queue knows it: clusters that share a home give out the same numbers.
         return match (&found.queue, &job.line) {
-            _ if found.queue != Queue::Absent && job.cluster != found.cluster => {
+            (Queue::Absent, _) => Err("there is no squeue to ask".to_owned()),
+            (Queue::Silent(words), _) => Err(format!("squeue: {words}")),
+            _ if job.cluster != found.cluster => {
                 let here = found.cluster.as_deref().unwrap_or("unknown");
                 Err(format!(
                     "it is of cluster {cluster}, and squeue here tells of {here}"
                 ))
             }
-            (Queue::Absent, _) => Err("there is no squeue to ask".to_owned()),
-            (Queue::Silent(words), _) => Err(format!("squeue: {words}")),
             (Queue::Told(_), Some(line)) if line.phase() != Phase::Over => {
                 Err(format!("squeue says {}", line.state))
             }

@@ -19,10 +19,12 @@ look_at_queue() {
     unset SLURM_CLUSTERS SLURM_BITSTR_LEN
     lines=$(SLURM_TIME_FORMAT=%s limited squeue --noheader --states=all --user="$(id -u)" --format="$format" 2>&1)
     code=$?
-    [ -n "$cluster" ] || cluster=${SLURM_CLUSTER_NAME:-$(limited scontrol show config 2>/dev/null | sed -n 's/^ClusterName *= *//p')}
+    # A controller that does not answer one program is not asked by the next.
+    [ -n "$cluster" ] || [ "$code" != 0 ] || cluster=${SLURM_CLUSTER_NAME:-$(limited scontrol show config 2>/dev/null | sed -n 's/^ClusterName *= *//p')}
     part cluster "$cluster"
     part queue "$code"
     printf '%s\n' "$lines"
+    [ "$code" = 0 ] || return
     case $job in
     '' | *[!0-9]*) return ;;
     esac

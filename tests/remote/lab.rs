@@ -165,16 +165,17 @@ fn a_job_that_slurm_killed_is_dead_and_its_remains_go() {
         "{dead}"
     );
     // While Slurm's controller is away nothing is known of the job.
+    lab.script(
+        "squeue",
+        "#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2\nexit 1\n",
+    );
     let silent = lab.shell(
         ALICE,
         "login",
-        &format!(
-            "PATH=/nowhere:$PATH SLURM_CONF=/nowhere ipjob clean {}",
-            job.id
-        ),
+        &format!("PATH=$HOME:$PATH ipjob clean {}", job.id),
     );
     assert!(
-        silent.code == 1 && silent.text.contains("squeue: "),
+        silent.code == 1 && silent.text.contains("squeue: slurm_load_jobs error"),
         "{}",
         silent.text
     );
