@@ -12,6 +12,7 @@ mod support;
 
 mod broken_world;
 mod command_line;
+mod connect;
 mod docs;
 mod doctor;
 mod het;

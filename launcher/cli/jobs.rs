@@ -1,7 +1,9 @@
 //! The options of the commands that look at jobs from elsewhere: `status`, `stop`, `clean`.
 
-use super::values;
+use super::{paths, values};
+use crate::failure::Outcome;
 use clap::Args;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What `ipjob status` is told.
@@ -47,4 +49,11 @@ pub struct CleanOptions {
     /// Print what would be removed, and remove nothing.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl CleanOptions {
+    /// The IPython directory of this machine, where `ipjob connect` makes local profiles.
+    pub fn ipython_dir() -> Outcome<PathBuf> {
+        paths::ipython_dir(None)
+    }
 }

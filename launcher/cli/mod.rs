@@ -1,6 +1,7 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
 mod arguments;
+pub mod connect;
 pub mod doctor;
 pub mod jobs;
 mod manual;
@@ -14,6 +15,7 @@ pub use manual::print_man;
 pub use template::print_template;
 
 use crate::failure::Outcome;
+use crate::report::console::Verbosity;
 use crate::report::output;
 use clap::builder::StyledStr;
 use clap::builder::styling::{AnsiColor, Styles};
@@ -21,6 +23,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use connect::ConnectOptions;
 use doctor::DoctorOptions;
 use jobs::{CleanOptions, StatusOptions, StopOptions};
 use options::RunOptions;
@@ -38,6 +41,7 @@ const STYLES: Styles = Styles::styled()
 
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
+       ipjob connect [HOST:]JOB [OPTIONS]
        ipjob status [HOST:][JOB] [--json] [--watch]
        ipjob stop [HOST:]JOB
        ipjob clean [HOST:][JOB | --all] [--dry-run]
@@ -72,6 +76,12 @@ pub struct Cli {
 /// What ipjob does besides its main command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// On a laptop: bring a job's Jupyter and ipyparallel here, through one ssh login; also for jobs that wait or start.
+    ///
+    /// One ssh (your own, with your ~/.ssh/config) finds the job and carries Jupyter and all ports of the controller. Prints an address for
+    /// the browser and makes a local profile, so that `ipp.Client(profile="job_<JOBID>")` works here. Reconnects by itself without ever
+    /// asking for a secret, follows the job when it is requeued, and ends with it; Ctrl-C removes all that it made.
+    Connect(ConnectOptions),
     /// Show how jobs are: state, engines, time left, where they run and what Slurm says.
     ///
     /// Without HOST it looks at this machine's jobs and, on a login node, at those in Slurm's queue. With HOST it asks there, with
@@ -116,6 +126,16 @@ pub enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+}
+
+impl Cli {
+    /// How much is shown.
+    pub fn verbosity(&self) -> Verbosity {
+        match &self.command {
+            Some(Command::Connect(options)) => options.verbosity(),
+            _ => self.run.verbosity(),
+        }
+    }
 }
 
 /// Reads flags and variables; `Err` is the exit code once help, version or an error was shown.

@@ -126,6 +126,20 @@ fn listed(side: &str, fields: &Map<String, Value>) -> Vec<Endpoint> {
         .collect()
 }
 
+/// Where clients find the controller: its address and its ports, each once; `None` where the client file is not complete.
+#[must_use]
+pub fn for_clients(client: &str) -> Option<(String, Vec<u16>)> {
+    let fields: Map<String, Value> = serde_json::from_str(client).ok()?;
+    let interface = fields.get("interface")?.as_str()?;
+    let mut ports: Vec<u16> = listed("client", &fields)
+        .into_iter()
+        .map(|endpoint| endpoint.port)
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    Some((interface.trim_start_matches("tcp://").to_owned(), ports))
+}
+
 /// A TCP port, where the value is one.
 fn port(value: &Value) -> Option<u16> {
     value

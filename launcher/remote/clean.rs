@@ -1,5 +1,7 @@
 //! `ipjob clean`: removes what jobs left that have ended. In doubt it removes nothing.
 
+mod laptop;
+
 use super::find::{Found, Record, Search};
 use super::jobs::{self, Job};
 use super::queue::{Phase, Queue};
@@ -7,7 +9,7 @@ use super::status::place;
 use super::target::Target;
 use super::verdict::State;
 use crate::cli::jobs::CleanOptions;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::here::text::printable;
 use crate::report::console::Console;
 use crate::report::output;
@@ -26,8 +28,19 @@ pub fn run(options: &CleanOptions, console: &Console) -> Outcome<u8> {
     let place = place(target.host.as_ref());
     let mut search = Search::begin(target.host.as_ref(), target.job.as_ref())?;
     let found = search.found()?;
-    let jobs = jobs::chosen(&found, target.job.as_ref(), &place)?;
+    let local = match (&target.host, CleanOptions::ipython_dir()) {
+        (None, Ok(dir)) => laptop::find(&dir, target.job.as_ref()),
+        _ => Vec::new(),
+    };
+    let jobs = match jobs::chosen(&found, target.job.as_ref(), &place) {
+        // On a laptop a job leaves no more than the profile that connect made.
+        Err(failure) if failure.kind == Kind::NoJob && !local.is_empty() => Vec::new(),
+        chosen => chosen?,
+    };
     let mut kept = Vec::new();
+    for profile in &local {
+        kept.extend(laptop::remove(profile, options.dry_run).err());
+    }
     for job in &jobs {
         match remains(&found, job) {
             Ok(remains) => kept.extend(remove(&mut search, &remains, options.dry_run)?),
@@ -37,7 +50,7 @@ pub fn run(options: &CleanOptions, console: &Console) -> Outcome<u8> {
     for reason in &kept {
         console.step(&format!("kept {reason}"));
     }
-    if jobs.is_empty() {
+    if jobs.is_empty() && local.is_empty() {
         console.step(&format!("no job of yours has left a trace on {place}"));
     }
     match kept.first().filter(|_| !options.all) {

@@ -131,9 +131,12 @@ impl Supervisor<'_> {
             "ready: {engines} engine{plural}, profile {}",
             self.plan.profile.name
         ));
+        // Complete, as the controller is ready.
+        let client = std::fs::read_to_string(self.plan.profile.client_file()).unwrap_or_default();
         self.console.below(&summary::lines(
             self.plan,
             &self.record,
+            &client,
             self.console.is_terminal(),
         ));
     }
