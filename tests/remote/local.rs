@@ -230,3 +230,42 @@ fn watching_ends_with_the_job() {
     assert!(last.contains("\"state\":\"ended\""), "{last}");
     assert!(watch.wait().expect("our child").success());
 }
+
+#[test]
+fn what_a_killed_connect_left_on_the_laptop_goes() {
+    let place = Place::empty();
+    let profile = place.profile("job_77");
+    fs::create_dir_all(profile.join("security")).expect("made");
+    fs::write(profile.join("security/ipcontroller-client.json"), "{}").expect("written");
+    fs::write(profile.join(".made-by-ipjob"), "").expect("written");
+    let sign = profile.join("ipjob-connect.json");
+    fs::write(
+        &sign,
+        json!({"pid": 1, "target": "h:77", "url": null, "private": "/etc"}).to_string(),
+    )
+    .expect("written");
+    let lives = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&sign)
+        .expect("a file");
+    lives.try_lock().expect("free");
+    let (code, _, errors) = run(&place, &["clean", "77"]);
+    assert!(
+        code == 1 && errors.contains("lives and uses it"),
+        "{errors}"
+    );
+    drop(lives);
+    let (code, would, _) = run(&place, &["clean", "--all", "--dry-run"]);
+    assert!(
+        code == 0 && would.contains("would remove") && profile.exists(),
+        "{would}"
+    );
+    let (code, removed, errors) = run(&place, &["clean", "77"]);
+    assert_eq!(
+        (code, removed),
+        (0, format!("removed {}\n", profile.display())),
+        "{errors}"
+    );
+    assert!(!profile.exists());
+}
