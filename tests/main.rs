@@ -22,6 +22,7 @@ mod machine_limits;
 mod real;
 mod remote;
 mod requeue;
+mod scale;
 mod security;
 mod slurm;
 mod source_rules;
