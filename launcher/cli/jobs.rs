@@ -18,6 +18,10 @@ pub struct StatusOptions {
     #[arg(long)]
     pub json: bool,
 
+    /// Draw the course of the start below the job: what took how long.
+    #[arg(long, conflicts_with = "json")]
+    pub timeline: bool,
+
     /// Look again every so often, over the same ssh, until the job has ended [default: 5s].
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = values::duration)]
     pub watch: Option<Duration>,

@@ -42,7 +42,7 @@ const STYLES: Styles = Styles::styled()
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
        ipjob connect [HOST:]JOB [OPTIONS]
-       ipjob status [HOST:][JOB] [--json] [--watch]
+       ipjob status [HOST:][JOB] [--json] [--watch] [--timeline]
        ipjob stop [HOST:]JOB
        ipjob clean [HOST:][JOB | --all] [--dry-run]
        ipjob template MODE [OPTIONS]

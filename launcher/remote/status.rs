@@ -9,10 +9,14 @@ use crate::failure::Outcome;
 use crate::here::text::printable;
 use crate::report::output;
 use crate::report::table::{self, Cell};
+use crate::report::timeline;
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::thread;
+
+/// Columns of a chart.
+const CHART_COLUMNS: usize = 80;
 
 /// Shows the jobs.
 pub fn run(options: &StatusOptions) -> Outcome<u8> {
@@ -76,7 +80,27 @@ fn show(
     for row in rows.iter().filter(|_| one) {
         text += &row.details();
     }
+    if options.timeline {
+        text += &charts(jobs);
+    }
     Ok(text)
+}
+
+/// The course of each start, under the job's name where there are several.
+fn charts(jobs: &[Job]) -> String {
+    let mut text = String::new();
+    for job in jobs {
+        let lines = job
+            .sight()
+            .map(|sight| timeline::chart(&sight.unchecked, CHART_COLUMNS))
+            .unwrap_or_default();
+        text.push_str(&["\n", &job.name(), "\n"].concat());
+        for line in lines {
+            text += &line;
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// A job as it is shown. Field names are those of `--json`.

@@ -9,3 +9,4 @@ pub mod record;
 pub mod summary;
 pub mod table;
 pub mod task;
+pub mod timeline;
