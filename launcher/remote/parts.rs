@@ -7,6 +7,9 @@ use std::io::{self, BufRead, Read};
 /// The longest line that is looked at as a whole; what is longer is taken in pieces.
 const LONGEST_LINE: u64 = 64 * 1024;
 
+/// The kind of the part that ends a round.
+pub const END: &str = "end";
+
 /// One part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -47,8 +50,12 @@ impl<R: BufRead> Parts<R> {
         }
     }
 
-    /// The next part that is complete: the next one has begun, or the answer has ended.
+    /// The next part that is complete: the next one has begun, or the answer has ended. An `end` has no body, and whoever prints it
+    /// may wait for an order then.
     pub fn next(&mut self) -> io::Result<Option<Part>> {
+        if let Some(end) = self.next.take_if(|part| part.kind == END) {
+            return Ok(Some(end));
+        }
         let mut at_line_start = true;
         loop {
             let mut line = Vec::new();
@@ -74,8 +81,10 @@ impl<R: BufRead> Parts<R> {
                     words: words.to_owned(),
                     body: Vec::new(),
                 };
-                if let Some(part) = self.next.replace(begun) {
-                    return Ok(Some(finished(part)));
+                match (self.next.replace(begun), &self.next) {
+                    (Some(part), _) => return Ok(Some(finished(part))),
+                    (None, Some(part)) if part.kind == END => return Ok(self.next.take()),
+                    _ => {}
                 }
             } else if let Some(part) = &mut self.next {
                 // One byte more than allowed shows that there was more; another for the newline that ends every body.
