@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod broken;
+mod browser;
 mod stays;
 mod whole;
 
