@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Some(Command::Man) => cli::print_man(),
         Some(Command::Connect(options)) => remote::connect::run(&options, &mut console),
         Some(Command::Doctor(options)) => doctor::run(&options),
+        Some(Command::Relay { targets }) => remote::relay::far_end(&targets),
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
         Some(Command::Engine { command }) => engine::run(&command),
         None => run::run(&cli.run, &mut console),

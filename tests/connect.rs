@@ -4,6 +4,7 @@ mod bad_input;
 mod broken;
 mod browser;
 mod stays;
+mod step;
 mod whole;
 
 use crate::support::{Lab, lab::ALICE, wait_for};

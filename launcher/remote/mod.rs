@@ -7,6 +7,7 @@ pub mod find;
 mod fuzz;
 pub mod parts;
 pub mod queue;
+pub mod relay;
 pub mod shell;
 pub mod sight;
 pub mod ssh;

@@ -1,5 +1,5 @@
 use super::{Connect, views};
-use crate::support::Lab;
+use crate::support::{Lab, lab::ALICE};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -45,7 +45,7 @@ fn a_notebook_in_a_real_browser_runs_on_all_ranks_and_a_local_client_uses_them_m
         .map(|rank| format!("rank {rank} of 4: the sum of all ranks is 6"))
         .collect();
     let seen = lab
-        .on(crate::support::lab::ALICE, "laptop")
+        .on(ALICE, "laptop")
         .arg("python3")
         .arg(&shared)
         .args([
@@ -69,5 +69,6 @@ fn a_notebook_in_a_real_browser_runs_on_all_ranks_and_a_local_client_uses_them_m
     assert!(picture.starts_with(b"\x89PNG"));
     assert_eq!(views(&lab, &profile), "[0, 1, 2, 3]");
     connect.interrupt();
-    job.cancel();
+    lab.shell(ALICE, "login", &format!("scancel {}", job.id));
+    job.finish();
 }
