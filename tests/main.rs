@@ -21,6 +21,7 @@ mod lifecycle;
 mod machine_limits;
 mod real;
 mod requeue;
+mod scale;
 mod security;
 mod slurm;
 mod source_rules;

@@ -1,5 +1,6 @@
 //! Words that options take, and what they stand for.
 
+use crate::plan::curve::Curve;
 use crate::plan::settings::{EngineStart, Launcher, Mode};
 use crate::plan::wiring::Start;
 use clap::ValueEnum;
@@ -51,6 +52,27 @@ impl From<StartArgument> for Start {
         match argument {
             StartArgument::Overlapped => Self::Overlapped,
             StartArgument::Sequential => Self::Sequential,
+        }
+    }
+}
+
+/// Whether messages are encrypted.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CurveArgument {
+    /// In a job of a scheduler, and with engines that may be on other hosts
+    Auto,
+    /// Always
+    On,
+    /// Never
+    Off,
+}
+
+impl From<CurveArgument> for Curve {
+    fn from(argument: CurveArgument) -> Self {
+        match argument {
+            CurveArgument::Auto => Self::Auto,
+            CurveArgument::On => Self::On,
+            CurveArgument::Off => Self::Off,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The run options as flags and variables, and their translation into settings.
 
-use super::arguments::{EngineStartArgument, LauncherArgument, ModeArgument, StartArgument};
+use super::arguments::{
+    CurveArgument, EngineStartArgument, LauncherArgument, ModeArgument, StartArgument,
+};
 use super::paths::{ipython_dir, record, root_dir};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
@@ -125,6 +127,18 @@ pub struct RunOptions {
     /// The ports that ipcontroller takes its own from, 18 of them: FIRST-LAST [default: any that are free].
     #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::controller_ports, help_heading = "Controller")]
     pub controller_ports: Option<PortRange>,
+
+    /// Whether all that passes the controller's ports is encrypted (CurveZMQ): clients and engines take its public key from their
+    /// connection files.
+    #[arg(
+        long,
+        value_enum,
+        env = "IPJOB_CURVE",
+        default_value_t = CurveArgument::Auto,
+        value_name = "WHEN",
+        help_heading = "Controller"
+    )]
+    pub curve: CurveArgument,
 
     /// Which Jupyter: `lab`, `notebook` (7, or the classic 6), `server`, or the PATH of a program that takes a Jupyter
     /// server's arguments.
@@ -255,6 +269,7 @@ impl RunOptions {
             controller_args: self.controller_args.clone(),
             controller_ports: self.controller_ports,
             port_range: self.port_range,
+            curve: self.curve.into(),
             frontend: self.frontend.clone(),
             root_dir: self.root_dir.as_deref().map(root_dir).transpose()?,
             profile: self.profile.clone().unwrap_or_else(|| format!("job_{job}")),

@@ -4,6 +4,7 @@ use super::process;
 use crate::failure::{Failure, Outcome};
 use crate::plan::Secrets;
 use crate::plan::allocation::Allocation;
+use crate::plan::curve::Pair;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::service::Text;
 use crate::plan::slurm::Slurm;
@@ -27,11 +28,12 @@ pub fn random_hex<const N: usize>() -> Outcome<String> {
         }))
 }
 
-/// The key and the token of a job: 256 random bits each.
+/// The key, the token and the key pair of a job: 256 random bits each.
 pub fn secrets() -> Outcome<Secrets> {
     Ok(Secrets {
         key: Text::Secret(random_hex::<32>()?),
         token: Text::Secret(random_hex::<32>()?),
+        curve: Pair::of(random()?),
     })
 }
 

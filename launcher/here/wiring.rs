@@ -4,6 +4,7 @@ use super::files;
 use super::guarded::unusable;
 use super::ports::{self, Reservation};
 use crate::failure::Outcome;
+use crate::plan::connection::Keys;
 use crate::plan::profile::Profile;
 use crate::plan::settings::PortRange;
 use crate::plan::wiring::{PORTS, Ports};
@@ -25,7 +26,7 @@ impl Wiring {
         profile: &Profile,
         address: Ipv4Addr,
         range: Option<PortRange>,
-        key: &str,
+        keys: Keys,
         avoid: &BTreeSet<u16>,
     ) -> Outcome<Self> {
         let held = ports::reserve_all(&Ports::addresses(address), range, avoid)?;
@@ -36,8 +37,8 @@ impl Wiring {
         let ports = Ports::new(address, numbers);
         // The clients' last: it is what people wait for.
         for (path, text) in [
-            (profile.own_engine_file(), ports.engine_file(key)),
-            (profile.own_client_file(), ports.client_file(key)),
+            (profile.own_engine_file(), ports.engine_file(keys)),
+            (profile.own_client_file(), ports.client_file(keys)),
         ] {
             files::replace(&path, text.as_bytes()).map_err(|error| unusable(&path, &error))?;
         }

@@ -3,7 +3,11 @@
 //! ipyparallel writes them in place (app.py: open, write, chmod), so a reader sees them empty and cut: only a complete
 //! file that carries our key counts. A file's time says nothing, because clocks differ across NFS.
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// A port of the controller and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,15 @@ pub struct Wiring {
     pub endpoints: Vec<Endpoint>,
 }
 
+/// What both files of our controller carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys<'a> {
+    /// What messages are signed with.
+    pub signing: &'a str,
+    /// The public half of the controller's key pair, where messages are encrypted.
+    pub server: Option<&'a str>,
+}
+
 /// Why the files cannot be used (yet).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -32,18 +45,18 @@ pub enum Fault {
     Foreign(String),
 }
 
-/// Reads both files; `key` is the one we gave to the controller.
-pub fn read(client: &str, engine: &str, key: &str) -> Result<Wiring, Fault> {
+/// Reads both files; `keys` are those that we gave to the controller.
+pub fn read(client: &str, engine: &str, keys: Keys) -> Result<Wiring, Fault> {
     let client = complete(
         "ipcontroller-client.json",
         client,
-        key,
+        keys,
         &["registration", "mux", "task"],
     )?;
     let engine = complete(
         "ipcontroller-engine.json",
         engine,
-        key,
+        keys,
         &["registration", "hb_ping", "hb_pong"],
     )?;
     let address = client
@@ -75,7 +88,7 @@ fn own_key(fields: &Map<String, Value>) -> Option<&str> {
 fn complete(
     file: &str,
     text: &str,
-    key: &str,
+    keys: Keys,
     needed: &[&str],
 ) -> Result<Map<String, Value>, Fault> {
     if text.is_empty() {
@@ -84,13 +97,20 @@ fn complete(
     let fields: Map<String, Value> = serde_json::from_str(text)
         .map_err(|error| Fault::Incomplete(format!("{file} is not complete: {error}")))?;
     match own_key(&fields) {
-        Some(found) if found == key => {}
+        Some(found) if found == keys.signing => {}
         Some(_) => {
             return Err(Fault::Foreign(format!(
                 "{file} carries another key than ours"
             )));
         }
         None => return Err(Fault::Incomplete(format!("{file} has no key"))),
+    }
+    // Without one of ours the user's own configuration may give it a pair.
+    if keys.server.is_some() && fields.get("curve_serverkey").and_then(Value::as_str) != keys.server
+    {
+        return Err(Fault::Foreign(format!(
+            "{file} carries another key of the server than ours, or none"
+        )));
     }
     match needed
         .iter()
@@ -152,9 +172,19 @@ fn port(value: &Value) -> Option<u16> {
 /// in place at every registration.
 #[must_use]
 pub fn registered(text: &str) -> Option<std::collections::BTreeSet<u32>> {
-    let value: Value = serde_json::from_str(text).ok()?;
-    let engines = value.get("engines")?.as_object()?;
-    Some(engines.keys().filter_map(|id| id.parse().ok()).collect())
+    // Of thousands of engines only the ids are kept.
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[expect(
+            clippy::zero_sized_map_values,
+            reason = "it is a map in the file; its values are passed over"
+        )]
+        #[serde(borrow)]
+        engines: BTreeMap<Cow<'a, str>, IgnoredAny>,
+    }
+    let list: List = serde_json::from_str(text).ok()?;
+    let ids = list.engines.keys().filter_map(|id| id.parse().ok());
+    Some(ids.collect())
 }
 
 #[cfg(test)]

@@ -58,6 +58,12 @@ pub fn of(name: Name, context: &Context) -> Environment {
         );
         set.insert("JUPYTER_TOKEN".to_owned(), context.secrets.token.clone());
     }
+    if name == Name::Controller && context.encrypted {
+        let pair = &context.secrets.curve;
+        set.insert("IPP_ENABLE_CURVE".to_owned(), Text::Plain("1".to_owned()));
+        set.insert("IPP_CURVE_PUBLICKEY".to_owned(), pair.public.clone());
+        set.insert("IPP_CURVE_SECRETKEY".to_owned(), pair.secret.clone());
+    }
     let mut dropped: Vec<String> = context
         .here
         .environment

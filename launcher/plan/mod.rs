@@ -6,6 +6,7 @@
 
 pub mod allocation;
 pub mod connection;
+pub mod curve;
 pub mod engines;
 pub mod environment;
 pub mod exit;
@@ -32,6 +33,7 @@ pub mod world;
 
 use crate::failure::Outcome;
 use allocation::Allocation;
+use connection::Keys;
 use core::net::Ipv4Addr;
 use incarnation::Incarnation;
 use profile::Profile;
@@ -132,6 +134,8 @@ pub struct Secrets {
     pub key: Text,
     /// What Jupyter asks its users for.
     pub token: Text,
+    /// What the controller encrypts with.
+    pub curve: curve::Pair,
 }
 
 /// What can be told of the settings without a look at the machine.
@@ -180,6 +184,8 @@ pub struct Plan {
     pub world: Option<WantedWorld>,
     /// How the start goes.
     pub start: Start,
+    /// Whether all that passes the controller's ports is encrypted.
+    pub encrypted: bool,
     /// The address that the controller binds.
     pub address: Ipv4Addr,
     /// The address that Jupyter binds.
@@ -211,11 +217,13 @@ impl Plan {
         service_args::check_engines(&settings.engine_args)?;
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
-        let (engines, minimum) = engines::count(&settings, &allocation)?;
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
+        let (engines, minimum) = engines::count(&settings, &allocation, launcher)?;
         let config = here.shaping_config.as_deref();
         let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
         let mut remarks: Vec<String> = remark.into_iter().collect();
+        let in_a_job = allocation.job.is_some();
+        let encrypted = curve::decide(settings.curve, in_a_job, launcher, &here.ipyparallel)?;
         let context = services::Context {
             settings: &settings,
             allocation: &allocation,
@@ -224,6 +232,7 @@ impl Plan {
             profile: &profile,
             incarnation: &incarnation,
             start,
+            encrypted,
             engines,
             minimum,
         };
@@ -249,6 +258,7 @@ impl Plan {
             launcher,
             world,
             start,
+            encrypted,
             address: here.address,
             jupyter_address: here.jupyter_address,
             engines,
@@ -258,6 +268,15 @@ impl Plan {
             order,
             remarks,
         })
+    }
+
+    /// What both connection files carry.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys {
+            signing: self.secrets.key.reveal(),
+            server: self.encrypted.then_some(self.secrets.curve.public.reveal()),
+        }
     }
 
     /// How often the start may be tried again with other ports. Other ranks hear one order only, and of a range ipcontroller

@@ -9,6 +9,8 @@ const NAMES: &str =
     "ipjob knows the connection files by their names, and gives each life of a job its own";
 const ADDRESS: &str = "all peers must reach the one address of the record; set it with --address";
 const KEY: &str = "ipjob makes the key and keeps it out of every argv";
+const CURVE: &str =
+    "ipjob makes the key pair and keeps it out of every argv; set encryption with --curve";
 const MPI: &str = "launcher and engines must agree on one MPI world; set it with --mpi";
 
 /// Options of ipcontroller that ipjob owns, without their class, and why.
@@ -33,6 +35,9 @@ const CONTROLLER: &[(&str, &str)] = &[
     ),
     ("key", KEY),
     ("keyfile", KEY),
+    ("enable_curve", CURVE),
+    ("curve_publickey", CURVE),
+    ("curve_secretkey", CURVE),
 ];
 
 /// Options of ipengine that ipjob owns, without their class, and why.

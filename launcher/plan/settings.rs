@@ -1,5 +1,6 @@
 //! What was asked: the run options after they were read from flags and variables, with their defaults filled in.
 
+use super::curve::Curve;
 use super::service::Name;
 use super::wiring::Start;
 use core::fmt;
@@ -147,6 +148,8 @@ pub struct Settings {
     pub controller_ports: Option<PortRange>,
     /// The ports that Jupyter's is taken from.
     pub port_range: PortRange,
+    /// Whether all that passes the controller's ports is encrypted.
+    pub curve: Curve,
     /// Which Jupyter is started.
     pub frontend: Frontend,
     /// The directory that Jupyter shows; `None` is the working directory.

@@ -32,6 +32,15 @@ impl Version {
         })
     }
 
+    /// The version of these numbers.
+    #[must_use]
+    pub fn of(numbers: &[u32]) -> Self {
+        Self {
+            numbers: numbers.to_vec(),
+            text: String::new(),
+        }
+    }
+
     /// The first number.
     #[must_use]
     pub fn major(&self) -> u32 {

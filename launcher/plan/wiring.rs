@@ -5,6 +5,7 @@
 //! ports from `--ports`. The addresses stand in its argv as well: what it reads from the files comes too late for the
 //! address that the registration port is bound on.
 
+use super::connection::Keys;
 use crate::failure::{Failure, Outcome};
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -101,10 +102,10 @@ impl Ports {
 
     /// The text of the engines' connection file.
     #[must_use]
-    pub fn engine_file(&self, key: &str) -> String {
+    pub fn engine_file(&self, keys: Keys) -> String {
         let port = &self.numbers;
         self.file(
-            key,
+            keys,
             &json!({
                 "registration": port[0],
                 "control": port[1],
@@ -120,10 +121,10 @@ impl Ports {
 
     /// The text of the clients' connection file.
     #[must_use]
-    pub fn client_file(&self, key: &str) -> String {
+    pub fn client_file(&self, keys: Keys) -> String {
         let port = &self.numbers;
         self.file(
-            key,
+            keys,
             &json!({
                 "registration": port[0],
                 "control": port[9],
@@ -138,13 +139,13 @@ impl Ports {
     }
 
     /// What both files say, and the ports of one.
-    fn file(&self, key: &str, ports: &Value) -> String {
+    fn file(&self, keys: Keys, ports: &Value) -> String {
         let mut file = json!({
             "ssh": "",
             "interface": format!("tcp://{}", self.address),
             "location": self.address.to_string(),
-            "key": key,
-            "curve_serverkey": null,
+            "key": keys.signing,
+            "curve_serverkey": keys.server,
             "pack": "json",
             "unpack": "json",
             "signature_scheme": "hmac-sha256",

@@ -85,6 +85,8 @@ pub struct Controller {
     /// The process id, once it was started.
     pub pid: Option<u32>,
     ipyparallel: String,
+    /// Whether all that passes its ports is encrypted.
+    encrypted: bool,
 }
 
 /// The engines as the record tells them.
@@ -159,6 +161,7 @@ impl Record {
                 client_file: plan.profile.client_file(),
                 pid: None,
                 ipyparallel: plan.ipyparallel.to_string(),
+                encrypted: plan.encrypted,
             },
             engines: Engines {
                 expected: plan.engines,

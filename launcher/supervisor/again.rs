@@ -51,8 +51,7 @@ pub(super) fn wire(plan: &Plan, avoid: &BTreeSet<u16>) -> Outcome<Option<Wiring>
     let Some(PortNeed::Wiring { range }) = need else {
         return Ok(None);
     };
-    let key = plan.secrets.key.reveal();
-    Wiring::make(&plan.profile, plan.address, *range, key, avoid).map(Some)
+    Wiring::make(&plan.profile, plan.address, *range, plan.keys(), avoid).map(Some)
 }
 
 /// The machine of a job of which so many seconds are gone.

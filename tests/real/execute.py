@@ -9,8 +9,11 @@ import ipyparallel as ipp
 PATIENCE = 60
 
 rc = ipp.Client(profile=sys.argv[1])
-result = rc[:].execute("import os; print(os.getpid())", silent=False, block=False)
-result.get(PATIENCE)
-# Output comes on a channel of its own, and may come later.
-result.wait_for_output(PATIENCE)
+for _ in range(PATIENCE):
+    result = rc[:].execute("import os; print(os.getpid())", silent=False, block=False)
+    result.get(PATIENCE)
+    # Output comes on a channel of its own, and may come later; what came before the client's subscription is lost.
+    result.wait_for_output(1)
+    if all(result.stdout):
+        break
 print(json.dumps({"ids": rc.ids, "pids": [int(text) for text in result.stdout]}))

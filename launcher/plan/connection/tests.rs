@@ -8,9 +8,16 @@ const ENGINE: &str = r#"{"ssh":"","interface":"tcp://127.0.0.1","registration":1
     "iopub":24,"hb_ping":25,"hb_pong":26,"broadcast":[27,28],"key":"k","curve_serverkey":null,"location":"host",
     "pack":"json","unpack":"json","signature_scheme":"hmac-sha256"}"#;
 
+fn keys(signing: &str) -> Keys<'_> {
+    Keys {
+        signing,
+        server: None,
+    }
+}
+
 #[test]
 fn every_port_of_both_files_is_listed_once_by_name() {
-    let wiring = read(CLIENT, ENGINE, "k").expect("complete");
+    let wiring = read(CLIENT, ENGINE, keys("k")).expect("complete");
     assert_eq!(wiring.address, "127.0.0.1");
     let ports: BTreeSet<u16> = wiring.endpoints.iter().map(|e| e.port).collect();
     assert_eq!(ports.len(), 15);
@@ -27,13 +34,13 @@ fn every_port_of_both_files_is_listed_once_by_name() {
 fn no_cut_of_either_file_counts() {
     for cut in 0..CLIENT.len() {
         assert!(matches!(
-            read(&CLIENT[..cut], ENGINE, "k"),
+            read(&CLIENT[..cut], ENGINE, keys("k")),
             Err(Fault::Incomplete(_))
         ));
     }
     for cut in 0..ENGINE.len() {
         assert!(matches!(
-            read(CLIENT, &ENGINE[..cut], "k"),
+            read(CLIENT, &ENGINE[..cut], keys("k")),
             Err(Fault::Incomplete(_))
         ));
     }
@@ -42,7 +49,7 @@ fn no_cut_of_either_file_counts() {
 #[test]
 fn another_key_is_foreign() {
     assert!(matches!(
-        read(CLIENT, ENGINE, "other"),
+        read(CLIENT, ENGINE, keys("other")),
         Err(Fault::Foreign(_))
     ));
 }
@@ -51,12 +58,12 @@ fn another_key_is_foreign() {
 fn wrong_types_are_incomplete() {
     let text = CLIENT.replace("\"mux\":12", "\"mux\":\"12\"");
     assert!(matches!(
-        read(&text, ENGINE, "k"),
+        read(&text, ENGINE, keys("k")),
         Err(Fault::Incomplete(_))
     ));
     let text = CLIENT.replace("\"mux\":12", "\"mux\":70000");
     assert!(matches!(
-        read(&text, ENGINE, "k"),
+        read(&text, ENGINE, keys("k")),
         Err(Fault::Incomplete(_))
     ));
 }
@@ -68,4 +75,19 @@ fn the_engine_file_is_read_whole_or_not_at_all() {
     for cut in 0..text.len() {
         assert_eq!(registered(&text[..cut]), None);
     }
+}
+
+#[test]
+fn the_key_of_the_server_is_ours_or_none() {
+    let encrypted = |text: &str| text.replace("serverkey\":null", "serverkey\":\"p\"");
+    let [client, engine] = [CLIENT, ENGINE].map(encrypted);
+    let ours = Keys {
+        signing: "k",
+        server: Some("p"),
+    };
+    assert!(read(&client, &engine, ours).is_ok());
+    for (client, engine) in [(CLIENT, &*engine), (&*client, ENGINE)] {
+        assert!(matches!(read(client, engine, ours), Err(Fault::Foreign(_))));
+    }
+    assert!(read(&client, &engine, keys("k")).is_ok());
 }

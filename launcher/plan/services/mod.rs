@@ -42,6 +42,8 @@ pub struct Context<'a> {
     pub incarnation: &'a Incarnation,
     /// How the start goes.
     pub start: Start,
+    /// Whether all that passes the controller's ports is encrypted.
+    pub encrypted: bool,
     /// How many engines are expected.
     pub engines: u32,
     /// The fewest that are accepted.

@@ -4,6 +4,13 @@ use std::collections::BTreeSet;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 
+fn keys(signing: &str) -> Keys<'_> {
+    Keys {
+        signing,
+        server: Some("public"),
+    }
+}
+
 fn ports() -> Ports {
     Ports::new(
         ADDRESS,
@@ -14,9 +21,9 @@ fn ports() -> Ports {
 #[test]
 fn both_files_are_read_back_as_the_wiring_with_every_listed_port_once() {
     let wiring = connection::read(
-        &ports().client_file("secret"),
-        &ports().engine_file("secret"),
-        "secret",
+        &ports().client_file(keys("secret")),
+        &ports().engine_file(keys("secret")),
+        keys("secret"),
     )
     .expect("complete");
     assert_eq!(wiring.address, "10.9.0.1");
@@ -43,13 +50,13 @@ fn the_files_have_every_field_that_ipcontroller_writes() {
         all.sort();
         all
     };
-    let mut client = fields(&ports().client_file("k"));
+    let mut client = fields(&ports().client_file(keys("k")));
     client.sort();
     assert_eq!(
         client,
         of("broadcast control iopub mux notification registration task task_scheme")
     );
-    let mut engine = fields(&ports().engine_file("k"));
+    let mut engine = fields(&ports().engine_file(keys("k")));
     engine.sort();
     assert_eq!(
         engine,

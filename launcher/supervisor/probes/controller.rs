@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::here::log::Log;
 use crate::here::{ports, process, sockets};
 use crate::plan::Plan;
-use crate::plan::connection::{self, Endpoint, Fault, Wiring};
+use crate::plan::connection::{self, Endpoint, Fault, Keys, Wiring};
 use crate::plan::service::Name;
 use crate::supervisor::event::Event;
 use crate::supervisor::notice::{Notice, Sender, Wired};
@@ -40,6 +40,7 @@ struct Probe {
     client_file: PathBuf,
     engine_file: PathBuf,
     key: String,
+    server_key: Option<String>,
     log: Log,
 }
 
@@ -82,7 +83,8 @@ pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
         pid,
         client_file: plan.profile.own_client_file(),
         engine_file: plan.profile.own_engine_file(),
-        key: plan.secrets.key.reveal().to_owned(),
+        key: plan.keys().signing.to_owned(),
+        server_key: plan.keys().server.map(str::to_owned),
         log,
     };
     tokio::spawn(async move {
@@ -163,7 +165,11 @@ impl Probe {
     fn look(&self, thorough: bool) -> Look {
         let client = fs::read_to_string(&self.client_file).unwrap_or_default();
         let engine = fs::read_to_string(&self.engine_file).unwrap_or_default();
-        match connection::read(&client, &engine, &self.key) {
+        let keys = Keys {
+            signing: &self.key,
+            server: self.server_key.as_deref(),
+        };
+        match connection::read(&client, &engine, keys) {
             Ok(wiring) => self.look_at_ports(&wiring, thorough),
             Err(Fault::Incomplete(what)) => Look::NotYet(what),
             Err(Fault::Foreign(what)) => Look::Broken(

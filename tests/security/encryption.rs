@@ -1,0 +1,107 @@
+//! What can be heard: by who connects to the controller's ports, and by who listens on one that has become free.
+
+use super::{as_bob, ports::text_of};
+use crate::real::python;
+use crate::support::{Job, Place, carriers, venv, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+const LISTEN: &str = concat!(include_str!("zmtp.py"), include_str!("listen.py"));
+
+/// What an engine prints and what a task carries: 9 letters that stand nowhere else.
+const SAID: &str = "swordfish";
+
+fn cluster(place: &Place, curve: &str) -> (Job, Value) {
+    let arguments = ["--mode", "cluster-only", "-n", "1", "--curve", curve];
+    let mut job = Job::start(place, &arguments);
+    let record = job.wait_ready();
+    assert_eq!(record["controller"]["encrypted"], curve == "on");
+    (job, record)
+}
+
+fn file(profile: &Path, side: &str) -> Value {
+    let path = profile.join(format!("security/ipcontroller-{side}.json"));
+    serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
+}
+
+/// Whether another user, who connects to the port of the engines' output as clients do, hears what one prints.
+fn is_overheard(curve: &str) -> Option<bool> {
+    let venv = venv("main")?;
+    let mut bob = as_bob(LISTEN)?;
+    let place = Place::with_venv(&venv);
+    let (mut job, _) = cluster(&place, curve);
+    let client = file(job.profile(), "client");
+    assert_eq!(client["curve_serverkey"].is_string(), curve == "on");
+    let port = client["iopub"].to_string();
+    let mut bob = bob.args(["connect", &port, SAID]).spawn().expect("python");
+    let mut stdout = BufReader::new(bob.stdout.take().expect("piped"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    assert_eq!(line, "connected\n");
+    // Said until it was heard by who may hear it: a subscription takes its time.
+    python::run(&place, &venv, "../security/say.py", &["job_local", SAID]);
+    drop(bob.stdin.take());
+    line.clear();
+    stdout.read_line(&mut line).expect("a line");
+    assert!(bob.wait().expect("our child").success());
+    job.stop();
+    Some(line == "heard\n")
+}
+
+#[test]
+fn what_engines_print_is_heard_by_others_only_without_encryption() {
+    for (curve, heard) in [("off", true), ("on", false)] {
+        let Some(found) = is_overheard(curve) else {
+            return;
+        };
+        assert_eq!(found, heard, "--curve {curve}");
+    }
+}
+
+/// What an engine says to somebody who listens on a port of its dead controller, and whether it does what he says.
+fn meets_a_fake_controller(curve: &str) -> Option<String> {
+    let venv = venv("main")?;
+    let mut bob = as_bob(LISTEN)?;
+    let place = Place::with_venv(&venv);
+    let (job, record) = cluster(&place, curve);
+    let port = file(job.profile(), "engine")["mux"].to_string();
+    // ipjob would take it all down or start another controller: it is held while the port is free.
+    job.signal(Signal::SIGSTOP);
+    let incarnation = record["incarnation"]["id"].as_str().expect("an id");
+    for (pid, line) in carriers(incarnation) {
+        if line.contains("ipcontroller") {
+            let pid = Pid::from_raw(i32::try_from(pid).expect("a pid"));
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+    }
+    wait_for("the end of the controller", || {
+        let left = carriers(incarnation);
+        (!left.iter().any(|(_, line)| line.contains("ipcontroller"))).then_some(())
+    });
+    let obeyed = place.dir().join("obeyed");
+    let bob = bob
+        .args(["serve", &port, obeyed.to_str().expect("text")])
+        .spawn()
+        .expect("python");
+    let told = text_of(bob);
+    assert!(!obeyed.exists(), "the engine did what he said");
+    job.signal(Signal::SIGCONT);
+    Some(told)
+}
+
+#[test]
+fn an_engine_does_not_obey_who_listens_on_a_freed_port() {
+    let Some(open) = meets_a_fake_controller("off") else {
+        return;
+    };
+    assert_eq!(open, "met an engine\n");
+    // It asks for a proof of the server's key, and says nothing more without one.
+    let Some(closed) = meets_a_fake_controller("on") else {
+        return;
+    };
+    assert_eq!(closed, "met nobody who speaks to him\n");
+}
