@@ -98,9 +98,16 @@ test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1
 	# The empty line at its end is cut off: the last line is to be the one with the result.
 	cargo test $(CARGO_FLAGS) --no-fail-fast $(TEST_ARGS) | sed '$${/^$$/d}'
 
-check: ## look for wrong format, for warnings, and for broken rules of the sources (tests/source_rules.rs)
+check: ## look for wrong format, for warnings (for macOS too), and for broken rules of the sources (tests/source_rules.rs)
 	@cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	# The laptop's side is for macOS as well. Checking needs no linker and no SDK.
+	$(toolchain)
+	if have_target aarch64-apple-darwin; then
+	  cargo check --quiet $(CARGO_FLAGS) --target aarch64-apple-darwin
+	else
+	  echo "make check: the check for macOS is skipped: its Rust target can't be had" >&2
+	fi
 	cargo test --quiet $(CARGO_FLAGS) --test tests source_rules
 
 CASES = 10000000

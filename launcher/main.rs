@@ -36,11 +36,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let mut console = Console::new(started, cli.run.verbosity());
+    let mut console = Console::new(started, cli.verbosity());
     let outcome = match cli.command {
         Some(Command::Template(options)) => cli::print_template(&options),
         Some(Command::Completions { shell }) => cli::print_completions(shell),
         Some(Command::Man) => cli::print_man(),
+        Some(Command::Connect(options)) => remote::connect::run(&options, &mut console),
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
         Some(Command::Engine { command }) => engine::run(&command),

@@ -7,7 +7,7 @@ use crate::cli::options::RunOptions;
 use crate::cli::variables::unknown_variables;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
-use crate::here::{directory, identity, leftovers, limits, scontrol, steps};
+use crate::here::{directory, identity, leftovers, limits, scontrol, steps, subreaper};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::slurm::Slurm;
@@ -118,7 +118,8 @@ async fn carry_out(
     Ok(end.code)
 }
 
-fn event_loop() -> Outcome<tokio::runtime::Runtime> {
+/// The loop that everything runs in.
+pub fn event_loop() -> Outcome<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -132,7 +133,7 @@ fn event_loop() -> Outcome<tokio::runtime::Runtime> {
 /// What runs below us already is not of the tree.
 fn become_subreaper(console: &Console) {
     leftovers::note_strangers();
-    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+    if let Err(error) = subreaper::become_one() {
         console.warning(&format!(
             "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"
         ));

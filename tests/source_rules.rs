@@ -37,6 +37,9 @@ const IMPURE: &[&str] = &[
     "std::thread",
 ];
 
+/// The files of connect that decide, with what is below them.
+const PURE_OF_CONNECT: &[&str] = &["machine", "event", "facts", "reach", "refusal", "ssh"];
+
 /// What writes to stdout or stderr.
 const PRINTS: &[&str] = &[
     "print!(",
@@ -122,6 +125,14 @@ fn what_decides_is_pure() {
                 || path.starts_with("launcher/supervisor/machine")
                 || path == Path::new("launcher/supervisor/machine.rs")
                 || path == Path::new("launcher/supervisor/event.rs")
+                || PURE_OF_CONNECT.iter().any(|name| {
+                    path.starts_with("launcher/remote/connect")
+                        && path
+                            .with_extension("")
+                            .components()
+                            .nth(3)
+                            .is_some_and(|part| part.as_os_str() == *name)
+                })
                 || PURE_REMOTE
                     .iter()
                     .any(|part| path.with_extension("") == Path::new("launcher/remote").join(part))

@@ -1,6 +1,7 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
 mod arguments;
+pub mod connect;
 pub mod doctor;
 mod manual;
 pub mod options;
@@ -13,6 +14,7 @@ pub use manual::print_man;
 pub use template::print_template;
 
 use crate::failure::Outcome;
+use crate::report::console::Verbosity;
 use crate::report::output;
 use clap::builder::StyledStr;
 use clap::builder::styling::{AnsiColor, Styles};
@@ -20,6 +22,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use connect::ConnectOptions;
 use doctor::DoctorOptions;
 use options::RunOptions;
 use std::env;
@@ -36,6 +39,7 @@ const STYLES: Styles = Styles::styled()
 
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
+       ipjob connect [HOST:]JOB [OPTIONS]
        ipjob template MODE [OPTIONS]
        ipjob doctor [--report[=FILE]]
        ipjob completions SHELL
@@ -67,6 +71,12 @@ pub struct Cli {
 /// What ipjob does besides its main command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// On a laptop: bring a job's Jupyter and ipyparallel here, through one ssh login; also for jobs that wait or start.
+    ///
+    /// One ssh (your own, with your ~/.ssh/config) finds the job and carries Jupyter and all ports of the controller. Prints an address for
+    /// the browser and makes a local profile, so that `ipp.Client(profile="job_<JOBID>")` works here. Reconnects by itself without ever
+    /// asking for a secret, follows the job when it is requeued, and ends with it; Ctrl-C removes all that it made.
+    Connect(ConnectOptions),
     /// Print a batch script for Slurm to stdout, to be edited or submitted as it is.
     Template(TemplateOptions),
     /// Tell what would go wrong here, and what to do about it: one line each, exit code 4 on a problem.
@@ -96,6 +106,16 @@ pub enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+}
+
+impl Cli {
+    /// How much is shown.
+    pub fn verbosity(&self) -> Verbosity {
+        match &self.command {
+            Some(Command::Connect(options)) => options.verbosity(),
+            _ => self.run.verbosity(),
+        }
+    }
 }
 
 /// Reads flags and variables; `Err` is the exit code once help, version or an error was shown.

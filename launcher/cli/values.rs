@@ -87,6 +87,16 @@ pub fn controller_ports(text: &str) -> Result<PortRange, String> {
     Ok(range)
 }
 
+/// Reads the name of a profile: one plain word, as it becomes a part of a path.
+pub fn profile_name(text: &str) -> Result<String, String> {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "._@+-".contains(char);
+    let fits = !text.is_empty() && text.len() <= 200 && !text.starts_with(['.', '-']);
+    if fits && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err("a name of letters, digits and ._@+- is wanted".to_owned())
+}
+
 /// Reads a front end: one of three words, or a path.
 pub fn frontend(text: &str) -> Result<Frontend, String> {
     match text {

@@ -27,6 +27,7 @@ pub mod sockets;
 pub mod starter;
 pub mod state;
 pub mod steps;
+pub mod subreaper;
 pub mod text;
 pub mod versions;
 pub mod wiring;

@@ -26,14 +26,20 @@ pub struct Reservation {
 /// Reserves one free port of the range, beginning at a random one so that jobs on a shared node do not meet; ports in
 /// `avoid` were tried before.
 pub fn reserve(address: Ipv4Addr, range: PortRange, avoid: &BTreeSet<u16>) -> Outcome<Reservation> {
+    reserve_for("--port-range", address, range, avoid)
+}
+
+/// The same for the range of another option.
+pub fn reserve_for(
+    option: &str,
+    address: Ipv4Addr,
+    range: PortRange,
+    avoid: &BTreeSet<u16>,
+) -> Outcome<Reservation> {
     in_range(address, range, avoid).map_err(|refused| {
-        let failure = Failure::missing(format!("no free port in --port-range {range}"));
-        told(
-            failure,
-            refused,
-            range,
-            "for example --port-range 8000-9999",
-        )
+        let failure = Failure::missing(format!("no free port in {option} {range}"));
+        let example = format!("for example {option} 8000-9999");
+        told(failure, refused, range, &example)
     })
 }
 
@@ -91,7 +97,7 @@ fn in_range(
         if avoid.contains(&port) {
             continue;
         }
-        match try_one(address, port) {
+        match reserve_one(address, port) {
             Ok(reservation) => return Ok(reservation),
             Err(Errno::EADDRINUSE) => refused = Some((port, Errno::EADDRINUSE)),
             Err(Errno::EACCES) if range.last < 1024 => {
@@ -108,7 +114,7 @@ fn in_range(
 fn any(address: Ipv4Addr, avoid: &BTreeSet<u16>) -> Outcome<Reservation> {
     let mut avoided = Vec::new();
     loop {
-        let reservation = try_one(address, 0).map_err(|error| {
+        let reservation = reserve_one(address, 0).map_err(|error| {
             Failure::missing(format!("no port can be had on {address}"))
                 .because(error.desc())
                 .hint("check --address; `sysctl net.ipv4.ip_local_port_range` shows the ports that the kernel chooses from")
@@ -120,6 +126,8 @@ fn any(address: Ipv4Addr, avoid: &BTreeSet<u16>) -> Outcome<Reservation> {
     }
 }
 
+/// A socket that no child inherits.
+#[cfg(target_os = "linux")]
 fn open() -> Result<OwnedFd, Errno> {
     socket(
         AddressFamily::Inet,
@@ -127,6 +135,20 @@ fn open() -> Result<OwnedFd, Errno> {
         SockFlag::SOCK_CLOEXEC,
         None,
     )
+}
+
+/// The same where a socket has to be made first and is closed to children then.
+#[cfg(not(target_os = "linux"))]
+fn open() -> Result<OwnedFd, Errno> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    let fd = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::empty(),
+        None,
+    )?;
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(fd)
 }
 
 fn name(fd: &OwnedFd, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
@@ -137,7 +159,7 @@ fn name(fd: &OwnedFd, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
 }
 
 /// Reserves this very port, or with 0 one of the kernel's choice.
-fn try_one(address: Ipv4Addr, port: u16) -> Result<Reservation, Errno> {
+pub fn reserve_one(address: Ipv4Addr, port: u16) -> Result<Reservation, Errno> {
     let fd = open()?;
     name(&fd, address, port)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;

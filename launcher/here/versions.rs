@@ -4,7 +4,6 @@ use super::packages;
 use super::text::printable;
 use crate::failure::{Failure, Outcome};
 use crate::plan::version::Version;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -64,6 +63,22 @@ async fn by_asking(program: &Path, package: &str, limit: Duration) -> Outcome<Ve
     question.answer(status).map_err(|cause| failure(&cause))
 }
 
+/// A nameless file in memory, so that neither a full pipe nor a full disk holds the answer up.
+#[cfg(target_os = "linux")]
+fn paper() -> io::Result<File> {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    Ok(File::from(memfd_create(
+        "ipjob-answer",
+        MFdFlags::MFD_CLOEXEC,
+    )?))
+}
+
+/// A nameless file, where the kernel has none in memory.
+#[cfg(not(target_os = "linux"))]
+fn paper() -> io::Result<File> {
+    tempfile::tempfile()
+}
+
 /// A program that was asked for its version. Dropped before it has ended (a signal came, or the limit), it is killed with
 /// all that it started.
 struct Question {
@@ -74,9 +89,7 @@ struct Question {
 
 impl Question {
     fn ask(program: &Path) -> io::Result<Self> {
-        // Memory, so that neither a full pipe nor a full disk holds the answer up.
-        let paper = |name| memfd_create(name, MFdFlags::MFD_CLOEXEC).map(File::from);
-        let (output, errors) = (paper("ipjob-output")?, paper("ipjob-errors")?);
+        let (output, errors) = (paper()?, paper()?);
         let child = Command::new(program)
             .arg("--version")
             .stdin(Stdio::null())

@@ -3,7 +3,11 @@
 //! ipyparallel writes them in place (app.py: open, write, chmod), so a reader sees them empty and cut: only a complete
 //! file that carries our key counts. A file's time says nothing, because clocks differ across NFS.
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// A port of the controller and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +146,20 @@ fn listed(side: &str, fields: &Map<String, Value>) -> Vec<Endpoint> {
         .collect()
 }
 
+/// Where clients find the controller: its address and its ports, each once; `None` where the client file is not complete.
+#[must_use]
+pub fn for_clients(client: &str) -> Option<(String, Vec<u16>)> {
+    let fields: Map<String, Value> = serde_json::from_str(client).ok()?;
+    let interface = fields.get("interface")?.as_str()?;
+    let mut ports: Vec<u16> = listed("client", &fields)
+        .into_iter()
+        .map(|endpoint| endpoint.port)
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    Some((interface.trim_start_matches("tcp://").to_owned(), ports))
+}
+
 /// A TCP port, where the value is one.
 fn port(value: &Value) -> Option<u16> {
     value
@@ -154,9 +172,19 @@ fn port(value: &Value) -> Option<u16> {
 /// in place at every registration.
 #[must_use]
 pub fn registered(text: &str) -> Option<std::collections::BTreeSet<u32>> {
-    let value: Value = serde_json::from_str(text).ok()?;
-    let engines = value.get("engines")?.as_object()?;
-    Some(engines.keys().filter_map(|id| id.parse().ok()).collect())
+    // Of thousands of engines only the ids are kept.
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[expect(
+            clippy::zero_sized_map_values,
+            reason = "it is a map in the file; its values are passed over"
+        )]
+        #[serde(borrow)]
+        engines: BTreeMap<Cow<'a, str>, IgnoredAny>,
+    }
+    let list: List = serde_json::from_str(text).ok()?;
+    let ids = list.engines.keys().filter_map(|id| id.parse().ok());
+    Some(ids.collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How many engines are started, and how few are accepted.
 
-use super::{allocation::Allocation, settings::Settings};
+use super::allocation::Allocation;
+use super::settings::{Launcher, Settings};
 use crate::failure::{Failure, Outcome};
 
 /// Memory that one engine and its nanny need at the least, in bytes: 55 MB + 43 MB resident were measured for
@@ -8,11 +9,16 @@ use crate::failure::{Failure, Outcome};
 const BYTES_PER_ENGINE: u64 = 64 << 20;
 
 /// The number of engines expected, and the fewest that are accepted when the time is up.
-pub fn count(settings: &Settings, allocation: &Allocation) -> Outcome<(u32, u32)> {
+pub fn count(
+    settings: &Settings,
+    allocation: &Allocation,
+    launcher: Launcher,
+) -> Outcome<(u32, u32)> {
     let expected = settings.engines.unwrap_or(allocation.tasks);
     let minimum = settings.min_engines.unwrap_or(expected);
     check_minimum(expected, minimum)?;
-    if let Some(free) = allocation.free_memory {
+    // Where mpiexec starts them is its own to know.
+    if let (Some(free), Launcher::Local) = (allocation.free_memory, launcher) {
         let needed = u64::from(expected) * BYTES_PER_ENGINE;
         if needed > free {
             return Err(Failure::missing(format!(

@@ -217,8 +217,8 @@ impl Plan {
         service_args::check_engines(&settings.engine_args)?;
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
-        let (engines, minimum) = engines::count(&settings, &allocation)?;
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
+        let (engines, minimum) = engines::count(&settings, &allocation, launcher)?;
         let config = here.shaping_config.as_deref();
         let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
         let mut remarks: Vec<String> = remark.into_iter().collect();

@@ -86,6 +86,18 @@ impl Words {
     }
 }
 
+/// Whether srun's words say that Slurm takes the job down: its own signal to us is on its way, and may be the slower.
+#[must_use]
+pub fn job_is_ending(words: &str) -> bool {
+    [
+        "has expired",
+        "already completing or completed",
+        "Job credential revoked",
+    ]
+    .iter()
+    .any(|part| words.contains(part))
+}
+
 /// The tasks of `node2: tasks 3-5,7: Exited with exit code 1`.
 fn ended_tasks(error: &str) -> Option<Vec<u32>> {
     let mut parts = error.splitn(3, ": ");

@@ -25,6 +25,8 @@ pub struct Slurm {
     pub end: Option<i64>,
     /// The name of the node that this process runs on, where a slurmd started it.
     pub node: Option<String>,
+    /// Where the job was submitted: a login node, mostly.
+    pub submit_host: Option<String>,
     /// The components of a heterogeneous job that the engines' step was told to run in.
     pub components: Vec<Component>,
     /// The step that this process belongs to: `None` in the batch script.
@@ -74,6 +76,9 @@ impl Slurm {
             end: get("SLURM_JOB_END_TIME").and_then(|text| text.parse().ok()),
             components: Vec::new(),
             node: get("SLURMD_NODENAME").map(str::to_owned),
+            submit_host: get("SLURM_SUBMIT_HOST")
+                .filter(|host| is_host_name(host))
+                .map(str::to_owned),
             step: get("SLURM_STEP_ID").map(str::to_owned),
             alone_in_step: get("SLURM_STEP_NUM_TASKS") == Some("1"),
         }))
@@ -120,6 +125,12 @@ impl Slurm {
             .or_else(|| self.nodes.iter().find(is))
             .map(String::as_str)
     }
+}
+
+/// Whether it may stand in a command line that people paste.
+fn is_host_name(text: &str) -> bool {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+    !text.is_empty() && !text.starts_with('-') && text.chars().all(plain)
 }
 
 /// The tasks that these two variables tell of.

@@ -70,6 +70,12 @@ look() {
     part user "$(id -un)"
     part now "$(date +%s)"
     look_at_queue
+    show_records
+    part end
+}
+
+# Pointers and records that may be the job's.
+show_records() {
     # An element of a job array has an id of its own, which squeue tells.
     pattern=$job
     case $job in
@@ -99,7 +105,6 @@ look() {
     for file in "$IPYTHONDIR"/profile_$pattern/ipjob.json; do
         [ ! -f "$file" ] || show_record "$file"
     done
-    part end
 }
 
 main() {

@@ -1,6 +1,7 @@
 //! Jobs seen from elsewhere: from a laptop over the user's ssh program, or from the login node itself. Nothing but `sh`, `cat` and
 //! squeue is needed on the cluster: what there is comes as it stands, and is judged here.
 
+pub mod connect;
 pub mod find;
 #[cfg(test)]
 mod fuzz;

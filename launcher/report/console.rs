@@ -33,6 +33,21 @@ pub struct Console {
     verbosity: Verbosity,
     live: Option<ProgressBar>,
     terminal: bool,
+    paused: bool,
+}
+
+/// The line that tells what is waited for, where a person watches a terminal that can show one.
+fn live_line(terminal: bool, verbosity: Verbosity) -> Option<ProgressBar> {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    (terminal && !dumb && verbosity >= Verbosity::Normal).then(|| {
+        let bar = ProgressBar::new(0);
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>3} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        bar
+    })
 }
 
 impl Console {
@@ -40,21 +55,12 @@ impl Console {
     #[must_use]
     pub fn new(started: Instant, verbosity: Verbosity) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let live = (terminal && !dumb && verbosity >= Verbosity::Normal).then(|| {
-            let bar = ProgressBar::new(0);
-            bar.set_draw_target(ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>3} {msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
         Self {
             started,
             verbosity,
-            live,
+            live: live_line(terminal, verbosity),
             terminal,
+            paused: false,
         }
     }
 
@@ -110,11 +116,31 @@ impl Console {
         }
     }
 
-    /// What is waited for, on the live line.
-    pub fn waiting(&self, pending: &[String]) {
+    /// What is waited for, on the live line; tells whether there is one.
+    pub fn waiting(&self, pending: &[String]) -> bool {
         if let Some(live) = &self.live {
             live.set_message(pending.join(", "));
         }
+        self.live.is_some()
+    }
+
+    /// Takes the live line away for a while: another program asks at the terminal.
+    pub fn pause(&mut self) {
+        self.paused = true;
+        self.still();
+    }
+
+    /// The live line comes back, where there was one.
+    pub fn resume(&mut self) {
+        if std::mem::take(&mut self.paused) && self.live.is_none() {
+            self.live = live_line(self.terminal, self.verbosity);
+        }
+    }
+
+    /// Whether another program may be asking.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Takes the live line away: nothing more is waited for, or a driver gets the terminal.

@@ -2,11 +2,14 @@
 
 use super::record::Record;
 use crate::plan::Plan;
+use crate::plan::connection;
 use crate::plan::settings::Mode;
+use std::fmt::Write;
 
-/// The lines below `ready`. The token is shown only to a person at a terminal: a job's log may be read by others.
+/// The lines below `ready`; `client_file` is the clients' connection file. The token is shown only to a person at a terminal: a job's log may be
+/// read by others.
 #[must_use]
-pub fn lines(plan: &Plan, record: &Record, terminal: bool) -> Vec<String> {
+pub fn lines(plan: &Plan, record: &Record, client_file: &str, terminal: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let record_path = plan.profile.record();
     if let (Mode::Notebook, Some(url)) = (plan.settings.mode, &record.url) {
@@ -28,7 +31,34 @@ pub fn lines(plan: &Plan, record: &Record, terminal: bool) -> Vec<String> {
         "         rc = ipp.Client(profile={:?})",
         plan.profile.name
     ));
+    lines.extend(laptop(plan, record, client_file));
     lines.push(format!("record   {}", record_path.display()));
     lines.push(format!("logs     {}", plan.profile.log_dir().display()));
     lines
+}
+
+/// How a laptop gets to a job's services: by ipjob there, or by one ssh with every port in it.
+fn laptop(plan: &Plan, record: &Record, client_file: &str) -> Vec<String> {
+    let Some(slurm) = &plan.allocation.slurm else {
+        return Vec::new();
+    };
+    let jupyter = record.ip.clone().zip(record.port);
+    let hub = connection::for_clients(client_file).unwrap_or_default();
+    let ports = hub.1.into_iter().map(|port| (hub.0.clone(), port));
+    let all: Vec<(String, u16)> = jupyter.into_iter().chain(ports).collect();
+    let forwards: String = all.iter().fold(String::new(), |mut text, (ip, port)| {
+        let _ = write!(text, " -L {port}:{ip}:{port}");
+        text
+    });
+    let login = slurm.submit_host.as_deref().unwrap_or("LOGIN");
+    // What listens on the node's loopback address is reached from the node itself.
+    let end = if all.iter().any(|(ip, _)| ip.starts_with("127.")) {
+        format!("-J {login} {}", plan.incarnation.host)
+    } else {
+        login.to_owned()
+    };
+    vec![
+        format!("laptop   ipjob connect {login}:{}", slurm.job),
+        format!("         without ipjob there: ssh -N{forwards} {end}"),
+    ]
 }

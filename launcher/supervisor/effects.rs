@@ -75,15 +75,17 @@ impl Supervisor<'_> {
             // No task of ours: a program of the user's printed a line like it, perhaps again and again.
             return placed;
         }
-        let list = &mut self.record.engines.list;
-        list.retain(|engine| engine.id != report.rank);
-        list.push(Engine {
+        let engine = Engine {
             id: report.rank,
             rank: report.rank,
             node: report.node,
             pid: report.pid,
-        });
-        list.sort_by_key(|engine| engine.id);
+        };
+        let list = &mut self.record.engines.list;
+        match list.binary_search_by_key(&engine.id, |known| known.id) {
+            Ok(place) => list[place] = engine,
+            Err(place) => list.insert(place, engine),
+        }
         self.unpublished = true;
         placed
     }
@@ -131,9 +133,12 @@ impl Supervisor<'_> {
             "ready: {engines} engine{plural}, profile {}",
             self.plan.profile.name
         ));
+        // Complete, as the controller is ready.
+        let client = std::fs::read_to_string(self.plan.profile.client_file()).unwrap_or_default();
         self.console.below(&summary::lines(
             self.plan,
             &self.record,
+            &client,
             self.console.is_terminal(),
         ));
     }

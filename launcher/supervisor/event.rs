@@ -26,6 +26,8 @@ pub enum Timer {
     World,
     /// An engine left the hub's list although its process seems to live.
     Dropped,
+    /// srun said that Slurm takes the job down, and Slurm's signal to us has not come.
+    JobEnds,
     /// So many minutes are left of the job's time.
     Warn {
         /// Which telling of the end it belongs to.

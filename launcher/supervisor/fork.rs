@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::here::files;
 use crate::here::leftovers::Leftover;
 use crate::here::log::Log;
+use crate::here::subreaper;
 use crate::plan::report::Report;
 use crate::plan::service::{Name, Process, ProcessId, Service};
 use crate::plan::services::{Forked, Said};
@@ -71,11 +72,10 @@ impl Supervisor<'_> {
     /// Starts the program that forks the engines; false where it cannot be, which is said.
     pub(super) fn start_forking(&mut self, service: &Service, process: &Process) -> bool {
         // Without it (an emulator that lacks the call) what is forked would be nobody's child.
-        let adopts = nix::sys::prctl::get_child_subreaper() == Ok(true);
-        let started = if adopts {
+        let started = if subreaper::is_one() {
             self.write_program(service)
                 .and_then(|()| self.children.spawn_forking(service, process))
-                .and_then(|pipe| watch(pipe, self.sender.clone()))
+                .and_then(|pipe| watch(pipe, self.attempt.sender.clone()))
         } else {
             Err(Failure::missing("orphans cannot be adopted here"))
         };

@@ -38,6 +38,9 @@ const DROP_PATIENCE: Duration = Duration::from_secs(1);
 /// Time between an engine's registering and its having told the size of its MPI world, which it does before.
 const WORLD_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Time between srun's word that Slurm takes the job down and Slurm's signal to us.
+const SIGNAL_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Ports that are tried for Jupyter, each taken by somebody else between our reservation and its bind.
 const PORT_TRIES: u32 = 5;
 

@@ -9,9 +9,9 @@ mod effects;
 pub mod event;
 mod fork;
 pub mod guard;
-mod http;
+pub mod http;
 mod machine;
-mod notice;
+pub mod notice;
 mod probes;
 mod query;
 pub mod rank;
@@ -20,6 +20,7 @@ mod signals;
 mod step;
 mod sweep;
 mod takeover;
+mod telling;
 mod timers;
 
 use crate::failure::Outcome;
@@ -37,7 +38,7 @@ use crate::report::record::{REFRESH_S, Record, Writer};
 use again::Attempt;
 use children::Children;
 use event::{End, Event, Level};
-use machine::{Machine, State};
+use machine::Machine;
 use notice::{Notice, Sender};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -61,6 +62,10 @@ struct Supervisor<'a> {
     unwritable: Option<PathBuf>,
     /// Whether the record differs from what was written last.
     unpublished: bool,
+    /// When it is written again, if nothing else than details change.
+    next_record: Instant,
+    /// Whether that moment is waited for.
+    record_waits: bool,
     /// When the end was first asked for by a signal.
     first_request: Option<Instant>,
     /// When each service was asked to end: what it leaves has the rest of its share.
@@ -126,6 +131,8 @@ pub async fn run(
         writer,
         unwritable: None,
         unpublished: false,
+        next_record: Instant::now(),
+        record_waits: false,
         first_request: None,
         asked: BTreeMap::new(),
         scancel: None,
@@ -151,16 +158,16 @@ pub async fn run(
         deadline::watch(job.clone(), supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
-    supervisor.publish();
+    supervisor.tell();
     while end.is_none() {
         // The supervisor keeps a sender, so the channel never closes.
         let Some(notice) = notices.recv().await else {
             break;
         };
         end = supervisor.handle(notice);
-        // One record for all that has come meanwhile.
-        if supervisor.unpublished && end.is_none() && notices.is_empty() {
-            supervisor.publish();
+        // Once for all that has come meanwhile: with thousands of engines each of these is work.
+        if end.is_none() && notices.is_empty() {
+            supervisor.tell();
         }
     }
     let end = end.unwrap_or_else(|| End {
@@ -190,6 +197,10 @@ impl Supervisor<'_> {
                 self.ask_by_srun();
                 return None;
             }
+            Notice::RecordIsDue => {
+                self.record_waits = false;
+                return None;
+            }
             Notice::ForkingSaid(said) => {
                 self.forking_said(said);
                 return None;
@@ -217,7 +228,6 @@ impl Supervisor<'_> {
         for effect in self.machine.step(event) {
             end = end.or(self.carry_out(effect));
         }
-        self.console.waiting(&self.machine.pending());
         end
     }
 
@@ -230,57 +240,6 @@ impl Supervisor<'_> {
         Event::StopAsked {
             by: by.to_owned(),
             insists,
-        }
-    }
-
-    /// Brings the record up to date and writes it.
-    fn publish(&mut self) {
-        self.unpublished = false;
-        self.record.state = match self.machine.state() {
-            State::Starting => "starting",
-            State::Ready => "ready",
-            State::Degraded => "degraded",
-            State::Stopping => "stopping",
-            State::Ended => "ended",
-        };
-        if let Some(reason) = self.machine.reason() {
-            self.record.reason = Some(reason.to_owned());
-        }
-        let missing = self.machine.missing_engines();
-        let expected = usize::try_from(self.plan.engines).unwrap_or(usize::MAX);
-        self.record.engines.registered =
-            u32::try_from(expected.saturating_sub(missing.len())).unwrap_or(u32::MAX);
-        self.record.engines.missing = missing;
-        self.write_record();
-    }
-
-    fn write_record(&mut self) {
-        if !self.is_ours() {
-            return;
-        }
-        let ours = || self.ownership.successor().is_none();
-        let written = match self.machine.state() {
-            State::Ended => self.writer.last(&mut self.record, ours),
-            _ => self.writer.write(&mut self.record, ours),
-        };
-        match written {
-            Ok(()) => {
-                if let Some(path) = self.unwritable.take() {
-                    self.console
-                        .step(&format!("the record {} is written again", path.display()));
-                }
-            }
-            Err((path, error)) => {
-                if self.unwritable.as_ref() != Some(&path) {
-                    let text = format!(
-                        "the record {} cannot be written: {error}; the job goes on",
-                        path.display()
-                    );
-                    self.console.warning(&text);
-                    self.record.warn(text);
-                    self.unwritable = Some(path);
-                }
-            }
         }
     }
 

@@ -52,6 +52,8 @@ pub enum Notice {
     JobEnds(Option<String>),
     /// Jupyter is ready.
     JupyterAnswers(Answer),
+    /// What is new in the record may be written.
+    RecordIsDue,
     /// The record is to be refreshed, so that a reader can tell a dead one.
     Refresh,
 }

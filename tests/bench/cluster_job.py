@@ -16,6 +16,8 @@ LACKING = 75
 NODES, ENGINES_PER_NODE = 2, 3
 ENGINES = NODES * ENGINES_PER_NODE
 USER = "alice"
+# From the request to end to the kill: the default of Slurm, which sites keep.
+KILL_WAIT = "KillWait=30"
 # Cancels a job and tells when that was, and when Slurm had no trace of it any more but the memory.
 CANCEL = """date +%s.%N; scancel {job}; while [ -n "$(squeue -h -j {job} 2>/dev/null)" ]; do sleep 0.02; done; date +%s.%N"""
 
@@ -42,7 +44,7 @@ class Lab:
         shutil.copy(self.binary, os.path.join(self.share, "ipjob"))
         for name in ("contender.py", "place.py", "process.py", "ready.py", "classic.sbatch"):
             shutil.copy(os.path.join(HERE, name), self.share)
-        up = ["up", "--share", self.share]
+        up = ["up", "--share", self.share, "--slurm-conf", KILL_WAIT]
         for place in self.path:
             if place.startswith(("/tmp/", "/home/", "/run/")):
                 up += ["--share", os.path.dirname(place)]

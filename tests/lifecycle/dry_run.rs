@@ -21,6 +21,9 @@ fn everything(directory: &Path) -> BTreeMap<String, SystemTime> {
     found
 }
 
+/// A notebook of two engines that also writes a second record.
+const NOTEBOOK: [&str; 6] = ["--mode", "notebook", "-n", "2", "--record", "copy.json"];
+
 fn plan(place: &Place, args: &[&str]) -> String {
     let output = place
         .ipjob(["--dry-run"].iter().chain(args))
@@ -37,27 +40,17 @@ fn plan(place: &Place, args: &[&str]) -> String {
 fn it_touches_nothing() {
     let place = Place::with_fakes();
     let before = everything(place.dir());
-    plan(
-        &place,
-        &["--mode", "notebook", "-n", "2", "--record", "copy.json"],
-    );
+    plan(&place, &NOTEBOOK);
     assert_eq!(everything(place.dir()), before);
 }
 
 #[test]
 fn it_shows_files_environment_and_limits_and_no_secret() {
     let place = Place::with_fakes();
-    let args = [
-        "--mode",
-        "notebook",
-        "-n",
-        "2",
-        "--record",
-        "copy.json",
-        "--stop-timeout",
-        "10s",
-    ];
-    let text = plan(&place, &args);
+    let text = plan(
+        &place,
+        &[&NOTEBOOK[..], &["--stop-timeout", "10s"]].concat(),
+    );
     let profile = place.profile("job_local");
     let expected = [
         "mode         notebook".to_owned(),

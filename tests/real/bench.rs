@@ -1,4 +1,4 @@
-//! The benchmark works: its quick form measures ipjob's own rows. No number is judged here.
+//! The benchmark works: its quick form measures ipjob's own rows, and a long one a job in the lab. No number is judged here.
 
 use crate::support::{binary, venv};
 use std::path::Path;
@@ -28,6 +28,32 @@ fn the_benchmark_measures_ipjob_and_leaves_nothing() {
         let line = line.unwrap_or_else(|| panic!("no row {row:?} in:\n{tables}"));
         assert!(line.chars().any(|c| c.is_ascii_digit()), "{line}");
     }
+    for line in tables.lines().filter(|line| line.contains("ipjob --mode")) {
+        assert!(line.contains("nothing"), "something was left: {line}");
+    }
+}
+
+#[test]
+fn the_benchmark_measures_a_job_of_two_nodes() {
+    if std::env::var_os("IPJOB_TEST_LONG").is_none() {
+        eprintln!("skipped: IPJOB_TEST_LONG is not set (make test LONG=1 sets it)");
+        return;
+    }
+    let Some(venv) = venv("main") else { return };
+    let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/run"))
+        .args(["--only", "slurm", "--runs", "1"])
+        .env("IPJOB_TEST_VENV_MAIN", venv)
+        .env("IPJOB_TEST_BINARY", binary())
+        .output()
+        .expect("the benchmark starts");
+    let tables = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{tables}{errors}");
+    if tables.starts_with("skipped: ") {
+        eprintln!("{tables}");
+        return;
+    }
+    assert!(tables.contains("| classic script "), "{tables}");
     for line in tables.lines().filter(|line| line.contains("ipjob --mode")) {
         assert!(line.contains("nothing"), "something was left: {line}");
     }

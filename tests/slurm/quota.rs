@@ -35,7 +35,7 @@ fn a_full_file_system_is_named_and_a_job_that_runs_goes_on() {
     let ended = full.finish();
     assert_eq!(ended.code, 4, "{}", ended.output);
     for part in [
-        "error: the log ",
+        "/16k/profile_job_",
         "cause: No space left on device",
         "hint: ",
     ] {

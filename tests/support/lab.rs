@@ -89,6 +89,22 @@ impl Lab {
         self.state().join("home").join(ALICE).join(path)
     }
 
+    /// A file of alice's home on the laptop, as the test reaches it.
+    pub fn laptop_home(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.state().join("home-laptop").join(ALICE).join(path)
+    }
+
+    /// A file of a machine's own /run, as the test reaches it.
+    pub fn run_of(&self, machine: &str, path: impl AsRef<Path>) -> PathBuf {
+        self.state().join("run").join(machine).join(path)
+    }
+
+    /// What the sshd of a machine has logged.
+    pub fn sshd_log(&self, machine: &str) -> String {
+        let path = self.state().join("log").join(format!("sshd-{machine}.log"));
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
     /// PATH of jobs and commands: the virtual environment, ipjob, the system.
     pub fn path(&self) -> String {
         format!(

@@ -35,15 +35,20 @@ pub fn venv(name: &str) -> Option<PathBuf> {
 }
 
 /// Waits for a fact and returns it; `what` names it when it does not come.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, what, look)
+}
+
+/// The same for what takes longer by its nature.
+pub fn wait_within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(fact) = look() {
             return fact;
         }
         assert!(
-            begin.elapsed() < PATIENCE,
-            "{what} did not come within {PATIENCE:?}"
+            begin.elapsed() < patience,
+            "{what} did not come within {patience:?}"
         );
         std::thread::park_timeout(Duration::from_millis(10));
     }

@@ -1,5 +1,6 @@
 //! Which engines count. PURE.
 
+use crate::failure::Failure;
 use crate::plan::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,8 @@ pub(super) struct Engines {
     pub places: BTreeMap<u32, Report>,
     /// The first error in srun's own words.
     pub srun_said: Option<String>,
+    /// How srun ended, while a signal of Slurm's is waited for that explains it.
+    pub ended: Option<Failure>,
     /// What srun waits for, in its own words, until the first task has come.
     pub waits: Option<String>,
 }

@@ -231,6 +231,7 @@ impl Machine {
                 }
             }
             Timer::Dropped => self.say_dropped(out),
+            Timer::JobEnds => self.no_signal_came(out),
             Timer::World => {
                 self.world = None;
                 self.settle_engines(out);

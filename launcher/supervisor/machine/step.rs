@@ -1,10 +1,10 @@
 //! What the engines' step tells when one srun stands for all engines. PURE.
 
 use super::running::first_process;
-use super::{Effect, Machine, Stage, warning};
+use super::{Effect, Machine, SIGNAL_PATIENCE, Stage, Timer, warning};
 use crate::failure::Failure;
 use crate::plan::engines::{SHOWN, named};
-use crate::plan::report::{Report, Words, World};
+use crate::plan::report::{Report, Words, World, job_is_ending};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
 
@@ -23,14 +23,30 @@ impl Machine {
             .srun_said
             .clone()
             .or_else(|| said().map(|words| words.text));
-        out.push(Effect::ShowLog(first_process(Name::Engines)));
+        let ends = cause.as_deref().is_some_and(job_is_ending);
         let text = format!("the engines' srun (pid {pid}) ended with {exit}");
         let mut failure = Failure::new(self.kind_of_now(), text);
         failure.cause = cause;
-        self.fail(
-            failure.hint("the last lines of the engines' log are above"),
-            out,
-        );
+        let failure = failure.hint("the last lines of the engines' log are above");
+        if ends {
+            // The signal that tells us is on its way, and it is the reason then.
+            self.engines.ended = Some(failure);
+            out.push(Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE));
+        } else {
+            self.engines_failed(failure, out);
+        }
+    }
+
+    /// srun said that Slurm takes the job down, and no signal has come.
+    pub(super) fn no_signal_came(&mut self, out: &mut Vec<Effect>) {
+        if let Some(failure) = self.engines.ended.take() {
+            self.engines_failed(failure, out);
+        }
+    }
+
+    fn engines_failed(&mut self, failure: Failure, out: &mut Vec<Effect>) {
+        out.push(Effect::ShowLog(first_process(Name::Engines)));
+        self.fail(failure, out);
     }
 
     /// Engines left the hub's list: their nanny or their silence told it of their end.
@@ -135,164 +151,4 @@ impl Machine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Event, Level, Phase, State, Timer};
-    use super::*;
-    use crate::plan::WantedWorld;
-    use crate::plan::report::Report;
-    use crate::plan::service::{Asking, Environment, Process, Readiness, Service, Streams};
-    use core::time::Duration;
-    use std::collections::BTreeSet;
-    use std::path::PathBuf;
-
-    /// A machine whose only service is a step of three engines.
-    fn started(world: Option<&str>) -> Machine {
-        let engines = Service {
-            name: Name::Engines,
-            after: Vec::new(),
-            processes: vec![Process {
-                program: PathBuf::from("srun"),
-                args: Vec::new(),
-                log: PathBuf::from("log"),
-            }],
-            environment: Environment::default(),
-            streams: Streams::Log,
-            port: None,
-            ready: Readiness::Engines {
-                expected: 3,
-                minimum: 2,
-                step: true,
-                world: false,
-            },
-            asking: Asking::Signal,
-            start_limit: Duration::from_secs(5),
-            stop_limit: Duration::from_secs(1),
-        };
-        let world = world.map(|asked| WantedWorld {
-            size: 3,
-            required: asked != "auto",
-            otherwise: format!("--mpi {asked} made no common MPI world"),
-            hints: vec!["`srun --mpi=list` offers pmi2".to_owned()],
-        });
-        let mut machine = Machine::new(&[engines], Duration::from_secs(9)).expecting_a_world(world);
-        let _ = machine.step(Event::Begin);
-        machine
-    }
-
-    fn registered(machine: &mut Machine, ids: &[u32]) -> Vec<String> {
-        warnings(machine.step(Event::Registered(
-            ids.iter().copied().collect::<BTreeSet<_>>(),
-        )))
-    }
-
-    fn said(machine: &mut Machine, text: &str, tasks: &[u32]) -> Vec<String> {
-        warnings(machine.step(Event::SrunSaid(Words {
-            text: text.to_owned(),
-            tasks: tasks.to_vec(),
-        })))
-    }
-
-    fn warnings(effects: Vec<Effect>) -> Vec<String> {
-        let warning = |effect| match effect {
-            Effect::Say(Level::Warning, text) => Some(text),
-            _ => None,
-        };
-        effects.into_iter().filter_map(warning).collect()
-    }
-
-    #[test]
-    fn a_lost_engine_is_named_with_its_place_and_its_end() {
-        let mut machine = started(None);
-        let _ = machine.step(Event::Placed(Report {
-            rank: 1,
-            node: "node2".to_owned(),
-            pid: 56,
-            step: None,
-        }));
-        registered(&mut machine, &[0, 1, 2]);
-        assert_eq!(machine.state(), State::Ready);
-        let line = "engine 1 (rank 1 on node2, pid 56) left the hub's list";
-        assert_eq!(registered(&mut machine, &[0, 2]), [line]);
-        let words = "srun: error: node2: task 1: Killed";
-        assert_eq!(said(&mut machine, words, &[1]), [words]);
-        assert_eq!(machine.state(), State::Degraded);
-        assert_eq!(machine.missing_engines(), [1]);
-    }
-
-    #[test]
-    fn tasks_that_end_before_they_register_end_the_start_with_their_cause() {
-        let mut machine = started(None);
-        said(&mut machine, "srun: error: node2: task 1: Killed", &[1]);
-        assert_eq!(machine.reason(), None, "two are wanted, and two are left");
-        said(&mut machine, "srun: error: node3: task 2: Killed", &[2]);
-        let reason = machine.reason().expect("too few are left");
-        assert!(
-            reason.ends_with("srun: error: node2: task 1: Killed"),
-            "{reason}"
-        );
-    }
-
-    #[test]
-    fn engines_that_never_register_are_told_with_place_lines_and_cause() {
-        let mut machine = started(None);
-        let waits = "srun: step creation temporarily disabled; the nodes are held by step 4.0";
-        let told = warnings(machine.step(Event::SrunWaits(waits.to_owned())));
-        assert_eq!(told, [waits]);
-        let late = Event::TimeUp(Timer::Service(Name::Engines));
-        let end = |effects: Vec<Effect>, machine: &Machine| {
-            let shown: Vec<u32> = effects
-                .iter()
-                .filter_map(|effect| match effect {
-                    Effect::ShowTask(task) => Some(*task),
-                    _ => None,
-                })
-                .collect();
-            let Phase::Stopping { end, .. } = &machine.phase else {
-                panic!("it goes on");
-            };
-            (shown, end.failure.clone().expect("a failure"))
-        };
-        let mut waiting = machine.clone();
-        let effects = waiting.step(late.clone());
-        assert_eq!(end(effects, &waiting).1.cause.as_deref(), Some(waits));
-
-        let _ = machine.step(Event::Placed(Report {
-            rank: 1,
-            node: "node2".to_owned(),
-            pid: 56,
-            step: None,
-        }));
-        registered(&mut machine, &[0]);
-        let effects = machine.step(late);
-        let (shown, failure) = end(effects, &machine);
-        assert_eq!(shown, [1], "engine 2 has not come");
-        assert_eq!(failure.cause, None, "the step has been created since");
-        let hint = "not registered: engine 1 (rank 1 on node2, pid 56), engine 2";
-        assert_eq!(failure.hints[0], hint);
-    }
-
-    #[test]
-    fn a_world_of_its_own_for_every_engine_is_never_ready() {
-        let alone = World { task: 2, size: 1 };
-        let mut machine = started(Some("pmix"));
-        registered(&mut machine, &[0, 1, 2]);
-        assert_eq!(machine.state(), State::Starting);
-        let mut asked = machine.clone();
-        let _ = asked.step(Event::World(alone));
-        assert!(
-            asked
-                .reason()
-                .is_some_and(|text| text.contains("--mpi pmix"))
-        );
-        let _ = machine.step(Event::World(World { task: 0, size: 3 }));
-        assert_eq!(machine.state(), State::Ready);
-
-        let mut machine = started(Some("auto"));
-        registered(&mut machine, &[0, 1, 2]);
-        let mut silent = machine.clone();
-        assert_eq!(warnings(machine.step(Event::World(alone))).len(), 1);
-        assert_eq!(machine.state(), State::Ready, "only a warning");
-        let _ = silent.step(Event::TimeUp(Timer::World));
-        assert_eq!(silent.state(), State::Ready, "no word is no hindrance");
-    }
-}
+mod tests;

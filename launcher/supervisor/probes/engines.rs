@@ -1,6 +1,6 @@
 //! Engines count when the hub's engine file lists them: hub.py rewrites it, in place, at every registration and loss.
 
-use super::{calm_pause, pause};
+use super::{calm_pause, pause_by_size};
 use crate::plan::connection;
 use crate::supervisor::event::Event;
 use crate::supervisor::notice::{Notice, Sender};
@@ -40,7 +40,7 @@ pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
             if seen.len() >= expected as usize || begin.elapsed() > limit {
                 calm_pause().await;
             } else {
-                pause(look).await;
+                pause_by_size(look).await;
             }
         }
     });

@@ -21,6 +21,18 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Between two looks when all is well. A wake-up costs more than the look: it finds cold caches.
 const CALM_PAUSE: Duration = Duration::from_secs(2);
 
+/// As many times as long as a look takes, the pause after it is at the least, where what is looked at grows with the engines: so
+/// the looks of a start take a fixed part of its time, however large the start is.
+const LOOKS_PART: u32 = 20;
+
+/// No pause of a start is longer: on a machine that is busy enough, looks take long by themselves.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Waits before the next look at something that grows with the engines.
+async fn pause_by_size(begin: Instant) {
+    sleep((begin.elapsed() * LOOKS_PART).clamp(PAUSE, LONGEST_PAUSE)).await;
+}
+
 /// Waits before the next look. Reading the kernel's table of sockets takes milliseconds on a machine with much memory, so
 /// the pause is as long as the look that began at `begin` was: what starts has more use for the CPU.
 async fn pause(begin: Instant) {

@@ -1,0 +1,80 @@
+//! The options of `ipjob connect`.
+
+use super::{paths, values};
+use crate::failure::Outcome;
+use crate::plan::settings::PortRange;
+use crate::report::console::Verbosity;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// How the laptop gets to the compute node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Via {
+    /// The next two in this order.
+    Auto,
+    /// The login node connects to the compute node's address.
+    Forward,
+    /// ssh on to the compute node, through the login node.
+    Jump,
+}
+
+/// What connect is told.
+#[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct ConnectOptions {
+    /// The job: its id, or the profile's name of a job without Slurm. HOST is what `ssh HOST` takes; without it the job is looked for
+    /// on this machine and its cluster. `HOST:` takes the only job that runs.
+    #[arg(value_name = "[HOST:]JOB")]
+    pub target: String,
+
+    /// The way to the compute node.
+    #[arg(long, env = "IPJOB_VIA", value_name = "WAY", default_value = "auto")]
+    pub via: Via,
+
+    /// Open Jupyter's page in the browser.
+    #[arg(long)]
+    pub open: bool,
+
+    /// Print nothing but Jupyter's address and the lines for Python, on stdout.
+    #[arg(long, conflicts_with = "json")]
+    pub print: bool,
+
+    /// Print one line of JSON instead: url, token, port, profile, client file and its ports.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The name of the local profile [default: job_<JOBID>].
+    #[arg(long, value_name = "NAME", value_parser = values::profile_name)]
+    pub profile: Option<String>,
+
+    /// Local ports are taken from this range [default: the same as in the job, others where these are taken].
+    #[arg(long, env = "IPJOB_LOCAL_PORTS", value_name = "FIRST-LAST", value_parser = values::port_range)]
+    pub local_ports: Option<PortRange>,
+
+    /// The IPython directory on this machine, as for the main command.
+    #[arg(long, env = "IPJOB_IPYTHON_DIR", value_name = "DIR")]
+    ipython_dir: Option<PathBuf>,
+
+    /// Show what ssh says as well.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl ConnectOptions {
+    /// How much is shown: what programs read is not to be mixed with talk.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.verbose, self.print || self.json) {
+            (true, _) => Verbosity::Verbose,
+            (false, true) => Verbosity::Quiet,
+            (false, false) => Verbosity::Normal,
+        }
+    }
+
+    /// Where the local profile is made.
+    pub fn ipython_dir(&self) -> Outcome<PathBuf> {
+        paths::ipython_dir(self.ipython_dir.as_deref())
+    }
+}

@@ -1,0 +1,186 @@
+//! Carrying out what connect's machine says. No decision is made here.
+
+use super::event::{Effect, Event, Level, Timer, Words};
+use super::notice::Notice;
+use super::profile::{LocalProfile, Marker};
+use super::program::Program;
+use super::reach::Reach;
+use super::{Connect, announce, browser, probe, refusal};
+use crate::failure::Outcome;
+use crate::plan::exit::Exit;
+use crate::remote::target::Job;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+impl Connect<'_> {
+    pub(super) fn carry_out(&mut self, effect: Effect) -> Outcome<()> {
+        match effect {
+            Effect::OpenLink { may_ask } => self.open_link(may_ask)?,
+            Effect::Bridge {
+                way,
+                reach,
+                may_ask,
+            } => self.bridge(way, *reach, may_ask)?,
+            Effect::Unbridge(way) => self.unbridge(way),
+            Effect::Try(reach) => self.try_services(*reach),
+            Effect::Settle(reach) => self.settle(&reach)?,
+            Effect::Announce(reach) => self.announce(&reach)?,
+            Effect::Progress(text) => self.progress(&text),
+            Effect::Say(Level::Step, text) => self.console.step(&text),
+            Effect::Say(Level::Warning, text) => self.console.warning(&text),
+            Effect::SetTimer(timer, after) => self.set_timer(timer, after),
+            Effect::Finish(_) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn socket(&self, name: &str) -> PathBuf {
+        self.private.path().join(name)
+    }
+
+    fn set_timer(&self, timer: Timer, after: Duration) {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let _ = sender.send(Notice::Event(Event::TimeUp(timer)));
+        });
+    }
+
+    /// On a terminal a live line; in a log a line each.
+    fn progress(&self, text: &str) {
+        if !self.console.waiting(&[text.to_owned()]) {
+            self.console.step(text);
+        }
+    }
+
+    fn try_services(&mut self, reach: Reach) {
+        let Some(first) = reach.first() else { return };
+        let address = match self.ports.of(&first) {
+            Some(local) => SocketAddr::from((Ipv4Addr::LOCALHOST, local)),
+            None => probe::direct(&first),
+        };
+        probe::start(reach, address, self.sender.clone());
+    }
+
+    /// A program said something on stderr.
+    pub(super) fn said(&mut self, id: u32, line: String) {
+        let opening = self.console.is_paused() && self.console.is_terminal();
+        if opening {
+            // A banner, or what a second factor's prompt refers to.
+            self.console.step(&format!("ssh: {line}"));
+        } else {
+            self.console.detail(&format!("ssh: {line}"));
+        }
+        self.words.push(line.clone());
+        if self.words.len() > 100 {
+            self.words.remove(0);
+        }
+        if let Some(program) = self.programs_mut().find(|program| program.id == id) {
+            program.said(line);
+        }
+    }
+
+    /// A program has ended, and its last words have been read: whose end it was.
+    pub(super) fn gone(&mut self, id: u32) -> Option<Outcome<()>> {
+        let is = |program: &Option<Program>| {
+            program
+                .as_ref()
+                .is_some_and(|program| program.id == id && program.ended().is_some())
+        };
+        if is(&self.request) {
+            let request = self.request.take()?;
+            return self.forwarded(&request);
+        }
+        if is(&self.link) {
+            let words = words(&self.link.take()?);
+            self.console.pause();
+            return self.handle(Event::LinkEnded(words));
+        }
+        if is(&self.node) {
+            let words = words(&self.node.take()?);
+            // One that was ended to make room for the next.
+            if self.entering.is_some() {
+                return self.enter();
+            }
+            let why = refusal::last_words(&words);
+            return self.handle(Event::BridgeEnded(format!("ssh to the node ended: {why}")));
+        }
+        None
+    }
+
+    /// The name of the local profile.
+    fn profile_name(&self) -> String {
+        match (&self.options.profile, self.facts.job()) {
+            (Some(name), _) | (None, Some(Job::Profile(name))) => name.clone(),
+            (None, Some(job)) => format!("job_{}", job.as_str()),
+            (None, None) => "job".to_owned(),
+        }
+    }
+
+    pub(super) fn make_profile(&mut self) -> Outcome<()> {
+        if self.profile.is_none() {
+            let marker = Marker {
+                pid: std::process::id(),
+                target: self.options.target.clone(),
+                url: None,
+                private: Some(self.private.path().to_owned()),
+            };
+            let name = self.profile_name();
+            self.profile = Some(LocalProfile::make(
+                &self.options.ipython_dir()?,
+                &name,
+                marker,
+            )?);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, reach: &Reach) -> Outcome<()> {
+        if self.forwards.is_empty() {
+            return Ok(());
+        }
+        self.make_profile()?;
+        let text = reach
+            .client
+            .on_the_laptop(|endpoint| self.ports.of(endpoint));
+        let url = reach
+            .page
+            .as_ref()
+            .map(|page| announce::url(page, &self.ports));
+        if let Some(profile) = &mut self.profile {
+            profile.write(&text)?;
+            profile.tell(url);
+        }
+        Ok(())
+    }
+
+    fn announce(&mut self, reach: &Reach) -> Outcome<()> {
+        self.console.still();
+        let ready = announce::Ready {
+            job: self.facts.job().map_or("", Job::as_str),
+            profile: &self.profile_name(),
+            client_file: self.profile.as_ref().map(LocalProfile::client_file),
+            reach,
+            ports: &self.ports,
+        };
+        announce::tell(&ready, self.options, self.console)?;
+        if self.options.open
+            && let Some(page) = &reach.page
+        {
+            browser::open(&announce::url(page, &self.ports), self.console);
+        }
+        Ok(())
+    }
+}
+
+/// The last words of a program and its exit code.
+fn words(program: &Program) -> Words {
+    Words {
+        lines: program.words.clone(),
+        code: match program.ended() {
+            Some(Exit::Code(code)) => Some(*code),
+            _ => None,
+        },
+    }
+}

@@ -1,0 +1,271 @@
+//! From the parts that the remote end tells to the machine's events. PURE.
+
+mod choose;
+mod read;
+
+use super::event::{Event, Queued};
+use crate::failure::Failure;
+use crate::here::text::printable;
+use crate::remote::parts::Part;
+use crate::remote::queue::{self, Queue};
+use crate::remote::sight::Sight;
+use crate::remote::target::Job;
+use jiff::Timestamp;
+
+/// The longest client file that is read, in bytes.
+const LONGEST_CLIENT: usize = 64 * 1024;
+
+/// What a part means for the loop.
+#[derive(Debug, PartialEq)]
+pub enum Told {
+    /// Something for the machine.
+    Event(Event),
+    /// The only job that runs: from now on it is meant.
+    Only(Job),
+}
+
+/// One record as it was told.
+#[derive(Debug)]
+struct Found {
+    path: String,
+    sight: Result<Sight, String>,
+    client: Option<String>,
+}
+
+/// What has been told so far.
+#[derive(Debug)]
+pub struct Facts {
+    job: Option<Job>,
+    place: String,
+    opened: bool,
+    user: Option<String>,
+    cluster: Option<String>,
+    now: Option<Timestamp>,
+    queue: Option<Queue>,
+    owner: Option<queue::Line>,
+    found: Vec<Found>,
+    closed: Option<String>,
+}
+
+impl Facts {
+    /// Nothing is known of the job at that place (`daint`, `this machine`).
+    #[must_use]
+    pub fn new(job: Option<Job>, place: String) -> Self {
+        Self {
+            job,
+            place,
+            opened: false,
+            user: None,
+            cluster: None,
+            now: None,
+            queue: None,
+            owner: None,
+            found: Vec::new(),
+            closed: None,
+        }
+    }
+
+    /// The job that is meant, once it is known.
+    #[must_use]
+    pub fn job(&self) -> Option<&Job> {
+        self.job.as_ref()
+    }
+
+    /// The same place, and now this job.
+    #[must_use]
+    pub fn again(job: Job, earlier: &Self) -> Self {
+        let mut facts = Self::new(Some(job), earlier.place.clone());
+        facts.opened = true;
+        facts
+    }
+
+    /// The remote end begins anew.
+    pub fn restart(&mut self) {
+        *self = Self::new(self.job.clone(), self.place.clone());
+    }
+
+    /// Takes one part.
+    pub fn take(&mut self, part: &Part) -> Vec<Told> {
+        let mut told = Vec::new();
+        if !self.opened {
+            self.opened = true;
+            told.push(Told::Event(Event::Opened));
+        }
+        match part.kind.as_str() {
+            "user" => self.user = Some(printable(&part.words)),
+            "cluster" => {
+                self.cluster = Some(printable(&part.words)).filter(|name| !name.is_empty());
+            }
+            "now" => {
+                self.now = part
+                    .words
+                    .trim()
+                    .parse()
+                    .ok()
+                    .and_then(|now| Timestamp::from_second(now).ok());
+            }
+            "queue" if part.words == "absent" => self.queue = Some(Queue::Absent),
+            "queue" => self.queue = Some(Queue::read(part.words.parse().ok(), &part.text())),
+            "owner" => self.owner = part.text().lines().find_map(queue::Line::read),
+            "records" => self.found.clear(),
+            "record" => self.found.push(Found {
+                path: printable(&part.words),
+                sight: Sight::read(&part.body),
+                client: None,
+            }),
+            "client" => {
+                if let Some(found) = self.found.last_mut()
+                    && part.body.len() <= LONGEST_CLIENT
+                {
+                    found.client = Some(part.text());
+                }
+            }
+            "closed" => self.closed = Some(printable(&part.words)),
+            "beat" => told.extend(self.stale().map(Told::Event)),
+            "look" => told.extend(self.look()),
+            _ => {}
+        }
+        told
+    }
+
+    /// All has been told: what follows.
+    fn look(&mut self) -> Vec<Told> {
+        let Some(job) = self.job.clone() else {
+            return vec![self.choose()];
+        };
+        // The record first: Slurm's word alone, that a job is gone, would hide what the record says of it.
+        let mut told = vec![Told::Event(self.record(&job))];
+        told.extend(self.queued(&job).map(Told::Event));
+        told.extend(self.stale().map(Told::Event));
+        told
+    }
+
+    /// The event of a record that is older than a living job lets it become.
+    fn stale(&self) -> Option<Event> {
+        let sight = self.chosen(self.job.as_ref()?)?.sight.as_ref().ok()?;
+        let now = self.now?;
+        (!sight.has_ended() && sight.is_stale(now))
+            .then(|| Event::Stale(sight.age_s(now).unwrap_or(0)))
+    }
+
+    /// The record of the job: of several the one that lives, of these the youngest.
+    fn chosen(&self, job: &Job) -> Option<&Found> {
+        let meant = |found: &&Found| match &found.sight {
+            // One that cannot be read was found by the job's own pointer, or lies in its profile.
+            Err(_) => match job {
+                Job::Profile(name) => found.path.ends_with(&format!("/profile_{name}/ipjob.json")),
+                Job::Id(_) | Job::Element(_) => true,
+            },
+            Ok(sight) => self.is_meant(job, sight) && self.is_of_this_cluster(sight),
+        };
+        self.found.iter().filter(meant).max_by_key(|found| {
+            let sight = found.sight.as_ref().ok();
+            (
+                sight.is_some_and(|sight| !sight.has_ended()),
+                sight.and_then(|sight| sight.updated),
+            )
+        })
+    }
+
+    fn is_meant(&self, job: &Job, sight: &Sight) -> bool {
+        match job {
+            Job::Id(id) => sight.job.as_ref() == Some(id),
+            Job::Element(shown) => {
+                let queue = self.queue.as_ref();
+                queue
+                    .and_then(|queue| queue.element(shown))
+                    .is_none_or(|line| sight.job.as_ref() == Some(&line.id))
+            }
+            Job::Profile(name) => sight.profile.as_ref() == Some(name),
+        }
+    }
+
+    /// Clusters that share a home directory give out the same job ids.
+    fn is_of_this_cluster(&self, sight: &Sight) -> bool {
+        match (&self.cluster, &sight.cluster, &sight.job) {
+            (Some(here), Some(its), Some(_)) => here == its,
+            _ => true,
+        }
+    }
+
+    fn record(&self, job: &Job) -> Event {
+        let Some(found) = self.chosen(job) else {
+            if let Some(path) = &self.closed {
+                return Event::Refused(
+                    Failure::no_job(format!("the record {path} cannot be read there"))
+                        .hint("it is another user's, or its file system is not there"),
+                );
+            }
+            let elsewhere = self.found.iter().find_map(|found| {
+                let sight = found.sight.as_ref().ok()?;
+                (self.is_meant(job, sight) && !sight.has_ended()).then_some(sight.cluster.as_ref()?)
+            });
+            return match elsewhere {
+                Some(cluster) => Event::Refused(
+                    Failure::no_job(format!(
+                        "job {} is on the cluster {cluster}, and {} belongs to {}",
+                        job.as_str(),
+                        self.place,
+                        self.cluster.as_deref().unwrap_or("another")
+                    ))
+                    .hint(format!("name a login node of {cluster}")),
+                ),
+                // Slurm knows nothing of a profile, so nothing can be waited for.
+                None if matches!(job, Job::Profile(_)) => Event::Refused(
+                    Failure::no_job(format!("no job with the profile {} is found on {}", job.as_str(), self.place))
+                        .hint("a job of Slurm is named by its id; a job without Slurm by the profile's name that it printed"),
+                ),
+                None => Event::Absent,
+            };
+        };
+        match &found.sight {
+            Ok(sight) => read::seen(sight, found.client.as_deref()).map_or_else(
+                |fault| self.unusable(found, &fault),
+                |seen| Event::Seen(Box::new(seen)),
+            ),
+            Err(fault) => self.unusable(found, fault),
+        }
+    }
+
+    fn unusable(&self, found: &Found, fault: &str) -> Event {
+        Event::Unusable(Failure::no_job(format!(
+            "the record {} on {} cannot be used: {fault}",
+            found.path, self.place
+        )))
+    }
+
+    /// What Slurm says of the job; nothing where there is no Slurm and the job is none of it.
+    fn queued(&self, job: &Job) -> Option<Event> {
+        let queue = self.queue.as_ref()?;
+        let line = match job {
+            Job::Profile(_) => {
+                // A profile may be that of a scheduler's job all the same.
+                let sight = self.chosen(job)?.sight.as_ref().ok()?;
+                queue.job(sight.job.as_ref()?)
+            }
+            Job::Id(id) => queue.job(id),
+            Job::Element(shown) => queue.element(shown),
+        };
+        if line.is_none()
+            && let Some(owner) = &self.owner
+            && self.user.as_ref().is_some_and(|user| *user != owner.user)
+        {
+            return Some(Event::Refused(
+                Failure::no_job(format!(
+                    "job {} is {}'s, and you are {} on {}",
+                    job.as_str(),
+                    owner.user,
+                    self.user.as_deref().unwrap_or("somebody else"),
+                    self.place
+                ))
+                .hint("only one's own jobs can be reached: their key and token are secret"),
+            ));
+        }
+        Some(Event::Queued(match (queue, line) {
+            (Queue::Absent, _) => Queued::Unknown("squeue is not there".to_owned()),
+            (Queue::Silent(words), _) => Queued::Unknown(words.clone()),
+            (Queue::Told(_), None) => Queued::Gone(None),
+            (Queue::Told(_), Some(line)) => read::in_queue(line),
+        }))
+    }
+}

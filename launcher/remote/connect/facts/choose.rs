@@ -1,0 +1,60 @@
+//! Which job is meant where none was named.
+
+use super::{Facts, Told};
+use crate::failure::Failure;
+use crate::remote::connect::event::Event;
+use crate::remote::queue::{self, Queue};
+use crate::remote::sight::Sight;
+use crate::remote::target::Job;
+
+impl Facts {
+    /// Which of all jobs is meant, where none was named: the only one that runs.
+    pub(super) fn choose(&self) -> Told {
+        let alive: Vec<&Sight> = self
+            .found
+            .iter()
+            .filter_map(|found| found.sight.as_ref().ok())
+            .filter(|sight| !sight.has_ended() && self.is_of_this_cluster(sight))
+            .filter(|sight| match (&sight.job, &self.queue) {
+                (Some(id), Some(queue @ Queue::Told(_))) => queue
+                    .job(id)
+                    .is_some_and(|line| line.phase() != queue::Phase::Over),
+                _ => self.now.is_none_or(|now| !sight.is_stale(now)),
+            })
+            .collect();
+        let name = |sight: &Sight| sight.job.clone().or_else(|| sight.profile.clone());
+        match alive.as_slice() {
+            [only] => match (&only.job, &only.profile) {
+                (Some(id), _) => Told::Only(Job::Id(id.clone())),
+                (None, Some(profile)) => Told::Only(Job::Profile(profile.clone())),
+                (None, None) => Told::Event(Event::Refused(Failure::no_job(
+                    "the only record names no job",
+                ))),
+            },
+            [] => Told::Event(Event::Refused(
+                Failure::no_job(format!(
+                    "no job of yours that ipjob runs is found on {}",
+                    self.place
+                ))
+                .hint("a job that waits still is connected to by its id: HOST:JOB"),
+            )),
+            several => {
+                let mut failure = Failure::usage(format!(
+                    "{} jobs run on {}: name one",
+                    several.len(),
+                    self.place
+                ));
+                for sight in several {
+                    let name = name(sight).unwrap_or_else(|| "?".to_owned());
+                    failure = failure.hint(format!(
+                        "{name}: {}, {}, on {}",
+                        sight.mode.as_deref().unwrap_or("?"),
+                        sight.state.as_deref().unwrap_or("?"),
+                        sight.nodes.join(", ")
+                    ));
+                }
+                Told::Event(Event::Refused(failure))
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The ways to the job's services: which is tried when, and what follows when one leads nowhere.
+
+use super::{Bridge, Effect, Level, Link, Machine, Stage, Timer, Way};
+use crate::failure::{Failure, Kind};
+use crate::remote::connect::reach::Reach;
+use core::time::Duration;
+
+/// Until a job that was reached before is tried again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+impl Machine {
+    /// Begins the tunnel to a life of the job.
+    pub(super) fn build(&mut self, reach: Reach) -> Vec<Effect> {
+        self.dead_ends.clear();
+        // From the login node itself no loopback address of a compute node is reached: a failure that needs no try.
+        let loopback = reach
+            .first()
+            .is_some_and(|first| first.address.is_loopback());
+        let first = match (self.chosen, self.proven) {
+            (Some(chosen), _) => chosen,
+            (None, Some(proven)) => proven,
+            (None, None) if loopback && !self.is_same_machine(&reach) => Way::Jump,
+            (None, None) => Way::Forward,
+        };
+        self.go(first, reach)
+    }
+
+    /// Whether HOST is the very machine that the job runs on: a job without a scheduler.
+    fn is_same_machine(&self, _reach: &Reach) -> bool {
+        self.seen.as_ref().is_some_and(|seen| !seen.scheduled)
+    }
+
+    fn go(&mut self, way: Way, reach: Reach) -> Vec<Effect> {
+        self.bridge = Some(Bridge {
+            reach: reach.clone(),
+            way,
+            stage: Stage::Making,
+        });
+        vec![Effect::Bridge {
+            way,
+            reach: Box::new(reach),
+            may_ask: !self.lost_before,
+        }]
+    }
+
+    /// What carried the forwards ended by itself.
+    pub(super) fn bridge_ended(&mut self, words: &str) -> Vec<Effect> {
+        // Without the ssh to HOST all else ends as well; that is told once.
+        if self.link != Link::Open || self.bridge.is_none() {
+            return Vec::new();
+        }
+        self.leads_nowhere(false, words)
+    }
+
+    pub(super) fn bridged(&mut self, result: Result<(), String>) -> Vec<Effect> {
+        match (&mut self.bridge, result) {
+            (Some(bridge), Ok(())) if bridge.stage == Stage::Making => {
+                bridge.stage = Stage::Trying;
+                vec![Effect::Try(Box::new(bridge.reach.clone()))]
+            }
+            (Some(bridge), Err(words)) if bridge.stage == Stage::Making => {
+                self.leads_nowhere(true, &words)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn tried(&mut self, result: Result<(), String>) -> Vec<Effect> {
+        let Some(bridge) = &mut self.bridge else {
+            return Vec::new();
+        };
+        if bridge.stage != Stage::Trying {
+            return Vec::new();
+        }
+        if let Err(words) = result {
+            return self.leads_nowhere(true, &words);
+        }
+        bridge.stage = Stage::Up;
+        let reach = Box::new(bridge.reach.clone());
+        self.proven = Some(bridge.way);
+        self.told = None;
+        if self.host.is_none() && bridge.way == Way::Forward {
+            // Nothing has to be carried, so nothing has to be kept up.
+            return vec![Effect::Announce(reach), Effect::Finish(Ok(()))];
+        }
+        let mut effects = vec![Effect::Settle(reach.clone())];
+        if self.announced {
+            effects.push(Effect::Say(
+                Level::Step,
+                "connected again, on the same local ports".to_owned(),
+            ));
+        } else {
+            self.announced = true;
+            effects.push(Effect::Announce(reach));
+        }
+        effects
+    }
+
+    /// A way that was tried leads nowhere: the next one, or the end.
+    fn leads_nowhere(&mut self, made: bool, words: &str) -> Vec<Effect> {
+        let Some(bridge) = &mut self.bridge else {
+            return Vec::new();
+        };
+        let (way, reach) = (bridge.way, bridge.reach.clone());
+        let mut effects = Vec::new();
+        if made {
+            effects.push(Effect::Unbridge(way));
+        }
+        let from = match way {
+            Way::Forward => "from the login node",
+            Way::Jump => "through ssh to the node",
+            Way::Srun => "through srun",
+        };
+        self.dead_ends.push(format!("{from}: {words}"));
+        let next =
+            (way == Way::Forward && self.chosen.is_none() && self.proven != Some(Way::Forward))
+                .then_some(Way::Jump);
+        if let Some(next) = next {
+            effects.push(Effect::Say(
+                Level::Step,
+                format!(
+                    "{} does not reach {} ({words}): trying ssh to the node",
+                    self.host.as_deref().unwrap_or("this machine"),
+                    reach.node
+                ),
+            ));
+            effects.extend(self.go(next, reach));
+            return effects;
+        }
+        if self.announced {
+            bridge.stage = Stage::Waiting;
+            effects
+                .extend(self.progress(format!("the job is not reached ({words}): trying again")));
+            effects.push(Effect::SetTimer(Timer::Bridge, PAUSE));
+            return effects;
+        }
+        effects.push(Effect::Finish(Err(self.no_way(&reach.node))));
+        effects
+    }
+
+    fn no_way(&self, node: &str) -> Failure {
+        let mut failure = Failure::new(
+            Kind::Ssh,
+            format!("no way leads to job {} on {node}", self.job),
+        )
+        .because(self.dead_ends.join("; "));
+        if self
+            .dead_ends
+            .iter()
+            .any(|words| words.contains("prohibited"))
+        {
+            failure =
+                failure.hint("an ssh server on the way forbids forwarding (AllowTcpForwarding)");
+        }
+        if self.chosen != Some(Way::Srun) {
+            failure = failure.hint("`--via srun` carries the bytes through Slurm itself; ipjob must be on the cluster for it");
+        }
+        failure
+    }
+
+    pub(super) fn bridge_again(&mut self) -> Vec<Effect> {
+        match self.bridge.take() {
+            Some(bridge) if bridge.stage == Stage::Waiting && self.link == Link::Open => {
+                self.build(bridge.reach)
+            }
+            other => {
+                self.bridge = other;
+                Vec::new()
+            }
+        }
+    }
+}

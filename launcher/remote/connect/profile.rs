@@ -1,0 +1,244 @@
+//! The laptop's profile of a job: what makes `ipp.Client(profile="job_123")` work there.
+//!
+//! Whose it is, is told by a locked file in it: the lock goes with the process, however that ends, so that a profile whose file is not
+//! locked was left by a connect that was killed, and one without the file is somebody else's.
+
+use crate::failure::{Failure, Outcome};
+use crate::here::files;
+use crate::here::process;
+use crate::plan::profile::Profile;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// What tells that connect made a profile.
+const MARKER: &str = "ipjob-connect.json";
+
+/// What IPython makes in a profile that a client uses, in the order in which it can be removed.
+const OF_IPYTHON: &[&str] = &[
+    "startup/README",
+    "history.sqlite",
+    "history.sqlite-journal",
+    "startup",
+    "security",
+    "log",
+    "pid",
+    "static",
+    "db",
+];
+
+/// What the marker says of the connect that made it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Its process id.
+    pub pid: u32,
+    /// What it was told to connect to.
+    pub target: String,
+    /// Jupyter's page on the laptop, once it is there.
+    pub url: Option<String>,
+    /// Its private directory, with the control socket.
+    pub private: Option<PathBuf>,
+}
+
+/// The profile; dropped, it goes.
+#[derive(Debug)]
+pub struct LocalProfile {
+    dir: PathBuf,
+    marker: Marker,
+    /// Its lock is the sign of life.
+    _lock: File,
+}
+
+impl LocalProfile {
+    /// Makes the profile of this name below the IPython directory. One that is there already is refused, unless a connect that was
+    /// killed has left it.
+    pub fn make(ipython_dir: &Path, name: &str, marker: Marker) -> Outcome<Self> {
+        let dir = Profile::new(ipython_dir, name).dir;
+        let failed = |error: io::Error| {
+            Failure::missing(format!("the profile {} cannot be made", dir.display()))
+                .because(error)
+                .hint("check that the directory above is yours, writable and not full, or name another with --ipython-dir")
+        };
+        files::private_directories(ipython_dir).map_err(failed)?;
+        if fs::symlink_metadata(&dir).is_ok() {
+            clean(&dir, name)?;
+        }
+        // It gets its name with the marker in it already, so that nobody takes it for another's.
+        let made = tempfile::Builder::new()
+            .prefix(files::TEMPORARY_PREFIX)
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(ipython_dir)
+            .map_err(failed)?;
+        let text = serde_json::to_vec(&marker).unwrap_or_default();
+        let marker_file = made.path().join(MARKER);
+        files::private_file(&marker_file, &text).map_err(failed)?;
+        let lock = open(&marker_file).map_err(failed)?;
+        lock.try_lock().map_err(|error| failed(error.into()))?;
+        let profile = Profile::new(ipython_dir, name);
+        let sign = made
+            .path()
+            .join(profile.marker().file_name().unwrap_or_default());
+        files::private_file(&sign, b"").map_err(failed)?;
+        files::private_directory(&made.path().join("security")).map_err(failed)?;
+        // A directory takes the place of an empty one only: another connect that was quicker is not harmed.
+        fs::rename(made.path(), &dir).map_err(failed)?;
+        let _ = made.keep();
+        Ok(Self {
+            dir,
+            marker,
+            _lock: lock,
+        })
+    }
+
+    /// The client file.
+    #[must_use]
+    pub fn client_file(&self) -> PathBuf {
+        self.dir.join("security/ipcontroller-client.json")
+    }
+
+    /// Replaces the client file.
+    pub fn write(&self, text: &str) -> Outcome<()> {
+        let path = self.client_file();
+        files::replace(&path, text.as_bytes()).map_err(|error| {
+            Failure::missing(format!("{} cannot be written", path.display())).because(error)
+        })
+    }
+
+    /// Lets others know the page, for a second connect.
+    pub fn tell(&mut self, url: Option<String>) {
+        self.marker.url = url;
+        let text = serde_json::to_vec(&self.marker).unwrap_or_default();
+        // Written over in its place: a new file would have no lock.
+        let _ = files::overwrite(&self.dir.join(MARKER), &text);
+    }
+}
+
+impl Drop for LocalProfile {
+    fn drop(&mut self) {
+        let _ = remove(&self.dir);
+    }
+}
+
+/// Removes what a killed connect left under this name; refuses what is somebody else's, or is in use.
+fn clean(dir: &Path, name: &str) -> Outcome<()> {
+    let marker_file = dir.join(MARKER);
+    let Ok(mut file) = open(&marker_file) else {
+        return Err(Failure::usage(format!(
+            "the profile {} is there already, and `ipjob connect` did not make it",
+            dir.display()
+        ))
+        .hint("choose another name with --profile, or remove it if nothing uses it"));
+    };
+    let marker = read(&mut file);
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(in_use(name, &marker)),
+        Err(TryLockError::Error(error)) => {
+            return Err(Failure::missing(format!(
+                "the profile {} cannot be locked",
+                dir.display()
+            ))
+            .because(error));
+        }
+    }
+    if let Some(private) = marker.private.filter(|path| is_private_directory(path)) {
+        end_its_ssh(&private);
+        let _ = files::remove_tree(&private);
+    }
+    if remove(dir) {
+        return Ok(());
+    }
+    Err(Failure::missing(format!(
+        "the profile {} was left by an `ipjob connect` that was killed, and has files of somebody else's",
+        dir.display()
+    ))
+    .hint("look at it, and remove it or choose another name with --profile"))
+}
+
+/// What is said of a job that another connect has open.
+fn in_use(name: &str, marker: &Marker) -> Failure {
+    let failure = Failure::usage(format!(
+        "{name} is connected already, by `ipjob connect {}` (pid {})",
+        marker.target, marker.pid
+    ))
+    .hint(format!(
+        "use that one: ipp.Client(profile={name:?}) works in every program here, or end it with Ctrl-C"
+    ));
+    match &marker.url {
+        Some(url) => failure.hint(format!("its Jupyter is {url}")),
+        None => failure,
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(files::NO_LINK)
+        .open(path)
+}
+
+/// What a marker says; one that cannot be read says nothing.
+fn read(file: &mut File) -> Marker {
+    let mut bytes = Vec::new();
+    let _ = file.take(64 * 1024).read_to_end(&mut bytes);
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// Ends an ssh of a dead connect: it ends by itself when its stdin closes, but not while a browser still uses a connection through it.
+/// It is known by its control socket, whose path is random. Without /proc it is left to end by itself.
+fn end_its_ssh(private: &Path) {
+    let own = private.display().to_string();
+    for pid in process::all() {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        let mut words = line.split('\0');
+        let is_ssh = words
+            .next()
+            .is_some_and(|program| Path::new(program).ends_with("ssh"));
+        if is_ssh
+            && words.any(|word| Path::new(word).starts_with(&own))
+            && let Ok(pid) = i32::try_from(pid)
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
+}
+
+/// Only a directory of the kind that connect makes is removed on a marker's word.
+fn is_private_directory(path: &Path) -> bool {
+    let named = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(super::PRIVATE_PREFIX));
+    let own = fs::symlink_metadata(path)
+        .is_ok_and(|found| found.is_dir() && files::refuse_others(&found, 0o077).is_ok());
+    named && own
+}
+
+/// Removes what connect and IPython made in a profile, and the profile if nothing else is in it. Tells whether it is gone.
+fn remove(dir: &Path) -> bool {
+    let _ = files::remove(&dir.join("security/ipcontroller-client.json"));
+    files::remove_temporaries(&dir.join("security"), std::time::Duration::ZERO);
+    for name in OF_IPYTHON {
+        let path = dir.join(name);
+        // A directory that is not empty stays.
+        let _ = fs::remove_dir(&path).or_else(|_| files::remove(&path));
+    }
+    let sign = Profile::new(dir, "").marker();
+    let sign = sign.file_name().unwrap_or_default();
+    let only_ours = fs::read_dir(dir).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .all(|entry| entry.file_name() == MARKER || entry.file_name() == sign)
+    });
+    let _ = files::remove(&dir.join(sign));
+    let _ = files::remove(&dir.join(MARKER));
+    only_ours && fs::remove_dir(dir).is_ok()
+}
+
+#[cfg(test)]
+mod tests;

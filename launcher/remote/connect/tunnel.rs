@@ -1,0 +1,179 @@
+//! The tunnel itself: forwards that are asked of a running ssh, and the second ssh to the compute node.
+
+use super::event::{Event, Way};
+use super::notice::Notice;
+use super::program::{Output, Program};
+use super::reach::Reach;
+use super::{Connect, ssh};
+use crate::failure::{Failure, Outcome};
+use crate::here::asking;
+use crate::plan::exit::Exit;
+use nix::sys::signal::Signal;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+/// How long `ssh -G` may take, which only reads files.
+const CONFIGURATION_LIMIT: Duration = Duration::from_secs(10);
+
+impl Connect<'_> {
+    pub(super) fn bridge(&mut self, way: Way, reach: Reach, may_ask: bool) -> Outcome<()> {
+        self.words.clear();
+        if self.is_direct(way) {
+            // On the login node itself nothing has to be carried.
+            let _ = self.sender.send(Notice::Event(Event::Bridged(Ok(()))));
+            return Ok(());
+        }
+        self.ports.give(&reach.endpoints())?;
+        match way {
+            Way::Forward => self.forward("s"),
+            Way::Jump => {
+                self.entering = Some((reach, may_ask));
+                if self.node_user.is_none() {
+                    self.ask_for_user();
+                }
+                // The user's name is waited for, and the end of an earlier ssh to a node.
+                if self.enter().is_some() {
+                    return Err(Failure::ssh("ssh cannot be started"));
+                }
+                Ok(())
+            }
+            Way::Srun => Ok(()),
+        }
+    }
+
+    /// Whether services are reached without a tunnel: no host was named, so this machine is the cluster's own.
+    fn is_direct(&self, way: Way) -> bool {
+        way == Way::Forward && self.target.host.is_none()
+    }
+
+    /// Asks a running ssh for the forwards.
+    fn forward(&mut self, socket: &str) -> Outcome<()> {
+        self.forwards = self
+            .ports
+            .all()
+            .map(|(endpoint, local)| ssh::forward(local, endpoint))
+            .collect();
+        self.ports.hand_over();
+        let args = ssh::request(&self.socket(socket), "forward", &self.forwards);
+        self.request = Some(self.start_ssh(&args, Output::Lines)?);
+        Ok(())
+    }
+
+    fn start_ssh(&mut self, args: &[String], output: Output) -> Outcome<Program> {
+        let id = self.next_id();
+        let Some(ssh) = &self.ssh else {
+            return Err(Failure::missing("ssh is not on PATH"));
+        };
+        Program::start(id, ssh, args, None, output, &self.sender)
+    }
+
+    pub(super) fn unbridge(&mut self, way: Way) {
+        match way {
+            Way::Forward if !self.forwards.is_empty() => {
+                let args = ssh::request(&self.socket("s"), "cancel", &self.forwards);
+                // Nobody waits for its end; the local ports are free before the next request reaches the same ssh.
+                self.cancelling = self.start_ssh(&args, Output::Lines).ok();
+                self.forwards.clear();
+            }
+            Way::Jump => {
+                self.entering = None;
+                if let Some(node) = &self.node {
+                    node.signal(Signal::SIGTERM);
+                }
+            }
+            Way::Forward | Way::Srun => {}
+        }
+    }
+
+    /// Looks up the user on the compute node: what ssh's configuration says of it, else the user on HOST.
+    fn ask_for_user(&mut self) {
+        let (Some(ssh), Some((reach, _))) = (self.ssh.clone(), &self.entering) else {
+            return;
+        };
+        let node = reach.node.clone();
+        let host = self
+            .target
+            .host
+            .as_ref()
+            .map(|host| host.as_str().to_owned());
+        let sender = self.sender.clone();
+        // ssh -G only reads files; that it may have been reaped already does not matter, its output is what counts.
+        thread::spawn(move || {
+            let user_of = |name: &str| {
+                let answer = asking::ask(
+                    Command::new(&ssh).args(["-G", "--", name]),
+                    CONFIGURATION_LIMIT,
+                );
+                ssh::setting(&answer.output, "user").map(str::to_owned)
+            };
+            // A name that no configuration has gets the user of this machine.
+            let default = user_of("ipjob-host-without-configuration.invalid");
+            let own = user_of(&node);
+            let user = match host {
+                Some(host) if own == default => {
+                    user_of(&host).filter(|user| Some(user) != own.as_ref())
+                }
+                _ => None,
+            };
+            let options = user.map_or_else(Vec::new, |user| vec!["-l".to_owned(), user]);
+            let _ = sender.send(Notice::NodeUser(options));
+        });
+    }
+
+    /// Starts the ssh to the compute node, if all that it needs is there.
+    pub(super) fn enter(&mut self) -> Option<Outcome<()>> {
+        if self.node.as_ref().is_some_and(Program::runs) {
+            return None;
+        }
+        let user = self.node_user.clone()?;
+        let (reach, may_ask) = self.entering.take()?;
+        let program = self.ssh.as_ref()?.display().to_string();
+        let through = self.socket("s");
+        let host = self.target.host.as_ref();
+        let args = ssh::node(
+            &self.socket("n"),
+            &program,
+            host.map(|host| (through.as_path(), host.as_str())),
+            &user,
+            &reach.node,
+            may_ask,
+        );
+        self.console.pause();
+        match self.start_ssh(&args, Output::Lines) {
+            Ok(node) => {
+                self.node = Some(node);
+                None
+            }
+            Err(failure) => self.handle(Event::Local(failure)),
+        }
+    }
+
+    /// The ssh to the compute node is logged in.
+    pub(super) fn node_opened(&mut self) -> Option<Outcome<()>> {
+        self.console.resume();
+        match self.forward("n") {
+            Ok(()) => None,
+            Err(failure) => self.handle(Event::Local(failure)),
+        }
+    }
+
+    /// The request for forwards was answered.
+    pub(super) fn forwarded(&mut self, request: &Program) -> Option<Outcome<()>> {
+        if request.ended() == Some(&Exit::Code(0)) {
+            return self.handle(Event::Bridged(Ok(())));
+        }
+        // The ssh that was asked says more than the one that asks.
+        let telling = |line: &&String| line.starts_with("bind ") || line.contains("cannot listen");
+        let why = self
+            .words
+            .iter()
+            .rev()
+            .find(telling)
+            .or(request.words.last());
+        let why = why
+            .cloned()
+            .unwrap_or_else(|| "ssh did not say why".to_owned());
+        self.handle(Event::Bridged(Err(why)))
+    }
+}

@@ -1,0 +1,124 @@
+use super::{Connect, assert_nothing_left, configure_sshd, status, views};
+use crate::support::{Lab, lab::ALICE};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path)
+        .expect("it is there")
+        .permissions()
+        .mode()
+        & 0o777
+}
+
+#[test]
+fn a_job_that_still_waits_is_used_from_the_laptop_after_one_login() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    configure_sshd(&lab, "login", "MaxSessions 1");
+    let body = "export IPYTHONDIR=$HOME/else/where; exec ipjob --mode notebook --mpi none";
+    let job = lab.submit(&["-N2", "-n2", "--ntasks-per-node=1", "--hold"], body);
+    let profile = format!("job_{}", job.id);
+    let target = format!("login:{}", job.id);
+    let mut connect = Connect::start(&lab, &profile, &[&target]);
+    connect.wait_line("the job is pending (JobHeldUser)");
+    lab.shell(ALICE, "login", &format!("scontrol release {}", job.id));
+    connect.wait_line("the job is starting: engines 0/2");
+    let url = connect.wait_url();
+    assert!(url.starts_with("http://localhost:"), "{url}");
+    assert_eq!(status(&lab, &url), "200");
+    assert_eq!(views(&lab, &profile), "[0, 1]");
+    let logins = lab.sshd_log("login").matches("Accepted publickey").count();
+    assert_eq!(logins, 1, "{}", lab.sshd_log("login"));
+
+    let dir = lab.laptop_home(format!(".ipython/profile_{profile}"));
+    assert_eq!(mode(&dir), 0o700);
+    assert_eq!(mode(&dir.join("security/ipcontroller-client.json")), 0o600);
+    let place = connect.marker()["private"]
+        .as_str()
+        .expect("a path")
+        .to_owned();
+    let modes = lab.shell(ALICE, "laptop", &format!("stat -c %a {place} {place}/s"));
+    assert_eq!(modes.text, "700\n600\n");
+
+    let (code, output) = super::refused(&lab, &[&target]);
+    assert_eq!(code, 2, "{output}");
+    assert!(
+        output.contains("is connected already") && output.contains(&url),
+        "{output}"
+    );
+
+    let said = connect.interrupt();
+    assert_eq!(said.matches("ready: job").count(), 1, "{said}");
+    // The job has not noticed.
+    let line = lab.shell(ALICE, "login", &format!("squeue -h -o %T -j {}", job.id));
+    assert_eq!(line.text.trim(), "RUNNING");
+    lab.shell(ALICE, "login", &format!("scancel {}", job.id));
+    job.finish();
+}
+
+#[test]
+fn engines_alone_are_used_by_every_way_and_the_end_of_the_job_is_the_end() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let job = lab.submit(&["-N1", "-n1"], "exec ipjob --mode cluster-only --mpi none");
+    job.wait_state("ready");
+    for way in ["forward", "jump"] {
+        let mut connect = Connect::start(
+            &lab,
+            "mine",
+            &["--via", way, "--profile", "mine", "--json", "login:"],
+        );
+        let line = connect.wait_line("client_ports");
+        let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(told["url"], serde_json::Value::Null);
+        assert_eq!(
+            told["client_ports"].as_object().map(serde_json::Map::len),
+            Some(7),
+            "{told}"
+        );
+        assert_eq!(told["profile"], "mine");
+        assert_eq!(views(&lab, "mine"), "[0]", "{way}");
+        connect.interrupt();
+    }
+    // On the login node nothing has to be carried.
+    let here = lab
+        .on(ALICE, "login")
+        .args(["ipjob", "connect", &job.id])
+        .output();
+    let here = here.expect("lab runs");
+    assert_eq!(here.status.code(), Some(0), "{here:?}");
+
+    let target = format!("login:{}", job.id);
+    let profile = format!("job_{}", job.id);
+    let mut connect = Connect::start(&lab, &profile, &[&target]);
+    connect.wait_line("ready: job");
+    job.cancel();
+    let (code, output) = connect.finish();
+    assert_eq!(code, 0, "{output}");
+    assert!(
+        output.contains("has ended: SIGTERM (exit code 0)"),
+        "{output}"
+    );
+    assert_nothing_left(&lab, &profile);
+}
+
+#[test]
+fn services_on_the_node_s_loopback_address_are_reached_through_the_node() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let body = "exec ipjob --mode notebook --mpi none --address lo --jupyter-address 127.0.0.1";
+    let job = lab.submit(&["-N1", "-n1"], body);
+    let record = job.wait_state("ready");
+    assert_eq!(record["ip"], "127.0.0.1");
+    let printed = job.wait_line("without ipjob there:");
+    assert!(
+        printed.contains("-J login ") && printed.matches(" -L ").count() == 8,
+        "{printed}"
+    );
+    let profile = format!("job_{}", job.id);
+    let mut connect = Connect::start(&lab, &profile, &[&format!("login:{}", job.id)]);
+    let url = connect.wait_url();
+    assert_eq!(status(&lab, &url), "200");
+    assert_eq!(views(&lab, &profile), "[0]");
+    connect.interrupt();
+    job.cancel();
+}
