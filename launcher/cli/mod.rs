@@ -119,6 +119,13 @@ pub enum Command {
         /// What it wrote.
         marker: PathBuf,
     },
+    /// Carry connections to these addresses over stdin and stdout; `ipjob connect --via srun` starts this on a compute node.
+    #[command(hide = true)]
+    Relay {
+        /// Where the connections go.
+        #[arg(required = true)]
+        targets: Vec<SocketAddr>,
+    },
     /// Report who we are and become an engine; srun starts this.
     #[command(hide = true)]
     Engine {

@@ -10,6 +10,7 @@ mod fuzz;
 pub mod jobs;
 pub mod parts;
 pub mod queue;
+pub mod relay;
 pub mod shell;
 pub mod sight;
 pub mod ssh;

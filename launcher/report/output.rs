@@ -20,6 +20,11 @@ pub fn data(data: &[u8]) -> Outcome<()> {
     }
 }
 
+/// stdout as a stream of bytes, for what is no text.
+pub fn stream() -> impl Write + Send + 'static {
+    io::stdout()
+}
+
 /// What is said of a stdout that takes nothing.
 pub fn cannot_print(error: &io::Error) -> Failure {
     Failure::missing("stdout cannot be written").because(error)
