@@ -1,8 +1,6 @@
-//! What is seen of a record and of a pointer. PURE.
-//!
-//! Both come from another machine, and whoever wrote them may be out of his mind, or mean harm: so a field counts only if it is what
-//! it should be, text is fit for a terminal, and a path or a name is a plain one. A field that is none of that counts as
-//! missing and is named in `faults`.
+//! What is seen of a record and of a pointer. PURE. Both come from another machine, and whoever wrote them may mean harm: a field counts
+//! only if it is what it should be, text is fit for a terminal, a path or a name is a plain one. Else it counts as missing and
+//! is named in `faults`.
 
 mod fields;
 
