@@ -11,6 +11,7 @@
 mod support;
 
 mod broken_world;
+mod chaos;
 mod command_line;
 mod connect;
 mod docs;
@@ -20,6 +21,7 @@ mod launchers;
 mod lifecycle;
 mod machine_limits;
 mod real;
+mod remote;
 mod requeue;
 mod scale;
 mod security;

@@ -20,11 +20,11 @@ def start_of(pid):
     return int(fields[19])
 
 
-def carrying(mark):
-    """The running processes with this entry in their environment, as {pid: start}."""
+def carrying(*marks):
+    """The running processes with these entries in their environment, as {pid: start}."""
     found = {}
     for name in os.listdir("/proc"):
-        if name.isdigit() and mark.encode() in _read(f"/proc/{name}/environ").split(b"\0"):
+        if name.isdigit() and {mark.encode() for mark in marks} <= set(_read(f"/proc/{name}/environ").split(b"\0")):
             start = start_of(name)
             if start is not None:
                 found[int(name)] = start
