@@ -231,7 +231,8 @@ impl Probe {
         }
         let dead = tree
             .iter()
-            .find(|pid| process::stat(**pid).is_some_and(|stat| !stat.runs()));
+            // The end of the main process is told by who waits for it.
+            .find(|pid| **pid != self.pid && process::stat(**pid).is_some_and(|stat| !stat.runs()));
         let silent: Vec<Endpoint> = silent.into_iter().cloned().collect();
         let Some(pid) = dead else {
             return Look::NotYet(nobody_listens(&silent, wiring), None);
