@@ -10,9 +10,10 @@ SHELL := bash
 ARCH := $(shell uname -m)
 BINARY := $(CURDIR)/target/ipjob
 VENVS := main ipp88 ipp71 nb6
-# The tests run the aarch64 binary on other machines, the example for jq, and the man page through troff. `a|b` means
+# The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, and a page of
+# Jupyter in a browser. `a|b` means
 # either: newer Debians have renamed it.
-TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base
+TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base chromium
 PREFIX = /usr/local
 # Empty means: musl where it can be had, else glibc.
 TARGET =

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod broken;
+mod browser;
 mod stays;
+mod step;
 mod whole;
 
 use crate::support::{Lab, lab::ALICE, wait_for};

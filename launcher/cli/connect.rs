@@ -10,12 +10,14 @@ use std::path::PathBuf;
 /// How the laptop gets to the compute node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Via {
-    /// The next two in this order.
+    /// `forward`, and where that leads nowhere `jump`.
     Auto,
     /// The login node connects to the compute node's address.
     Forward,
     /// ssh on to the compute node, through the login node.
     Jump,
+    /// srun on the login node carries all bytes; ipjob must be on the cluster.
+    Srun,
 }
 
 /// What connect is told.
@@ -33,6 +35,16 @@ pub struct ConnectOptions {
     /// The way to the compute node.
     #[arg(long, env = "IPJOB_VIA", value_name = "WAY", default_value = "auto")]
     pub via: Via,
+
+    /// With --via srun: the ipjob on the cluster, a path or a name on PATH there.
+    #[arg(
+        long,
+        env = "IPJOB_REMOTE_IPJOB",
+        value_name = "PATH",
+        default_value = "ipjob",
+        value_parser = values::remote_program
+    )]
+    pub remote_ipjob: String,
 
     /// Open Jupyter's page in the browser.
     #[arg(long)]

@@ -87,6 +87,15 @@ pub fn controller_ports(text: &str) -> Result<PortRange, String> {
     Ok(range)
 }
 
+/// Reads a program of another machine: a plain path or name, as it goes to a shell there.
+pub fn remote_program(text: &str) -> Result<String, String> {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "._@+-/".contains(char);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err("a path of letters, digits and ._@+-/ is wanted".to_owned())
+}
+
 /// Reads the name of a profile: one plain word, as it becomes a part of a path.
 pub fn profile_name(text: &str) -> Result<String, String> {
     let plain = |char: char| char.is_ascii_alphanumeric() || "._@+-".contains(char);

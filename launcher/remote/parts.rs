@@ -7,6 +7,12 @@ use std::io::{self, BufRead, Read};
 /// The longest line that is looked at as a whole; what is longer is taken in pieces.
 const LONGEST_LINE: u64 = 64 * 1024;
 
+/// The kind of the part that ends a round.
+pub const END: &str = "end";
+
+/// The kind of the last part before bytes that are no parts.
+pub const RAW: &str = "raw";
+
 /// One part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -47,8 +53,12 @@ impl<R: BufRead> Parts<R> {
         }
     }
 
-    /// The next part that is complete: the next one has begun, or the answer has ended.
+    /// The next part that is complete: the next one has begun, or the answer has ended. [`END`] and [`RAW`] have no body: whoever
+    /// prints the one may wait for an order then, and what follows the other is not ours to read.
     pub fn next(&mut self) -> io::Result<Option<Part>> {
+        if let Some(part) = self.take_bodiless() {
+            return Ok(Some(part));
+        }
         let mut at_line_start = true;
         loop {
             let mut line = Vec::new();
@@ -77,12 +87,28 @@ impl<R: BufRead> Parts<R> {
                 if let Some(part) = self.next.replace(begun) {
                     return Ok(Some(finished(part)));
                 }
+                if let Some(part) = self.take_bodiless() {
+                    return Ok(Some(part));
+                }
             } else if let Some(part) = &mut self.next {
                 // One byte more than allowed shows that there was more; another for the newline that ends every body.
                 let room = (self.longest + 2).saturating_sub(part.body.len());
                 part.body.extend(line.into_iter().take(room));
             }
         }
+    }
+}
+
+impl<R> Parts<R> {
+    /// The part that has begun, if its first line is all of it.
+    fn take_bodiless(&mut self) -> Option<Part> {
+        self.next
+            .take_if(|part| part.kind == END || part.kind == RAW)
+    }
+
+    /// The rest of the answer, after the part [`RAW`].
+    pub fn into_rest(self) -> R {
+        self.input
     }
 }
 
@@ -138,6 +164,18 @@ mod tests {
             "x".repeat(usize::try_from(LONGEST_LINE).expect("small"))
         );
         assert_eq!(all(&cut, 1_000_000).len(), 1);
+    }
+
+    #[test]
+    fn what_follows_the_last_part_is_handed_over_as_it_is() {
+        let mut parts = Parts::new(&b"m4rk a\nx\n\nm4rk raw\n\x00\x01m4rk b\n"[..], "m4rk", 100);
+        let kinds: Vec<String> = std::iter::from_fn(|| {
+            let part = parts.next().expect("no error").expect("a part");
+            (part.kind != RAW).then_some(part.kind)
+        })
+        .collect();
+        assert_eq!(kinds, ["a"]);
+        assert_eq!(parts.into_rest(), b"\x00\x01m4rk b\n");
     }
 
     #[test]

@@ -67,10 +67,19 @@ class Lab:
     def lab(self, *args):
         return subprocess.run([LAB, "--state", self.state, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
+    def inside(self, machine, home=f"/home/{USER}"):
+        """The words before a command that the user runs there."""
+        path = os.pathsep.join([*self.path, self.share, "/usr/bin", "/bin"])
+        return ["in", "-u", USER, "-e", f"PATH={path}", "-e", f"HOME={home}", machine]
+
+    def start(self, machine, *command):
+        """Starts a command as the user, to be read from; ended, what runs inside gets TERM."""
+        return subprocess.Popen([LAB, "--state", self.state, *self.inside(machine), *command],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
     def on(self, machine, *command, home=f"/home/{USER}"):
         """Runs a command as the user; what it prints."""
-        path = os.pathsep.join([*self.path, self.share, "/usr/bin", "/bin"])
-        done = self.lab("in", "-u", USER, "-e", f"PATH={path}", "-e", f"HOME={home}", machine, *command)
+        done = self.lab(*self.inside(machine, home), *command)
         if done.returncode != 0:
             raise Unmeasurable(f"{command[0]}: {done.stderr}{done.stdout}")
         return done.stdout

@@ -64,6 +64,15 @@ def cpu_ns(pid):
     return total
 
 
+def spent_s(processes):
+    """CPU seconds that these have spent so far, with the children that they have waited for."""
+    ticks = 0
+    for pid in processes:
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        ticks += sum(int(field) for field in fields[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def wakeups(pid):
     """How often its threads went to sleep by themselves (each time something wakes them again)."""
     total = 0

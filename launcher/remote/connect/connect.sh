@@ -1,5 +1,6 @@
 # Tells of one job again and again: its record and client file when they change, Slurm's queue when it matters. It only looks, until
-# its stdin says otherwise: `job JOB` names the job anew, `end` or the end of stdin is the end.
+# its stdin says otherwise: `job JOB` names the job anew, `srun ID NODE COMMAND ...` makes way for a step of the job whose streams are
+# carried, `end` or the end of stdin is the end.
 # $1: the job, or nothing for all; $2: squeue's format.
 
 # In place of the one above: the record, and the client file that it names.
@@ -88,6 +89,18 @@ connect() {
             job=$word
             watch </dev/null &
             watch=$!
+            ;;
+        srun)
+            # From here on the streams carry bytes: the job's end, or that of the connection, is the end of it.
+            kill "$watch"
+            wait "$watch" 2>/dev/null
+            set -f
+            # shellcheck disable=SC2086
+            set -- $word
+            id=$1 node=$2
+            shift 2
+            part raw
+            exec srun --overlap --quiet --unbuffered --jobid="$id" --nodes=1 --ntasks=1 --nodelist="$node" --mpi=none "$@"
             ;;
         *) break ;;
         esac

@@ -95,6 +95,17 @@ impl Connect<'_> {
         if is(&self.link) {
             let words = words(&self.link.take()?);
             self.console.pause();
+            if std::mem::take(&mut self.stepping) {
+                // srun's own last line only counts exit codes; what was wrong stands before it.
+                let first = words.lines.len().saturating_sub(3);
+                let why = match words.lines.get(first..) {
+                    Some(lines) if !lines.is_empty() => lines.join("; "),
+                    _ => refusal::last_words(&words),
+                };
+                if let Some(end) = self.handle(Event::Bridged(Err(why))) {
+                    return Some(end);
+                }
+            }
             return self.handle(Event::LinkEnded(words));
         }
         if is(&self.node) {

@@ -30,7 +30,10 @@ impl Connect<'_> {
 
     pub(super) fn notice(&mut self, notice: Notice) -> Option<Outcome<()>> {
         match notice {
-            Notice::Event(event) => self.handle(event),
+            Notice::Event(event) => {
+                self.stepping &= event != Event::Bridged(Ok(()));
+                self.handle(event)
+            }
             Notice::Part { id, part } => {
                 if self.link.as_ref().is_none_or(|link| link.id != id) {
                     return None;
@@ -43,6 +46,12 @@ impl Connect<'_> {
                     });
                 }
                 end
+            }
+            Notice::Raw { id, stream } => {
+                if self.link.as_ref().is_some_and(|link| link.id == id) {
+                    self.carry(stream);
+                }
+                None
             }
             Notice::Printed { id, line } => {
                 let opened =

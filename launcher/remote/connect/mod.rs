@@ -13,11 +13,12 @@ mod machine;
 mod notice;
 mod ports;
 mod probe;
-mod profile;
+pub mod profile;
 mod program;
 mod reach;
 mod refusal;
 mod ssh;
+mod step;
 mod tunnel;
 
 use super::queue;
@@ -42,6 +43,7 @@ use profile::LocalProfile;
 use program::{Output, Program};
 use reach::Reach;
 use std::fs::Permissions;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -87,6 +89,10 @@ struct Connect<'a> {
     /// The request to take forwards away.
     cancelling: Option<Program>,
     forwards: Vec<String>,
+    /// The local ports that srun's step is to serve, until it is there.
+    listeners: Vec<TcpListener>,
+    /// Whether a step is being started.
+    stepping: bool,
     ports: LocalPorts,
     profile: Option<LocalProfile>,
     /// ssh's words since the last try.
@@ -124,6 +130,7 @@ async fn connect(
         Via::Auto => None,
         Via::Forward => Some(Way::Forward),
         Via::Jump => Some(Way::Jump),
+        Via::Srun => Some(Way::Srun),
     };
     let mut connect = Connect {
         machine: Machine::new(job, host, chosen),
@@ -142,6 +149,8 @@ async fn connect(
         request: None,
         cancelling: None,
         forwards: Vec::new(),
+        listeners: Vec::new(),
+        stepping: false,
         profile: None,
         words: Vec::new(),
         programs: 0,
@@ -261,7 +270,7 @@ impl Connect<'_> {
             "mark={mark}\nset -- {} {}\n{}\n{WATCH}",
             quoted(job),
             quoted(queue::FORMAT),
-            functions(FIND),
+            FIND,
         )
     }
 
@@ -293,12 +302,4 @@ impl Connect<'_> {
         )?);
         Ok(())
     }
-}
-
-/// What finds jobs, without its own beginning.
-fn functions(script: &str) -> &str {
-    script
-        .find("\nmain() {")
-        .and_then(|at| script.get(..at))
-        .unwrap_or(script)
 }

@@ -3,6 +3,8 @@
 use super::event::Event;
 use crate::plan::exit::Exit;
 use crate::remote::parts::Part;
+use std::io::BufReader;
+use std::process::ChildStdout;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Where every source sends to.
@@ -19,6 +21,13 @@ pub enum Notice {
         id: u32,
         /// What.
         part: Part,
+    },
+    /// What the remote end prints from here on is no part.
+    Raw {
+        /// Of which program.
+        id: u32,
+        /// The rest.
+        stream: BufReader<ChildStdout>,
     },
     /// A program printed a line.
     Printed {

@@ -5,13 +5,13 @@ use super::notice::{Notice, Sender};
 use crate::failure::{Failure, Outcome};
 use crate::here::text::printable;
 use crate::plan::exit::Exit;
-use crate::remote::parts::Parts;
+use crate::remote::parts::{Parts, RAW};
 use crate::remote::sight::LONGEST_RECORD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -30,8 +30,6 @@ pub enum Output {
     Parts(String),
     /// Lines.
     Lines,
-    /// It is handed over as it is.
-    Raw,
 }
 
 /// A program that runs.
@@ -42,8 +40,6 @@ pub struct Program {
     pid: u32,
     /// Its stdin, which tells the other side that we live.
     pub stdin: Option<ChildStdin>,
-    /// Its stdout, where it is handed over.
-    pub stdout: Option<ChildStdout>,
     /// The last lines of its stderr.
     pub words: Vec<String>,
     exit: Option<Exit>,
@@ -84,7 +80,6 @@ impl Program {
             id,
             pid: child.id(),
             stdin,
-            stdout: None,
             words: Vec::new(),
             exit: None,
             closed: false,
@@ -104,13 +99,19 @@ impl Program {
         };
         let sender = sender.clone();
         match output {
-            Output::Raw => self.stdout = Some(stdout),
             Output::Parts(mark) => {
                 thread::spawn(move || {
                     let mut parts = Parts::new(BufReader::new(stdout), &mark, LONGEST_RECORD);
-                    while let Ok(Some(part)) = parts.next()
-                        && sender.send(Notice::Part { id, part }).is_ok()
-                    {}
+                    while let Ok(Some(part)) = parts.next() {
+                        if part.kind == RAW {
+                            let stream = parts.into_rest();
+                            let _ = sender.send(Notice::Raw { id, stream });
+                            return;
+                        }
+                        if sender.send(Notice::Part { id, part }).is_err() {
+                            return;
+                        }
+                    }
                 });
             }
             Output::Lines => {

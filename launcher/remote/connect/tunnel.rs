@@ -38,7 +38,7 @@ impl Connect<'_> {
                 }
                 Ok(())
             }
-            Way::Srun => Ok(()),
+            Way::Srun => self.start_step(&reach),
         }
     }
 
@@ -82,7 +82,13 @@ impl Connect<'_> {
                     node.signal(Signal::SIGTERM);
                 }
             }
-            Way::Forward | Way::Srun => {}
+            Way::Srun => {
+                // The step's streams are those of the only session: it ends with the ssh to HOST, which is then made anew.
+                if let Some(link) = &self.link {
+                    link.signal(Signal::SIGTERM);
+                }
+            }
+            Way::Forward => {}
         }
     }
 

@@ -152,9 +152,12 @@ impl Machine {
             failure =
                 failure.hint("an ssh server on the way forbids forwarding (AllowTcpForwarding)");
         }
-        if self.chosen != Some(Way::Srun) {
-            failure = failure.hint("`--via srun` carries the bytes through Slurm itself; ipjob must be on the cluster for it");
-        }
+        let srun = if self.chosen == Some(Way::Srun) {
+            "--via srun needs an ipjob of this version on the cluster: name it with --remote-ipjob PATH"
+        } else {
+            "`--via srun` carries the bytes through Slurm itself; ipjob must be on the cluster for it"
+        };
+        failure = failure.hint(srun);
         failure
     }
 

@@ -1,0 +1,56 @@
+use super::{Connect, configure_sshd, cut, refused, status, views};
+use crate::support::{Lab, lab::ALICE, wait_for};
+
+#[test]
+fn where_neither_forwards_nor_nodes_are_allowed_the_bytes_go_through_a_step_of_the_job() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    configure_sshd(&lab, "login", "AllowTcpForwarding no\nMaxSessions 1");
+    let job = lab.submit(
+        &["-N2", "--ntasks-per-node=1"],
+        "exec ipjob --mode notebook --mpi none",
+    );
+    job.wait_state("ready");
+    let profile = format!("job_{}", job.id);
+    let target = format!("login:{}", job.id);
+    let ipjob = lab.ipjob().display().to_string();
+    let args = ["--via", "srun", "--remote-ipjob", &ipjob, &target];
+    let mut connect = Connect::start(&lab, &profile, &args);
+    let url = connect.wait_url();
+    assert_eq!(status(&lab, &url), "200");
+    assert_eq!(views(&lab, &profile), "[0, 1]");
+    let logins = lab.sshd_log("login").matches("Accepted publickey").count();
+    assert_eq!(logins, 1, "{}", lab.sshd_log("login"));
+
+    cut(&lab);
+    connect.wait_line("the connection to login is lost");
+    connect.wait_line("connected again");
+    assert_eq!(status(&lab, &url), "200");
+    assert_eq!(views(&lab, &profile), "[0, 1]");
+    connect.interrupt();
+    wait_for("the end of the step", || {
+        let left = lab.shell(
+            ALICE,
+            "node1",
+            "ps -o args= -u alice | grep -c '[i]pjob relay'",
+        );
+        (left.text.trim() == "0").then_some(())
+    });
+
+    let (code, output) = refused(
+        &lab,
+        &["--via", "srun", "--remote-ipjob", "/nowhere/ipjob", &target],
+    );
+    assert_eq!(code, 6, "{output}");
+    assert!(
+        output.contains("/nowhere/ipjob") && output.contains("--remote-ipjob PATH"),
+        "{output}"
+    );
+
+    // The end of the job is the end here as well.
+    let mut connect = Connect::start(&lab, &profile, &args);
+    connect.wait_url();
+    job.cancel();
+    let (code, output) = connect.finish();
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("has ended: SIGTERM"), "{output}");
+}
