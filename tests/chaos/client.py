@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 import time
 
 import ipyparallel as ipp
@@ -64,7 +65,8 @@ class Client:
         try:
             if self.rc is None or self.lost >= STUBBORN:
                 if self.rc is not None:
-                    self.rc.close()
+                    # One whose own thread has died would never be closed.
+                    threading.Thread(target=self.rc.close, daemon=True).start()
                 self.rc, self.lost = None, 0
                 self.rc = ipp.Client(profile=profile, timeout=LOST)
                 self.counts["reopened"] += 1
