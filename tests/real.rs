@@ -17,3 +17,5 @@ mod stop;
 mod supervision;
 mod user_config;
 mod versions;
+
+pub use python::run as run_python;

@@ -7,6 +7,7 @@
 pub mod allocation;
 pub mod connection;
 pub mod curve;
+pub mod engine_list;
 pub mod engines;
 pub mod environment;
 pub mod exit;

@@ -128,6 +128,13 @@ impl Children {
         })
     }
 
+    /// Whether a process of that id runs for a service: what is said of an earlier one counts no more.
+    pub fn runs(&self, service: Name, pid: u32) -> bool {
+        self.running
+            .get(&pid)
+            .is_some_and(|(process, _)| process.service == service)
+    }
+
     /// The last lines of a process's log.
     pub fn tail(&self, process: ProcessId, lines: usize) -> Vec<String> {
         self.logs

@@ -2,11 +2,11 @@
 
 use super::{Context, mpiexec, ranks, srun, with_users};
 use crate::failure::Outcome;
-use crate::plan::environment;
 use crate::plan::meeting::Order;
 use crate::plan::report::WORLD_CODE;
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::settings::{Launcher, Settings};
+use crate::plan::{environment, heartbeat};
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
 pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
@@ -105,7 +105,14 @@ pub(super) fn in_a_world(context: &Context) -> Vec<String> {
 /// The arguments that every ipengine gets, however it is started.
 pub(super) fn arguments(context: &Context) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);
-    let defaults = vec![format!("--IPEngine.timeout={patience}")];
+    let period = heartbeat::period_ms(context.engines);
+    let defaults = vec![
+        format!("--IPEngine.timeout={patience}"),
+        format!(
+            "--IPEngine.max_heartbeat_misses={}",
+            heartbeat::engine_misses(period)
+        ),
+    ];
     let mut args = vec![context.profile_dir_argument()];
     args.extend(context.cluster_id_argument());
     args.extend(with_users(defaults, &context.settings.engine_args));

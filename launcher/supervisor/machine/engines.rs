@@ -17,6 +17,8 @@ pub(super) struct Engines {
     pub world: bool,
     /// Ids in the hub's engine file.
     pub registered: BTreeSet<u32>,
+    /// What the hub's list says while the controller is being replaced: it is believed a little later.
+    pub recounted: Option<BTreeSet<u32>>,
     /// Engines whose process ended.
     pub lost: BTreeSet<u32>,
     /// Engines that were said to have left the hub's list while their process lives.
