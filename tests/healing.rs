@@ -1,6 +1,7 @@
 //! What dies is replaced, with real ipyparallel and Jupyter: the engines keep their data and the user's client works on.
 
 mod controller;
+mod engines;
 mod jupyter;
 
 use crate::support::{Place, command_line, wait_for};

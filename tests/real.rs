@@ -18,4 +18,4 @@ mod supervision;
 mod user_config;
 mod versions;
 
-pub use python::run as run_python;
+pub use python::{ask as ask_python, run as run_python};

@@ -1,12 +1,23 @@
-//! How many engines are started, and how few are accepted.
+//! How many engines are started, how few are accepted, and whether one that ends is replaced.
 
 use super::allocation::Allocation;
-use super::settings::{Launcher, Settings};
+use super::settings::{Launcher, Respawn, Settings};
 use crate::failure::{Failure, Outcome};
 
 /// Memory that one engine and its nanny need at the least, in bytes: 55 MB + 43 MB resident were measured for
 /// ipyparallel 9.2, of which about two thirds are not shared.
 const BYTES_PER_ENGINE: u64 = 64 << 20;
+
+/// Refuses to replace engines that are not this machine's own processes.
+pub fn check_respawn(settings: &Settings, launcher: Launcher) -> Outcome<()> {
+    if settings.respawn == Respawn::Off || launcher == Launcher::Local {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--respawn engine is for --launcher local, not {launcher}: the engines of one step start and end together"
+    ))
+    .hint("leave it out: without MPI the job goes on with the engines that are left"))
+}
 
 /// The number of engines expected, and the fewest that are accepted when the time is up.
 pub fn count(

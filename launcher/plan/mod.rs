@@ -219,6 +219,7 @@ impl Plan {
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
+        engines::check_respawn(&settings, launcher)?;
         let (engines, minimum) = engines::count(&settings, &allocation, launcher)?;
         let config = here.shaping_config.as_deref();
         let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;

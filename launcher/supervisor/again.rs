@@ -9,6 +9,7 @@ use crate::here::wiring::Wiring;
 use crate::here::{files, ports};
 use crate::plan::Plan;
 use crate::plan::service::{Name, PortNeed, Service};
+use crate::plan::settings::Respawn;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -61,6 +62,7 @@ pub(super) fn machine(plan: &Plan, elapsed: f64) -> Machine {
         .stopping_before_the_end(plan.settings.stop_before)
         .expecting_a_world(plan.world.clone())
         .repeating(plan.repeats())
+        .replacing_engines(plan.settings.respawn == Respawn::Engine)
 }
 
 impl Supervisor<'_> {

@@ -190,6 +190,20 @@ impl Children {
         }
     }
 
+    /// Kills one process and the group that it leads.
+    pub fn kill_one(&self, process: ProcessId) {
+        let pids = self.pids(process.service);
+        for pid in pids.filter(|pid| {
+            let running = u32::try_from(pid.as_raw())
+                .ok()
+                .and_then(|pid| self.running.get(&pid));
+            running.is_some_and(|(found, _)| *found == process)
+        }) {
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = killpg(pid, Signal::SIGKILL);
+        }
+    }
+
     /// A child that signals.rs has waited for may still be told here as running, and its number another's.
     fn pids(&self, service: Name) -> impl Iterator<Item = Pid> + '_ {
         let forking = self

@@ -19,6 +19,8 @@ impl Supervisor<'_> {
         match effect {
             Effect::Spawn(name) => self.spawn(name),
             Effect::Restart(name) => self.restart(name),
+            Effect::Replace(engine) => self.replace(engine),
+            Effect::KillOne(process) => self.children.kill_one(process),
             Effect::GiveUp(name) => self.give_up(name),
             Effect::Terminate(name) if self.is_ours() => self.terminate(name),
             // Asked to end, a superseded life's services would remove files that are the newer one's.

@@ -40,6 +40,27 @@ pub enum Timer {
         /// Which of its starts it was.
         start: u32,
     },
+    /// The pause before an engine is started again.
+    Replace {
+        /// Its id.
+        engine: u32,
+        /// Which of its starts comes next: 0 was the first.
+        start: u32,
+    },
+    /// The start of an engine that was started again.
+    Arrive {
+        /// Its id.
+        engine: u32,
+        /// Which of its starts it is.
+        start: u32,
+    },
+    /// An engine that was started again has worked for so long that an earlier end counts no more.
+    Settled {
+        /// Its id.
+        engine: u32,
+        /// Which of its starts it was.
+        start: u32,
+    },
     /// A controller that was started again has had the time to tell which engines it knows.
     Recount {
         /// Which of its starts it was.
@@ -187,6 +208,10 @@ pub enum Effect {
     Spawn(Name),
     /// Start all processes of a service again after they have ended: with the wiring, port and token of the start before.
     Restart(Name),
+    /// Start the engine of this id again, after it has ended.
+    Replace(u32),
+    /// Kill one process: it lives, and is of no use any more.
+    KillOne(ProcessId),
     /// A service is not started again: the record forgets how to reach it.
     GiveUp(Name),
     /// Ask a service's processes to end.

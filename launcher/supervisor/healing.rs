@@ -6,7 +6,8 @@ use super::event::{Event, Level};
 use super::notice::{Notice, Wired};
 use crate::here::files;
 use crate::plan::engine_list::EngineList;
-use crate::plan::service::Name;
+use crate::plan::report::Report;
+use crate::plan::service::{Name, ProcessId};
 use crate::plan::services::controller_again;
 use std::fs;
 use std::path::Path;
@@ -66,6 +67,35 @@ impl Supervisor<'_> {
             Ok(pid) => {
                 self.say(Level::Detail, format!("{id} started again (pid {pid})"));
                 self.started(service, &[(0, pid)]);
+            }
+            Err(failure) => self.spawn_failed(id, failure),
+        }
+    }
+
+    /// Starts one engine again.
+    pub(super) fn replace(&mut self, engine: u32) {
+        let service = Name::Engines;
+        let id = ProcessId {
+            service,
+            index: engine,
+        };
+        let process = self.plan.service(service).and_then(|service| {
+            let process = service.processes.get(engine as usize)?;
+            Some((service, process))
+        });
+        let Some((service, process)) = process else {
+            return;
+        };
+        self.record.count_restart(Name::Engines);
+        match self.children.spawn(service, id, process, &[]) {
+            Ok(pid) => {
+                self.say(Level::Detail, format!("{id} started again (pid {pid})"));
+                let _ = self.engine_reported(Report {
+                    rank: engine,
+                    node: self.plan.incarnation.host.clone(),
+                    pid,
+                    step: self.own_step(),
+                });
             }
             Err(failure) => self.spawn_failed(id, failure),
         }

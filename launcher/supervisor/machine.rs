@@ -11,6 +11,7 @@
 //!  7. `Finish` (or, where a port of the wiring was lost, `StartAgain`) comes once, last, and after everything that was started has ended, was killed or was given up by name.
 //!  8. Controller and Jupyter are started again when they end while the job is up: after nothing of them lives any more, a bounded
 //!     number of times, and never after a stop was asked for. Jupyter that its user shut down is not.
+//!     The same holds for each engine, where that was asked for, and only once the hub has dropped its id.
 //!  9. A Jupyter that is given up leaves the engines alone; a controller that is given up ends the job.
 
 mod causes;
@@ -21,6 +22,7 @@ mod exits;
 mod healing;
 mod muster;
 mod repeat;
+mod replacing;
 mod running;
 mod step;
 #[cfg(test)]

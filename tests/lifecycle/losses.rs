@@ -183,3 +183,30 @@ fn an_engine_that_the_hub_drops_is_named_and_counts_again_when_it_is_back() {
     });
     job.stop();
 }
+
+#[test]
+fn an_engine_that_ends_or_is_dropped_is_replaced_where_that_was_asked_for() {
+    let place = Place::with_fakes();
+    let mut job = notebook(&place, &[], &["--respawn", "engine"]);
+    let before = job.wait_ready();
+    let back = |job: &Job, times: usize| {
+        wait_for("the engine's return", || {
+            let record = job.record()?;
+            let again = record["restarts"]["engines"] == times && record["state"] == "ready";
+            again.then_some(record)
+        })
+    };
+    signal(engine_pid(&before, 1), Signal::SIGKILL);
+    list_engines(&job, &[0]);
+    let first = back(&job, 1);
+    assert_eq!(first["engines"]["list"][0], before["engines"]["list"][0]);
+    assert_ne!(engine_pid(&first, 1), engine_pid(&before, 1));
+    assert_eq!(first["engines"]["registered"], 2);
+    // Frozen for the hub, and alive.
+    list_engines(&job, &[0]);
+    job.wait_line("the hub has dropped engine 1 although the process lives: it was silent too long, and is replaced");
+    let second = back(&job, 2);
+    assert!(!runs(engine_pid(&first, 1)));
+    assert!(runs(engine_pid(&second, 1)));
+    job.stop();
+}

@@ -20,7 +20,7 @@ impl Machine {
         if process.service == Name::Engines {
             warning(out, failure.to_string());
             self.engines.lose(process.index);
-            self.engine_lost(process, &failure, out);
+            self.engine_ended(process, &failure, out);
         } else {
             self.mend_or_fail(process.service, failure, out);
         }
@@ -45,7 +45,7 @@ impl Machine {
                     warning(out, format!("{process} (pid {pid}) ended with {exit}"));
                     out.push(Effect::ShowLog(process));
                     let end = self.end_of_service(process, pid, exit, tail);
-                    self.engine_lost(process, &end, out);
+                    self.engine_ended(process, &end, out);
                 }
             }
             Name::Driver => {

@@ -18,11 +18,11 @@ pub(super) const PAUSES: [Duration; 5] = [
 ];
 
 /// A service that was started again and works for so long has one of its restarts back, and so on.
-const HEALTHY: Duration = Duration::from_secs(60);
+pub(super) const HEALTHY: Duration = Duration::from_secs(60);
 
 /// How long such a start may take: its files are in the memory, and the engines wait for a controller no longer than
 /// [`crate::plan::heartbeat::ENGINE_PATIENCE_MS`].
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long the hub's list of engines is not believed after a restart: it grows as the hub reads it, and it is looked at every
 /// 2 s.
@@ -215,8 +215,9 @@ impl Machine {
                     step_line(out, format!("the hub knows {known} engines again"));
                     self.registered(ids, out);
                 }
+                self.replace_engines(out);
             }
-            _ => {}
+            other => self.replacing_timer(other, out),
         }
     }
 

@@ -150,6 +150,9 @@ impl Machine {
             Timer::Clear { .. }
             | Timer::Rest { .. }
             | Timer::Healthy { .. }
+            | Timer::Replace { .. }
+            | Timer::Arrive { .. }
+            | Timer::Settled { .. }
             | Timer::Recount { .. } => self.healing_timer(timer, out),
             other => self.deadline_timer(other, out),
         }

@@ -8,6 +8,7 @@ mod engines;
 mod healing;
 mod orders;
 mod repeat;
+mod replacing;
 mod time;
 
 use super::*;
@@ -253,6 +254,14 @@ impl World {
         match effect {
             Effect::Spawn(name) => self.check_spawn(*name),
             Effect::Restart(name) => self.check_restart(*name),
+            Effect::Replace(engine) => {
+                assert!(
+                    self.reason.is_none(),
+                    "rule 8: engine {engine} started again after the stop"
+                );
+                let new = self.alive.insert(process(Name::Engines, *engine));
+                assert!(new, "rule 8: engine {engine} started twice");
+            }
             Effect::Announce => {
                 assert!(!self.announced, "rule 2: announced twice");
                 assert_ne!(self.machine.state(), State::Starting);
@@ -288,6 +297,7 @@ impl World {
             }
             Effect::Say(..)
             | Effect::GiveUp(_)
+            | Effect::KillOne(_)
             | Effect::ShowLog(_)
             | Effect::ShowTask(_)
             | Effect::Mark(_)
