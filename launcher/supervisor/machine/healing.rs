@@ -252,6 +252,6 @@ fn lost_with(name: Name) -> &'static str {
     if name == Name::Jupyter {
         "jupyter's kernels ended with it: variables in the engines are kept, those in kernels are lost"
     } else {
-        "engines keep their variables and go on; unfinished tasks of load-balanced views are lost: send those again"
+        "engines keep their variables and go on; tasks on their way through it, and all unfinished ones of load-balanced views, are lost: send those again"
     }
 }
