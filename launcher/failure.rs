@@ -15,7 +15,6 @@ pub enum Kind {
     /// Something is missing here: a program, a version, a directory, a free port.
     Missing = 4,
     /// There is no such job, or it is another user's.
-    #[allow(dead_code, reason = "the commands that use it follow")]
     NoJob = 5,
     /// The ssh program failed, or what it reached did.
     Ssh = 6,
@@ -83,7 +82,6 @@ impl Failure {
     }
 
     /// A job that is not there, or not ours.
-    #[allow(dead_code, reason = "the commands that use it follow")]
     pub fn no_job(message: impl Into<String>) -> Self {
         Self::new(Kind::NoJob, message)
     }

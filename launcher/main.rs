@@ -19,7 +19,6 @@ mod engine;
 mod failure;
 mod here;
 mod plan;
-#[allow(dead_code, reason = "the commands that use it follow")]
 mod remote;
 mod report;
 mod run;
@@ -44,6 +43,9 @@ fn main() -> ExitCode {
         Some(Command::Connect(options)) => remote::connect::run(&options, &mut console),
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Relay { targets }) => remote::relay::far_end(&targets),
+        Some(Command::Status(options)) => remote::status::run(&options),
+        Some(Command::Stop(options)) => remote::stop::run(&options, &console),
+        Some(Command::Clean(options)) => remote::clean::run(&options, &console),
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
         Some(Command::Engine { command }) => engine::run(&command),
         None => run::run(&cli.run, &mut console),

@@ -20,6 +20,7 @@ mod launchers;
 mod lifecycle;
 mod machine_limits;
 mod real;
+mod remote;
 mod requeue;
 mod scale;
 mod security;

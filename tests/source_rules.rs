@@ -23,7 +23,7 @@ const PARTS: &[&str] = &[
 const LONGEST: usize = 320;
 
 /// What judges, of the part that runs elsewhere.
-const PURE_REMOTE: &[&str] = &["target", "sight", "queue"];
+const PURE_REMOTE: &[&str] = &["jobs", "queue", "sight", "target", "verdict"];
 
 /// What the deciding parts must not know.
 const IMPURE: &[&str] = &[

@@ -3,6 +3,7 @@
 mod arguments;
 pub mod connect;
 pub mod doctor;
+pub mod jobs;
 mod manual;
 pub mod options;
 mod paths;
@@ -24,6 +25,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use connect::ConnectOptions;
 use doctor::DoctorOptions;
+use jobs::{CleanOptions, StatusOptions, StopOptions};
 use options::RunOptions;
 use std::env;
 use std::net::SocketAddr;
@@ -40,6 +42,9 @@ const STYLES: Styles = Styles::styled()
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
        ipjob connect [HOST:]JOB [OPTIONS]
+       ipjob status [HOST:][JOB] [--json] [--watch] [--timeline]
+       ipjob stop [HOST:]JOB
+       ipjob clean [HOST:][JOB | --all] [--dry-run]
        ipjob template MODE [OPTIONS]
        ipjob doctor [--report[=FILE]]
        ipjob completions SHELL
@@ -77,6 +82,21 @@ pub enum Command {
     /// the browser and makes a local profile, so that `ipp.Client(profile="job_<JOBID>")` works here. Reconnects by itself without ever
     /// asking for a secret, follows the job when it is requeued, and ends with it; Ctrl-C removes all that it made.
     Connect(ConnectOptions),
+    /// Show how jobs are: state, engines, time left, where they run and what Slurm says.
+    ///
+    /// Without HOST it looks at this machine's jobs and, on a login node, at those in Slurm's queue. With HOST it asks there, with
+    /// your own ssh program and its configuration; ipjob need not be there. A job whose ipjob is gone is shown as dead.
+    Status(StatusOptions),
+    /// End a job in order, as Ctrl-C would, and wait for it.
+    ///
+    /// Whatever Slurm must signal to reach its ipjob is found in the record: the batch script, a step, or a process, which is
+    /// asked only if it still is the one that the record names.
+    Stop(StopOptions),
+    /// Remove what jobs left that have ended: their profiles, where ipjob made them, with logs, records and pointers.
+    ///
+    /// A job lives until squeue of its own cluster says otherwise; without Slurm until its record says that it ended, or its process
+    /// is gone and its record old. In doubt nothing is removed. Of a profile that ipjob did not make only its own files go.
+    Clean(CleanOptions),
     /// Print a batch script for Slurm to stdout, to be edited or submitted as it is.
     Template(TemplateOptions),
     /// Tell what would go wrong here, and what to do about it: one line each, exit code 4 on a problem.

@@ -38,7 +38,8 @@ pub fn stat(pid: u32) -> Option<Stat> {
 
 /// Reads a line of /proc/PID/stat. The second field is the program's name in parentheses and may hold anything, more
 /// parentheses included.
-fn parse_stat(text: &str) -> Option<Stat> {
+#[must_use]
+pub fn parse_stat(text: &str) -> Option<Stat> {
     let rest = text.get(text.rfind(')')? + 1..)?;
     let mut fields = rest.split_ascii_whitespace();
     Some(Stat {

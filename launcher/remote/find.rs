@@ -1,6 +1,6 @@
 //! What there is of the user's jobs on a host, in one round of one ssh: Slurm's queue, pointers and records.
 
-use super::parts::Part;
+use super::parts::{END, Part};
 use super::queue::{self, Line, Queue};
 use super::shell::Session;
 use super::sight::{Pointer, Sight};
@@ -8,10 +8,9 @@ use super::target::{Host, Job};
 use crate::failure::{Failure, Outcome};
 use crate::here::text::printable;
 use jiff::Timestamp;
-use std::time::Duration;
 
-/// The script; its head says what it is told.
-const SCRIPT: &str = include_str!("find.sh");
+/// The scripts; their heads say what they are told.
+const SCRIPT: &str = concat!(include_str!("find.sh"), include_str!("orders.sh"));
 
 /// What there is on a host.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,35 +79,47 @@ impl Trace {
     }
 }
 
-/// Looks again and again.
+/// One ssh, or one shell here, that looks and does as it is told.
 pub struct Search(Session);
 
 impl Search {
-    /// Looks for a job, or for all, on a host or here; once, or every so often in the same ssh.
-    pub fn begin(host: Option<&Host>, job: Option<&Job>, every: Option<Duration>) -> Outcome<Self> {
-        let seconds = every.map_or(0, |every| every.as_secs().max(1)).to_string();
+    /// Begins to look for a job, or for all, on a host or here.
+    pub fn begin(host: Option<&Host>, job: Option<&Job>) -> Outcome<Self> {
         let job = job.map_or("", Job::as_str);
-        Session::open(host, SCRIPT, &[job, &seconds, queue::FORMAT]).map(Self)
+        Session::open(host, SCRIPT, &[job, queue::FORMAT]).map(Self)
     }
 
-    /// What there is now; `None` after the last look.
-    pub fn next(&mut self) -> Outcome<Option<Found>> {
+    /// What the first look, or the one after [`Search::again`], found.
+    pub fn found(&mut self) -> Outcome<Found> {
         let mut round = Round::default();
-        while let Some(part) = self.0.next()? {
-            if part.kind == "end" {
-                return round.found().map(Some);
-            }
+        for part in self.answer()? {
             round.take(&part);
         }
-        Ok(None)
+        round.found()
     }
-}
 
-/// Looks once.
-pub fn look(host: Option<&Host>, job: Option<&Job>) -> Outcome<Found> {
-    Search::begin(host, job, None)?
-        .next()?
-        .ok_or_else(incomplete)
+    /// Looks again.
+    pub fn again(&mut self) -> Outcome<Found> {
+        self.0.tell(&["look"]);
+        self.found()
+    }
+
+    /// Gives an order of `orders.sh` with its words, and returns the parts of the answer.
+    pub fn order(&mut self, words: &[&str]) -> Outcome<Vec<Part>> {
+        self.0.tell(words);
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Outcome<Vec<Part>> {
+        let mut parts = Vec::new();
+        while let Some(part) = self.0.next()? {
+            if part.kind == END {
+                return Ok(parts);
+            }
+            parts.push(part);
+        }
+        Err(incomplete())
+    }
 }
 
 fn incomplete() -> Failure {

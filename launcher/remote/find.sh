@@ -1,5 +1,5 @@
 # Tells what there is of the user's jobs: where this is, Slurm's queue, pointers and records. It only looks.
-# $1: the job (an id, ARRAY_INDEX, a profile, or nothing for all); $2: seconds between two looks, 0 for one; $3: squeue's format.
+# $1: the job (an id, ARRAY_INDEX, a profile, or nothing for all); $2: squeue's format. What follows says what is done then.
 
 part() { printf '\n%s %s\n' "$mark" "$*"; }
 
@@ -19,10 +19,12 @@ look_at_queue() {
     unset SLURM_CLUSTERS SLURM_BITSTR_LEN
     lines=$(SLURM_TIME_FORMAT=%s limited squeue --noheader --states=all --user="$(id -u)" --format="$format" 2>&1)
     code=$?
-    [ -n "$cluster" ] || cluster=${SLURM_CLUSTER_NAME:-$(limited scontrol show config 2>/dev/null | sed -n 's/^ClusterName *= *//p')}
+    # A controller that does not answer one program is not asked by the next.
+    [ -n "$cluster" ] || [ "$code" != 0 ] || cluster=${SLURM_CLUSTER_NAME:-$(limited scontrol show config 2>/dev/null | sed -n 's/^ClusterName *= *//p')}
     part cluster "$cluster"
     part queue "$code"
     printf '%s\n' "$lines"
+    [ "$code" = 0 ] || return
     case $job in
     '' | *[!0-9]*) return ;;
     esac
@@ -106,15 +108,3 @@ show_records() {
         [ ! -f "$file" ] || show_record "$file"
     done
 }
-
-main() {
-    job=$1 every=$2 format=$3 cluster=
-    while :; do
-        look
-        [ "$every" -gt 0 ] || return 0
-        sleep "$every"
-    done
-}
-
-main "$@" </dev/null
-exit

@@ -1,14 +1,20 @@
 //! Jobs seen from elsewhere: from a laptop over the user's ssh program, or from the login node itself. Nothing but `sh`, `cat` and
 //! squeue is needed on the cluster: what there is comes as it stands, and is judged here.
 
+pub mod clean;
+#[allow(dead_code, reason = "the way through srun follows")]
 pub mod connect;
 pub mod find;
 #[cfg(test)]
 mod fuzz;
+pub mod jobs;
 pub mod parts;
 pub mod queue;
 pub mod relay;
 pub mod shell;
 pub mod sight;
 pub mod ssh;
+pub mod status;
+pub mod stop;
 pub mod target;
+pub mod verdict;

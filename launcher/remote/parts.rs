@@ -7,6 +7,9 @@ use std::io::{self, BufRead, Read};
 /// The longest line that is looked at as a whole; what is longer is taken in pieces.
 const LONGEST_LINE: u64 = 64 * 1024;
 
+/// The kind of the part that ends a round.
+pub const END: &str = "end";
+
 /// The kind of the last part before bytes that are no parts.
 pub const RAW: &str = "raw";
 
@@ -50,9 +53,10 @@ impl<R: BufRead> Parts<R> {
         }
     }
 
-    /// The next part that is complete: the next one has begun, or the answer has ended.
+    /// The next part that is complete: the next one has begun, or the answer has ended. An `end` and a `raw` have no body:
+    /// whoever prints them may wait for an order then.
     pub fn next(&mut self) -> io::Result<Option<Part>> {
-        if self.is_raw() {
+        if self.has_no_body() {
             return Ok(self.next.take());
         }
         let mut at_line_start = true;
@@ -83,7 +87,7 @@ impl<R: BufRead> Parts<R> {
                 if let Some(part) = self.next.replace(begun) {
                     return Ok(Some(finished(part)));
                 }
-                if self.is_raw() {
+                if self.has_no_body() {
                     return Ok(self.next.take());
                 }
             } else if let Some(part) = &mut self.next {
@@ -96,9 +100,11 @@ impl<R: BufRead> Parts<R> {
 }
 
 impl<R> Parts<R> {
-    /// Whether no more parts come: what follows is another's.
-    fn is_raw(&self) -> bool {
-        self.next.as_ref().is_some_and(|part| part.kind == RAW)
+    /// Whether the part that has begun is whole as it is.
+    fn has_no_body(&self) -> bool {
+        self.next
+            .as_ref()
+            .is_some_and(|part| part.kind == END || part.kind == RAW)
     }
 
     /// The rest of the answer, after the part [`RAW`].

@@ -4,7 +4,7 @@
 //! always the same, whatever shell that is. Nothing of ssh is overruled but what would disturb: forwards and X11 of the user's
 //! configuration. Prompts reach the terminal, because ssh asks there and not on its stdin.
 
-use super::parts::{Part, Parts};
+use super::parts::{END, Part, Parts};
 use super::ssh;
 use super::target::Host;
 use crate::failure::{Failure, Outcome};
@@ -13,7 +13,7 @@ use crate::report::dry_run::quoted;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ const LONGEST_ERRORS: u64 = 64 * 1024;
 pub struct Session {
     host: Option<Host>,
     child: Child,
+    orders: Sender<String>,
     parts: Receiver<Part>,
     errors: Option<JoinHandle<String>>,
     begun: bool,
@@ -59,9 +60,16 @@ impl Session {
                 .hint("check that it can be run here")
             })?;
         let text = with_words(script, &mark, words);
+        let (orders, lines) = channel::<String>();
         if let Some(mut stdin) = child.stdin.take() {
             // ssh reads it only once it is connected, and may end before.
-            thread::spawn(move || stdin.write_all(text.as_bytes()));
+            thread::spawn(move || {
+                for line in std::iter::once(text).chain(lines) {
+                    if stdin.write_all(line.as_bytes()).is_err() {
+                        break;
+                    }
+                }
+            });
         }
         let (sender, parts) = sync_channel(16);
         if let Some(stdout) = child.stdout.take() {
@@ -76,6 +84,7 @@ impl Session {
         Ok(Self {
             host: host.cloned(),
             child,
+            orders,
             parts,
             errors,
             begun: false,
@@ -97,7 +106,7 @@ impl Session {
             Ok(part) => {
                 self.begun = true;
                 self.taken = self.taken.saturating_add(part.body.len());
-                if part.kind == "end" {
+                if part.kind == END {
                     self.taken = 0;
                 }
                 if self.taken > LONGEST_ROUND {
@@ -119,6 +128,16 @@ impl Session {
                 .hint("a file system or Slurm may hang there; try again")),
             Err(RecvTimeoutError::Disconnected) => self.ended().map(|()| None),
         }
+    }
+
+    /// Tells the script lines that it waits for. One is one line whatever it holds; what would make it two is left out.
+    pub fn tell(&self, lines: &[&str]) {
+        let text: String = lines
+            .iter()
+            .flat_map(|line| line.chars().filter(|char| !char.is_control()).chain(['\n']))
+            .collect();
+        // A script that has ended is told of by the next part.
+        let _ = self.orders.send(text);
     }
 
     /// What is said of the end of the script.
@@ -186,10 +205,10 @@ fn command(host: Option<&Host>) -> Outcome<Command> {
     Ok(command)
 }
 
-/// The script with its mark and words, each quoted for `sh`.
+/// The script with its mark and words, each quoted for `sh`. Its end is told, because its stdin stays open for orders.
 fn with_words(script: &str, mark: &str, words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    format!("mark={mark}\nset -- {}\n{script}", words.join(" "))
+    format!("mark={mark}\nset -- {}\n{script}\nexit\n", words.join(" "))
 }
 
 fn collect(stream: ChildStderr) -> JoinHandle<String> {
@@ -244,6 +263,22 @@ mod tests {
         assert_eq!(failure.exit_code(), 4);
         assert!(failure.message.contains("exit code 3"), "{failure}");
         assert_eq!(failure.cause.as_deref(), Some("it burns"));
+    }
+
+    #[test]
+    fn a_script_takes_orders_after_its_first_answer() {
+        let script = "main() { printf '%s ready\\n%s end\\n' \"$mark\" \"$mark\"; while IFS= read -r line <&3; do printf '%s got %s\\n%s end\\n' \"$mark\" \"$line\" \"$mark\"; done; }\nmain 3<&0 </dev/null\nexit\n";
+        let mut session = Session::open(None, script, &[]).expect("it runs");
+        let mut next = || session.next().expect("it tells").expect("a part");
+        assert_eq!(
+            (next().kind.as_str(), next().kind.as_str()),
+            ("ready", "end")
+        );
+        session.tell(&["a $(id) \nb", ""]);
+        let mut next = || session.next().expect("it tells").expect("a part");
+        assert_eq!(next().words, "a $(id) b");
+        assert_eq!(next().kind, "end");
+        assert_eq!(next().words, "");
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub struct Sight {
     pub expected: Option<u32>,
     /// As many are there.
     pub registered: Option<u32>,
+    /// The whole record as it stands, of which nothing is checked: only for what checks it itself.
+    pub unchecked: Value,
     /// The job's course: seconds since its start, and what happened.
     pub timeline: Vec<(f64, String)>,
     /// Lines that a person should look at.
@@ -154,8 +156,10 @@ impl Sight {
             updated: fields.get("/updated", time),
             refresh_s: fields.get("/refresh_s", Value::as_u64),
             faults: Vec::new(),
+            unchecked: Value::Null,
         };
         sight.faults = fields.faults;
+        sight.unchecked = value;
         Ok(sight)
     }
 

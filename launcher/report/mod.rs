@@ -7,4 +7,6 @@ pub mod output;
 pub mod pointer;
 pub mod record;
 pub mod summary;
+pub mod table;
 pub mod task;
+pub mod timeline;

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use anstream::AutoStream;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Writes a line in one piece, so that srun does not mix it with another task's. Colours are dropped where stdout is no terminal; a
 /// reader that went away and a full disk are no errors.
@@ -28,4 +28,22 @@ pub fn stream() -> impl Write + Send + 'static {
 /// What is said of a stdout that takes nothing.
 pub fn cannot_print(error: &io::Error) -> Failure {
     Failure::missing("stdout cannot be written").because(error)
+}
+
+/// A screen that is shown anew: where stdout is a terminal what was there goes, else it is appended.
+pub fn screen(text: &str) -> Outcome<()> {
+    let clear = if io::stdout().is_terminal() {
+        "\u{1b}[H\u{1b}[2J"
+    } else {
+        ""
+    };
+    data(&painted(&format!("{clear}{text}")))
+}
+
+/// Text without its colours where stdout is no terminal.
+#[must_use]
+pub fn painted(text: &str) -> Vec<u8> {
+    let mut out = AutoStream::new(Vec::new(), AutoStream::choice(&io::stdout()));
+    let _ = out.write_all(text.as_bytes());
+    out.into_inner()
 }

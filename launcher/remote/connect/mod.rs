@@ -13,7 +13,7 @@ mod machine;
 mod notice;
 mod ports;
 mod probe;
-mod profile;
+pub mod profile;
 mod program;
 mod reach;
 mod refusal;
@@ -270,7 +270,7 @@ impl Connect<'_> {
             "mark={mark}\nset -- {} {}\n{}\n{WATCH}",
             quoted(job),
             quoted(queue::FORMAT),
-            functions(FIND),
+            FIND,
         )
     }
 
@@ -302,12 +302,4 @@ impl Connect<'_> {
         )?);
         Ok(())
     }
-}
-
-/// What finds jobs, without its own beginning.
-fn functions(script: &str) -> &str {
-    script
-        .find("\nmain() {")
-        .and_then(|at| script.get(..at))
-        .unwrap_or(script)
 }

@@ -16,7 +16,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What tells that connect made a profile.
-const MARKER: &str = "ipjob-connect.json";
+pub const MARKER: &str = "ipjob-connect.json";
 
 /// What IPython makes in a profile that a client uses, in the order in which it can be removed.
 const OF_IPYTHON: &[&str] = &[
@@ -123,8 +123,14 @@ impl Drop for LocalProfile {
     }
 }
 
+/// Whether a connect that was killed left this profile.
+#[must_use]
+pub fn is_abandoned(dir: &Path) -> bool {
+    open(&dir.join(MARKER)).is_ok_and(|file| file.try_lock().is_ok())
+}
+
 /// Removes what a killed connect left under this name; refuses what is somebody else's, or is in use.
-fn clean(dir: &Path, name: &str) -> Outcome<()> {
+pub fn clean(dir: &Path, name: &str) -> Outcome<()> {
     let marker_file = dir.join(MARKER);
     let Ok(mut file) = open(&marker_file) else {
         return Err(Failure::usage(format!(

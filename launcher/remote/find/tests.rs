@@ -77,7 +77,10 @@ fn an_answer_that_breaks_off_is_no_answer() {
 
 #[test]
 fn the_script_looks_here_too() {
-    let found = look(None, Some(&Job::Id("99999999".to_owned()))).expect("this machine");
+    let job = Job::Id("99999999".to_owned());
+    let mut search = Search::begin(None, Some(&job)).expect("a shell");
+    let found = search.found().expect("this machine");
+    assert_eq!(search.again().expect("again").traces, found.traces);
     assert_eq!(found.host, crate::here::identity::host());
     assert_eq!(found.boot, crate::here::process::boot_id());
     assert_eq!(found.traces, []);

@@ -1,0 +1,63 @@
+//! The options of the commands that look at jobs from elsewhere: `status`, `stop`, `clean`.
+
+use super::{paths, values};
+use crate::failure::Outcome;
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `ipjob status` is told.
+#[derive(Args, Debug)]
+pub struct StatusOptions {
+    /// The job: its id (`12345`, `12345_6`) or the profile of a job without Slurm; with HOST: before it where ssh reaches it
+    /// [default: all jobs].
+    #[arg(value_name = "[HOST:]JOB")]
+    pub target: Option<String>,
+
+    /// Print JSON, a list of one object for each job; with --watch one line for each look.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Draw the course of the start below the job: what took how long.
+    #[arg(long, conflicts_with = "json")]
+    pub timeline: bool,
+
+    /// Look again every so often, over the same ssh, until the job has ended [default: 5s].
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = values::duration)]
+    pub watch: Option<Duration>,
+}
+
+/// What `ipjob stop` is told.
+#[derive(Args, Debug)]
+pub struct StopOptions {
+    /// The job, as for `ipjob status`.
+    #[arg(value_name = "[HOST:]JOB")]
+    pub target: String,
+
+    /// How long to wait for its end; after that it is told and nothing is killed.
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = values::duration)]
+    pub timeout: Duration,
+}
+
+/// What `ipjob clean` is told.
+#[derive(Args, Debug)]
+pub struct CleanOptions {
+    /// The job, as for `ipjob status`; only one that has ended is cleaned.
+    #[arg(value_name = "[HOST:][JOB]", required_unless_present = "all")]
+    pub target: Option<String>,
+
+    /// Clean all jobs that have ended.
+    #[arg(long)]
+    pub all: bool,
+
+    /// Print what would be removed, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl CleanOptions {
+    /// The IPython directory of this machine, where `ipjob connect` makes local profiles.
+    pub fn ipython_dir() -> Outcome<PathBuf> {
+        paths::ipython_dir(None)
+    }
+}

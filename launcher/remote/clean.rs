@@ -1,0 +1,183 @@
+//! `ipjob clean`: removes what jobs left that have ended. In doubt it removes nothing.
+
+mod laptop;
+
+use super::find::{Found, Record, Search};
+use super::jobs::{self, Job};
+use super::queue::{Phase, Queue};
+use super::status::place;
+use super::target::Target;
+use super::verdict::State;
+use crate::cli::jobs::CleanOptions;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::here::text::printable;
+use crate::report::console::Console;
+use crate::report::output;
+
+/// Removes what is left of one job, or of all.
+pub fn run(options: &CleanOptions, console: &Console) -> Outcome<u8> {
+    let target = Target::read(options.target.as_deref().unwrap_or_default())?;
+    if target.job.is_some() == options.all {
+        return Err(if options.all {
+            Failure::usage("a job and --all are named both").hint("leave one of them out")
+        } else {
+            Failure::usage("no job is named")
+                .hint("name one, or clean all that have ended with --all")
+        });
+    }
+    let place = place(target.host.as_ref());
+    let mut search = Search::begin(target.host.as_ref(), target.job.as_ref())?;
+    let found = search.found()?;
+    let local = match (&target.host, CleanOptions::ipython_dir()) {
+        (None, Ok(dir)) => laptop::find(&dir, target.job.as_ref()),
+        _ => Vec::new(),
+    };
+    let jobs = match jobs::chosen(&found, target.job.as_ref(), &place) {
+        // On a laptop a job leaves no more than the profile that connect made.
+        Err(failure) if failure.kind == Kind::NoJob && !local.is_empty() => Vec::new(),
+        chosen => chosen?,
+    };
+    let mut kept = Vec::new();
+    for profile in &local {
+        kept.extend(laptop::remove(profile, options.dry_run).err());
+    }
+    for job in &jobs {
+        match remains(&found, job) {
+            Ok(remains) => kept.extend(remove(&mut search, &remains, options.dry_run)?),
+            Err(doubt) => kept.push(format!("job {}: {doubt}", job.name())),
+        }
+    }
+    for reason in &kept {
+        console.step(&format!("kept {reason}"));
+    }
+    if jobs.is_empty() && local.is_empty() {
+        console.step(&format!("no job of yours has left a trace on {place}"));
+    }
+    match kept.first().filter(|_| !options.all) {
+        Some(reason) => Err(Failure::service(format!("not removed: {reason}"))
+            .hint("`ipjob stop` ends a job that lives; in doubt nothing is removed")),
+        None => Ok(0),
+    }
+}
+
+/// What of a job may be removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Remains {
+    /// The pointer.
+    pointer: String,
+    /// The record, in the profile directory; empty where that is not this job's any more.
+    record: String,
+    /// The life that the record tells of.
+    life: String,
+}
+
+/// What of a job may be removed, or why nothing.
+fn remains(found: &Found, job: &Job) -> Result<Remains, String> {
+    is_over(found, job)?;
+    let mut remains = Remains {
+        pointer: job.trace.pointer_path.clone().unwrap_or_default(),
+        ..Remains::default()
+    };
+    let Some(sight) = job.sight() else {
+        return match job.trace.record {
+            Record::Absent if remains.pointer.is_empty() => Err("it left nothing".to_owned()),
+            // A record that is another job's now is that one's to remove.
+            Record::Absent | Record::Seen(_) => Ok(remains),
+            Record::Closed | Record::Garbage(_) => Err(note(job)),
+        };
+    };
+    let (Some(life), Some(dir), Some(name), Some(record)) = (
+        &sight.incarnation,
+        &sight.dir,
+        &sight.profile,
+        &job.trace.record_path,
+    ) else {
+        return Err("its record does not tell its profile".to_owned());
+    };
+    // A record that was copied or moved says nothing of the directory that it lies in.
+    if *record != format!("{dir}/ipjob.json") || !dir.ends_with(&format!("/profile_{name}")) {
+        return Err(format!(
+            "its record lies in {record}, and says that its profile is {dir}"
+        ));
+    }
+    remains.record.clone_from(record);
+    remains.life.clone_from(life);
+    Ok(remains)
+}
+
+/// Whether nothing of the job can run any more; else what speaks against it.
+fn is_over(found: &Found, job: &Job) -> Result<(), String> {
+    let sight = job.sight();
+    let cluster = job.cluster.as_deref().ok_or_else(|| note(job))?;
+    if job.id.is_some() {
+        // Only its own cluster's queue knows it: clusters that share a home give out the same numbers.
+        return match (&found.queue, &job.line) {
+            (Queue::Absent, _) => Err("there is no squeue to ask".to_owned()),
+            (Queue::Silent(words), _) => Err(format!("squeue: {words}")),
+            _ if job.cluster != found.cluster => {
+                let here = found.cluster.as_deref().unwrap_or("unknown");
+                Err(format!(
+                    "it is of cluster {cluster}, and squeue here tells of {here}"
+                ))
+            }
+            (Queue::Told(_), Some(line)) if line.phase() != Phase::Over => {
+                Err(format!("squeue says {}", line.state))
+            }
+            (Queue::Told(_), _) => Ok(()),
+        };
+    }
+    if cluster != "local" {
+        return Err(format!("it has no job id, and is of cluster {cluster}"));
+    }
+    let host = sight.and_then(|sight| sight.life_host.clone());
+    let host = host
+        .or_else(|| job.trace.told()?.host.clone())
+        .unwrap_or_default();
+    match (job.state, sight) {
+        (State::Ended, Some(_)) => Ok(()),
+        (State::Ended | State::Dead, _) if host != found.host => Err(format!(
+            "what became of it on {host} is not seen from {}",
+            found.host
+        )),
+        // Its record was removed, or is another job's.
+        (State::Ended, None) => Ok(()),
+        // A process that is not seen may be in another container; one that lives writes its record.
+        (State::Dead, Some(sight)) if sight.is_stale(found.now) => Ok(()),
+        (State::Dead, _) => Err(format!(
+            "{}, but its record is young: try again in some minutes",
+            note(job)
+        )),
+        (state, _) => Err(format!("it is {}", state.word())),
+    }
+}
+
+/// Removes, or only names, and returns what was kept and why.
+fn remove(search: &mut Search, remains: &Remains, dry_run: bool) -> Outcome<Vec<String>> {
+    let dry = if dry_run { "1" } else { "0" };
+    let mut kept = Vec::new();
+    for part in search.order(&[
+        "remove",
+        dry,
+        &remains.pointer,
+        &remains.record,
+        &remains.life,
+    ])? {
+        let path = printable(&part.words);
+        match part.kind.as_str() {
+            "removed" if dry_run => output::line(&format!("would remove {path}")),
+            "removed" => output::line(&format!("removed {path}")),
+            "kept" => kept.push(format!("{path}: {}", printable(part.text().trim()))),
+            _ => {}
+        }
+    }
+    Ok(kept)
+}
+
+fn note(job: &Job) -> String {
+    job.note
+        .clone()
+        .unwrap_or_else(|| format!("it is {}", job.state.word()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! What a killed `ipjob connect` left on this machine: the local profile of a job.
+
+use super::super::connect::profile::{MARKER, clean, is_abandoned};
+use super::super::target::Job;
+use crate::report::output;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A profile that a connect made here.
+pub struct LocalProfile {
+    dir: PathBuf,
+    name: String,
+}
+
+/// Those of one job, or all.
+pub fn find(ipython_dir: &Path, wanted: Option<&Job>) -> Vec<LocalProfile> {
+    let is_wanted = |name: &str| match wanted {
+        None => true,
+        Some(Job::Profile(profile)) => name == profile,
+        Some(job) => name.strip_prefix("job_") == Some(job.as_str()),
+    };
+    let entries = fs::read_dir(ipython_dir).into_iter().flatten().flatten();
+    let mut found: Vec<LocalProfile> = entries
+        .filter_map(|entry| {
+            let name = entry
+                .file_name()
+                .to_str()?
+                .strip_prefix("profile_")?
+                .to_owned();
+            Some(LocalProfile {
+                dir: entry.path(),
+                name,
+            })
+        })
+        .filter(|profile| is_wanted(&profile.name) && profile.dir.join(MARKER).is_file())
+        .collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
+}
+
+/// Removes it, or only names it; else tells what was kept and why.
+pub fn remove(profile: &LocalProfile, dry_run: bool) -> Result<(), String> {
+    let path = profile.dir.display();
+    if !is_abandoned(&profile.dir) {
+        return Err(format!("{path}: an `ipjob connect` lives and uses it"));
+    }
+    if dry_run {
+        output::line(&format!("would remove {path}"));
+        return Ok(());
+    }
+    clean(&profile.dir, &profile.name).map_err(|failure| failure.to_string())?;
+    output::line(&format!("removed {path}"));
+    Ok(())
+}

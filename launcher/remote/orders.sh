@@ -1,0 +1,114 @@
+# What is done after the first look: one order after the other, until nobody gives one any more.
+
+word() { IFS= read -r "$1" <&3; }
+
+# Asks the process $1, if it still is the one that the record names, by its start and its host's boot: ids are used again. As
+# text, because srun may have to run it on another node.
+ask_process='
+pid=$1 start=$2 boot=$3
+stat=$(cat "/proc/$pid/stat") || exit
+set -- ${stat##*)}
+if [ "${20}" = "$start" ] && [ "$(cat /proc/sys/kernel/random/boot_id)" = "$boot" ]; then
+    kill -s TERM "$pid"
+    exit
+fi
+echo "process $pid is not the ipjob of that record" >&2
+exit 1'
+
+ask() {
+    case $how in
+    batch) limited scancel --batch --signal=TERM "$id" ;;
+    step) limited scancel --signal=TERM "$step" ;;
+    waiting) limited scancel --state=PENDING "$id" ;;
+    process) /bin/sh -c "$ask_process" sh "$pid" "$start" "$boot" ;;
+    node)
+        limited srun --quiet --overlap --jobid="$id" --nodelist="$node" --nodes=1 --ntasks=1 --mpi=none --export=ALL \
+            /bin/sh -c "$ask_process" sh "$pid" "$start" "$boot"
+        ;;
+    esac
+}
+
+kept() {
+    part kept "$1"
+    printf '%s\n' "$2"
+}
+
+# Removes or, with dry=1, names what a job left: $record is its record and $life stands in it, $pointer its pointer. What has
+# changed since the look is another job's now.
+remove() {
+    if [ -n "$record" ]; then
+        remove_profile "${record%/*}" || return
+    fi
+    [ -z "$pointer" ] || gone "$pointer" rm -f "$pointer"
+}
+
+gone() {
+    gone_path=$1
+    shift
+    if [ "$dry" = 1 ]; then
+        part removed "$gone_path"
+    elif fault=$("$@" 2>&1); then
+        part removed "$gone_path"
+    else
+        kept "$gone_path" "$fault"
+        return 1
+    fi
+}
+
+remove_profile() {
+    if ! grep -qF "\"id\": \"$life\"" "$record" 2>/dev/null; then
+        kept "$record" 'it has changed just now'
+        return 1
+    fi
+    if [ -s "$1/ipjob.lock" ] && ! grep -qF "\"$life\"" "$1/ipjob.lock"; then
+        kept "$1" 'another ipjob has locked it'
+        return 1
+    fi
+    if grep -qaF "IPJOB_INCARNATION=$life" /proc/[0-9]*/environ 2>/dev/null; then
+        kept "$1" 'processes of the job still run here; the next ipjob in this profile ends them'
+        return 1
+    fi
+    if [ -L "$1" ] || [ ! -O "$1" ]; then
+        kept "$1" 'it is a link, or not yours'
+        return 1
+    fi
+    if [ -f "$1/.made-by-ipjob" ] && [ ! -L "$1/.made-by-ipjob" ]; then
+        # Under another name first: an ipjob that begins now makes a profile of its own.
+        gone "$1" remove_tree "$1" "${1%/*}/.ipjob-removing-${1##*/}-$$"
+        return
+    fi
+    # Not made by ipjob: only what ipjob itself put there.
+    for file in "$1"/ipjob-runtime "$1"/ipjob-runtime-restart* "$1/ipjob.lock"; do
+        { [ ! -e "$file" ] || gone "$file" rm -rf "$file"; } || return
+    done
+    [ -L "$1/log" ] || for file in "$1"/log/ipjob-*.log; do
+        { [ ! -f "$file" ] || gone "$file" rm -f "$file"; } || return
+    done
+    gone "$record" rm -f "$record"
+}
+
+remove_tree() { mv "$1" "$2" && rm -rf "$2"; }
+
+follow() {
+    job=$1 format=$2 cluster=
+    look
+    while word order; do
+        case $order in
+        look) look ;;
+        ask)
+            word how && word id && word step && word node && word pid && word start && word boot || return
+            answer=$(ask 2>&1)
+            part asked "$?"
+            printf '%s\n' "$answer"
+            part end
+            ;;
+        remove)
+            word dry && word pointer && word record && word life || return
+            remove
+            part end
+            ;;
+        esac
+    done
+}
+
+follow "$@" 3<&0 </dev/null

@@ -1,0 +1,272 @@
+//! `ipjob status`: how jobs are, as a table or as JSON, once or again and again.
+
+use super::find::{Found, Search};
+use super::jobs::{self, Job};
+use super::target::{Host, Target};
+use super::verdict::State;
+use crate::cli::jobs::StatusOptions;
+use crate::failure::Outcome;
+use crate::here::text::printable;
+use crate::report::output;
+use crate::report::table::{self, Cell};
+use crate::report::timeline;
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::thread;
+
+/// Columns of a chart.
+const CHART_COLUMNS: usize = 80;
+
+/// Shows the jobs.
+pub fn run(options: &StatusOptions) -> Outcome<u8> {
+    let target = Target::read(options.target.as_deref().unwrap_or_default())?;
+    let place = place(target.host.as_ref());
+    let mut search = Search::begin(target.host.as_ref(), target.job.as_ref())?;
+    let mut found = search.found()?;
+    let mut before = None;
+    loop {
+        let jobs = jobs::chosen(&found, target.job.as_ref(), &place)?;
+        let shown = show(options, &found, &jobs, target.job.is_some(), &place)?;
+        if before.as_ref() != Some(&shown) {
+            match options.watch {
+                Some(_) if !options.json => output::screen(&shown)?,
+                _ => output::data(&output::painted(&shown))?,
+            }
+        }
+        before = Some(shown);
+        let over = jobs.iter().all(|job| job.state.is_over());
+        let Some(every) = options.watch.filter(|_| !over || target.job.is_none()) else {
+            return Ok(0);
+        };
+        thread::sleep(every);
+        found = search.again()?;
+    }
+}
+
+/// What a host is called in messages.
+#[must_use]
+pub fn place(host: Option<&Host>) -> String {
+    host.map_or_else(
+        || "this machine".to_owned(),
+        |host| host.as_str().to_owned(),
+    )
+}
+
+fn show(
+    options: &StatusOptions,
+    found: &Found,
+    jobs: &[Job],
+    one: bool,
+    place: &str,
+) -> Outcome<String> {
+    let rows: Vec<Row> = jobs.iter().map(|job| Row::of(job, found.now)).collect();
+    if options.json {
+        let text = match options.watch {
+            Some(_) => serde_json::to_string(&rows),
+            None => serde_json::to_string_pretty(&rows),
+        };
+        let text = text.map_err(|error| output::cannot_print(&error.into()))?;
+        return Ok(text + "\n");
+    }
+    if rows.is_empty() {
+        return Ok(format!("no job of yours has left a trace on {place}\n"));
+    }
+    let cells: Vec<[Cell; 8]> = rows.iter().map(Row::cells).collect();
+    let headings = [
+        "JOB", "STATE", "MODE", "NODES", "ENGINES", "LEFT", "WHERE", "NOTE",
+    ];
+    let mut text = table::text(headings, &cells);
+    for row in rows.iter().filter(|_| one) {
+        text += &row.details();
+    }
+    if options.timeline {
+        text += &charts(jobs);
+    }
+    Ok(text)
+}
+
+/// The course of each start, under the job's name where there are several.
+fn charts(jobs: &[Job]) -> String {
+    let mut text = String::new();
+    for job in jobs {
+        let lines = job
+            .sight()
+            .map(|sight| timeline::chart(&sight.unchecked, CHART_COLUMNS))
+            .unwrap_or_default();
+        text.push_str(&["\n", &job.name(), "\n"].concat());
+        for line in lines {
+            text += &line;
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// A job as it is shown. Field names are those of `--json`.
+#[derive(Debug, Serialize)]
+struct Row {
+    job: Option<String>,
+    cluster: Option<String>,
+    profile: Option<String>,
+    state: &'static str,
+    note: Option<String>,
+    mode: Option<String>,
+    nodes: Option<usize>,
+    engines: Option<Engines>,
+    deadline: Option<String>,
+    left_s: Option<i64>,
+    host: Option<String>,
+    record: Option<String>,
+    warnings: Vec<String>,
+    slurm: Option<Slurm>,
+    #[serde(skip)]
+    name: String,
+    #[serde(skip)]
+    style: Style,
+}
+
+#[derive(Debug, Serialize)]
+struct Engines {
+    registered: u32,
+    expected: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Slurm {
+    id: String,
+    state: String,
+    reason: Option<String>,
+    start: Option<String>,
+}
+
+impl Row {
+    fn of(job: &Job, now: Timestamp) -> Self {
+        let sight = job.sight();
+        let line = job.line.as_ref();
+        let nodes = sight
+            .map(|sight| sight.nodes.len())
+            .filter(|nodes| *nodes > 0);
+        let deadline = job.deadline();
+        let waits = job.state == State::Pending;
+        let host = sight.and_then(|sight| sight.host.clone());
+        let engines = sight.and_then(|sight| {
+            Some(Engines {
+                registered: if job.state.is_over() {
+                    0
+                } else {
+                    sight.registered?
+                },
+                expected: sight.expected?,
+            })
+        });
+        Self {
+            name: job.name(),
+            job: job.id.clone(),
+            cluster: job.cluster.clone(),
+            profile: job.profile.clone(),
+            state: job.state.word(),
+            note: job.note.clone(),
+            mode: sight.and_then(|sight| sight.mode.clone()),
+            nodes: nodes.or_else(|| {
+                line?
+                    .node_count
+                    .and_then(|count| usize::try_from(count).ok())
+            }),
+            engines: engines.filter(|_| !waits),
+            deadline: deadline.map(|time| time.to_string()),
+            left_s: deadline.map(|time| time.duration_since(now).as_secs().max(0)),
+            host: host.or_else(|| line?.nodes.clone()).filter(|_| !waits),
+            record: job.trace.record_path.clone(),
+            warnings: sight
+                .map(|sight| sight.warnings.clone())
+                .unwrap_or_default(),
+            slurm: line.map(|line| Slurm {
+                id: line.shown.clone(),
+                state: line.state.clone(),
+                reason: line.reason.clone(),
+                start: line
+                    .start
+                    .and_then(|seconds| Timestamp::from_second(seconds).ok())
+                    .map(|time| time.to_string()),
+            }),
+            style: style(job.state),
+        }
+    }
+
+    fn cells(&self) -> [Cell; 8] {
+        let or_dash = |text: Option<String>| Cell::from(text.unwrap_or_else(|| "-".to_owned()));
+        let engines = self.engines.as_ref();
+        [
+            Cell::from(self.name.clone()),
+            Cell::styled(self.state, self.style),
+            or_dash(self.mode.clone()),
+            or_dash(self.nodes.map(|nodes| nodes.to_string())),
+            or_dash(engines.map(|engines| format!("{}/{}", engines.registered, engines.expected))),
+            or_dash(self.left_s.map(clock)),
+            or_dash(self.host.clone()),
+            Cell::from(self.note.clone().unwrap_or_default()),
+        ]
+    }
+
+    /// What does not fit into a line.
+    fn details(&self) -> String {
+        let mut lines = Vec::new();
+        lines.extend(
+            self.profile
+                .as_ref()
+                .map(|profile| format!("profile  {profile}")),
+        );
+        lines.extend(
+            self.record
+                .as_ref()
+                .map(|record| format!("record   {record}")),
+        );
+        lines.extend(
+            self.warnings
+                .iter()
+                .map(|warning| format!("warning  {warning}")),
+        );
+        let printable: Vec<String> = lines.iter().map(|line| printable(line) + "\n").collect();
+        printable.concat()
+    }
+}
+
+fn style(state: State) -> Style {
+    let color = match state {
+        State::Ready => AnsiColor::Green,
+        State::Pending | State::Starting | State::Stopping => AnsiColor::Cyan,
+        State::Degraded | State::Unknown => AnsiColor::Yellow,
+        State::Dead => AnsiColor::Red,
+        State::Ended => return Style::new().dimmed(),
+    };
+    color.on_default()
+}
+
+/// Seconds as Slurm writes a time: `1-02:03:04`, `2:03:04`, `3:04`.
+fn clock(seconds: i64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (hours, minutes, seconds) = (rest / 3600, rest / 60 % 60, rest % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes}:{seconds:02}"),
+        (0, _) => format!("{hours}:{minutes:02}:{seconds:02}"),
+        _ => format!("{days}-{hours:02}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clock;
+
+    #[test]
+    fn time_is_written_as_slurm_writes_it() {
+        for (seconds, text) in [
+            (0, "0:00"),
+            (184, "3:04"),
+            (7384, "2:03:04"),
+            (93_784, "1-02:03:04"),
+        ] {
+            assert_eq!(clock(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! How a job is, judged from its record, from Slurm and from the process that the record names. PURE.
+
+use super::find::{Found, Record, Trace};
+use super::queue::{Line, Phase, Queue};
+use super::sight::Sight;
+use crate::here::process::parse_stat;
+use jiff::Timestamp;
+
+/// How a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It waits in the queue, for the first time or again.
+    Pending,
+    /// Not every service is ready.
+    Starting,
+    /// All of it can be used.
+    Ready,
+    /// It can be used, with fewer engines.
+    Degraded,
+    /// It is being taken down.
+    Stopping,
+    /// Nothing runs any more.
+    Ended,
+    /// Its record does not say that it ended, but nobody is there who would.
+    Dead,
+    /// There is no telling.
+    Unknown,
+}
+
+impl State {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Stopping => "stopping",
+            Self::Ended => "ended",
+            Self::Dead => "dead",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether nothing more is to be expected of it.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Dead)
+    }
+
+    fn of(sight: &Sight) -> Self {
+        match sight.state.as_deref() {
+            Some("starting") => Self::Starting,
+            Some("ready") => Self::Ready,
+            Some("degraded") => Self::Degraded,
+            Some("stopping") => Self::Stopping,
+            Some("ended") => Self::Ended,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A job without a record of its own.
+#[must_use]
+pub fn without_record(trace: &Trace, line: Option<&Line>) -> (State, Option<String>) {
+    let fault = match (&trace.record, &trace.pointer) {
+        (_, Some(Err(fault))) => Some(format!("its pointer: {fault}")),
+        (Record::Garbage(fault), _) => Some(format!("its record: {fault}")),
+        (Record::Closed, _) => Some("its record cannot be read".to_owned()),
+        (Record::Absent | Record::Seen(_), _) => None,
+    };
+    let lost = match trace.record {
+        Record::Seen(_) => "its record is another job's now: the profile was used again",
+        _ => "its record is gone",
+    };
+    match (line.map(|line| (line, line.phase())), fault) {
+        (Some((line, Phase::Waiting)), _) => (State::Pending, Some(waits(line))),
+        (_, Some(fault)) => (State::Unknown, Some(fault)),
+        (Some((line, Phase::Running)), None) => (
+            State::Unknown,
+            Some(format!("{lost}; squeue says {}", line.state)),
+        ),
+        (_, None) => (State::Ended, Some(lost.to_owned())),
+    }
+}
+
+/// A job by its record; `line` is its line in the queue, and `asked` tells whether that is its cluster's.
+#[must_use]
+pub fn with_record(
+    found: &Found,
+    trace: &Trace,
+    sight: &Sight,
+    line: Option<&Line>,
+    in_slurm: bool,
+    asked: bool,
+) -> (State, Option<String>) {
+    let squeue = match (in_slurm, asked, line, &found.queue) {
+        (false, ..) => None,
+        (_, true, Some(line), _) => Some(format!("squeue says {}", line.state)),
+        (_, true, None, Queue::Told(_)) => Some("squeue does not know it any more".to_owned()),
+        (_, _, _, Queue::Silent(words)) => Some(format!("squeue: {words}")),
+        (_, _, _, Queue::Absent) => Some("there is no squeue here".to_owned()),
+        (_, false, ..) => Some(format!(
+            "squeue of cluster {} was not asked",
+            sight.cluster.as_deref().unwrap_or("?")
+        )),
+    };
+    let and_squeue = |text: String| match &squeue {
+        Some(squeue) => format!("{text}; {squeue}"),
+        None => text,
+    };
+    if let Some(line) = line.filter(|line| line.phase() == Phase::Waiting) {
+        return (State::Pending, Some(format!("requeued; {}", waits(line))));
+    }
+    if sight.has_ended() {
+        let reason = sight
+            .reason
+            .clone()
+            .unwrap_or_else(|| "no reason is told".to_owned());
+        let code = sight
+            .exit
+            .map_or_else(String::new, |code| format!(" (exit code {code})"));
+        let still = line.is_some_and(|line| line.phase() == Phase::Running);
+        let note = format!("{reason}{code}");
+        return (
+            State::Ended,
+            Some(if still { and_squeue(note) } else { note }),
+        );
+    }
+    let gone = asked
+        && matches!(found.queue, Queue::Told(_))
+        && line.is_none_or(|line| line.phase() == Phase::Over);
+    if in_slurm && gone {
+        return (State::Dead, squeue);
+    }
+    if let Some(fault) = process_fault(found, trace, sight) {
+        return (State::Dead, Some(and_squeue(fault)));
+    }
+    if sight.is_stale(found.now) {
+        let age = sight.age_s(found.now).map_or_else(
+            || "at no known time".to_owned(),
+            |age| format!("{age} s ago"),
+        );
+        return (
+            State::Dead,
+            Some(and_squeue(format!("its record was last written {age}"))),
+        );
+    }
+    (State::of(sight), sight.reason.clone())
+}
+
+/// Why the process that the record names does not run; `None` if it does, or cannot be seen from there.
+fn process_fault(found: &Found, trace: &Trace, sight: &Sight) -> Option<String> {
+    let (host, boot, pid) = (sight.life_host.as_ref()?, sight.boot.as_ref()?, sight.pid?);
+    if *host != found.host || found.boot.is_empty() || boot.is_empty() {
+        return None;
+    }
+    if *boot != found.boot {
+        return Some(format!("{host} was booted anew since"));
+    }
+    let (named, stat) = trace.process.as_ref()?;
+    let runs =
+        parse_stat(stat).is_some_and(|stat| stat.runs() && Some(stat.start) == sight.pid_start);
+    (*named == pid && !runs).then(|| format!("its ipjob (pid {pid} on {host}) is gone"))
+}
+
+/// Why a job waits, and until when.
+#[must_use]
+pub fn waits(line: &Line) -> String {
+    let reason = line
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(" ({reason})"));
+    let start = line
+        .start
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let start = start.map_or_else(String::new, |start| {
+        format!(", expected to start at {start}")
+    });
+    format!("squeue says {}{reason}{start}", line.state)
+}

@@ -1,0 +1,174 @@
+//! The course of a start as a small chart: one bar for each service, and for the engines that came last. What it reads may be
+//! anybody's file, so every field may be missing or nonsense.
+
+use crate::here::text::printable;
+use crate::plan::service::Name;
+use serde_json::Value;
+
+/// Engines that get a bar of their own.
+const SLOWEST: usize = 5;
+
+/// Columns of a bar at the least and at the most.
+const BAR: std::ops::RangeInclusive<usize> = 10..=100;
+
+/// Columns of all else: the name before a bar, and the times after it.
+const LABEL: usize = 12;
+const TIMES: usize = 20;
+
+/// A time that a start may take at the longest; what is more is nonsense.
+const LONGEST: f64 = 1e7;
+
+/// A line of the chart.
+struct Row {
+    label: String,
+    from: f64,
+    /// `None`: it has not come.
+    to: Option<f64>,
+}
+
+/// The start that a record tells of, as lines of at most `width` columns (or 44, where that is less). No line where it tells
+/// of none.
+#[must_use]
+pub fn chart(record: &Value, width: usize) -> Vec<String> {
+    let mut moments = moments(record);
+    let ready = moments.iter().position(|(_, event)| *event == "ready");
+    // What comes later is no start.
+    moments.truncate(ready.map_or(moments.len(), |place| place + 1));
+    let ready = ready.and(moments.last()).map(|(at, _)| *at);
+    let rows = rows(record, &moments);
+    let last = rows
+        .iter()
+        .filter_map(|row| row.to)
+        .chain(
+            moments
+                .iter()
+                .map(|(at, _)| *at)
+                .filter(|_| ready.is_none()),
+        )
+        .fold(0.0, f64::max);
+    let end = ready.unwrap_or(last);
+    if rows.is_empty() || end <= 0.0 {
+        return Vec::new();
+    }
+    let columns = width.saturating_sub(LABEL + TIMES + 4);
+    let columns = columns.clamp(*BAR.start(), *BAR.end());
+    let mut lines: Vec<String> = rows.iter().map(|row| line(row, end, columns)).collect();
+    lines.push(match ready {
+        Some(at) => format!("{:LABEL$}  {:columns$}  {at:.1} s", "ready", ""),
+        None => format!("{:LABEL$}  {:columns$}  not ready after {end:.1} s", "", ""),
+    });
+    lines
+        .iter()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+/// The moments of the timeline.
+fn moments(record: &Value) -> Vec<(f64, &str)> {
+    let timeline = record.get("timeline").and_then(Value::as_array);
+    timeline
+        .into_iter()
+        .flatten()
+        .filter_map(|moment| {
+            let at = seconds(moment.get("at")?)?;
+            Some((at, moment.get("event")?.as_str()?))
+        })
+        .collect()
+}
+
+/// A time, if it can be one.
+fn seconds(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|at| (0.0..=LONGEST).contains(at))
+}
+
+/// The bars: services in their order of start, and below the engines those that came last.
+fn rows(record: &Value, moments: &[(f64, &str)]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for name in Name::ALL {
+        let Some((from, to)) = span(moments, name) else {
+            continue;
+        };
+        rows.push(Row {
+            label: name.to_string(),
+            from,
+            to,
+        });
+        if name == Name::Engines {
+            rows.extend(slowest(record, from));
+        }
+    }
+    rows
+}
+
+/// When a service was started and when it was ready, for the last time before the whole job was.
+fn span(moments: &[(f64, &str)], name: Name) -> Option<(f64, Option<f64>)> {
+    let started = moments
+        .iter()
+        .rposition(|(_, event)| *event == format!("{name} started"))?;
+    let to = moments[started..]
+        .iter()
+        .find(|(_, event)| event.starts_with(&format!("{name} ready")))
+        .map(|(at, _)| *at);
+    Some((moments[started].0, to))
+}
+
+/// The engines that came last, or not at all.
+fn slowest(record: &Value, from: f64) -> Vec<Row> {
+    let list = record.pointer("/engines/list").and_then(Value::as_array);
+    let mut engines: Vec<(Option<f64>, String)> = list
+        .into_iter()
+        .flatten()
+        .filter_map(|engine| {
+            let id = engine.get("id")?.as_u64()?;
+            let node = engine
+                .get("node")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let label = format!("  {id} {}", printable(node));
+            let at = engine.get("registered_at").and_then(seconds);
+            Some((at, label.chars().take(LABEL).collect()))
+        })
+        .collect();
+    // One engine is the service itself.
+    if engines.len() < 2 {
+        return Vec::new();
+    }
+    engines.sort_by(|one, other| {
+        let late = |at: &Option<f64>| at.unwrap_or(f64::INFINITY);
+        late(&other.0).total_cmp(&late(&one.0))
+    });
+    engines.truncate(SLOWEST);
+    engines
+        .into_iter()
+        .map(|(to, label)| Row { label, from, to })
+        .collect()
+}
+
+/// A row of `columns` columns for the time from 0 to `end`.
+fn line(row: &Row, end: f64, columns: usize) -> String {
+    let at = |time: f64| column(time / end, columns);
+    let from = at(row.from).min(columns - 1);
+    let to = at(row.to.unwrap_or(end)).clamp(from + 1, columns);
+    let fill = if row.to.is_some() { "#" } else { "." };
+    let bar = " ".repeat(from) + &fill.repeat(to - from);
+    let times = match row.to {
+        Some(to) => format!("{:.1} - {to:.1} s", row.from),
+        None => format!("{:.1} - ...", row.from),
+    };
+    format!("{:LABEL$}  {bar:columns$}  {times}", row.label)
+}
+
+/// The column of a share of the whole.
+fn column(share: f64, columns: usize) -> usize {
+    (0..columns)
+        .rev()
+        .find(|column| {
+            let middle = (f64::from(u32::try_from(*column).unwrap_or(u32::MAX)) + 0.5)
+                / f64::from(u32::try_from(columns).unwrap_or(u32::MAX));
+            share >= middle
+        })
+        .map_or(0, |column| column + 1)
+}
+
+#[cfg(test)]
+mod tests;

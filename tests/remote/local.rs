@@ -1,0 +1,271 @@
+//! On this machine, without Slurm.
+
+use super::{jobs, pointers, run};
+use crate::support::{Job, Place, carriers, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+const RUN: [&str; 4] = ["--mode", "cluster-only", "-n", "2"];
+
+#[test]
+fn a_job_is_shown_stopped_and_cleaned() {
+    let place = Place::with_fakes();
+    let mut job = Job::start(&place, &RUN);
+    job.wait_ready();
+    let shown = &jobs(&place)[0];
+    assert_eq!(shown["state"], "ready");
+    assert_eq!(shown["profile"], "job_local");
+    assert_eq!(shown["engines"], json!({"registered": 2, "expected": 2}));
+    let (code, table, _) = run(&place, &["status", "job_local"]);
+    assert_eq!(code, 0);
+    for part in [
+        "JOB ",
+        "job_local  ready",
+        "cluster-only",
+        "2/2",
+        "record   ",
+    ] {
+        assert!(table.contains(part), "no {part:?} in {table}");
+    }
+    let secret =
+        fs::read_to_string(job.profile().join("ipjob-runtime/session.key")).expect("a key");
+    assert!(!table.contains(&secret));
+    let (code, _, errors) = run(&place, &["clean", "job_local"]);
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("it is ready"), "{errors}");
+    let (code, _, errors) = run(&place, &["stop", "job_local"]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        errors.contains("job job_local has ended: SIGTERM (exit code 0)"),
+        "{errors}"
+    );
+    assert_eq!(job.finish().0, 0);
+    job.assert_nothing_left();
+    assert_eq!(jobs(&place)[0]["state"], "ended");
+    let (code, _, errors) = run(&place, &["stop", "job_local"]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(errors.contains("has ended already"), "{errors}");
+    let (code, would, _) = run(&place, &["clean", "--all", "--dry-run"]);
+    assert_eq!((code, would.lines().count()), (0, 2), "{would}");
+    assert!(
+        job.profile().exists() && would.contains("would remove /"),
+        "{would}"
+    );
+    let (code, removed, _) = run(&place, &["clean", "job_local"]);
+    assert_eq!((code, removed.lines().count()), (0, 2), "{removed}");
+    assert!(!job.profile().exists());
+    assert!(pointers(&place).is_empty());
+    let left: Vec<_> = fs::read_dir(place.ipython_dir())
+        .expect("a directory")
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(jobs(&place).is_empty());
+    for command in ["status", "stop", "clean"] {
+        let (code, _, errors) = run(&place, &[command, "job_local"]);
+        assert_eq!(code, 5, "{command}: {errors}");
+    }
+}
+
+#[test]
+fn the_pointer_leads_to_the_record_wherever_that_lies() {
+    let place = Place::with_fakes();
+    let elsewhere = place.dir().join("scratch it's/ipython");
+    let mut command = place.ipjob(RUN);
+    command
+        .arg("--ipython-dir")
+        .arg(&elsewhere)
+        .args(["--profile", "mine"]);
+    let mut job = Job::spawn_in(&elsewhere, "mine", command);
+    job.wait_ready();
+    let pointer = pointers(&place).pop().expect("a pointer");
+    let mode = |path: &std::path::Path| {
+        fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(
+        (mode(&pointer), mode(pointer.parent().expect("a directory"))),
+        (0o600, 0o700)
+    );
+    let name = pointer
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
+    assert!(
+        name.starts_with("local.") && name.contains(".mine."),
+        "{name}"
+    );
+    let told: Value =
+        serde_json::from_str(&fs::read_to_string(&pointer).expect("text")).expect("JSON");
+    assert_eq!(
+        told["record"],
+        elsewhere
+            .join("profile_mine/ipjob.json")
+            .to_str()
+            .expect("text")
+    );
+    assert_eq!(
+        (&told["version"], &told["job"], &told["cluster"]),
+        (&json!(1), &Value::Null, &json!("local"))
+    );
+    assert_eq!(jobs(&place)[0]["state"], "ready");
+    assert_eq!(run(&place, &["stop", "mine"]).0, 0);
+    job.finish();
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_a_warning() {
+    let place = Place::with_fakes();
+    fs::write(place.dir().join(".local"), "in the way").expect("written");
+    let mut job = Job::start(&place, &RUN);
+    job.wait_ready();
+    let transcript = job.stop();
+    assert_eq!(
+        transcript
+            .matches("the pointer to the record cannot be written")
+            .count(),
+        1,
+        "{transcript}"
+    );
+    // The usual place tells of it all the same.
+    assert_eq!(jobs(&place)[0]["state"], "ended");
+}
+
+#[test]
+fn a_killed_job_is_dead_and_goes_only_with_all_that_it_left_running() {
+    let place = Place::with_fakes();
+    let mut job = Job::start(&place, &RUN);
+    let record = job.wait_ready();
+    job.signal(Signal::SIGKILL);
+    job.finish();
+    let dead = &jobs(&place)[0];
+    assert_eq!(dead["state"], "dead", "{dead}");
+    assert!(
+        dead["note"]
+            .as_str()
+            .is_some_and(|note| note.contains("is gone")),
+        "{dead}"
+    );
+    let (code, _, errors) = run(&place, &["clean", "job_local"]);
+    assert!(
+        code == 1 && errors.contains("its record is young"),
+        "{errors}"
+    );
+    let mut old = record.clone();
+    old["updated"] = json!("2026-01-01T00:00:00Z");
+    let text = serde_json::to_string_pretty(&old).expect("JSON");
+    fs::write(job.profile().join("ipjob.json"), text).expect("written");
+    let (code, _, errors) = run(&place, &["clean", "--all"]);
+    assert!(
+        code == 0 && errors.contains("processes of the job still run"),
+        "{errors}"
+    );
+    assert!(job.profile().exists());
+    let id = record["incarnation"]["id"].as_str().expect("an id");
+    wait_for("the end of what it left", || {
+        let left = carriers(id);
+        for (pid, _) in &left {
+            let _ = kill(
+                Pid::from_raw(i32::try_from(*pid).expect("a pid")),
+                Signal::SIGKILL,
+            );
+        }
+        left.is_empty().then_some(())
+    });
+    let (code, _, errors) = run(&place, &["clean", "--all"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(!job.profile().exists());
+}
+
+#[test]
+fn of_a_profile_that_ipjob_did_not_make_only_its_own_files_go() {
+    let place = Place::with_fakes();
+    let profile = place.profile("mine");
+    fs::create_dir_all(profile.join("log")).expect("made");
+    for path in [&profile, &profile.join("log"), &place.ipython_dir()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("mode");
+    }
+    for name in ["ipython_config.py", "log/other.log"] {
+        fs::write(profile.join(name), "mine").expect("written");
+    }
+    let mut command = place.ipjob(RUN);
+    command.args(["--profile", "mine"]);
+    let mut job = Job::spawn(&place, "mine", command);
+    job.wait_ready();
+    job.stop();
+    assert_eq!(run(&place, &["clean", "mine"]).0, 0);
+    for name in ["ipython_config.py", "log/other.log"] {
+        assert!(profile.join(name).exists(), "{name} is gone");
+    }
+    for name in ["ipjob.json", "ipjob.lock", "log/ipjob-controller.log"] {
+        assert!(!profile.join(name).exists(), "{name} is left");
+    }
+}
+
+#[test]
+fn watching_ends_with_the_job() {
+    let place = Place::with_fakes();
+    let mut job = Job::start(&place, &RUN);
+    job.wait_ready();
+    let mut watch = place
+        .ipjob(["status", "job_local", "--json", "--watch=1s"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut lines = BufReader::new(watch.stdout.take().expect("piped"))
+        .lines()
+        .map_while(Result::ok);
+    let first = lines.next().expect("a line");
+    assert!(first.contains("\"state\":\"ready\""), "{first}");
+    job.stop();
+    let last = lines.last().expect("another line");
+    assert!(last.contains("\"state\":\"ended\""), "{last}");
+    assert!(watch.wait().expect("our child").success());
+}
+
+#[test]
+fn what_a_killed_connect_left_on_the_laptop_goes() {
+    let place = Place::empty();
+    let profile = place.profile("job_77");
+    fs::create_dir_all(profile.join("security")).expect("made");
+    fs::write(profile.join("security/ipcontroller-client.json"), "{}").expect("written");
+    fs::write(profile.join(".made-by-ipjob"), "").expect("written");
+    let sign = profile.join("ipjob-connect.json");
+    fs::write(
+        &sign,
+        json!({"pid": 1, "target": "h:77", "url": null, "private": "/etc"}).to_string(),
+    )
+    .expect("written");
+    let lives = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&sign)
+        .expect("a file");
+    lives.try_lock().expect("free");
+    let (code, _, errors) = run(&place, &["clean", "77"]);
+    assert!(
+        code == 1 && errors.contains("lives and uses it"),
+        "{errors}"
+    );
+    drop(lives);
+    let (code, would, _) = run(&place, &["clean", "--all", "--dry-run"]);
+    assert!(
+        code == 0 && would.contains("would remove") && profile.exists(),
+        "{would}"
+    );
+    let (code, removed, errors) = run(&place, &["clean", "77"]);
+    assert_eq!(
+        (code, removed),
+        (0, format!("removed {}\n", profile.display())),
+        "{errors}"
+    );
+    assert!(!profile.exists());
+}
