@@ -44,7 +44,7 @@ static_build() {
 command -v cc >/dev/null || tests/install-packages gcc libc6-dev
 endef
 
-.PHONY: help run build test check fuzz bench lab lab-down dist install clean venvs $(VENVS:%=venv-%)
+.PHONY: help run build test check fuzz chaos soak bench lab lab-down dist install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -120,6 +120,21 @@ fuzz: ## feed the readers with chance, as fast as one CPU can; CASES=10000000 is
 	export PROPTEST_CASES=$$(( ($(CASES) + properties - 1) / properties ))
 	cargo test --profile fuzz $(CARGO_FLAGS) --bin ipjob fuzz:: -- --test-threads=1
 	echo "make fuzz: $$properties properties, $$((properties * PROPTEST_CASES)) inputs"
+
+SECONDS = 600
+SEED = 1
+
+chaos: build venv-main ## do random harm to a job of 8 engines while a client computes; SECONDS=600 SEED=1
+	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)
+	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_BINARY=$(BINARY)
+	exec tests/chaos/run --seconds $(SECONDS) --seed $(SEED) $(ARGS)
+
+CYCLES = 200
+
+soak: build venv-main ## start and stop a cluster again and again, and look for what stays; CYCLES=200
+	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)
+	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_BINARY=$(BINARY)
+	exec tests/chaos/soak --cycles $(CYCLES) $(ARGS)
 
 bench: build venv-main ## measure; ARGS= is handed on
 	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)

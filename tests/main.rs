@@ -11,6 +11,7 @@
 mod support;
 
 mod broken_world;
+mod chaos;
 mod command_line;
 mod connect;
 mod docs;

@@ -9,6 +9,7 @@ mod fork;
 mod frontends;
 mod http;
 mod imports;
+mod nanny;
 mod notebook;
 pub mod python;
 mod recovery;

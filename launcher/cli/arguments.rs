@@ -1,7 +1,7 @@
 //! Words that options take, and what they stand for.
 
 use crate::plan::curve::Curve;
-use crate::plan::settings::{EngineStart, Launcher, Mode};
+use crate::plan::settings::{EngineStart, Launcher, Mode, Nanny};
 use crate::plan::wiring::Start;
 use clap::ValueEnum;
 
@@ -36,6 +36,27 @@ pub enum LauncherArgument {
     Mpiexec,
     /// The ranks that ipjob itself was started as, by `srun -n N ipjob` or `mpiexec -n N ipjob`
     Ranks,
+}
+
+/// Whether every engine has a nanny.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum NannyArgument {
+    /// Yes, unless this machine's memory is too little for them
+    Auto,
+    /// Yes
+    On,
+    /// No
+    Off,
+}
+
+impl From<NannyArgument> for Nanny {
+    fn from(argument: NannyArgument) -> Self {
+        match argument {
+            NannyArgument::Auto => Self::Auto,
+            NannyArgument::On => Self::On,
+            NannyArgument::Off => Self::Off,
+        }
+    }
 }
 
 /// How the start goes.

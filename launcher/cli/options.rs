@@ -1,7 +1,8 @@
 //! The run options as flags and variables, and their translation into settings.
 
 use super::arguments::{
-    CurveArgument, EngineStartArgument, LauncherArgument, ModeArgument, StartArgument,
+    CurveArgument, EngineStartArgument, LauncherArgument, ModeArgument, NannyArgument,
+    StartArgument,
 };
 use super::paths::{ipython_dir, record, root_dir};
 use super::values::{self, StartLimit};
@@ -93,6 +94,11 @@ pub struct RunOptions {
         help_heading = "Engines"
     )]
     pub engine_wrapper: Option<String>,
+
+    /// Whether every engine has a nanny, a second Python that relays interrupts and signals to it and tells the hub of its end
+    /// at once. Without it an engine starts sooner and needs less memory, and the hub drops a dead one after 30 s.
+    #[arg(long, value_enum, env = "IPJOB_NANNY", default_value_t = NannyArgument::Auto, value_name = "NANNY", help_heading = "Engines")]
+    pub nanny: NannyArgument,
 
     /// A further argument of every ipengine; may be repeated [default: none].
     #[arg(
@@ -265,6 +271,7 @@ impl RunOptions {
             jupyter_address: self.jupyter_address.clone(),
             engines: self.engines,
             min_engines: self.min_engines,
+            nanny: self.nanny.into(),
             engine_args: self.engine_args.clone(),
             controller_args: self.controller_args.clone(),
             controller_ports: self.controller_ports,

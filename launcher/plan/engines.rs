@@ -1,25 +1,41 @@
 //! How many engines are started, and how few are accepted.
 
 use super::allocation::Allocation;
-use super::settings::{Launcher, Settings};
+use super::settings::{Launcher, Nanny, Settings};
 use crate::failure::{Failure, Outcome};
 
-/// Memory that one engine and its nanny need at the least, in bytes: 55 MB + 43 MB resident were measured for
-/// ipyparallel 9.2, of which about two thirds are not shared.
-const BYTES_PER_ENGINE: u64 = 64 << 20;
+/// Memory that one engine needs at the least, in bytes: 37 MB that are not shared with others were measured for ipyparallel 9.2.
+const BYTES_PER_ENGINE: u64 = 38 << 20;
 
-/// The number of engines expected, and the fewest that are accepted when the time is up.
-pub fn count(
-    settings: &Settings,
-    allocation: &Allocation,
-    launcher: Launcher,
-) -> Outcome<(u32, u32)> {
+/// What its nanny needs: 27 MB were measured.
+const BYTES_PER_NANNY: u64 = 26 << 20;
+
+/// The engines of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engines {
+    /// As many are started.
+    pub expected: u32,
+    /// As few are accepted when the time is up.
+    pub minimum: u32,
+    /// Whether each has a nanny.
+    pub nanny: bool,
+    /// What a person is told of that.
+    pub remark: Option<String>,
+}
+
+/// How many engines are started, and whether with nannies.
+pub fn count(settings: &Settings, allocation: &Allocation, launcher: Launcher) -> Outcome<Engines> {
     let expected = settings.engines.unwrap_or(allocation.tasks);
     let minimum = settings.min_engines.unwrap_or(expected);
     check_minimum(expected, minimum)?;
     // Where mpiexec starts them is its own to know.
-    if let (Some(free), Launcher::Local) = (allocation.free_memory, launcher) {
-        let needed = u64::from(expected) * BYTES_PER_ENGINE;
+    let free = allocation
+        .free_memory
+        .filter(|_| launcher == Launcher::Local);
+    let (nanny, remark) = nannies(settings.nanny, expected, free);
+    if let Some(free) = free {
+        let each = BYTES_PER_ENGINE + if nanny { BYTES_PER_NANNY } else { 0 };
+        let needed = u64::from(expected) * each;
         if needed > free {
             return Err(Failure::missing(format!(
                 "{expected} engines need about {}, and {} has {} free",
@@ -30,13 +46,30 @@ pub fn count(
                     .map_or("this machine", String::as_str),
                 gigabytes(free),
             ))
-            .hint(format!(
-                "-n {} is the most that fits",
-                (free / BYTES_PER_ENGINE).max(1)
-            )));
+            .hint(format!("-n {} is the most that fits", (free / each).max(1))));
         }
     }
-    Ok((expected, minimum))
+    Ok(Engines {
+        expected,
+        minimum,
+        nanny,
+        remark,
+    })
+}
+
+/// Whether engines have nannies, and what a person is told of it.
+fn nannies(asked: Nanny, expected: u32, free: Option<u64>) -> (bool, Option<String>) {
+    let needed = u64::from(expected) * (BYTES_PER_ENGINE + BYTES_PER_NANNY);
+    match (asked, free) {
+        (Nanny::Auto, Some(free)) if needed > free => {
+            let told = format!(
+                "engines start without nannies, for which {} of free memory are too little; --nanny on insists",
+                gigabytes(free)
+            );
+            (false, Some(told))
+        }
+        (asked, _) => (asked != Nanny::Off, None),
+    }
 }
 
 /// Refuses a minimum that cannot be reached.
@@ -69,4 +102,20 @@ pub fn named(what: &str, ids: &[u32]) -> String {
 fn gigabytes(bytes: u64) -> String {
     let tenths = bytes / (1 << 30) * 10 + bytes % (1 << 30) * 10 / (1 << 30);
     format!("{}.{} GB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nannies_are_left_out_where_memory_is_short_and_none_insists() {
+        let nanny = |asked, megabytes: u64| nannies(asked, 10, Some(megabytes << 20));
+        assert_eq!(nanny(Nanny::Auto, 640), (true, None));
+        assert_eq!(nanny(Nanny::Off, 640), (false, None));
+        assert_eq!(nanny(Nanny::On, 500), (true, None));
+        assert_eq!(nannies(Nanny::Auto, 10, None), (true, None));
+        let (without, told) = nanny(Nanny::Auto, 639);
+        assert!(!without && told.is_some_and(|text| text.contains("0.6 GB")));
+    }
 }

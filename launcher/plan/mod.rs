@@ -125,6 +125,8 @@ pub struct Jupyter {
     pub program: PathBuf,
     /// Whether it is the classic Notebook (below 7), whose options are `NotebookApp.*`.
     pub classic: bool,
+    /// Its Python, where that would build the grammar of international addresses at every start.
+    pub grammarian: Option<PathBuf>,
 }
 
 /// What only this job's own processes may know: 256 random bits each, as hexadecimal digits.
@@ -218,10 +220,11 @@ impl Plan {
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
-        let (engines, minimum) = engines::count(&settings, &allocation, launcher)?;
+        let counted = engines::count(&settings, &allocation, launcher)?;
+        let (engines, minimum) = (counted.expected, counted.minimum);
         let config = here.shaping_config.as_deref();
         let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
-        let mut remarks: Vec<String> = remark.into_iter().collect();
+        let mut remarks: Vec<String> = remark.into_iter().chain(counted.remark).collect();
         let in_a_job = allocation.job.is_some();
         let encrypted = curve::decide(settings.curve, in_a_job, launcher, &here.ipyparallel)?;
         let context = services::Context {
@@ -235,6 +238,7 @@ impl Plan {
             encrypted,
             engines,
             minimum,
+            nanny: counted.nanny,
         };
         let (engine_service, order) = services::engines(&context, launcher)?;
         let fork = services::fork(&context, launcher, &mut remarks);

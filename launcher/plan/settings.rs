@@ -70,6 +70,17 @@ pub enum Mpi {
     Type(String),
 }
 
+/// Whether every engine has a nanny: a second Python that tells the hub of its end and relays signals to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nanny {
+    /// Every engine has one, unless this machine's memory is known to be too little.
+    Auto,
+    /// Every engine has one.
+    On,
+    /// None has.
+    Off,
+}
+
 /// Which Jupyter is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frontend {
@@ -140,6 +151,8 @@ pub struct Settings {
     pub engines: Option<u32>,
     /// The fewest engines that are accepted when the time is up; `None` wants them all.
     pub min_engines: Option<u32>,
+    /// Whether engines have nannies.
+    pub nanny: Nanny,
     /// Further arguments of every ipengine.
     pub engine_args: Vec<String>,
     /// Further arguments of ipcontroller.

@@ -53,11 +53,11 @@ impl<R: BufRead> Parts<R> {
         }
     }
 
-    /// The next part that is complete: the next one has begun, or the answer has ended. An `end` and a `raw` have no body:
-    /// whoever prints them may wait for an order then.
+    /// The next part that is complete: the next one has begun, or the answer has ended. [`END`] and [`RAW`] have no body: whoever
+    /// prints the one may wait for an order then, and what follows the other is not ours to read.
     pub fn next(&mut self) -> io::Result<Option<Part>> {
-        if self.has_no_body() {
-            return Ok(self.next.take());
+        if let Some(part) = self.take_bodiless() {
+            return Ok(Some(part));
         }
         let mut at_line_start = true;
         loop {
@@ -87,8 +87,8 @@ impl<R: BufRead> Parts<R> {
                 if let Some(part) = self.next.replace(begun) {
                     return Ok(Some(finished(part)));
                 }
-                if self.has_no_body() {
-                    return Ok(self.next.take());
+                if let Some(part) = self.take_bodiless() {
+                    return Ok(Some(part));
                 }
             } else if let Some(part) = &mut self.next {
                 // One byte more than allowed shows that there was more; another for the newline that ends every body.
@@ -100,11 +100,10 @@ impl<R: BufRead> Parts<R> {
 }
 
 impl<R> Parts<R> {
-    /// Whether the part that has begun is whole as it is.
-    fn has_no_body(&self) -> bool {
+    /// The part that has begun, if its first line is all of it.
+    fn take_bodiless(&mut self) -> Option<Part> {
         self.next
-            .as_ref()
-            .is_some_and(|part| part.kind == END || part.kind == RAW)
+            .take_if(|part| part.kind == END || part.kind == RAW)
     }
 
     /// The rest of the answer, after the part [`RAW`].

@@ -1,10 +1,14 @@
-//! What is seen of a record and of a pointer. PURE.
-//!
-//! Both come from another machine, and whoever wrote them may be out of his mind, or mean harm: so a field counts only if it is what
-//! it should be, text is fit for a terminal, and a path or a name is a plain one. A field that is none of that counts as
-//! missing and is named in `faults`.
+//! What is seen of a record and of a pointer. PURE. Both come from another machine, and whoever wrote them may mean harm: a field counts
+//! only if it is what it should be, text is fit for a terminal, a path or a name is a plain one. Else it counts as missing and
+//! is named in `faults`.
+
+mod fields;
 
 use crate::here::text::printable;
+use fields::{
+    Fields, job_id, life, name, number, page, path, signal_to, state, text, texts, time, timeline,
+    token,
+};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -16,9 +20,6 @@ pub const LONGEST_RECORD: usize = 2 * 1024 * 1024;
 
 /// The longest pointer, in bytes.
 pub const LONGEST_POINTER: usize = 64 * 1024;
-
-/// The longest path that a system takes.
-const LONGEST_PATH: usize = 4096;
 
 /// A pointer, as far as it can be believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -207,115 +208,6 @@ fn parse(bytes: &[u8], longest: usize) -> Result<Value, String> {
         )),
         _ => Err("it has no version, so it is no file of ipjob's".to_owned()),
     }
-}
-
-/// Fields of a JSON value, and which of them were no good.
-struct Fields<'a> {
-    value: &'a Value,
-    faults: Vec<&'static str>,
-}
-
-impl<'a> Fields<'a> {
-    fn of(value: &'a Value) -> Self {
-        Self {
-            value,
-            faults: Vec::new(),
-        }
-    }
-
-    fn get<T>(&mut self, name: &'static str, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
-        let found = self.value.pointer(name).filter(|value| !value.is_null())?;
-        let read = read(found);
-        if read.is_none() {
-            self.faults.push(name);
-        }
-        read
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    value.as_str().map(printable)
-}
-
-fn texts(value: &Value) -> Option<Vec<String>> {
-    value.as_array()?.iter().map(text).collect()
-}
-
-fn state(value: &Value) -> Option<String> {
-    const STATES: [&str; 5] = ["starting", "ready", "degraded", "stopping", "ended"];
-    value
-        .as_str()
-        .filter(|word| STATES.contains(word))
-        .map(str::to_owned)
-}
-
-fn number<T: TryFrom<u64>>(value: &Value) -> Option<T> {
-    T::try_from(value.as_u64()?).ok()
-}
-
-fn time(value: &Value) -> Option<Timestamp> {
-    value.as_str()?.parse().ok()
-}
-
-fn timeline(value: &Value) -> Option<Vec<(f64, String)>> {
-    let moment = |value: &Value| {
-        let at = value.get("at")?.as_f64().filter(|at| *at >= 0.0)?;
-        Some((at, text(value.get("event")?)?))
-    };
-    value.as_array()?.iter().map(moment).collect()
-}
-
-/// A word of these characters that is not too long.
-fn word(value: &Value, longest: usize, fits: impl Fn(char) -> bool) -> Option<String> {
-    let word = value.as_str()?;
-    let good = !word.is_empty() && word.len() <= longest && word.chars().all(fits);
-    good.then(|| word.to_owned())
-}
-
-fn job_id(value: &Value) -> Option<String> {
-    word(value, 20, |char| char.is_ascii_digit())
-}
-
-fn signal_to(value: &Value) -> Option<String> {
-    if value == "batch" {
-        return Some("batch".to_owned());
-    }
-    let step = word(value, 40, |char| char.is_ascii_digit() || char == '.')?;
-    let (job, number) = step.split_once('.')?;
-    (!job.is_empty() && !number.is_empty() && !number.contains('.')).then_some(step)
-}
-
-fn token(value: &Value) -> Option<String> {
-    word(value, 512, |char| char.is_ascii_alphanumeric())
-}
-
-fn life(value: &Value) -> Option<String> {
-    word(value, 512, |char| {
-        char.is_ascii_alphanumeric() || "._-".contains(char)
-    })
-}
-
-fn name(value: &Value) -> Option<String> {
-    word(value, 200, |_| true).filter(|name| super::target::is_plain(name))
-}
-
-fn path(value: &Value) -> Option<String> {
-    let path = word(value, LONGEST_PATH, |char| !char.is_control())?;
-    let climbs = path.split('/').any(|part| part == "..");
-    (path.starts_with('/') && !climbs).then_some(path)
-}
-
-/// The path of a URL, of characters that a URL may have.
-fn page(value: &Value) -> Option<String> {
-    let url = word(value, LONGEST_PATH, |char| {
-        char.is_ascii_alphanumeric() || "-._~:/?#[]@!$&()*+,;=%".contains(char)
-    })?;
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))?;
-    let path = rest.find('/').and_then(|at| rest.get(at..))?;
-    let path = path.split(['?', '#']).next()?;
-    Some(path.to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The record, `ipjob.json`: what programs read to find host, port and token, and how the job is. docs/connection-file.md
 //! documents it, and docs/ipjob.schema.json is checked against real ones.
 
+mod engines;
+
+pub use engines::{Engine, Engines};
+
 use crate::failure::{Failure, Outcome};
 use crate::here::{files, identity};
 use crate::plan::Plan;
@@ -89,31 +93,6 @@ pub struct Controller {
     encrypted: bool,
 }
 
-/// The engines as the record tells them.
-#[derive(Clone, Debug, Serialize)]
-pub struct Engines {
-    expected: u32,
-    /// How many are in the hub's list and live.
-    pub registered: u32,
-    /// Ids that are not.
-    pub missing: Vec<u32>,
-    /// Those that were started.
-    pub list: Vec<Engine>,
-}
-
-/// One engine as the record tells it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Engine {
-    /// Its id in the hub.
-    pub id: u32,
-    /// Its rank among the engines.
-    pub rank: u32,
-    /// Where it runs.
-    pub node: String,
-    /// Its process id there.
-    pub pid: u32,
-}
-
 #[derive(Clone, Debug, Serialize)]
 struct Moment {
     at: f64,
@@ -163,12 +142,7 @@ impl Record {
                 ipyparallel: plan.ipyparallel.to_string(),
                 encrypted: plan.encrypted,
             },
-            engines: Engines {
-                expected: plan.engines,
-                registered: 0,
-                missing: (0..plan.engines).collect(),
-                list: Vec::new(),
-            },
+            engines: Engines::new(plan.engines),
             timeline: Vec::new(),
             started: now.clone(),
             updated: now,
@@ -179,7 +153,7 @@ impl Record {
     /// Keeps a moment of the job's course; `at` is in seconds since the start.
     pub fn mark(&mut self, at: f64, event: String) {
         if self.timeline.len() < LONGEST_LIST {
-            let at = (at * 1000.0).round() / 1000.0;
+            let at = milliseconds(at);
             self.timeline.push(Moment { at, event });
         }
     }
@@ -205,7 +179,7 @@ impl Record {
         self.port = None;
         self.step = None;
         self.controller.pid = None;
-        self.engines.list.clear();
+        self.engines.forget();
     }
 
     /// Takes everything secret out: the job has ended.
@@ -213,6 +187,11 @@ impl Record {
         self.token = None;
         self.url = None;
     }
+}
+
+/// Seconds, as exact as the record tells them.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 /// Now, as the record writes it: `2026-11-22T14:27:15Z`.

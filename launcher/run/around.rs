@@ -140,6 +140,9 @@ pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) ->
     address::towards(&peers)
 }
 
+/// The package that builds a grammar when it is imported.
+const GRAMMAR: &str = "rfc3987_syntax";
+
 /// Finds the front end and which family of options it understands.
 async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> {
     let program = match frontend {
@@ -150,7 +153,15 @@ async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> 
     };
     let classic =
         may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
-    Ok(Jupyter { program, classic })
+    let own = !matches!(frontend, Frontend::Program(_));
+    let grammarian = own
+        .then(|| versions::python_with(&program, GRAMMAR))
+        .flatten();
+    Ok(Jupyter {
+        program,
+        classic,
+        grammarian,
+    })
 }
 
 /// Only `jupyter-notebook` can be the classic one.

@@ -18,22 +18,32 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub sender: Sender,
+    /// Which try it is.
+    pub number: u32,
     relay: JoinHandle<()>,
 }
 
 impl Attempt {
     /// A channel of its own whose notices go on to `to`.
-    pub fn new(to: &Sender) -> Self {
+    pub fn new(to: &Sender, number: u32) -> Self {
         let (sender, mut notices) = mpsc::unbounded_channel();
         let to = to.clone();
         let relay = tokio::spawn(async move {
             while let Some(notice) = notices.recv().await {
+                let notice = Notice::OfAttempt {
+                    attempt: number,
+                    notice: Box::new(notice),
+                };
                 if to.send(notice).is_err() {
                     return;
                 }
             }
         });
-        Self { sender, relay }
+        Self {
+            sender,
+            number,
+            relay,
+        }
     }
 }
 
@@ -66,7 +76,7 @@ pub(super) fn machine(plan: &Plan, elapsed: f64) -> Machine {
 impl Supervisor<'_> {
     /// All of the first try is gone: the next begins.
     pub(super) fn start_again(&mut self) {
-        self.attempt = Attempt::new(&self.sender);
+        self.attempt = Attempt::new(&self.sender, self.attempt.number + 1);
         self.machine = machine(self.plan, self.console.elapsed()).after(&self.machine);
         self.asked.clear();
         self.record.forget_services();

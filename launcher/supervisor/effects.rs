@@ -9,9 +9,12 @@ use crate::plan::report::Report;
 use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
 use crate::report::record::Engine;
-use crate::report::summary;
+use crate::report::{summary, timeline};
 use nix::sys::signal::Signal;
 use std::time::Instant;
+
+/// Columns of the start's chart that -v shows, behind the time that stands before every line.
+const CHART_COLUMNS: usize = 70;
 
 impl Supervisor<'_> {
     /// Carries out one effect; tells the end when it was the last.
@@ -75,17 +78,13 @@ impl Supervisor<'_> {
             // No task of ours: a program of the user's printed a line like it, perhaps again and again.
             return placed;
         }
-        let engine = Engine {
+        self.record.engines.place(Engine {
             id: report.rank,
             rank: report.rank,
             node: report.node,
             pid: report.pid,
-        };
-        let list = &mut self.record.engines.list;
-        match list.binary_search_by_key(&engine.id, |known| known.id) {
-            Ok(place) => list[place] = engine,
-            Err(place) => list.insert(place, engine),
-        }
+            registered_at: None,
+        });
         self.unpublished = true;
         placed
     }
@@ -141,6 +140,10 @@ impl Supervisor<'_> {
             &client,
             self.console.is_terminal(),
         ));
+        let record = serde_json::to_value(&self.record).unwrap_or_default();
+        for line in timeline::chart(&record, CHART_COLUMNS) {
+            self.console.detail(&line);
+        }
     }
 
     /// Starts a service's processes and the watch for its readiness.

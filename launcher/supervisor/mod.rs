@@ -142,7 +142,7 @@ pub async fn run(
         meeting,
         wiring,
         console,
-        attempt: Attempt::new(&sender),
+        attempt: Attempt::new(&sender, 1),
         sender,
     };
     for remark in plan.remarks.iter().chain(&directory.remarks) {
@@ -186,7 +186,17 @@ impl Supervisor<'_> {
     fn handle(&mut self, notice: Notice) -> Option<End> {
         self.ask_for_the_end(&notice);
         let event = match notice {
-            Notice::Event(event) => event,
+            Notice::OfAttempt { attempt, notice } => {
+                return (attempt == self.attempt.number)
+                    .then(|| self.handle(*notice))
+                    .flatten();
+            }
+            Notice::Event(event) => {
+                if let Event::Registered(ids) = &event {
+                    self.record.engines.listed(self.console.elapsed(), ids);
+                }
+                event
+            }
             Notice::Exited { pid, exit } => {
                 self.scancel_ended(pid, &exit);
                 let event = self.children.exited(pid, exit);

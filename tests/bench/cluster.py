@@ -5,7 +5,7 @@ import sys
 import ipyparallel
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-cluster = ipyparallel.Cluster(n=int(sys.argv[1]))
+cluster = ipyparallel.Cluster(n=int(sys.argv[1]), engines=sys.argv[2])
 try:
     cluster.start_and_connect_sync()
     while True:

@@ -22,7 +22,8 @@ class Contender:
         self.jupyter = jupyter
 
     def measure(self, path, engines):
-        """One start and one stop: seconds to ready, seconds to gone (None: not gone), processes and files left."""
+        """One start and one stop: seconds to ready and CPU seconds until then, seconds to gone (None: not gone), processes
+        and files left."""
         with Place(path) as place:
             begin = time.monotonic()
             child = place.start(self.command)
@@ -30,8 +31,9 @@ class Contender:
             if self.jupyter:
                 until(lambda: jupyter_answers(place), f"{self.name}: Jupyter's answer", place)
             ready = time.monotonic() - begin
+            cpu = process.spent_s(place.processes())
             gone, left = stop(place, child)
-            return {"ready": ready, "gone": gone, "processes": left, "files": len(connection_files(place))}
+            return {"ready": ready, "cpu": cpu, "gone": gone, "processes": left, "files": len(connection_files(place))}
 
 
 def contenders(binary, engines):
@@ -42,8 +44,15 @@ def contenders(binary, engines):
         Contender("classic script", ["bash", os.path.join(HERE, "classic.sh"), count], True),
         Contender("ipjob --mode cluster-only", [binary, "--mode", "cluster-only", "-n", count], False),
         Contender("ipcluster start", ["ipcluster", "start", "-n", count], False),
-        Contender("ipp.Cluster()", ["python", os.path.join(HERE, "cluster.py"), count], False),
+        cluster(engines),
+        cluster(engines, "mpi"),
     ]
+
+
+def cluster(engines, launcher="local"):
+    """ipyparallel's own way in Python."""
+    named = "" if launcher == "local" else f"engines={launcher!r}"
+    return Contender(f"ipp.Cluster({named})", ["python", os.path.join(HERE, "cluster.py"), str(engines), launcher], False)
 
 
 def registered(place):

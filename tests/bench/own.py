@@ -52,11 +52,10 @@ def shares(binary, engines):
     """ipjob's own share of a start and of a stop, in seconds.
 
     Of a start: the wall time from the start of ipjob to its line "ready:", less the time in which it waited for the
-    programs on the critical path. That is, with fake programs that are ready at once:
+    program that was ready last. That is, with fake programs that are ready at once:
 
-        start of ipjob        -> start of the controller
-        controller's last file -> start of the service that is ready last
-        that service's fact    -> the line "ready:"
+        start of ipjob       -> start of the program that is ready last
+        that program's fact  -> the line "ready:"
 
     Programs stamp their own starts; facts are the times of the files that the programs write. The kernel stamps files
     by its clock tick (4 ms), always too early, so what is printed here is rather too much than too little.
@@ -69,16 +68,15 @@ def shares(binary, engines):
         ready = seen(child.stderr, rb"ready: \d+ engines", place)
         profile = place.find(".ipython/profile_*")[0]
         starts = last_starts(place)
-        wired = max(os.stat(file).st_mtime for file in place.find(".ipython/profile_*/security/*.json"))
         facts = {
+            # Written by the controller's last child; its main process listens in the next moment.
+            "ipcontroller": os.stat(os.path.join(profile, "fake-children")).st_mtime,
             "ipengine": os.stat(os.path.join(profile, "log", "engines.json")).st_mtime,
             "jupyter-lab": max(os.stat(file).st_mtime for file in
                                place.find(".ipython/profile_*/ipjob-runtime/jupyter/jpserver-*.json")),
         }
         last = max(facts, key=facts.get)
-        start = {"to the controller": starts["ipcontroller"] - begin,
-                 "to the next service": starts[last] - wired,
-                 "to the line": ready - facts[last]}
+        start = {"to the last program's start": starts[last] - begin, "from its fact to the line": ready - facts[last]}
         cpu = process.cpu_ns(child.pid) / 1e9
         begin = time.monotonic()
         child.send_signal(signal.SIGTERM)

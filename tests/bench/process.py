@@ -20,11 +20,11 @@ def start_of(pid):
     return int(fields[19])
 
 
-def carrying(mark):
-    """The running processes with this entry in their environment, as {pid: start}."""
+def carrying(*marks):
+    """The running processes with these entries in their environment, as {pid: start}."""
     found = {}
     for name in os.listdir("/proc"):
-        if name.isdigit() and mark.encode() in _read(f"/proc/{name}/environ").split(b"\0"):
+        if name.isdigit() and {mark.encode() for mark in marks} <= set(_read(f"/proc/{name}/environ").split(b"\0")):
             start = start_of(name)
             if start is not None:
                 found[int(name)] = start
@@ -62,6 +62,15 @@ def cpu_ns(pid):
         fields = _read(f"/proc/{pid}/task/{thread}/schedstat").split()
         total += int(fields[0]) if fields else 0
     return total
+
+
+def spent_s(processes):
+    """CPU seconds that these have spent so far, with the children that they have waited for."""
+    ticks = 0
+    for pid in processes:
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        ticks += sum(int(field) for field in fields[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def wakeups(pid):

@@ -142,3 +142,29 @@ fn a_word_that_a_shell_would_split_is_quoted() {
     let text = plan(&place, &args);
     assert!(text.contains(r"cat 'a b' 'it'\''s' plain"), "{text}");
 }
+
+#[test]
+fn it_shows_what_forks_the_engines_or_why_none_are_forked() {
+    let place = Place::with_fakes();
+    let fork = [
+        "--mode",
+        "cluster-only",
+        "-n",
+        "2",
+        "--engine-start",
+        "fork",
+    ];
+    let text = plan(&place, &fork);
+    let line = text.lines().find(|line| line.starts_with("    fork  "));
+    let line = line.unwrap_or_else(|| panic!("no fork in\n{text}"));
+    let program = place.profile("job_local").join("ipjob-runtime/fork.py");
+    let begin = format!("    fork  /usr/bin/python3 {}", program.display());
+    assert!(line.starts_with(&begin), "{line}");
+
+    place.script("mpiexec", "exit 1");
+    let text = plan(&place, &[&fork[..], &["--launcher", "mpiexec"]].concat());
+    let why =
+        "engines are started one by one: --engine-start fork is for --launcher local, not mpiexec";
+    assert!(text.contains(why), "{text}");
+    assert!(!text.contains("    fork  "), "{text}");
+}

@@ -69,6 +69,31 @@ fn a_program_of_the_users_is_run_with_its_arguments_and_directory() {
     job.stop();
 }
 
+#[test]
+fn jupyterlab_builds_no_grammar_and_finds_no_module_in_the_working_directory() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    std::fs::write(
+        place.dir().join("random.py"),
+        "raise SystemExit('not mine')",
+    )
+    .expect("a file");
+    // A nanny would find it there: ipyparallel starts it by `python -m`.
+    let mut command = place.ipjob(["--mode", "notebook", "-n", "1", "--nanny", "off"]);
+    // Every import is told in the log.
+    command.env("PYTHONPROFILEIMPORTTIME", "1");
+    let mut job = Job::spawn(&place, "job_local", command);
+    let record = job.wait_ready();
+    let (status, page) = http::open(&record);
+    assert_eq!(status, 200, "{page}");
+    let log = job.profile().join("log/ipjob-jupyter.log");
+    let log = std::fs::read_to_string(log).expect("a log");
+    assert!(log.contains("jsonschema._format"), "imports are told");
+    // The parser's generator, which nothing else of Jupyter's imports.
+    assert!(!log.contains("lark"), "the grammar is built");
+    job.stop();
+}
+
 /// Starts a job with these further arguments, opens the record's url, and stops it.
 fn assert_opens(venv: &Path, args: &[&str], path: &str, text: &str) -> (Value, String) {
     let place = Place::with_venv(venv);

@@ -105,7 +105,17 @@ pub(super) fn in_a_world(context: &Context) -> Vec<String> {
 /// The arguments that every ipengine gets, however it is started.
 pub(super) fn arguments(context: &Context) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);
-    let defaults = vec![format!("--IPEngine.timeout={patience}")];
+    let mut defaults = vec![
+        format!("--IPEngine.timeout={patience}"),
+        // A network's file system may show the connection file to other nodes much later.
+        format!("--IPEngine.wait_for_url_file={patience}"),
+        // From rank 100 on engines of an MPI world would wait 20 ms per rank, rank 1000 for 20 s, to spare a hub that takes
+        // thousands of registrations at once.
+        "--IPEngine.mpi_registration_delay=0".to_owned(),
+    ];
+    if !context.nanny {
+        defaults.push("--IPEngine.enable_nanny=False".to_owned());
+    }
     let mut args = vec![context.profile_dir_argument()];
     args.extend(context.cluster_id_argument());
     args.extend(with_users(defaults, &context.settings.engine_args));

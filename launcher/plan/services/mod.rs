@@ -48,6 +48,8 @@ pub struct Context<'a> {
     pub engines: u32,
     /// The fewest that are accepted.
     pub minimum: u32,
+    /// Whether each engine has a nanny.
+    pub nanny: bool,
 }
 
 impl Context<'_> {

@@ -13,6 +13,9 @@ const LONGEST: usize = 1024;
 /// What a client file may name for its messages: the same that ipyparallel itself knows by a word. A dotted name would be imported.
 const PACKERS: &[&str] = &["json", "pickle", "msgpack", "orjson"];
 
+/// Fields that are words: a number there is no port.
+const WORDS: &[&str] = &["interface", "location", "ssh", "key", "pack", "unpack"];
+
 /// A port of the job.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
@@ -197,6 +200,9 @@ fn check(name: &str, value: &Value, ports: &mut BTreeMap<String, u16>) -> bool {
         let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
         number.filter(|port| *port > 0)
     };
+    if WORDS.contains(&name) && (value.is_number() || value.is_array()) {
+        return false;
+    }
     match value {
         Value::Null | Value::Bool(_) => true,
         Value::Number(_) => port(value).is_some_and(|port| {
@@ -217,5 +223,7 @@ fn check(name: &str, value: &Value, ports: &mut BTreeMap<String, u16>) -> bool {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -83,6 +83,7 @@ impl Machine {
                 immediate.push(rule.name);
             } else {
                 self.set_stage(rule.name, Stage::Starting);
+                out.push(Effect::Mark(format!("{} started", rule.name)));
                 out.push(Effect::Spawn(rule.name));
                 out.push(Effect::SetTimer(
                     Timer::Service(rule.name),

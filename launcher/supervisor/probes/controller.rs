@@ -46,8 +46,8 @@ struct Probe {
 
 /// What one look tells.
 enum Look {
-    /// Not ready, and what it still lacks.
-    NotYet(String),
+    /// Not ready, and what it still lacks; where that is known, an address and port on which nobody listens.
+    NotYet(String, Option<(Ipv4Addr, u16)>),
     /// A fault that must stand a while before it is believed.
     Suspect(Suspicion),
     /// It can never become ready.
@@ -90,12 +90,17 @@ pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
     tokio::spawn(async move {
         let mut lack = Lack::of(Name::Controller);
         let mut suspected: Option<(String, Instant)> = None;
+        let mut silent = None;
         let mut whole = Instant::now();
         while !sender.is_closed() {
             let begin = Instant::now();
             let thorough = whole.elapsed() >= THOROUGH || suspected.is_some();
             if thorough {
                 whole = begin;
+            } else if silent.is_some_and(|(address, port)| !ports::is_listening(address, port)) {
+                // Two system calls tell that nothing has changed.
+                pause(begin).await;
+                continue;
             }
             let found = match probe.look(thorough) {
                 Look::Ready(wired) => Some(Notice::ControllerWired(wired)),
@@ -108,7 +113,8 @@ pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
                     suspected = Some((suspicion.fault.clone(), since));
                     (since.elapsed() >= suspicion.doubt).then(|| suspicion.believed())
                 }
-                Look::NotYet(what) => {
+                Look::NotYet(what, port) => {
+                    silent = port;
                     suspected = None;
                     lack.tell(what, &sender);
                     None
@@ -171,7 +177,7 @@ impl Probe {
         };
         match connection::read(&client, &engine, keys) {
             Ok(wiring) => self.look_at_ports(&wiring, thorough),
-            Err(Fault::Incomplete(what)) => Look::NotYet(what),
+            Err(Fault::Incomplete(what)) => Look::NotYet(what, None),
             Err(Fault::Foreign(what)) => Look::Broken(
                 Failure::not_ready(format!(
                     "another controller writes into this profile: {what}"
@@ -190,7 +196,8 @@ impl Probe {
             .cloned()
             .collect();
         if !thorough && !silent.is_empty() {
-            return Look::NotYet(nobody_listens(&silent, wiring));
+            let last = silent.last().map(|endpoint| (address, endpoint.port));
+            return Look::NotYet(nobody_listens(&silent, wiring), last);
         }
         let mut tree = process::descendants(self.pid);
         tree.insert(self.pid);
@@ -224,10 +231,11 @@ impl Probe {
         }
         let dead = tree
             .iter()
-            .find(|pid| process::stat(**pid).is_some_and(|stat| !stat.runs()));
+            // The end of the main process is told by who waits for it.
+            .find(|pid| **pid != self.pid && process::stat(**pid).is_some_and(|stat| !stat.runs()));
         let silent: Vec<Endpoint> = silent.into_iter().cloned().collect();
         let Some(pid) = dead else {
-            return Look::NotYet(nobody_listens(&silent, wiring));
+            return Look::NotYet(nobody_listens(&silent, wiring), None);
         };
         // Its last words are the only trace of a port that was free again when we looked.
         let taken = (self.log.tail(LAST_WORDS).iter()).any(|line| line.contains(IN_USE));

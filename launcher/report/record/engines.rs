@@ -1,0 +1,112 @@
+//! The engines' part of the record.
+
+use super::milliseconds;
+use serde::Serialize;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The engines as the record tells them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Engines {
+    expected: u32,
+    /// How many are in the hub's list and live.
+    pub registered: u32,
+    /// Ids that are not.
+    pub missing: Vec<u32>,
+    /// Those that were started.
+    pub list: Vec<Engine>,
+    /// When the hub's list had each for the first time.
+    #[serde(skip)]
+    registered_at: BTreeMap<u32, f64>,
+}
+
+/// One engine as the record tells it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Engine {
+    /// Its id in the hub.
+    pub id: u32,
+    /// Its rank among the engines.
+    pub rank: u32,
+    /// Where it runs.
+    pub node: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// When the hub's list had it for the first time, in seconds since the start.
+    pub registered_at: Option<f64>,
+}
+
+impl Engines {
+    /// So many, none of which has been started.
+    pub(super) fn new(expected: u32) -> Self {
+        Self {
+            expected,
+            registered: 0,
+            missing: (0..expected).collect(),
+            list: Vec::new(),
+            registered_at: BTreeMap::new(),
+        }
+    }
+
+    /// Keeps an engine that told who it is, in the place of what was known of its rank.
+    pub fn place(&mut self, mut engine: Engine) {
+        engine.registered_at = self.registered_at.get(&engine.id).copied();
+        match self.place_of(engine.id) {
+            Ok(place) => self.list[place] = engine,
+            Err(place) => self.list.insert(place, engine),
+        }
+    }
+
+    /// Keeps when engines were in the hub's list for the first time, in seconds since the start: a step's may be there before
+    /// they told who they are.
+    pub fn listed(&mut self, at: f64, ids: &BTreeSet<u32>) {
+        for id in ids {
+            if let Entry::Vacant(entry) = self.registered_at.entry(*id) {
+                let at = *entry.insert(milliseconds(at));
+                if let Ok(place) = self.place_of(*id) {
+                    self.list[place].registered_at = Some(at);
+                }
+            }
+        }
+    }
+
+    fn place_of(&self, id: u32) -> Result<usize, usize> {
+        self.list.binary_search_by_key(&id, |engine| engine.id)
+    }
+
+    /// They are started again.
+    pub(super) fn forget(&mut self) {
+        self.list.clear();
+        self.registered_at.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine(id: u32, pid: u32) -> Engine {
+        Engine {
+            id,
+            rank: id,
+            node: "here".to_owned(),
+            pid,
+            registered_at: None,
+        }
+    }
+
+    #[test]
+    fn engines_are_dated_by_their_first_sight_whichever_comes_first() {
+        let mut engines = Engines::new(3);
+        engines.place(engine(2, 7));
+        engines.listed(1.0, &BTreeSet::from([0, 2]));
+        engines.listed(2.0, &BTreeSet::from([0, 1, 2]));
+        engines.place(engine(0, 8));
+        engines.place(engine(2, 9));
+        let seen: Vec<_> = engines
+            .list
+            .iter()
+            .map(|engine| (engine.id, engine.pid, engine.registered_at))
+            .collect();
+        assert_eq!(seen, [(0, 8, Some(1.0)), (2, 9, Some(1.0))]);
+    }
+}

@@ -1,0 +1,30 @@
+//! A short run of what `make soak` and `make chaos` do at length.
+
+use crate::support::{binary, venv};
+use std::path::Path;
+use std::process::Command;
+
+/// Runs one of the programs of tests/chaos, which judges by itself.
+fn passes(program: &str, arguments: &[&str]) {
+    let Some(venv) = venv("main") else { return };
+    let output = Command::new(venv.join("bin/python"))
+        .arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/chaos")
+                .join(program),
+        )
+        .args(arguments)
+        .env("IPJOB_TEST_BINARY", binary())
+        .env("IPJOB_TEST_VENV_MAIN", &venv)
+        .output()
+        .expect("python");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}\n{errors}");
+    println!("{text}");
+}
+
+#[test]
+fn a_few_starts_and_stops_leave_nothing() {
+    passes("soak", &["--cycles", "4"]);
+}

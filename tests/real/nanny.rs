@@ -1,0 +1,36 @@
+//! Engines without nannies: half as many Pythons, and their deaths are still seen at once.
+
+use super::python;
+use crate::support::{Job, Place, carriers, command_line, venv};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+/// The processes of a job that are nannies.
+fn nannies(record: &Value) -> usize {
+    carriers(record["incarnation"]["id"].as_str().expect("an id"))
+        .into_iter()
+        .filter(|(pid, _)| command_line(*pid).contains("ipyparallel.engine.nanny"))
+        .count()
+}
+
+#[test]
+fn engines_have_a_nanny_each_or_none_and_a_dead_one_is_told_either_way() {
+    let Some(venv) = venv("main") else { return };
+    for (nanny, number) in [("auto", 2), ("off", 0)] {
+        let place = Place::with_venv(&venv);
+        let options = ["--mode", "cluster-only", "-n", "2", "--nanny", nanny];
+        let mut job = Job::start(&place, &options);
+        let record = job.wait_ready();
+        assert_eq!(nannies(&record), number, "--nanny {nanny}");
+        let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
+        assert_eq!(seen["ids"], json!([0, 1]));
+        let pid = record["engines"]["list"][1]["pid"].as_i64().expect("a pid");
+        let pid = Pid::from_raw(i32::try_from(pid).expect("a pid"));
+        kill(pid, Signal::SIGKILL).expect("it lives");
+        job.wait_line(&format!("engine 1 (pid {pid}) ended with signal 9"));
+        let record = job.wait_state(&["degraded"]);
+        assert_eq!(record["engines"]["missing"], json!([1]));
+        job.stop();
+    }
+}
