@@ -16,6 +16,7 @@ mod command_line;
 mod connect;
 mod docs;
 mod doctor;
+mod healing;
 mod het;
 mod launchers;
 mod lifecycle;

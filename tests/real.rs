@@ -18,3 +18,5 @@ mod stop;
 mod supervision;
 mod user_config;
 mod versions;
+
+pub use python::{ask as ask_python, run as run_python};

@@ -1,7 +1,7 @@
 //! Words that options take, and what they stand for.
 
 use crate::plan::curve::Curve;
-use crate::plan::settings::{EngineStart, Launcher, Mode, Nanny};
+use crate::plan::settings::{EngineStart, Launcher, Mode, Nanny, Respawn};
 use crate::plan::wiring::Start;
 use clap::ValueEnum;
 
@@ -125,6 +125,24 @@ impl From<EngineStartArgument> for EngineStart {
         match argument {
             EngineStartArgument::Exec => Self::Exec,
             EngineStartArgument::Fork => Self::Fork,
+        }
+    }
+}
+
+/// Whether engines that end are started again.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum RespawnArgument {
+    /// No: the job goes on with the others
+    Off,
+    /// Each one by itself, with the same id and nothing in its memory; for local engines
+    Engine,
+}
+
+impl From<RespawnArgument> for Respawn {
+    fn from(argument: RespawnArgument) -> Self {
+        match argument {
+            RespawnArgument::Off => Self::Off,
+            RespawnArgument::Engine => Self::Engine,
         }
     }
 }

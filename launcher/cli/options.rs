@@ -2,7 +2,7 @@
 
 use super::arguments::{
     CurveArgument, EngineStartArgument, LauncherArgument, ModeArgument, NannyArgument,
-    StartArgument,
+    RespawnArgument, StartArgument,
 };
 use super::paths::{ipython_dir, record, root_dir};
 use super::values::{self, StartLimit};
@@ -62,6 +62,10 @@ pub struct RunOptions {
     /// How a node's engines come to be.
     #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStartArgument::Exec, value_name = "WAY", help_heading = "Engines")]
     pub engine_start: EngineStartArgument,
+
+    /// Whether engines that end, or that the hub has dropped, are started again, up to five times in a row.
+    #[arg(long, value_enum, env = "IPJOB_RESPAWN", default_value_t = RespawnArgument::Off, value_name = "WHICH", help_heading = "Engines")]
+    pub respawn: RespawnArgument,
 
     /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
     #[arg(
@@ -262,6 +266,7 @@ impl RunOptions {
             mpi: self.mpi.clone(),
             srun_args: self.srun_args.clone(),
             engine_start: self.engine_start.into(),
+            respawn: self.respawn.into(),
             engine_wrapper: self
                 .engine_wrapper
                 .as_deref()

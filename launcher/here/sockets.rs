@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 
 /// A socket in LISTEN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,22 +54,38 @@ fn ipv4(digits: &str) -> Option<Ipv4Addr> {
 /// The inodes of the sockets that a process holds; none where its descriptors are not ours to read.
 #[must_use]
 pub fn held_by(pid: u32) -> HashSet<u64> {
-    fs::read_dir(format!("/proc/{pid}/fd")).map_or_else(
-        |_| HashSet::new(),
-        |entries| {
-            entries
-                .filter_map(|entry| {
-                    let target = fs::read_link(entry.ok()?.path()).ok()?;
-                    target
-                        .to_str()?
-                        .strip_prefix("socket:[")?
-                        .strip_suffix(']')?
-                        .parse()
-                        .ok()
-                })
-                .collect()
-        },
-    )
+    descriptors(pid).map(|(_, inode)| inode).collect()
+}
+
+/// The sockets among a process's descriptors: the link in /proc, and the inode.
+fn descriptors(pid: u32) -> impl Iterator<Item = (PathBuf, u64)> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"));
+    entries.into_iter().flatten().filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let inode = socket_at(&path)?;
+        Some((path, inode))
+    })
+}
+
+fn socket_at(descriptor: &Path) -> Option<u64> {
+    let target = fs::read_link(descriptor).ok()?;
+    let inode = target.to_str()?.strip_prefix("socket:[")?;
+    inode.strip_suffix(']')?.parse().ok()
+}
+
+/// A listening socket in the hands of a process.
+#[derive(Clone, Debug)]
+pub struct Held {
+    descriptor: PathBuf,
+    inode: u64,
+}
+
+impl Held {
+    /// Whether it is still there: one look at one link, where the kernel's table of all sockets would cost milliseconds.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        socket_at(&self.descriptor) == Some(self.inode)
+    }
 }
 
 /// Who listens on which port.
@@ -109,6 +126,18 @@ impl Listening {
     /// The processes among the asked that listen on a port.
     pub fn holders(&self, port: u16) -> impl Iterator<Item = u32> + '_ {
         self.ours.get(&port).into_iter().flatten().copied()
+    }
+
+    /// The socket with which one of the asked processes listens on a port.
+    #[must_use]
+    pub fn held(&self, pid: u32, port: u16) -> Option<Held> {
+        let on_port = |inode: u64| {
+            let of_port = |listener: &Listener| listener.port == port && listener.inode == inode;
+            self.all.iter().any(of_port)
+        };
+        descriptors(pid)
+            .find(|(_, inode)| on_port(*inode))
+            .map(|(descriptor, inode)| Held { descriptor, inode })
     }
 
     /// Whether one of the asked processes listens on the port.

@@ -3,11 +3,7 @@
 //! ipyparallel writes them in place (app.py: open, write, chmod), so a reader sees them empty and cut: only a complete
 //! file that carries our key counts. A file's time says nothing, because clocks differ across NFS.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// A port of the controller and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,25 +162,6 @@ fn port(value: &Value) -> Option<u16> {
         .as_u64()
         .and_then(|number| u16::try_from(number).ok())
         .filter(|port| *port > 0)
-}
-
-/// The ids in the hub's engine file, `{"engines": {"0": "uuid"}, "next_id": 1}`; `None` while it is cut: hub.py rewrites it
-/// in place at every registration.
-#[must_use]
-pub fn registered(text: &str) -> Option<std::collections::BTreeSet<u32>> {
-    // Of thousands of engines only the ids are kept.
-    #[derive(Deserialize)]
-    struct List<'a> {
-        #[expect(
-            clippy::zero_sized_map_values,
-            reason = "it is a map in the file; its values are passed over"
-        )]
-        #[serde(borrow)]
-        engines: BTreeMap<Cow<'a, str>, IgnoredAny>,
-    }
-    let list: List = serde_json::from_str(text).ok()?;
-    let ids = list.engines.keys().filter_map(|id| id.parse().ok());
-    Some(ids.collect())
 }
 
 #[cfg(test)]

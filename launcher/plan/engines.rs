@@ -1,7 +1,7 @@
-//! How many engines are started, and how few are accepted.
+//! How many engines are started, how few are accepted, and whether one that ends is replaced.
 
 use super::allocation::Allocation;
-use super::settings::{Launcher, Nanny, Settings};
+use super::settings::{Launcher, Nanny, Respawn, Settings};
 use crate::failure::{Failure, Outcome};
 
 /// Memory that one engine needs at the least, in bytes: 37 MB that are not shared with others were measured for ipyparallel 9.2.
@@ -21,6 +21,17 @@ pub struct Engines {
     pub nanny: bool,
     /// What a person is told of that.
     pub remark: Option<String>,
+}
+
+/// Refuses to replace engines that are not this machine's own processes.
+pub fn check_respawn(settings: &Settings, launcher: Launcher) -> Outcome<()> {
+    if settings.respawn == Respawn::Off || launcher == Launcher::Local {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--respawn engine is for --launcher local, not {launcher}: the engines of one step start and end together"
+    ))
+    .hint("leave it out: without MPI the job goes on with the engines that are left"))
 }
 
 /// How many engines are started, and whether with nannies.

@@ -21,15 +21,33 @@ pub fn misses(period_ms: u32) -> u32 {
     30_000 / period_ms
 }
 
+/// How long an engine goes on without a sign of the controller, in milliseconds: as long as with ipyparallel's own defaults
+/// (50 missed beats of 3.5 s). A shorter period must not make it less: a controller that is being replaced needs it.
+pub const ENGINE_PATIENCE_MS: u32 = 175_000;
+
+/// What an engine adds to the period between two looks for a beat (engine/app.py).
+const LOOK_MS: u32 = 500;
+
+/// Missed beats after which an engine gives the controller up and ends.
+#[must_use]
+pub fn engine_misses(period_ms: u32) -> u32 {
+    ENGINE_PATIENCE_MS / (period_ms + LOOK_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_engine_is_dropped_after_the_same_time_at_any_size() {
+    fn both_sides_are_as_patient_at_any_size() {
         for engines in [1, 64, 65, 512, 513, 10_000] {
             let period = period_ms(engines);
             assert_eq!(misses(period) * period, 30_000, "{engines} engines");
+            let patience = engine_misses(period) * (period + LOOK_MS);
+            assert!(
+                ENGINE_PATIENCE_MS - patience < period + LOOK_MS,
+                "{engines} engines"
+            );
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod allocation;
 pub mod connection;
 pub mod curve;
+pub mod engine_list;
 pub mod engines;
 pub mod environment;
 pub mod exit;
@@ -220,6 +221,7 @@ impl Plan {
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
+        engines::check_respawn(&settings, launcher)?;
         let counted = engines::count(&settings, &allocation, launcher)?;
         let (engines, minimum) = (counted.expected, counted.minimum);
         let config = here.shaping_config.as_deref();

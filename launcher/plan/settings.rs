@@ -126,6 +126,15 @@ impl StartLimits {
     }
 }
 
+/// Whether engines that end are started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Respawn {
+    /// No: the job goes on with the others.
+    Off,
+    /// Each one by itself, with the same id and nothing in its memory.
+    Engine,
+}
+
 /// The run options.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -141,6 +150,8 @@ pub struct Settings {
     pub srun_args: Vec<String>,
     /// Whether a node's engines are started one by one or forked.
     pub engine_start: EngineStart,
+    /// Whether engines that end are started again.
+    pub respawn: Respawn,
     /// A command that stands between the launcher and ipengine, by its words.
     pub engine_wrapper: Vec<String>,
     /// The controller's address: an IP address or the name of an interface; `None` takes what the other nodes reach.

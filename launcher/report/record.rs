@@ -9,8 +9,10 @@ use crate::failure::{Failure, Outcome};
 use crate::here::{files, identity};
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
+use crate::plan::service::Name;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,6 +60,8 @@ pub struct Record {
     pub controller: Controller,
     /// The engines.
     pub engines: Engines,
+    /// How often each service was started again.
+    restarts: BTreeMap<&'static str, u32>,
     timeline: Vec<Moment>,
     started: String,
     updated: String,
@@ -143,6 +147,9 @@ impl Record {
                 encrypted: plan.encrypted,
             },
             engines: Engines::new(plan.engines),
+            restarts: [Name::Controller, Name::Engines, Name::Jupyter]
+                .map(|name| (name.word(), 0))
+                .into(),
             timeline: Vec::new(),
             started: now.clone(),
             updated: now,
@@ -174,12 +181,22 @@ impl Record {
 
     /// Takes out what was known of services that are started again.
     pub fn forget_services(&mut self) {
-        self.forget_secrets();
-        self.ip = None;
-        self.port = None;
+        self.forget_jupyter();
         self.step = None;
         self.controller.pid = None;
         self.engines.forget();
+    }
+
+    /// Counts a service that was started again.
+    pub fn count_restart(&mut self, service: Name) {
+        *self.restarts.entry(service.word()).or_default() += 1;
+    }
+
+    /// Tells no more how to reach Jupyter: there is none any more.
+    pub fn forget_jupyter(&mut self) {
+        self.forget_secrets();
+        self.port = None;
+        self.ip = None;
     }
 
     /// Takes everything secret out: the job has ended.

@@ -9,6 +9,7 @@ use crate::here::wiring::Wiring;
 use crate::here::{files, ports};
 use crate::plan::Plan;
 use crate::plan::service::{Name, PortNeed, Service};
+use crate::plan::settings::Respawn;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -71,6 +72,7 @@ pub(super) fn machine(plan: &Plan, elapsed: f64) -> Machine {
         .stopping_before_the_end(plan.settings.stop_before)
         .expecting_a_world(plan.world.clone())
         .repeating(plan.repeats())
+        .replacing_engines(plan.settings.respawn == Respawn::Engine)
 }
 
 impl Supervisor<'_> {
@@ -108,20 +110,26 @@ impl Supervisor<'_> {
 
     /// Tells the argument that gives a service its ports; Jupyter's is reserved here.
     pub(super) fn port_argument(&mut self, service: &Service) -> Result<Vec<String>, Failure> {
-        match (&service.port, &self.wiring) {
-            (Some(PortNeed::One { range, argument }), _) => {
-                self.children.reservation = None;
-                let reservation =
-                    ports::reserve(self.plan.jupyter_address, *range, &self.children.tried)?;
-                self.children.tried.insert(reservation.port);
-                let argument = format!("{argument}{}", reservation.port);
-                self.children.reservation = Some(reservation);
-                Ok(vec![argument])
+        if let Some(PortNeed::One { range, .. }) = &service.port {
+            self.children.reservation = None;
+            let reservation =
+                ports::reserve(self.plan.jupyter_address, *range, &self.children.tried)?;
+            self.children.tried.insert(reservation.port);
+            self.children.reservation = Some(reservation);
+        }
+        Ok(self.port_again(service))
+    }
+
+    /// The argument that gives a service the ports that it had before: they are held for it as long as the job lives.
+    pub(super) fn port_again(&self, service: &Service) -> Vec<String> {
+        match (&service.port, &self.children.reservation, &self.wiring) {
+            (Some(PortNeed::One { argument, .. }), Some(reservation), _) => {
+                vec![format!("{argument}{}", reservation.port)]
             }
-            (Some(PortNeed::Wiring { .. }), Some(wiring)) => {
-                Ok(vec![format!("--ports={}", wiring.ports.internal())])
+            (Some(PortNeed::Wiring { .. }), _, Some(wiring)) => {
+                vec![format!("--ports={}", wiring.ports.internal())]
             }
-            _ => Ok(Vec::new()),
+            _ => Vec::new(),
         }
     }
 }

@@ -128,6 +128,13 @@ impl Children {
         })
     }
 
+    /// Whether a process of that id runs for a service: what is said of an earlier one counts no more.
+    pub fn runs(&self, service: Name, pid: u32) -> bool {
+        self.running
+            .get(&pid)
+            .is_some_and(|(process, _)| process.service == service)
+    }
+
     /// The last lines of a process's log.
     pub fn tail(&self, process: ProcessId, lines: usize) -> Vec<String> {
         self.logs
@@ -180,6 +187,20 @@ impl Children {
             if service != Name::Driver {
                 let _ = killpg(pid, Signal::SIGKILL);
             }
+        }
+    }
+
+    /// Kills one process and the group that it leads.
+    pub fn kill_one(&self, process: ProcessId) {
+        let pids = self.pids(process.service);
+        for pid in pids.filter(|pid| {
+            let running = u32::try_from(pid.as_raw())
+                .ok()
+                .and_then(|pid| self.running.get(&pid));
+            running.is_some_and(|(found, _)| *found == process)
+        }) {
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = killpg(pid, Signal::SIGKILL);
         }
     }
 

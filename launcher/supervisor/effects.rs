@@ -21,6 +21,10 @@ impl Supervisor<'_> {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Option<End> {
         match effect {
             Effect::Spawn(name) => self.spawn(name),
+            Effect::Restart(name) => self.restart(name),
+            Effect::Replace(engine) => self.replace(engine),
+            Effect::KillOne(process) => self.children.kill_one(process),
+            Effect::GiveUp(name) => self.give_up(name),
             Effect::Terminate(name) if self.is_ours() => self.terminate(name),
             // Asked to end, a superseded life's services would remove files that are the newer one's.
             Effect::Terminate(name) | Effect::Kill(name) => {
@@ -170,13 +174,7 @@ impl Supervisor<'_> {
         let more = match self.port_argument(service) {
             Ok(more) => more,
             Err(failure) => {
-                return self.spawn_failed(
-                    ProcessId {
-                        service: name,
-                        index: 0,
-                    },
-                    failure,
-                );
+                return self.spawn_failed(first(name), failure);
             }
         };
         let mut pids = Vec::new();
@@ -200,7 +198,7 @@ impl Supervisor<'_> {
         }
     }
 
-    fn spawn_failed(&self, process: ProcessId, failure: Failure) {
+    pub(super) fn spawn_failed(&self, process: ProcessId, failure: Failure) {
         let _ = self
             .sender
             .send(Notice::Event(Event::SpawnFailed { process, failure }));
@@ -279,7 +277,8 @@ impl Supervisor<'_> {
     pub(super) fn controller_wired(&mut self, wired: Wired) -> Event {
         let detail = format!("on {} ({} ports)", wired.address, wired.ports);
         self.ownership.publish();
-        probes::controller::watch_processes(wired.holders, self.attempt.sender.clone());
+        self.keep(&wired);
+        probes::processes::watch(wired, self.attempt.sender.clone());
         Event::Ready {
             service: Name::Controller,
             detail,
@@ -305,4 +304,9 @@ impl Supervisor<'_> {
             detail: format!("at {place}"),
         }
     }
+}
+
+/// The process whose log tells most about a service.
+pub(super) fn first(service: Name) -> ProcessId {
+    ProcessId { service, index: 0 }
 }

@@ -13,7 +13,59 @@ pub enum Timer {
     /// The whole start.
     Start,
     /// The start of one service.
-    Service(Name),
+    Service {
+        /// Which.
+        service: Name,
+        /// Which of its starts: 0 is the first.
+        start: u32,
+    },
+    /// What is left of a service that is to be started again is being killed.
+    Clear {
+        /// Which.
+        service: Name,
+        /// Which of its starts comes next.
+        start: u32,
+    },
+    /// The pause before a service is started again.
+    Rest {
+        /// Which.
+        service: Name,
+        /// Which of its starts comes next.
+        start: u32,
+    },
+    /// A service that was started again has worked for so long that its earlier ends count no more.
+    Healthy {
+        /// Which.
+        service: Name,
+        /// Which of its starts it was.
+        start: u32,
+    },
+    /// The pause before an engine is started again.
+    Replace {
+        /// Its id.
+        engine: u32,
+        /// Which of its starts comes next: 0 was the first.
+        start: u32,
+    },
+    /// The start of an engine that was started again.
+    Arrive {
+        /// Its id.
+        engine: u32,
+        /// Which of its starts it is.
+        start: u32,
+    },
+    /// An engine that was started again has worked for so long that an earlier end counts no more.
+    Settled {
+        /// Its id.
+        engine: u32,
+        /// Which of its starts it was.
+        start: u32,
+    },
+    /// A controller that was started again has had the time to tell which engines it knows.
+    Recount {
+        /// Which of its starts it was.
+        start: u32,
+    },
     /// A service was asked to end.
     Terminate(Name),
     /// A service was killed.
@@ -154,6 +206,14 @@ pub struct End {
 pub enum Effect {
     /// Start all processes of a service and, where its readiness is observed, begin to watch for it.
     Spawn(Name),
+    /// Start all processes of a service again after they have ended: with the wiring, port and token of the start before.
+    Restart(Name),
+    /// Start the engine of this id again, after it has ended.
+    Replace(u32),
+    /// Kill one process: it lives, and is of no use any more.
+    KillOne(ProcessId),
+    /// A service is not started again: the record forgets how to reach it.
+    GiveUp(Name),
     /// Ask a service's processes to end.
     Terminate(Name),
     /// Kill a service's processes and their groups.

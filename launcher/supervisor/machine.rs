@@ -9,17 +9,25 @@
 //!  5. A second request to stop that insists is final: everything is killed at once.
 //!  6. From every state, time limits alone end the job once it stops.
 //!  7. `Finish` (or, where a port of the wiring was lost, `StartAgain`) comes once, last, and after everything that was started has ended, was killed or was given up by name.
+//!  8. Controller and Jupyter are started again when they end while the job is up: after nothing of them lives any more, a bounded
+//!     number of times, and never after a stop was asked for. Jupyter that its user shut down is not.
+//!     The same holds for each engine, where that was asked for, and only once the hub has dropped its id.
+//!  9. A Jupyter that is given up leaves the engines alone; a controller that is given up ends the job.
 
 mod causes;
 mod deadline;
 mod ending;
 mod engines;
+mod exits;
+mod healing;
 mod muster;
 mod repeat;
+mod replacing;
 mod running;
 mod step;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use super::event::{Effect, End, Event, Level, Timer};
 use crate::plan::WantedWorld;
@@ -61,6 +69,10 @@ enum Stage {
     Waiting,
     Starting,
     Ready,
+    /// It died, and what is left of it is being killed.
+    Clearing,
+    /// It is started again after a pause.
+    Resting,
     Terminating,
     Killing,
     Sweeping,
@@ -75,6 +87,12 @@ struct Life {
     alive: BTreeSet<u32>,
     /// What it still lacked when its probe looked last: the cause, if it comes too late.
     lack: Option<String>,
+    /// Which of its starts this is: 0 is the first.
+    start: u32,
+    /// Restarts since it was last healthy for long.
+    restarts: u32,
+    /// Whether nothing that it left runs any more, while it is being cleared away.
+    swept: bool,
 }
 
 /// Where the job is in its life.
@@ -94,7 +112,7 @@ pub enum State {
     Starting,
     /// Every service is ready.
     Ready,
-    /// It works with fewer engines than expected.
+    /// It works with fewer engines than expected, or without a service that is being started again or was given up.
     Degraded,
     /// It is being taken down.
     Stopping,
@@ -156,6 +174,9 @@ impl Machine {
                     stage: Stage::Waiting,
                     alive: BTreeSet::new(),
                     lack: None,
+                    start: 0,
+                    restarts: 0,
+                    swept: false,
                 };
                 (rule.name, life)
             })
@@ -195,57 +216,6 @@ impl Machine {
     pub fn expecting_a_world(mut self, world: Option<WantedWorld>) -> Self {
         self.world = world;
         self
-    }
-
-    /// The state as the record tells it.
-    #[must_use]
-    pub fn state(&self) -> State {
-        match &self.phase {
-            _ if self.again => State::Starting,
-            Phase::Starting => State::Starting,
-            Phase::Up if self.engines.complete() => State::Ready,
-            Phase::Up => State::Degraded,
-            Phase::Stopping { .. } | Phase::LastSweep { .. } => State::Stopping,
-            Phase::Finished => State::Ended,
-        }
-    }
-
-    /// The first reason, once there is one.
-    #[must_use]
-    pub fn reason(&self) -> Option<&str> {
-        match &self.phase {
-            _ if self.again => None,
-            Phase::Stopping { end, .. } | Phase::LastSweep { end } => Some(&end.reason),
-            _ => None,
-        }
-    }
-
-    /// What is still waited for, as the live line shows it: `engines 3/4`, `jupyter`.
-    #[must_use]
-    pub fn pending(&self) -> Vec<String> {
-        if !self.starting() {
-            return Vec::new();
-        }
-        self.rules
-            .iter()
-            .filter(|rule| self.stage(rule.name) == Stage::Starting)
-            .map(|rule| match rule.name {
-                Name::Engines => format!(
-                    "engines {}/{}",
-                    self.engines.counted(),
-                    self.engines.expected
-                ),
-                name => name.to_string(),
-            })
-            .collect()
-    }
-
-    /// Ids of engines that do not count: never registered, dropped or lost.
-    #[must_use]
-    pub fn missing_engines(&self) -> Vec<u32> {
-        (0..self.engines.expected)
-            .filter(|id| !self.engines.counts(*id))
-            .collect()
     }
 
     /// Hears one event and says what to do.
@@ -289,6 +259,11 @@ impl Machine {
         self.lives
             .get(&name)
             .is_some_and(|life| !life.alive.is_empty())
+    }
+
+    /// Whether every service is ready.
+    fn all_ready(&self) -> bool {
+        self.lives.values().all(|life| life.stage == Stage::Ready)
     }
 
     /// Whether the job has not been ready yet.

@@ -9,6 +9,7 @@ mod effects;
 pub mod event;
 mod fork;
 pub mod guard;
+mod healing;
 pub mod http;
 mod machine;
 pub mod notice;
@@ -38,6 +39,7 @@ use crate::report::record::{REFRESH_S, Record, Writer};
 use again::Attempt;
 use children::Children;
 use event::{End, Event, Level};
+use healing::Kept;
 use machine::Machine;
 use notice::{Notice, Sender};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +58,8 @@ struct Supervisor<'a> {
     console: &'a mut Console,
     machine: Machine,
     children: Children,
+    /// What a controller that is started again needs.
+    kept: Kept,
     record: Record,
     writer: Writer,
     /// The place that could not be written, while it cannot: it is said once.
@@ -127,6 +131,7 @@ pub async fn run(
         plan,
         machine: again::machine(plan, console.elapsed()),
         children: Children::new(plan.incarnation.id.clone()),
+        kept: Kept::default(),
         record,
         writer,
         unwritable: None,
@@ -184,6 +189,9 @@ pub async fn run(
 impl Supervisor<'_> {
     /// Takes one notice; tells the end once there is one.
     fn handle(&mut self, notice: Notice) -> Option<End> {
+        if self.is_of_an_earlier_start(&notice) {
+            return None;
+        }
         self.ask_for_the_end(&notice);
         let event = match notice {
             Notice::OfAttempt { attempt, notice } => {
@@ -225,6 +233,10 @@ impl Supervisor<'_> {
             }
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
+            Notice::Broken {
+                service, failure, ..
+            } => Event::Broken { service, failure },
+            Notice::EnginesListed(list) => self.engines_listed(list),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
             Notice::EngineReported(report) => self.engine_reported(report),
             Notice::RankEnded { rank, pid, exit } => self.rank_ended(rank, pid, exit),

@@ -1,8 +1,12 @@
 //! What arrives in the loop's one channel.
 
 use super::event::{Event, Exit};
+use crate::failure::Failure;
+use crate::here::sockets::Held;
 use crate::plan::connection::Endpoint;
+use crate::plan::engine_list::EngineList;
 use crate::plan::report::Report;
+use crate::plan::service::Name;
 use crate::plan::services::Said;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;
@@ -42,6 +46,17 @@ pub enum Notice {
     ForkingSaid(Said),
     /// What forks the engines tells nothing more.
     ForkingIsSilent,
+    /// A probe found that a service cannot work.
+    Broken {
+        /// Which.
+        service: Name,
+        /// The process that it looked at: what is said of an earlier one counts no more.
+        pid: u32,
+        /// Why.
+        failure: Failure,
+    },
+    /// The hub's list of engines changed.
+    EnginesListed(EngineList),
     /// A task of the engines' step told who it is.
     EngineReported(Report),
     /// Another rank's engine ended.
@@ -68,17 +83,25 @@ pub enum Notice {
 /// What a controller that is ready looks like.
 #[derive(Debug)]
 pub struct Wired {
+    /// The controller's main process.
+    pub pid: u32,
+    /// What the connection files of clients and engines say.
+    pub files: [String; 2],
     /// The address that clients connect to.
     pub address: String,
     /// TCP ports that its processes listen on.
     pub ports: usize,
     /// The processes that hold the ports of the connection files, each with the ports that it alone holds.
     pub holders: BTreeMap<u32, Vec<Endpoint>>,
+    /// The listening sockets of the connection files' ports.
+    pub sockets: Vec<(Endpoint, Held)>,
 }
 
 /// What a Jupyter that is ready looks like.
 #[derive(Debug)]
 pub struct Answer {
+    /// Its process.
+    pub pid: u32,
     /// The port it listens on.
     pub port: u16,
     /// The path below which everything is, with a slash at both ends.

@@ -190,40 +190,6 @@ fn a_scheduler_lost_while_engines_start_spoils_the_start() {
 }
 
 #[test]
-fn a_scheduler_lost_later_ends_the_job_with_its_name() {
-    let place = Place::with_fakes();
-    let mut job = with_controller(&place, "", &[]);
-    job.wait_ready();
-    let pid = kill_child(&job, "task");
-    let told = format!("(pid {pid}) has died");
-    let parts = [
-        "the controller's process for client task port",
-        &told,
-        "would hang",
-    ];
-    job.fails(1, &parts);
-    job.assert_nothing_left();
-    place.assert_deserted();
-}
-
-#[test]
-fn a_controller_that_is_killed_ends_the_job_and_its_children_with_it() {
-    let place = Place::with_fakes();
-    let mut job = with_controller(&place, "", &[]);
-    let record = job.wait_ready();
-    let pid = record["controller"]["pid"].as_i64().expect("a pid");
-    kill(
-        Pid::from_raw(i32::try_from(pid).expect("a pid")),
-        Signal::SIGKILL,
-    )
-    .expect("it lives");
-    // Its own end and that of the hub's ports are noticed apart; either is the cause.
-    job.fails(1, &["controller", &format!("(pid {pid})")]);
-    job.assert_nothing_left();
-    place.assert_deserted();
-}
-
-#[test]
 fn a_controller_that_does_not_end_when_asked_is_killed_and_said() {
     let place = Place::with_fakes();
     let mut job = with_controller(&place, "deaf", &["--stop-timeout", "2s"]);

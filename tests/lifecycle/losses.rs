@@ -20,69 +20,93 @@ fn assert_fails(job: &mut Job, named: &str) -> (Value, String) {
     (record, transcript)
 }
 
+/// Waits until the job is ready again and checks that all but the service that was started again is as it was.
+fn assert_replaced(job: &mut Job, before: &Value, name: &str) -> Value {
+    job.wait_line(&format!("{name} ready again"));
+    let after = wait_for("the record of the restart", || {
+        let record = job.record()?;
+        (record["restarts"][name] == 1 && record["state"] == "ready").then_some(record)
+    });
+    for same in ["url", "token", "port"] {
+        assert_eq!(after[same], before[same]);
+    }
+    assert_eq!(after["engines"], before["engines"]);
+    for id in 0..2 {
+        assert!(runs(engine_pid(&after, id)), "engine {id} lives on");
+    }
+    after
+}
+
 #[test]
-fn a_service_that_breaks_ends_the_job_with_its_last_words_as_cause() {
+fn a_service_that_breaks_is_started_again_and_its_last_words_are_told() {
     for (program, name) in [("jupyter-lab", "jupyter"), ("ipcontroller", "controller")] {
         let place = Place::with_fakes();
         let mut job = notebook(&place, &[], &[]);
         let record = job.wait_ready();
         let pid = process_of(&record, program);
         signal(pid, Signal::SIGUSR1);
-        let named = format!("{name} (pid {pid}) ended with exit code 7");
-        let (record, transcript) = assert_fails(&mut job, &named);
-        assert!(
-            transcript.contains("cause: RuntimeError: a test broke it"),
-            "{transcript}"
+        let after = assert_replaced(&mut job, &record, name);
+        let line = format!(
+            "{name} (pid {pid}) ended with exit code 7: RuntimeError: a test broke it; it is started again (1 of 5)"
         );
+        assert_eq!(after["warnings"][0], line);
+        let transcript = job.stop();
         assert!(
             transcript.contains("| the last words of a fake"),
             "{transcript}"
-        );
-        assert_eq!(
-            record["reason"],
-            format!("{named}: RuntimeError: a test broke it")
         );
     }
 }
 
 #[test]
-fn a_service_that_is_killed_ends_the_job_with_the_signals_name() {
+fn a_service_that_is_killed_is_started_again() {
     for (program, name) in [("jupyter-lab", "jupyter"), ("ipcontroller", "controller")] {
         let place = Place::with_fakes();
         let mut job = notebook(&place, &[], &[]);
         let record = job.wait_ready();
         let pid = process_of(&record, program);
         signal(pid, Signal::SIGKILL);
-        assert_fails(
-            &mut job,
-            &format!("{name} (pid {pid}) ended with signal 9 (SIGKILL)"),
-        );
+        let line = format!("{name} (pid {pid}) ended with signal 9 (SIGKILL); it is started again");
+        job.wait_line(&line);
+        assert_replaced(&mut job, &record, name);
+        job.stop();
     }
 }
 
 #[test]
-fn a_dead_process_of_the_controller_ends_the_job_and_its_ports_are_named() {
-    let place = Place::with_fakes();
-    let mut job = notebook(&place, &[], &[]);
-    let record = job.wait_ready();
-    let children = fs::read_to_string(job.profile().join("fake-children")).expect("children");
-    let line = children
-        .lines()
-        .find(|line| line.ends_with("task engine-task"));
-    let pid = line
-        .and_then(|line| line.split(' ').next()?.parse().ok())
-        .expect("the task scheduler");
-    let client = fs::read(job.profile().join("security/ipcontroller-client.json"));
-    let client: Value = serde_json::from_slice(&client.expect("a file")).expect("whole");
-    signal(pid, Signal::SIGKILL);
-    let (_, transcript) = assert_fails(&mut job, "the controller's process for ");
-    let ports = format!("client task port {}", client["task"]);
-    assert!(transcript.contains(&ports), "no {ports:?} in {transcript}");
-    assert!(
-        transcript.contains(&format!("(pid {pid}) has died")),
-        "{transcript}"
-    );
-    assert!(!runs(engine_pid(&record, 0)));
+fn a_controller_with_a_dead_or_stopped_process_is_replaced_and_its_ports_are_named() {
+    for (sent, fault) in [
+        (Signal::SIGKILL, "has died"),
+        (Signal::SIGSTOP, "is stopped (SIGSTOP)"),
+    ] {
+        let place = Place::with_fakes();
+        let mut job = notebook(&place, &[], &[]);
+        let record = job.wait_ready();
+        let children = fs::read_to_string(job.profile().join("fake-children")).expect("children");
+        let line = children
+            .lines()
+            .rfind(|line| line.ends_with("task engine-task"));
+        let pid = line
+            .and_then(|line| line.split(' ').next()?.parse().ok())
+            .expect("the task scheduler");
+        let file = job.profile().join("security/ipcontroller-client.json");
+        let text = fs::read(&file).expect("a file");
+        let client: Value = serde_json::from_slice(&text).expect("whole");
+        signal(pid, sent);
+        // What dies may take the files along.
+        fs::remove_file(&file).expect("a file");
+        let line = job.wait_line("the controller's process for ");
+        let ports = format!("client task port {}", client["task"]);
+        assert!(line.contains(&ports), "no {ports:?} in {line}");
+        assert!(line.contains(&format!("(pid {pid}) {fault}")), "{line}");
+        assert_replaced(&mut job, &record, "controller");
+        assert!(!runs(pid), "what is left of it is ended");
+        let again: Value =
+            serde_json::from_slice(&fs::read(&file).expect("a file")).expect("whole");
+        assert_eq!(again["task"], client["task"]);
+        assert_eq!(again["key"], client["key"]);
+        job.stop();
+    }
 }
 
 #[test]
@@ -157,5 +181,32 @@ fn an_engine_that_the_hub_drops_is_named_and_counts_again_when_it_is_back() {
             .contains("engines 2/2 registered")
             .then_some(())
     });
+    job.stop();
+}
+
+#[test]
+fn an_engine_that_ends_or_is_dropped_is_replaced_where_that_was_asked_for() {
+    let place = Place::with_fakes();
+    let mut job = notebook(&place, &[], &["--respawn", "engine"]);
+    let before = job.wait_ready();
+    let back = |job: &Job, times: usize| {
+        wait_for("the engine's return", || {
+            let record = job.record()?;
+            let again = record["restarts"]["engines"] == times && record["state"] == "ready";
+            again.then_some(record)
+        })
+    };
+    signal(engine_pid(&before, 1), Signal::SIGKILL);
+    list_engines(&job, &[0]);
+    let first = back(&job, 1);
+    assert_eq!(first["engines"]["list"][0], before["engines"]["list"][0]);
+    assert_ne!(engine_pid(&first, 1), engine_pid(&before, 1));
+    assert_eq!(first["engines"]["registered"], 2);
+    // Frozen for the hub, and alive.
+    list_engines(&job, &[0]);
+    job.wait_line("the hub has dropped engine 1 although the process lives: it was silent too long, and is replaced");
+    let second = back(&job, 2);
+    assert!(!runs(engine_pid(&first, 1)));
+    assert!(runs(engine_pid(&second, 1)));
     job.stop();
 }

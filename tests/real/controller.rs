@@ -1,7 +1,7 @@
 //! A controller whose port is taken: it lives on, engines register, and every call on that channel hangs. It must be found.
 
 use super::python;
-use crate::support::{Job, Place, venv, wait_for};
+use crate::support::{Job, Place, free_ports, venv};
 use serde_json::Value;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -17,10 +17,14 @@ const CLIENT_MUX: u16 = 10;
 fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let first = free_range();
+    let range = free_ports(PORTS);
+    let first: u16 = range
+        .split('-')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("a range");
     let port = first + CLIENT_MUX;
     let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free");
-    let range = format!("{first}-{}", first + PORTS - 1);
     let mut job = Job::start(
         &place,
         &[
@@ -48,10 +52,14 @@ fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
 fn a_taken_port_of_the_range_is_passed_over_where_ipjob_makes_the_wiring() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let first = free_range();
+    let range = free_ports(PORTS);
+    let first: u16 = range
+        .split('-')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("a range");
     let port = first + CLIENT_MUX;
     let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free");
-    let range = format!("{first}-{}", first + PORTS - 1);
     let options = [
         "--mode",
         "cluster-only",
@@ -125,18 +133,4 @@ fn a_port_that_was_stolen_costs_a_second_start() {
     let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
     assert_eq!(seen["ids"], serde_json::json!([0, 1]));
     job.stop();
-}
-
-/// The first of so many free ports below those that the kernel hands out.
-fn free_range() -> u16 {
-    let mut candidates = (20_000..32_000).step_by(usize::from(PORTS)).skip(
-        // Two runs of this test at once look at different ones.
-        (std::process::id() % 500) as usize,
-    );
-    wait_for("free ports", || {
-        candidates.next().filter(|first| {
-            (*first..first + PORTS)
-                .all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
-        })
-    })
 }

@@ -12,6 +12,7 @@ pub use job::Job;
 pub use lab::Lab;
 pub use place::Place;
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -80,4 +81,19 @@ pub fn processes_with(wanted: &str) -> Vec<(u32, String)> {
 pub fn command_line(pid: u32) -> String {
     String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
         .replace('\0', " ")
+}
+
+/// A range of so many free ports, below those that the kernel hands out: `20000-20019`.
+pub fn free_ports(size: u16) -> String {
+    let mut candidates = (20_000..32_000).step_by(usize::from(size)).skip(
+        // Two tests at once look at different ones.
+        (std::process::id() % 500) as usize,
+    );
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let first = wait_for("free ports", || {
+        candidates
+            .next()
+            .filter(|first| (*first..first + size).all(free))
+    });
+    format!("{first}-{}", first + size - 1)
 }

@@ -69,15 +69,6 @@ fn wrong_types_are_incomplete() {
 }
 
 #[test]
-fn the_engine_file_is_read_whole_or_not_at_all() {
-    let text = r#"{"engines": {"1": "7acd", "0": "f7dd"}, "next_id": 2}"#;
-    assert_eq!(registered(text), Some(BTreeSet::from([0, 1])));
-    for cut in 0..text.len() {
-        assert_eq!(registered(&text[..cut]), None);
-    }
-}
-
-#[test]
 fn the_key_of_the_server_is_ours_or_none() {
     let encrypted = |text: &str| text.replace("serverkey\":null", "serverkey\":\"p\"");
     let [client, engine] = [CLIENT, ENGINE].map(encrypted);

@@ -1,6 +1,7 @@
 //! Files that other programs write: connection files, the hub's list of engines, what ranks and lives of ipjob tell each other.
 
-use crate::plan::connection::{Fault, Keys, is_foreign, read, registered};
+use crate::plan::connection::{Fault, Keys, is_foreign, read};
+use crate::plan::engine_list::EngineList;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::meeting::{Message, VERSION, Word};
 use proptest::collection::{btree_map, vec};
@@ -108,7 +109,7 @@ proptest! {
             prop_assert!(wiring.endpoints.len() <= changed.len() + engine.len());
             prop_assert!(wiring.endpoints.iter().all(|endpoint| endpoint.port > 0));
         }
-        let _ = registered(&changed);
+        let _ = EngineList::read(&changed);
     }
 
     #[test]
@@ -117,14 +118,14 @@ proptest! {
     ) {
         let named: Map<String, Value> = engines.iter().map(|(id, uuid)| (id.to_string(), json!(uuid))).collect();
         let text = json!({"engines": named, "next_id": next}).to_string();
-        prop_assert_eq!(registered(&text), Some(engines.into_keys().collect()));
-        prop_assert_eq!(registered(cut(&text, percent)), None);
+        prop_assert_eq!(EngineList::read(&text).map(|list| list.ids()), Some(engines.into_keys().collect()));
+        prop_assert_eq!(EngineList::read(cut(&text, percent)), None);
     }
 
     #[test]
     fn no_text_is_a_list_by_chance(text in "\\PC{0,60}", value in value()) {
-        prop_assert_eq!(registered(&text), None);
-        let _ = registered(&json!({"engines": value}).to_string());
+        prop_assert_eq!(EngineList::read(&text), None);
+        let _ = EngineList::read(&json!({"engines": value}).to_string());
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use super::{Context, mpiexec, ranks, srun, with_users};
 use crate::failure::Outcome;
-use crate::plan::environment;
 use crate::plan::meeting::Order;
 use crate::plan::report::WORLD_CODE;
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::settings::{Launcher, Settings};
+use crate::plan::{environment, heartbeat};
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
 pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
@@ -105,6 +105,7 @@ pub(super) fn in_a_world(context: &Context) -> Vec<String> {
 /// The arguments that every ipengine gets, however it is started.
 pub(super) fn arguments(context: &Context) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);
+    let period = heartbeat::period_ms(context.engines);
     let mut defaults = vec![
         format!("--IPEngine.timeout={patience}"),
         // A network's file system may show the connection file to other nodes much later.
@@ -112,6 +113,10 @@ pub(super) fn arguments(context: &Context) -> Vec<String> {
         // From rank 100 on engines of an MPI world would wait 20 ms per rank, rank 1000 for 20 s, to spare a hub that takes
         // thousands of registrations at once.
         "--IPEngine.mpi_registration_delay=0".to_owned(),
+        format!(
+            "--IPEngine.max_heartbeat_misses={}",
+            heartbeat::engine_misses(period)
+        ),
     ];
     if !context.nanny {
         defaults.push("--IPEngine.enable_nanny=False".to_owned());

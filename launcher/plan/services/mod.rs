@@ -1,5 +1,6 @@
 //! The services of a plan, one function each.
 
+mod again;
 mod controller;
 mod driver;
 mod engines;
@@ -9,6 +10,7 @@ mod mpiexec;
 pub mod ranks;
 mod srun;
 
+pub use again::controller_again;
 pub use controller::controller;
 pub use driver::driver;
 pub use engines::{CONNECTION_INFO, engines, tells_its_world};

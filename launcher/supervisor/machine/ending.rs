@@ -88,6 +88,10 @@ impl Machine {
                     ));
                     return;
                 }
+                Stage::Clearing if lives => {
+                    self.kill(rule.name, out);
+                    return;
+                }
                 Stage::Terminating | Stage::Killing if lives => return,
                 Stage::Sweeping => return,
                 _ => {

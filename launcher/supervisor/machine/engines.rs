@@ -1,5 +1,6 @@
 //! Which engines count. PURE.
 
+use super::replacing::Replaced;
 use crate::failure::Failure;
 use crate::plan::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,10 @@ pub(super) struct Engines {
     pub world: bool,
     /// Ids in the hub's engine file.
     pub registered: BTreeSet<u32>,
+    /// What the hub's list says while the controller is being replaced: it is believed a little later.
+    pub recounted: Option<BTreeSet<u32>>,
+    /// Engines that are started again when they end, by their ids; `None` where that was not asked for.
+    pub replaced: Option<BTreeMap<u32, Replaced>>,
     /// Engines whose process ended.
     pub lost: BTreeSet<u32>,
     /// Engines that were said to have left the hub's list while their process lives.

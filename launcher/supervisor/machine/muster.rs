@@ -21,7 +21,7 @@ impl Machine {
                 "{process} is lost, and the MPI world of the engines cannot go on without it"
             );
             self.fail(Failure::new(self.kind_of_now(), text).because(end), out);
-        } else if self.engines.living() == 0 {
+        } else if self.engines.living() == 0 && !self.engines.any_comes_back() {
             let failure = Failure::new(self.kind_of_now(), "the last engine ended")
                 .hint(format!("its last lines are above ({process})"));
             self.fail(too_few(failure, end), out);
@@ -68,6 +68,7 @@ impl Machine {
         } else if !gone.is_empty() {
             out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
         }
+        self.replace_engines(out);
         out.push(Effect::Publish);
     }
 
@@ -159,7 +160,9 @@ impl Machine {
         let fresh: Vec<u32> = alive
             .iter()
             .filter(|id| {
-                !self.engines.registered.contains(id) && !self.engines.dropped.contains(id)
+                !self.engines.registered.contains(id)
+                    && !self.engines.dropped.contains(id)
+                    && !self.engines.arrives(**id)
             })
             .copied()
             .collect();
@@ -169,6 +172,10 @@ impl Machine {
         if self.engines.world {
             // Its rank, which would have told how it ended, is lost with it: its node, or the way to it.
             return self.lost_from_step(fresh, out);
+        }
+        if self.replace_dropped(&fresh, out) {
+            self.engines.dropped.extend(fresh);
+            return;
         }
         warning(
             out,

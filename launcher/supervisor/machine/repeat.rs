@@ -2,6 +2,7 @@
 
 use super::{Effect, End, Machine, Phase, Timer, warning};
 use crate::failure::Failure;
+use crate::plan::service::Name;
 use crate::supervisor::event::Event;
 
 impl Machine {
@@ -23,7 +24,7 @@ impl Machine {
     /// A port of the controller's is somebody else's. It was reserved, so this is rare, and seldom happens again.
     pub(super) fn port_lost(&mut self, failure: Failure, out: &mut Vec<Effect>) {
         if self.repeats == 0 || !self.starting() {
-            return self.fail(failure, out);
+            return self.mend_or_fail(Name::Controller, failure, out);
         }
         self.repeats -= 1;
         self.again = true;

@@ -1,10 +1,8 @@
 //! From the start to the first reason to stop. PURE.
 
-use super::causes::{self, address_in_use, is_import_error, port_taken};
-use super::{Effect, End, Event, Machine, PORT_TRIES, Phase, Stage, Timer, step_line, warning};
+use super::{Effect, End, Event, Machine, Phase, Stage, Timer, step_line};
 use crate::failure::{Failure, Kind};
 use crate::plan::service::{Name, ProcessId};
-use crate::supervisor::event::Exit;
 
 impl Machine {
     /// An event while the job starts or is up.
@@ -23,13 +21,19 @@ impl Machine {
                 tail,
             } => {
                 if self.forget(process.service, process.index) {
-                    self.exited(process, pid, &exit, &tail, out);
+                    if self.stage(process.service) == Stage::Clearing {
+                        self.clear(process.service, out);
+                    } else {
+                        self.exited(process, pid, &exit, &tail, out);
+                    }
                 }
             }
             Event::Ready { service, detail } => {
                 if self.stage(service) == Stage::Starting {
-                    step_line(out, format!("{service} ready {detail}").trim_end());
+                    let again = if self.starting() { "" } else { "again " };
+                    step_line(out, format!("{service} ready {again}{detail}").trim_end());
                     self.became_ready(service, out);
+                    self.became_ready_again(service, out);
                 }
             }
             Event::Lacks { service, what } => {
@@ -38,19 +42,24 @@ impl Machine {
                 }
             }
             Event::Broken { service, failure } => {
-                out.push(Effect::ShowLog(first_process(service)));
-                let failure = self.of_now(failure);
-                self.fail(failure, out);
+                if matches!(self.stage(service), Stage::Starting | Stage::Ready) {
+                    out.push(Effect::ShowLog(first_process(service)));
+                    let failure = self.of_now(failure);
+                    self.mend_or_fail(service, failure, out);
+                }
             }
             Event::PortTaken(failure) => {
-                if self.repeats == 0 {
+                if !matches!(self.stage(Name::Controller), Stage::Starting | Stage::Ready) {
+                    return;
+                }
+                if self.repeats == 0 || !self.starting() {
                     out.push(Effect::ShowLog(first_process(Name::Controller)));
                 }
                 let failure = self.of_now(failure);
                 self.port_lost(failure, out);
             }
             Event::CannotBegin(failure) => self.fail(failure, out),
-            Event::Registered(ids) => self.registered(ids, out),
+            Event::Registered(ids) => self.listed(ids, out),
             Event::Placed(report) => self.placed(report, out),
             Event::World(world) => self.world_seen(world, out),
             Event::SrunSaid(words) => self.srun_said(words, out),
@@ -59,7 +68,7 @@ impl Machine {
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
             Event::Superseded(by) => self.superseded(by, out),
-            Event::Swept(_) => {}
+            Event::Swept(service) => self.swept(service, out),
         }
     }
 
@@ -85,14 +94,14 @@ impl Machine {
                 self.set_stage(rule.name, Stage::Starting);
                 out.push(Effect::Mark(format!("{} started", rule.name)));
                 out.push(Effect::Spawn(rule.name));
-                out.push(Effect::SetTimer(
-                    Timer::Service(rule.name),
-                    rule.start_limit,
-                ));
+                let timer = Timer::Service {
+                    service: rule.name,
+                    start: 0,
+                };
+                out.push(Effect::SetTimer(timer, rule.start_limit));
             }
         }
-        let all_ready = self.lives.values().all(|life| life.stage == Stage::Ready);
-        if self.starting() && all_ready {
+        if self.starting() && self.all_ready() {
             self.phase = Phase::Up;
             out.push(Effect::Mark("ready".to_owned()));
             out.push(Effect::Announce);
@@ -105,103 +114,6 @@ impl Machine {
     pub(super) fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
         self.set_stage(service, Stage::Ready);
         self.advance(out);
-    }
-
-    fn spawn_failed(&mut self, process: ProcessId, failure: Failure, out: &mut Vec<Effect>) {
-        if !self.forget(process.service, process.index) {
-            return;
-        }
-        if process.service == Name::Engines {
-            warning(out, failure.to_string());
-            self.engines.lose(process.index);
-            self.engine_lost(process, &failure, out);
-        } else {
-            self.fail(failure, out);
-        }
-    }
-
-    /// What the end of a process means while nobody asked for it.
-    fn exited(
-        &mut self,
-        process: ProcessId,
-        pid: u32,
-        exit: &Exit,
-        tail: &[String],
-        out: &mut Vec<Effect>,
-    ) {
-        let ready = self.stage(process.service) == Stage::Ready;
-        match process.service {
-            Name::Engines => {
-                self.engines.lose(process.index);
-                if self.engines.step {
-                    self.step_ended(pid, exit, tail, out);
-                } else {
-                    warning(out, format!("{process} (pid {pid}) ended with {exit}"));
-                    out.push(Effect::ShowLog(process));
-                    let end = self.end_of_service(process, pid, exit, tail);
-                    self.engine_lost(process, &end, out);
-                }
-            }
-            Name::Driver => {
-                let end = End {
-                    code: exit.shell_code(),
-                    reason: format!("driver ended with {exit}"),
-                    failure: None,
-                };
-                self.begin_stop(end, out);
-            }
-            Name::Jupyter if ready && *exit == Exit::Code(0) => {
-                let end = End {
-                    code: 0,
-                    reason: "jupyter was shut down by its user".to_owned(),
-                    failure: None,
-                };
-                self.begin_stop(end, out);
-            }
-            Name::Jupyter if !ready && port_taken(tail) && self.port_tries + 1 < PORT_TRIES => {
-                self.port_tries += 1;
-                warning(
-                    out,
-                    "jupyter's port was taken by somebody else before jupyter bound it; trying another",
-                );
-                if let Some(life) = self.lives.get_mut(&Name::Jupyter) {
-                    life.alive.insert(process.index);
-                }
-                out.push(Effect::Spawn(Name::Jupyter));
-            }
-            Name::Controller if !ready && self.repeats > 0 && address_in_use(tail) => {
-                self.port_lost(self.end_of_service(process, pid, exit, tail), out);
-            }
-            Name::Controller | Name::Jupyter => {
-                out.push(Effect::ShowLog(process));
-                self.fail(self.end_of_service(process, pid, exit, tail), out);
-            }
-        }
-    }
-
-    /// The failure that a process's end is, with the cause that its last lines tell.
-    fn end_of_service(
-        &self,
-        process: ProcessId,
-        pid: u32,
-        exit: &Exit,
-        tail: &[String],
-    ) -> Failure {
-        let message = format!("{process} (pid {pid}) ended with {exit}");
-        let cause = causes::of(exit, tail);
-        let missing = cause.is_some_and(|line| is_import_error(line));
-        let mut failure = if missing && self.starting() {
-            Failure::missing(message).hint(
-                "a Python package is missing where this program runs: load its environment before ipjob, or install it there",
-            )
-        } else if self.starting() {
-            Failure::not_ready(format!("{message} before the job was ready"))
-                .hint(causes::next_step(exit))
-        } else {
-            Failure::service(message).hint(causes::next_step(exit))
-        };
-        failure.cause = cause.cloned();
-        failure
     }
 
     fn time_up(&mut self, timer: Timer, out: &mut Vec<Effect>) {
@@ -219,15 +131,14 @@ impl Machine {
                     self.too_late(name, self.start_limit, out);
                 }
             }
-            Timer::Service(name) if self.stage(name) == Stage::Starting => {
+            Timer::Service {
+                service: name,
+                start,
+            } if self.is_starting(name, start) => {
                 if name == Name::Engines && self.engines.enough() {
                     self.engines_ready(out);
                 } else {
-                    let limit = self
-                        .rules
-                        .iter()
-                        .find(|rule| rule.name == name)
-                        .map_or(self.start_limit, |rule| rule.start_limit);
+                    let limit = self.limit_of_start(name);
                     self.too_late(name, limit, out);
                 }
             }
@@ -237,6 +148,13 @@ impl Machine {
                 self.world = None;
                 self.settle_engines(out);
             }
+            Timer::Clear { .. }
+            | Timer::Rest { .. }
+            | Timer::Healthy { .. }
+            | Timer::Replace { .. }
+            | Timer::Arrive { .. }
+            | Timer::Settled { .. }
+            | Timer::Recount { .. } => self.healing_timer(timer, out),
             other => self.deadline_timer(other, out),
         }
     }
@@ -255,9 +173,10 @@ impl Machine {
                 "the last thing it did is above; more time: --start-timeout {name}=DURATION"
             ));
             failure.cause = self.lives.get(&name).and_then(|life| life.lack.clone());
+            failure.kind = self.kind_of_now();
             failure
         };
-        self.fail(failure, out);
+        self.mend_or_fail(name, failure, out);
     }
 
     /// The kind that fits: not ready before the job was, a service's failure after it.

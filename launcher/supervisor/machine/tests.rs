@@ -3,11 +3,18 @@
 //! A little world stands around the machine: it knows which processes live, which timers run and which sweeps are owed, and
 //! offers every event that could come next. States that were seen are not walked again.
 
+mod ends;
+mod engines;
+mod healing;
+mod orders;
+mod repeat;
+mod replacing;
+mod time;
+
 use super::*;
 use crate::failure::Failure;
 use crate::plan::service::{Environment, Process, ProcessId, Streams};
 use crate::supervisor::event::Exit;
-use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 
 const ENGINES: u32 = 2;
@@ -246,6 +253,15 @@ impl World {
     fn check(&mut self, effect: &Effect) {
         match effect {
             Effect::Spawn(name) => self.check_spawn(*name),
+            Effect::Restart(name) => self.check_restart(*name),
+            Effect::Replace(engine) => {
+                assert!(
+                    self.reason.is_none(),
+                    "rule 8: engine {engine} started again after the stop"
+                );
+                let new = self.alive.insert(process(Name::Engines, *engine));
+                assert!(new, "rule 8: engine {engine} started twice");
+            }
             Effect::Announce => {
                 assert!(!self.announced, "rule 2: announced twice");
                 assert_ne!(self.machine.state(), State::Starting);
@@ -280,6 +296,8 @@ impl World {
                 self.check_all_gone();
             }
             Effect::Say(..)
+            | Effect::GiveUp(_)
+            | Effect::KillOne(_)
             | Effect::ShowLog(_)
             | Effect::ShowTask(_)
             | Effect::Mark(_)
@@ -337,6 +355,24 @@ impl World {
                 index,
             });
         }
+    }
+
+    fn check_restart(&mut self, name: Name) {
+        assert!(
+            self.reason.is_none(),
+            "rule 8: {name} started again after the stop"
+        );
+        assert!(self.announced, "rule 8: {name} started again before ready");
+        let lives = self.alive.iter().find(|process| process.service == name);
+        assert_eq!(lives, None, "rule 8: {name} started twice");
+        let restarts = self.machine.lives.get(&name).map(|life| life.restarts);
+        assert!(
+            restarts.is_some_and(|restarts| restarts <= 5),
+            "rule 8: {name} started again {restarts:?} times"
+        );
+        self.ready.remove(&name);
+        self.killed.remove(&name);
+        self.alive.insert(process(name, 0));
     }
 
     fn check_terminate(&self, name: Name) {
@@ -409,99 +445,6 @@ fn exited(process: ProcessId, exit: Exit, tail: &[&str]) -> Event {
     }
 }
 
-/// Walks all orders of events to a depth; tells how many states it saw and how many of them were ends.
-fn walk(world: World, depth: usize) -> (usize, usize) {
-    let mut seen = HashSet::from([world.key()]);
-    let mut open = VecDeque::from([(world, 0)]);
-    let mut ends = 0;
-    while let Some((world, steps)) = open.pop_front() {
-        ends += usize::from(world.finished);
-        world.clone().time_alone_ends_it();
-        if steps == depth {
-            continue;
-        }
-        for event in world.possible() {
-            let mut next = world.clone();
-            next.hear(event);
-            if seen.insert(next.key()) {
-                open.push_back((next, steps + 1));
-            }
-        }
-    }
-    (seen.len(), ends)
-}
-
-/// How many events in a row are tried: 5 reach every stage of the stop from the start and take seconds; 7 take minutes.
-fn depth() -> usize {
-    if std::env::var_os("IPJOB_TEST_LONG").is_some() {
-        7
-    } else {
-        5
-    }
-}
-
-#[test]
-fn every_order_of_events_keeps_the_rules() {
-    for (minimum, last) in [
-        (ENGINES, Name::Jupyter),
-        (1, Name::Jupyter),
-        (ENGINES, Name::Driver),
-        (1, Name::Engines),
-    ] {
-        let (states, ends) = walk(World::new(minimum, last), depth());
-        assert!(states > 1_000, "only {states} states with {last}");
-        assert!(ends > 10, "only {ends} ends with {last}");
-    }
-}
-
-#[test]
-fn every_order_of_events_of_an_overlapped_start_keeps_the_rules() {
-    for last in [Name::Jupyter, Name::Driver, Name::Engines] {
-        let world = World::of(overlapped(ENGINES, last), 1);
-        let (states, _) = walk(world.clone(), depth() - 1);
-        assert!(states > 1_000, "only {states} states with {last}");
-        let mut lost = world;
-        lost.hear(port_taken());
-        assert_eq!(lost.machine.state(), State::Starting);
-        walk(lost, depth() - 1);
-    }
-}
-
-#[test]
-fn a_lost_port_starts_everything_again_but_not_for_ever() {
-    let mut world = World::of(overlapped(2, Name::Jupyter), 1);
-    world.hear(port_taken());
-    for event in orderly_end(Name::Jupyter) {
-        world.hear(event);
-    }
-    assert!(
-        world.ready.is_empty() && !world.alive.is_empty(),
-        "{world:?}"
-    );
-    world.hear(exited(
-        process(Name::Controller, 0),
-        Exit::Code(1),
-        &[IN_USE],
-    ));
-    assert_eq!(world.machine.state(), State::Stopping);
-    let reason = world.machine.reason().unwrap_or_default();
-    assert!(reason.contains("controller (pid 1) ended"), "{reason}");
-}
-
-#[test]
-fn a_request_to_stop_between_two_tries_ends_the_job() {
-    let mut world = World::of(overlapped(2, Name::Jupyter), 1);
-    world.hear(port_taken());
-    let stop = Event::StopAsked {
-        by: "SIGTERM".to_owned(),
-        insists: false,
-    };
-    let mut events = vec![stop];
-    events.extend(orderly_end(Name::Jupyter));
-    let end = end_of(world, events);
-    assert_eq!((end.code, end.reason.as_str()), (0, "SIGTERM"));
-}
-
 /// A world in which the job is up.
 fn up(minimum: u32, last: Name) -> World {
     let mut world = World::new(minimum, last);
@@ -518,27 +461,6 @@ fn up(minimum: u32, last: Name) -> World {
     world.hear(Event::Registered(BTreeSet::from([0, 1])));
     assert_eq!(world.machine.state(), State::Ready);
     world
-}
-
-#[test]
-fn every_order_of_events_after_ready_keeps_the_rules() {
-    for last in [Name::Jupyter, Name::Driver, Name::Engines] {
-        let (states, _) = walk(up(ENGINES, last), depth());
-        assert!(states > 1_000, "only {states} states with {last}");
-    }
-}
-
-#[test]
-fn every_order_of_events_of_a_stop_keeps_the_rules() {
-    for last in [Name::Jupyter, Name::Driver, Name::Engines] {
-        let mut world = up(ENGINES, last);
-        world.hear(Event::StopAsked {
-            by: "SIGTERM".to_owned(),
-            insists: false,
-        });
-        let (_, ends) = walk(world, depth() + 2);
-        assert!(ends > 10, "only {ends} ends with {last}");
-    }
 }
 
 /// Lets events happen and returns how the job ended.
@@ -576,246 +498,11 @@ fn process(service: Name, index: u32) -> ProcessId {
     ProcessId { service, index }
 }
 
-#[test]
-fn exit_codes_follow_the_table() {
-    let stop = Event::StopAsked {
-        by: "SIGTERM".to_owned(),
-        insists: false,
-    };
-    let mut events = vec![stop];
-    events.extend(orderly_end(Name::Jupyter));
-    let end = end_of(up(2, Name::Jupyter), events);
-    assert_eq!((end.code, end.reason.as_str()), (0, "SIGTERM"));
-
-    let end = end_of(up(2, Name::Jupyter), orderly_end(Name::Jupyter));
-    assert_eq!(
-        (end.code, end.reason.as_str()),
-        (0, "jupyter was shut down by its user")
-    );
-
-    let mut crash = orderly_end(Name::Jupyter);
-    crash[0] = exited(process(Name::Jupyter, 0), Exit::Code(5), &[]);
-    let end = end_of(up(2, Name::Jupyter), crash);
-    assert_eq!(
-        (end.code, end.reason.as_str()),
-        (1, "jupyter (pid 1) ended with exit code 5")
-    );
-
-    let mut driver = orderly_end(Name::Driver);
-    driver[0] = exited(process(Name::Driver, 0), Exit::Code(3), &[]);
-    let end = end_of(up(2, Name::Driver), driver);
-    assert_eq!((end.code, end.failure), (3, None));
-}
-
-#[test]
-fn a_driver_that_a_signal_cut_off_tells_the_code_and_the_signal_the_reason() {
-    let stop = |by: &str| Event::StopAsked {
-        by: by.to_owned(),
-        insists: false,
-    };
-    let mut cut = orderly_end(Name::Driver);
-    cut[0] = exited(process(Name::Driver, 0), Exit::Code(5), &[]);
-    cut.insert(0, stop("SIGINT"));
-    let end = end_of(up(2, Name::Driver), cut.clone());
-    assert_eq!((end.code, end.reason.as_str()), (5, "SIGINT"));
-
-    let mut in_time = orderly_end(Name::Driver);
-    in_time.insert(0, stop("SIGTERM"));
-    assert_eq!(end_of(up(2, Name::Driver), in_time).code, 0);
-
-    // The end of the job's time is another matter, whatever the driver made of it.
-    let time = Duration::from_secs(100);
-    let told = Event::TimeLeft {
-        left: time,
-        limit: time,
-    };
-    cut[0] = Event::TimeUp(Timer::Deadline { telling: 1 });
-    cut.insert(0, told);
-    let end = end_of(up(2, Name::Driver), cut);
-    assert_eq!((end.code, end.reason.as_str()), (7, "the job's time limit"));
-}
-
-#[test]
-fn the_limit_of_the_start_counts_from_the_start_of_ipjob() {
-    let limit = Duration::from_secs(9);
-    for (gone, left) in [(0, 9), (4, 5), (20, 0)] {
-        let mut machine = Machine::new(&services(2, Name::Engines), limit)
-            .begun_before(Duration::from_secs(gone));
-        let timer = Effect::SetTimer(Timer::Start, Duration::from_secs(left));
-        assert!(machine.step(Event::Begin).contains(&timer), "{gone}");
+/// How many events in a row are tried: 5 reach every stage of the stop from the start and take seconds; 7 take minutes.
+fn depth() -> usize {
+    if std::env::var_os("IPJOB_TEST_LONG").is_some() {
+        7
+    } else {
+        5
     }
-}
-
-#[test]
-fn an_import_error_before_ready_is_something_missing() {
-    let tail = [
-        "Traceback",
-        "ModuleNotFoundError: No module named 'ipyparallel'",
-    ];
-    let end = end_of(
-        World::new(2, Name::Engines),
-        vec![
-            exited(process(Name::Controller, 0), Exit::Code(1), &tail),
-            Event::Swept(Some(Name::Controller)),
-            Event::Swept(None),
-        ],
-    );
-    assert_eq!(end.code, 4);
-    assert_eq!(
-        end.failure.and_then(|failure| failure.cause).as_deref(),
-        Some("ModuleNotFoundError: No module named 'ipyparallel'")
-    );
-}
-
-#[test]
-fn a_lost_engine_degrades_and_the_last_one_ends_the_job() {
-    let mut world = up(2, Name::Jupyter);
-    world.hear(exited(process(Name::Engines, 1), Exit::Code(1), &[]));
-    assert_eq!(world.machine.state(), State::Degraded);
-    assert_eq!(world.machine.missing_engines(), [1]);
-    world.hear(exited(process(Name::Engines, 0), Exit::Code(1), &[]));
-    assert_eq!(world.machine.state(), State::Stopping);
-    let reason = world.machine.reason().unwrap_or_default();
-    assert!(reason.starts_with("the last engine ended"), "{reason}");
-}
-
-#[test]
-fn a_taken_port_is_tried_again_but_not_for_ever() {
-    let mut world = World::new(2, Name::Jupyter);
-    world.hear(Event::Ready {
-        service: Name::Controller,
-        detail: String::new(),
-    });
-    let taken = || {
-        exited(
-            process(Name::Jupyter, 0),
-            Exit::Code(1),
-            &["The port 8000 is already in use."],
-        )
-    };
-    let tries = (0..20)
-        .take_while(|_| {
-            let again = world.machine.step(taken());
-            again.contains(&Effect::Spawn(Name::Jupyter))
-        })
-        .count();
-    assert_eq!(tries, PORT_TRIES as usize - 1);
-    assert_eq!(world.machine.state(), State::Stopping);
-}
-
-/// How long the timers run that an event sets.
-fn timers(world: &mut World, event: Event) -> Vec<(Timer, u64)> {
-    let effects = world.machine.step(event);
-    effects
-        .into_iter()
-        .filter_map(|effect| match effect {
-            Effect::SetTimer(timer, after) => Some((timer, after.as_secs())),
-            _ => None,
-        })
-        .collect()
-}
-
-#[test]
-fn the_stop_begins_before_the_time_limit_and_a_moved_limit_counts() {
-    let mut world = up(2, Name::Jupyter);
-    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-    let set = timers(
-        &mut world,
-        Event::TimeLeft {
-            left: minutes(30),
-            limit: minutes(30),
-        },
-    );
-    let telling = 1;
-    assert_eq!(
-        set,
-        [
-            (
-                Timer::Warn {
-                    telling,
-                    minutes: 10
-                },
-                20 * 60
-            ),
-            (
-                Timer::Warn {
-                    telling,
-                    minutes: 5
-                },
-                25 * 60
-            ),
-            (Timer::Near { telling }, 29 * 60 - 35),
-            (Timer::Deadline { telling }, 29 * 60),
-        ]
-    );
-    // A short limit is cut by a tenth, not by a minute.
-    let set = timers(
-        &mut world,
-        Event::TimeLeft {
-            left: minutes(1),
-            limit: minutes(1),
-        },
-    );
-    assert_eq!(set.last(), Some(&(Timer::Deadline { telling: 2 }, 54)));
-    world.hear(Event::TimeUp(Timer::Deadline { telling: 1 }));
-    assert_eq!(
-        world.machine.reason(),
-        None,
-        "an old telling counts no more"
-    );
-    world.hear(Event::TimeUp(Timer::Deadline { telling: 2 }));
-    assert_eq!(world.machine.reason(), Some("the job's time limit"));
-}
-
-#[test]
-fn slurms_own_signal_near_the_limit_is_the_time_limit() {
-    let asked = |world: &mut World| {
-        world.hear(Event::StopAsked {
-            by: "SIGTERM".to_owned(),
-            insists: false,
-        });
-        world.machine.reason().map(str::to_owned)
-    };
-    let mut world = up(2, Name::Jupyter);
-    assert_eq!(asked(&mut world.clone()).as_deref(), Some("SIGTERM"));
-    let left = Duration::from_secs(600);
-    world.hear(Event::TimeLeft { left, limit: left });
-    world.hear(Event::TimeUp(Timer::Near { telling: 1 }));
-    assert_eq!(asked(&mut world).as_deref(), Some("the job's time limit"));
-}
-
-#[test]
-fn an_engine_of_somebody_elses_does_not_count() {
-    let mut world = World::new(2, Name::Jupyter);
-    for service in [Name::Controller, Name::Jupyter] {
-        world.hear(Event::Ready {
-            service,
-            detail: String::new(),
-        });
-    }
-    world.hear(Event::Registered(BTreeSet::from([0, 7])));
-    assert_eq!(world.machine.state(), State::Starting);
-    assert_eq!(world.machine.missing_engines(), [1]);
-    world.hear(Event::Registered(BTreeSet::from([0, 1, 7])));
-    assert_eq!(world.machine.state(), State::Ready);
-}
-
-#[test]
-fn an_engine_that_only_the_hub_has_lost_is_named() {
-    let mut world = up(2, Name::Jupyter);
-    world.hear(Event::Registered(BTreeSet::from([0])));
-    assert_eq!(world.machine.state(), State::Degraded);
-    let effects = world.machine.step(Event::TimeUp(Timer::Dropped));
-    assert!(matches!(
-        &effects[0],
-        Effect::Say(Level::Warning, text) if text.contains("dropped engine 1 although")
-    ));
-    assert!(
-        !world
-            .machine
-            .step(Event::TimeUp(Timer::Dropped))
-            .iter()
-            .any(|effect| matches!(effect, Effect::Say(..))),
-        "it is said once"
-    );
 }

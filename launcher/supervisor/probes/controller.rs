@@ -2,7 +2,8 @@
 //! processes. The files alone prove nothing: they are written before the schedulers start, and a scheduler whose port is
 //! taken dies while the controller looks alive and every call on that channel hangs.
 
-use super::{Lack, calm_pause, pause};
+use super::processes::names;
+use super::{Lack, pause};
 use crate::failure::Failure;
 use crate::here::log::Log;
 use crate::here::{ports, process, sockets};
@@ -66,13 +67,13 @@ struct Suspicion {
 
 impl Suspicion {
     /// The fault as what it is once it is believed.
-    fn believed(self) -> Notice {
+    fn believed(self, pid: u32) -> Notice {
         let failure = Failure::not_ready(self.fault)
             .hint("the log's last lines are above; --controller-ports RANGE chooses other ports");
         if self.taken {
             Notice::Event(Event::PortTaken(failure))
         } else {
-            broken(failure)
+            broken(pid, failure)
         }
     }
 }
@@ -92,7 +93,7 @@ pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
         let mut suspected: Option<(String, Instant)> = None;
         let mut silent = None;
         let mut whole = Instant::now();
-        while !sender.is_closed() {
+        while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
             let begin = Instant::now();
             let thorough = whole.elapsed() >= THOROUGH || suspected.is_some();
             if thorough {
@@ -104,14 +105,15 @@ pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
             }
             let found = match probe.look(thorough) {
                 Look::Ready(wired) => Some(Notice::ControllerWired(wired)),
-                Look::Broken(failure) => Some(broken(failure)),
+                Look::Broken(failure) => Some(broken(pid, failure)),
                 Look::Suspect(suspicion) => {
                     let since = match &suspected {
                         Some((fault, since)) if *fault == suspicion.fault => *since,
-                        _ => begin,
+                        // Not from the look's begin: on a busy machine one look may take longer than the doubt.
+                        _ => Instant::now(),
                     };
                     suspected = Some((suspicion.fault.clone(), since));
-                    (since.elapsed() >= suspicion.doubt).then(|| suspicion.believed())
+                    (since.elapsed() >= suspicion.doubt).then(|| suspicion.believed(pid))
                 }
                 Look::NotYet(what, port) => {
                     silent = port;
@@ -133,37 +135,12 @@ pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
     });
 }
 
-/// Watches the processes of a controller that is ready: its main process does not notice when one of them dies.
-pub fn watch_processes(holders: BTreeMap<u32, Vec<Endpoint>>, sender: Sender) {
-    let starts: BTreeMap<u32, u64> = holders
-        .keys()
-        .filter_map(|pid| Some((*pid, process::stat(*pid)?.start)))
-        .collect();
-    tokio::spawn(async move {
-        while !sender.is_closed() {
-            let dead = holders.iter().find(|(pid, _)| {
-                !process::stat(**pid)
-                    .is_some_and(|stat| stat.runs() && starts.get(*pid) == Some(&stat.start))
-            });
-            if let Some((pid, endpoints)) = dead {
-                let failure = Failure::service(format!(
-                    "the controller's process for {} (pid {pid}) has died",
-                    names(endpoints)
-                ))
-                .hint("calls that need it would hang for ever");
-                let _ = sender.send(broken(failure));
-                return;
-            }
-            calm_pause().await;
-        }
-    });
-}
-
-fn broken(failure: Failure) -> Notice {
-    Notice::Event(Event::Broken {
+fn broken(pid: u32, failure: Failure) -> Notice {
+    Notice::Broken {
         service: Name::Controller,
+        pid,
         failure,
-    })
+    }
 }
 
 impl Probe {
@@ -176,7 +153,13 @@ impl Probe {
             server: self.server_key.as_deref(),
         };
         match connection::read(&client, &engine, keys) {
-            Ok(wiring) => self.look_at_ports(&wiring, thorough),
+            Ok(wiring) => match self.look_at_ports(&wiring, thorough) {
+                Look::Ready(wired) => Look::Ready(Wired {
+                    files: [client, engine],
+                    ..wired
+                }),
+                other => other,
+            },
             Err(Fault::Incomplete(what)) => Look::NotYet(what, None),
             Err(Fault::Foreign(what)) => Look::Broken(
                 Failure::not_ready(format!(
@@ -209,9 +192,12 @@ impl Probe {
             .collect();
         if silent.is_empty() {
             return Look::Ready(Wired {
+                pid: self.pid,
+                files: Default::default(),
                 address: wiring.address.clone(),
                 ports: listening.count(),
                 holders: holders(wiring, &listening),
+                sockets: sockets(wiring, &listening),
             });
         }
         if let Some(taken) = silent
@@ -274,14 +260,12 @@ fn nobody_listens(silent: &[Endpoint], wiring: &Wiring) -> String {
     }
 }
 
-/// `client mux port 4711, engine mux port 4712`; `the hub` for a process without a port of its own.
-fn names(endpoints: &[Endpoint]) -> String {
-    if endpoints.is_empty() {
-        return "the hub".to_owned();
-    }
-    endpoints
-        .iter()
-        .map(|endpoint| format!("{} port {}", endpoint.name, endpoint.port))
-        .collect::<Vec<_>>()
-        .join(", ")
+/// The socket of each listed port, in the hands of a process that it belongs to: the first of those that share it is the hub.
+fn sockets(wiring: &Wiring, listening: &sockets::Listening) -> Vec<(Endpoint, sockets::Held)> {
+    let endpoints = wiring.endpoints.iter();
+    let held = |endpoint: &Endpoint| {
+        let pid = listening.holders(endpoint.port).next()?;
+        Some((endpoint.clone(), listening.held(pid, endpoint.port)?))
+    };
+    endpoints.filter_map(held).collect()
 }

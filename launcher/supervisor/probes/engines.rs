@@ -1,10 +1,8 @@
 //! Engines count when the hub's engine file lists them: hub.py rewrites it, in place, at every registration and loss.
 
 use super::{calm_pause, pause_by_size};
-use crate::plan::connection;
-use crate::supervisor::event::Event;
+use crate::plan::engine_list::EngineList;
 use crate::supervisor::notice::{Notice, Sender};
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +15,7 @@ type Stamp = (u64, i64, i64, u64);
 pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
     tokio::spawn(async move {
         let begin = Instant::now();
-        let mut seen = BTreeSet::new();
+        let mut seen = EngineList::default();
         let mut stamp = None;
         let mut again = false;
         while !sender.is_closed() {
@@ -27,11 +25,11 @@ pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
                 // Two writings can share a stamp (clock tick, length), so a changed file is read once more.
                 again = now != stamp;
                 match read(&list) {
-                    Some(ids) => {
+                    Some(list) => {
                         stamp = now;
-                        if ids != seen {
-                            seen.clone_from(&ids);
-                            let _ = sender.send(Notice::Event(Event::Registered(ids)));
+                        if list != seen {
+                            seen.clone_from(&list);
+                            let _ = sender.send(Notice::EnginesListed(list));
                         }
                     }
                     None => stamp = None,
@@ -51,6 +49,6 @@ fn stamp_of(path: &Path) -> Option<Stamp> {
     Some((data.len(), data.mtime(), data.mtime_nsec(), data.ino()))
 }
 
-fn read(path: &Path) -> Option<BTreeSet<u32>> {
-    connection::registered(&fs::read_to_string(path).ok()?)
+fn read(path: &Path) -> Option<EngineList> {
+    EngineList::read(&fs::read_to_string(path).ok()?)
 }

@@ -6,7 +6,6 @@ use crate::failure::Failure;
 use crate::here::{process, sockets};
 use crate::plan::Plan;
 use crate::plan::service::Name;
-use crate::supervisor::event::Event;
 use crate::supervisor::http;
 use crate::supervisor::notice::{Answer, Notice, Sender};
 use serde::Deserialize;
@@ -70,10 +69,11 @@ pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
             };
             let found = match look {
                 Look::Ready(answer) => Notice::JupyterAnswers(answer),
-                Look::Broken(failure) => Notice::Event(Event::Broken {
+                Look::Broken(failure) => Notice::Broken {
                     service: Name::Jupyter,
+                    pid,
                     failure,
-                }),
+                },
                 Look::NotYet(what) => {
                     lack.tell(what, &sender);
                     pause(begin).await;
@@ -130,6 +130,7 @@ impl Probe {
                 "an empty token",
             )),
             Ok(_) => Look::Ready(Answer {
+                pid: self.pid,
                 port: self.port,
                 base_url: server.base_url,
             }),

@@ -4,6 +4,7 @@
 pub mod controller;
 pub mod engines;
 pub mod jupyter;
+pub mod processes;
 pub mod ranks;
 pub mod step;
 
@@ -19,7 +20,7 @@ use tokio::time::{sleep, sleep_until};
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Between two looks when all is well. A wake-up costs more than the look: it finds cold caches.
-const CALM_PAUSE: Duration = Duration::from_secs(2);
+const CALM_PAUSE: Duration = Duration::from_millis(1800);
 
 /// As many times as long as a look takes, the pause after it is at the least, where what is looked at grows with the engines: so
 /// the looks of a start take a fixed part of its time, however large the start is.
@@ -39,12 +40,24 @@ async fn pause(begin: Instant) {
     sleep(begin.elapsed().max(PAUSE)).await;
 }
 
+/// Between two looks at what must be replaced within 2 s when it dies.
+const ATTENTIVE_PAUSE: Duration = Duration::from_millis(900);
+
 /// Waits for the next calm look. All probes look at the same moments, so that an idle job wakes up once for all of them.
 async fn calm_pause() {
+    rounds_of(CALM_PAUSE).await;
+}
+
+/// Waits for the next attentive look.
+async fn attentive_pause() {
+    rounds_of(ATTENTIVE_PAUSE).await;
+}
+
+async fn rounds_of(pause: Duration) {
     static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let rounds = FIRST.elapsed().as_secs() / CALM_PAUSE.as_secs() + 1;
-    let next = *FIRST + Duration::from_secs(rounds * CALM_PAUSE.as_secs());
-    sleep_until(next.into()).await;
+    let gone = FIRST.elapsed().as_millis() / pause.as_millis();
+    let rounds = u32::try_from(gone + 1).unwrap_or(u32::MAX);
+    sleep_until((*FIRST + pause * rounds).into()).await;
 }
 
 /// Tells what a service that starts still lacks, whenever it is another thing than at the last look.

@@ -100,7 +100,8 @@ fn engines_that_never_register_are_told_with_place_lines_and_cause() {
     let waits = "srun: step creation temporarily disabled; the nodes are held by step 4.0";
     let told = warnings(machine.step(Event::SrunWaits(waits.to_owned())));
     assert_eq!(told, [waits]);
-    let late = Event::TimeUp(Timer::Service(Name::Engines));
+    let service = Name::Engines;
+    let late = Event::TimeUp(Timer::Service { service, start: 0 });
     let end = |effects: Vec<Effect>, machine: &Machine| {
         let shown: Vec<u32> = effects
             .iter()

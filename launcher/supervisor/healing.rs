@@ -1,0 +1,131 @@
+//! Carrying out a restart: a service that died gets its wiring, port and token again. No decision is made here.
+
+use super::Supervisor;
+use super::effects::first;
+use super::event::{Event, Level};
+use super::notice::{Notice, Wired};
+use crate::here::files;
+use crate::plan::engine_list::EngineList;
+use crate::plan::report::Report;
+use crate::plan::service::{Name, ProcessId};
+use crate::plan::services::controller_again;
+use std::fs;
+use std::path::Path;
+
+/// What a controller that takes the place of another needs, kept here because who dies may take it along.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The connection files of clients and engines.
+    files: [String; 2],
+    /// The engines that the hub knew.
+    engines: EngineList,
+}
+
+impl Supervisor<'_> {
+    /// Whether a probe speaks of a process that has ended meanwhile.
+    pub(super) fn is_of_an_earlier_start(&self, notice: &Notice) -> bool {
+        let (service, pid) = match notice {
+            Notice::ControllerWired(wired) => (Name::Controller, wired.pid),
+            Notice::JupyterAnswers(answer) => (Name::Jupyter, answer.pid),
+            Notice::Broken { service, pid, .. } => (*service, *pid),
+            _ => return false,
+        };
+        !self.children.runs(service, pid)
+    }
+
+    /// Keeps what a ready controller has written.
+    pub(super) fn keep(&mut self, wired: &Wired) {
+        self.kept.files.clone_from(&wired.files);
+    }
+
+    /// The hub's list of engines changed: kept unless a hub that is being replaced has written it.
+    pub(super) fn engines_listed(&mut self, list: EngineList) -> Event {
+        let ids = list.ids();
+        if self.machine.believes_the_hub() {
+            self.kept.engines.follow(list);
+        }
+        Event::Registered(ids)
+    }
+
+    /// Starts a service again.
+    pub(super) fn restart(&mut self, name: Name) {
+        let Some(service) = self.plan.service(name) else {
+            return;
+        };
+        self.record.count_restart(name);
+        let Some(process) = service.processes.first() else {
+            return;
+        };
+        let mut process = process.clone();
+        if name == Name::Controller {
+            self.restore_wiring();
+            process.args = controller_again(&process.args);
+        }
+        let more = self.port_again(service);
+        let id = first(name);
+        match self.children.spawn(service, id, &process, &more) {
+            Ok(pid) => {
+                self.say(Level::Detail, format!("{id} started again (pid {pid})"));
+                self.started(service, &[(0, pid)]);
+            }
+            Err(failure) => self.spawn_failed(id, failure),
+        }
+    }
+
+    /// Starts one engine again.
+    pub(super) fn replace(&mut self, engine: u32) {
+        let service = Name::Engines;
+        let id = ProcessId {
+            service,
+            index: engine,
+        };
+        let process = self.plan.service(service).and_then(|service| {
+            let process = service.processes.get(engine as usize)?;
+            Some((service, process))
+        });
+        let Some((service, process)) = process else {
+            return;
+        };
+        self.record.count_restart(Name::Engines);
+        match self.children.spawn(service, id, process, &[]) {
+            Ok(pid) => {
+                self.say(Level::Detail, format!("{id} started again (pid {pid})"));
+                let _ = self.engine_reported(Report {
+                    rank: engine,
+                    node: self.plan.incarnation.host.clone(),
+                    pid,
+                    step: self.own_step(),
+                });
+            }
+            Err(failure) => self.spawn_failed(id, failure),
+        }
+    }
+
+    /// The files that the controller reads at its start, as they were when the one before was well.
+    fn restore_wiring(&mut self) {
+        let profile = &self.plan.profile;
+        let [client, engine] = &self.kept.files;
+        let mut failed = Vec::new();
+        let mut restore = |path: &Path, text: &str| {
+            let there = fs::read_to_string(path).is_ok_and(|there| there == text);
+            if !there && let Err(error) = files::replace(path, text.as_bytes()) {
+                failed.push(format!("{} cannot be restored: {error}", path.display()));
+            }
+        };
+        restore(&profile.own_client_file(), client);
+        restore(&profile.own_engine_file(), engine);
+        let engines = self.kept.engines.without(self.machine.lost_engines());
+        restore(&profile.engines_list(), &engines);
+        for text in failed {
+            self.say(Level::Warning, text);
+        }
+    }
+
+    /// A service is not started again.
+    pub(super) fn give_up(&mut self, name: Name) {
+        if name == Name::Jupyter {
+            self.children.reservation = None;
+            self.record.forget_jupyter();
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What the end of a process means while nobody asked for it. PURE.
+
+use super::causes::{self, address_in_use, is_import_error, port_taken};
+use super::{Effect, End, Machine, PORT_TRIES, Stage, warning};
+use crate::failure::Failure;
+use crate::plan::service::{Name, ProcessId};
+use crate::supervisor::event::Exit;
+
+impl Machine {
+    /// A process could not be started.
+    pub(super) fn spawn_failed(
+        &mut self,
+        process: ProcessId,
+        failure: Failure,
+        out: &mut Vec<Effect>,
+    ) {
+        if !self.forget(process.service, process.index) {
+            return;
+        }
+        if process.service == Name::Engines {
+            warning(out, failure.to_string());
+            self.engines.lose(process.index);
+            self.engine_ended(process, &failure, out);
+        } else {
+            self.mend_or_fail(process.service, failure, out);
+        }
+    }
+
+    /// What the end of a process means while nobody asked for it.
+    pub(super) fn exited(
+        &mut self,
+        process: ProcessId,
+        pid: u32,
+        exit: &Exit,
+        tail: &[String],
+        out: &mut Vec<Effect>,
+    ) {
+        let ready = self.stage(process.service) == Stage::Ready;
+        match process.service {
+            Name::Engines => {
+                self.engines.lose(process.index);
+                if self.engines.step {
+                    self.step_ended(pid, exit, tail, out);
+                } else {
+                    warning(out, format!("{process} (pid {pid}) ended with {exit}"));
+                    out.push(Effect::ShowLog(process));
+                    let end = self.end_of_service(process, pid, exit, tail);
+                    self.engine_ended(process, &end, out);
+                }
+            }
+            Name::Driver => {
+                let end = End {
+                    code: exit.shell_code(),
+                    reason: format!("driver ended with {exit}"),
+                    failure: None,
+                };
+                self.begin_stop(end, out);
+            }
+            Name::Jupyter if ready && *exit == Exit::Code(0) => {
+                let end = End {
+                    code: 0,
+                    reason: "jupyter was shut down by its user".to_owned(),
+                    failure: None,
+                };
+                self.begin_stop(end, out);
+            }
+            Name::Jupyter
+                if self.starting()
+                    && !ready
+                    && port_taken(tail)
+                    && self.port_tries + 1 < PORT_TRIES =>
+            {
+                self.port_tries += 1;
+                warning(
+                    out,
+                    "jupyter's port was taken by somebody else before jupyter bound it; trying another",
+                );
+                if let Some(life) = self.lives.get_mut(&Name::Jupyter) {
+                    life.alive.insert(process.index);
+                }
+                out.push(Effect::Spawn(Name::Jupyter));
+            }
+            Name::Controller
+                if self.starting() && !ready && self.repeats > 0 && address_in_use(tail) =>
+            {
+                self.port_lost(self.end_of_service(process, pid, exit, tail), out);
+            }
+            Name::Controller | Name::Jupyter => {
+                out.push(Effect::ShowLog(process));
+                let failure = self.end_of_service(process, pid, exit, tail);
+                self.mend_or_fail(process.service, failure, out);
+            }
+        }
+    }
+
+    /// The failure that a process's end is, with the cause that its last lines tell.
+    pub(super) fn end_of_service(
+        &self,
+        process: ProcessId,
+        pid: u32,
+        exit: &Exit,
+        tail: &[String],
+    ) -> Failure {
+        let message = format!("{process} (pid {pid}) ended with {exit}");
+        let cause = causes::of(exit, tail);
+        let missing = cause.is_some_and(|line| is_import_error(line));
+        let mut failure = if missing && self.starting() {
+            Failure::missing(message).hint(
+                "a Python package is missing where this program runs: load its environment before ipjob, or install it there",
+            )
+        } else if self.starting() {
+            Failure::not_ready(format!("{message} before the job was ready"))
+                .hint(causes::next_step(exit))
+        } else {
+            Failure::service(message).hint(causes::next_step(exit))
+        };
+        failure.cause = cause.cloned();
+        failure
+    }
+}

@@ -1,0 +1,257 @@
+//! Controller and Jupyter are started again when they end while the job is up: the engines hold the data, and all around them
+//! can be replaced. PURE.
+
+use super::{Effect, KILL_PATIENCE, Machine, Phase, Stage, Timer, step_line, warning};
+use crate::failure::Failure;
+use crate::plan::service::Name;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+/// How often a service is started again before it is given up, and the pause before each: the first end is most often an
+/// accident, and the last is a disk or a memory that is full and may take a while.
+pub(super) const PAUSES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// A service that was started again and works for so long has one of its restarts back, and so on.
+pub(super) const HEALTHY: Duration = Duration::from_secs(60);
+
+/// How long such a start may take: its files are in the memory, and the engines wait for a controller no longer than
+/// [`crate::plan::heartbeat::ENGINE_PATIENCE_MS`].
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long the hub's list of engines is not believed after a restart: it grows as the hub reads it, and it is looked at every
+/// 2 s.
+const RECOUNT: Duration = Duration::from_secs(3);
+
+impl Machine {
+    /// A service cannot work any more: it is started again where that is possible, or the job ends.
+    pub(super) fn mend_or_fail(&mut self, name: Name, failure: Failure, out: &mut Vec<Effect>) {
+        let mendable =
+            matches!(self.phase, Phase::Up) && matches!(name, Name::Controller | Name::Jupyter);
+        let Some(life) = self.lives.get_mut(&name).filter(|_| mendable) else {
+            return self.fail(failure, out);
+        };
+        let tries = PAUSES.len();
+        let next = life.restarts + 1;
+        let given_up = next as usize > tries;
+        if given_up && name == Name::Controller {
+            let text = format!("{name} was started again {tries} times and ended each time");
+            return self.fail(
+                Failure::service(text).because(failure).hint(
+                    "its log tells why: a memory or disk that is full would do it to every one",
+                ),
+                out,
+            );
+        }
+        life.stage = Stage::Clearing;
+        life.swept = false;
+        life.start += 1;
+        let start = life.start;
+        if name == Name::Controller {
+            let known = self.engines.registered.clone();
+            self.engines.recounted.get_or_insert(known);
+        }
+        let what = if given_up {
+            format!("it was started again {tries} times: the job goes on as cluster-only")
+        } else {
+            format!("it is started again ({next} of {tries})")
+        };
+        warning(out, format!("{failure}; {what}"));
+        if !given_up {
+            warning(out, lost_with(name));
+        }
+        out.push(Effect::Mark(format!("{name} ended: {failure}")));
+        if given_up {
+            out.push(Effect::GiveUp(name));
+        }
+        out.push(Effect::Kill(name));
+        out.push(Effect::Sweep {
+            service: Some(name),
+            limit: None,
+        });
+        let timer = Timer::Clear {
+            service: name,
+            start,
+        };
+        out.push(Effect::SetTimer(timer, KILL_PATIENCE));
+        out.push(Effect::Publish);
+    }
+
+    /// Nothing that a service left runs any more.
+    pub(super) fn swept(&mut self, service: Option<Name>, out: &mut Vec<Effect>) {
+        let Some(name) = service else {
+            return;
+        };
+        if self.stage(name) == Stage::Clearing
+            && let Some(life) = self.lives.get_mut(&name)
+        {
+            life.swept = true;
+            self.clear(name, out);
+        }
+    }
+
+    /// Goes on once nothing of a service that died is left: one process that lives on would keep its ports.
+    pub(super) fn clear(&mut self, name: Name, out: &mut Vec<Effect>) {
+        let Some(life) = self.lives.get_mut(&name) else {
+            return;
+        };
+        if !life.swept || !life.alive.is_empty() {
+            return;
+        }
+        let Some(pause) = PAUSES.get(life.restarts as usize) else {
+            life.stage = Stage::Ended;
+            out.push(Effect::Publish);
+            return;
+        };
+        life.stage = Stage::Resting;
+        let start = life.start;
+        if pause.is_zero() {
+            self.restart(name, out);
+        } else {
+            let timer = Timer::Rest {
+                service: name,
+                start,
+            };
+            out.push(Effect::SetTimer(timer, *pause));
+        }
+    }
+
+    fn restart(&mut self, name: Name, out: &mut Vec<Effect>) {
+        let limit = self.limit_of_start(name);
+        let processes = self
+            .rules
+            .iter()
+            .find(|rule| rule.name == name)
+            .map_or(1, |rule| rule.processes);
+        let Some(life) = self.lives.get_mut(&name) else {
+            return;
+        };
+        life.stage = Stage::Starting;
+        life.restarts += 1;
+        life.lack = None;
+        life.alive = (0..processes).collect();
+        let timer = Timer::Service {
+            service: name,
+            start: life.start,
+        };
+        out.push(Effect::Restart(name));
+        out.push(Effect::SetTimer(timer, limit));
+        out.push(Effect::Publish);
+    }
+
+    /// A service is ready: not for the first time?
+    pub(super) fn became_ready_again(&mut self, name: Name, out: &mut Vec<Effect>) {
+        let Some(start) = self.lives.get(&name).map(|life| life.start) else {
+            return;
+        };
+        if start == 0 {
+            return;
+        }
+        let timer = Timer::Healthy {
+            service: name,
+            start,
+        };
+        out.push(Effect::SetTimer(timer, HEALTHY));
+        if name == Name::Controller {
+            out.push(Effect::SetTimer(Timer::Recount { start }, RECOUNT));
+        }
+    }
+
+    /// The hub's engine file changed. While the controller is being replaced it tells nothing of the engines.
+    pub(super) fn listed(&mut self, ids: BTreeSet<u32>, out: &mut Vec<Effect>) {
+        match &mut self.engines.recounted {
+            Some(recounted) => *recounted = ids,
+            None => self.registered(ids, out),
+        }
+    }
+
+    /// Whether the hub's list tells which engines there are: not while the controller is being replaced.
+    #[must_use]
+    pub fn believes_the_hub(&self) -> bool {
+        self.engines.recounted.is_none()
+    }
+
+    /// Engines whose end is known.
+    #[must_use]
+    pub fn lost_engines(&self) -> &BTreeSet<u32> {
+        &self.engines.lost
+    }
+
+    /// One of healing's timers ran out.
+    pub(super) fn healing_timer(&mut self, timer: Timer, out: &mut Vec<Effect>) {
+        match timer {
+            Timer::Clear { service, start } if self.is_at(service, Stage::Clearing, start) => {
+                let text = format!(
+                    "{service} still has processes that SIGKILL does not end (a hung file system?)"
+                );
+                if service == Name::Controller {
+                    self.fail(Failure::service(text), out);
+                } else {
+                    warning(out, format!("{text}: the job goes on as cluster-only"));
+                    self.set_stage(service, Stage::Ended);
+                    out.push(Effect::GiveUp(service));
+                    out.push(Effect::Publish);
+                }
+            }
+            Timer::Rest { service, start } if self.is_at(service, Stage::Resting, start) => {
+                self.restart(service, out);
+            }
+            Timer::Healthy { service, start } if self.is_at(service, Stage::Ready, start) => {
+                if let Some(life) = self.lives.get_mut(&service) {
+                    life.restarts = life.restarts.saturating_sub(1);
+                    if life.restarts > 0 {
+                        out.push(Effect::SetTimer(timer, HEALTHY));
+                    }
+                }
+            }
+            Timer::Recount { start } if self.is_at(Name::Controller, Stage::Ready, start) => {
+                if let Some(ids) = self.engines.recounted.take() {
+                    let known = ids.len();
+                    step_line(out, format!("the hub knows {known} engines again"));
+                    self.registered(ids, out);
+                }
+                self.replace_engines(out);
+            }
+            other => self.replacing_timer(other, out),
+        }
+    }
+
+    /// Whether a service starts, by this very start.
+    pub(super) fn is_starting(&self, name: Name, start: u32) -> bool {
+        self.is_at(name, Stage::Starting, start)
+    }
+
+    fn is_at(&self, name: Name, stage: Stage, start: u32) -> bool {
+        self.lives
+            .get(&name)
+            .is_some_and(|life| life.stage == stage && life.start == start)
+    }
+
+    /// How long a service's start may take.
+    pub(super) fn limit_of_start(&self, name: Name) -> Duration {
+        let limit = self
+            .rules
+            .iter()
+            .find(|rule| rule.name == name)
+            .map_or(self.start_limit, |rule| rule.start_limit);
+        if self.starting() {
+            limit
+        } else {
+            limit.min(LIMIT)
+        }
+    }
+}
+
+/// What no restart brings back.
+fn lost_with(name: Name) -> &'static str {
+    if name == Name::Jupyter {
+        "jupyter's kernels ended with it: variables in the engines are kept, those in kernels are lost"
+    } else {
+        "engines keep their variables and go on; unfinished tasks of load-balanced views are lost: send those again"
+    }
+}

@@ -1,0 +1,197 @@
+//! Engines that are started again when they end, where that was asked for. PURE.
+
+use super::engines::Engines;
+use super::healing::{HEALTHY, LIMIT, PAUSES};
+use super::{Effect, Machine, Phase, Stage, Timer, step_line, warning};
+use crate::failure::Failure;
+use crate::plan::engines::named;
+use crate::plan::service::{Name, ProcessId};
+use std::collections::BTreeMap;
+
+/// What has become of an engine that ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Replaced {
+    /// Which of its starts this is, or comes next: 0 was the first.
+    start: u32,
+    /// Ends since it was last well for long.
+    ends: u32,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// The pause after its end.
+    #[default]
+    Resting,
+    /// It is started as soon as the hub has dropped its id: a hub that still knows it gives the new one another.
+    Due,
+    /// It was started, and is not registered.
+    Arriving,
+    /// It works.
+    Well,
+    /// It is not started again.
+    GivenUp,
+}
+
+impl Engines {
+    /// Whether an engine that is lost now will be there again.
+    pub(super) fn any_comes_back(&self) -> bool {
+        self.replaced
+            .iter()
+            .flatten()
+            .any(|(_, replaced)| matches!(replaced.state, State::Resting | State::Due))
+    }
+
+    /// Whether an engine was started again and has not registered.
+    pub(super) fn arrives(&self, id: u32) -> bool {
+        let replaced = self
+            .replaced
+            .as_ref()
+            .and_then(|replaced| replaced.get(&id));
+        replaced.is_some_and(|replaced| replaced.state == State::Arriving)
+    }
+}
+
+impl Machine {
+    /// The same, with engines that are started again when they end.
+    #[must_use]
+    pub fn replacing_engines(mut self, wanted: bool) -> Self {
+        self.engines.replaced = wanted.then(BTreeMap::new);
+        self
+    }
+
+    /// An engine of a process of its own ended, and `end` tells how: it is started again, or lost.
+    pub(super) fn engine_ended(
+        &mut self,
+        process: ProcessId,
+        end: &Failure,
+        out: &mut Vec<Effect>,
+    ) {
+        let up = matches!(self.phase, Phase::Up);
+        let Some(all) = self.engines.replaced.as_mut().filter(|_| up) else {
+            return self.engine_lost(process, end, out);
+        };
+        let engine = process.index;
+        let replaced = all.entry(engine).or_default();
+        replaced.ends += 1;
+        let tries = PAUSES.len();
+        let Some(pause) = PAUSES.get(replaced.ends as usize - 1) else {
+            replaced.state = State::GivenUp;
+            warning(
+                out,
+                format!(
+                    "{process} was started again {tries} times and ended each time: the job goes on without it"
+                ),
+            );
+            return self.engine_lost(process, end, out);
+        };
+        replaced.start += 1;
+        replaced.state = State::Resting;
+        let timer = Timer::Replace {
+            engine,
+            start: replaced.start,
+        };
+        warning(
+            out,
+            format!(
+                "{process} is started again ({} of {tries}): what it had in its memory is lost",
+                replaced.ends
+            ),
+        );
+        out.push(Effect::SetTimer(timer, *pause));
+        out.push(Effect::Publish);
+    }
+
+    /// One of an engine's timers ran out.
+    pub(super) fn replacing_timer(&mut self, timer: Timer, out: &mut Vec<Effect>) {
+        let (Timer::Replace { engine, start }
+        | Timer::Arrive { engine, start }
+        | Timer::Settled { engine, start }) = timer
+        else {
+            return;
+        };
+        let all = self.engines.replaced.as_mut();
+        let Some(replaced) = all
+            .and_then(|all| all.get_mut(&engine))
+            .filter(|replaced| replaced.start == start)
+        else {
+            return;
+        };
+        match (timer, replaced.state) {
+            (Timer::Replace { .. }, State::Resting) => {
+                replaced.state = State::Due;
+                self.replace_engines(out);
+            }
+            (Timer::Arrive { .. }, State::Arriving) => {
+                let process = ProcessId {
+                    service: Name::Engines,
+                    index: engine,
+                };
+                warning(
+                    out,
+                    format!("{process} did not register within {} s", LIMIT.as_secs()),
+                );
+                out.push(Effect::KillOne(process));
+            }
+            (Timer::Settled { .. }, State::Well) => {
+                replaced.ends = replaced.ends.saturating_sub(1);
+                if replaced.ends > 0 {
+                    out.push(Effect::SetTimer(timer, HEALTHY));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts the engines whose turn it is, and notes those that have come: the hub's list has changed, or a pause is over.
+    pub(super) fn replace_engines(&mut self, out: &mut Vec<Effect>) {
+        let hub = self.stage(Name::Controller) == Stage::Ready && self.believes_the_hub();
+        if !hub || !matches!(self.phase, Phase::Up) {
+            return;
+        }
+        for (engine, replaced) in self.engines.replaced.iter_mut().flatten() {
+            let (engine, start) = (*engine, replaced.start);
+            let registered = self.engines.registered.contains(&engine);
+            if replaced.state == State::Due && !registered {
+                replaced.state = State::Arriving;
+                self.engines.lost.remove(&engine);
+                if let Some(life) = self.lives.get_mut(&Name::Engines) {
+                    life.alive.insert(engine);
+                }
+                out.push(Effect::Replace(engine));
+                out.push(Effect::SetTimer(Timer::Arrive { engine, start }, LIMIT));
+                out.push(Effect::Publish);
+            } else if replaced.state == State::Arriving && registered {
+                replaced.state = State::Well;
+                step_line(
+                    out,
+                    format!("engine {engine} is back, with an empty memory"),
+                );
+                out.push(Effect::SetTimer(Timer::Settled { engine, start }, HEALTHY));
+                out.push(Effect::Publish);
+            }
+        }
+    }
+
+    /// Engines that the hub has dropped although they live: they never register again, so they are killed, and so replaced.
+    /// False where that was not asked for.
+    pub(super) fn replace_dropped(&mut self, ids: &[u32], out: &mut Vec<Effect>) -> bool {
+        if self.engines.replaced.is_none() {
+            return false;
+        }
+        warning(
+            out,
+            format!(
+                "the hub has dropped {} although the process lives: it was silent too long, and is replaced",
+                named("engine", ids)
+            ),
+        );
+        for id in ids {
+            out.push(Effect::KillOne(ProcessId {
+                service: Name::Engines,
+                index: *id,
+            }));
+        }
+        true
+    }
+}

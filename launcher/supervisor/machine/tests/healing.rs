@@ -1,0 +1,173 @@
+//! Services that are started again.
+
+use super::*;
+
+const KILLED: fn() -> Exit = || Exit::Signal {
+    number: 9,
+    name: "SIGKILL".to_owned(),
+};
+
+/// Lets a service end and what it left be swept; tells what comes of it.
+fn die(world: &mut World, name: Name) -> Vec<Effect> {
+    let mut effects = world.machine.step(exited(process(name, 0), KILLED(), &[]));
+    effects.extend(world.machine.step(Event::Swept(Some(name))));
+    effects
+}
+
+fn ready(world: &mut World, service: Name) {
+    let detail = String::new();
+    let _ = world.machine.step(Event::Ready { service, detail });
+}
+
+fn rest(effects: &[Effect]) -> Option<(Timer, u64)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::SetTimer(timer @ Timer::Rest { .. }, pause) => Some((*timer, pause.as_secs())),
+        _ => None,
+    })
+}
+
+/// Kills a service as soon as it is ready again, until it is not started any more; tells the pauses before its starts.
+fn crash_loop(world: &mut World, name: Name) -> Vec<u64> {
+    let mut pauses = Vec::new();
+    for _ in 0..20 {
+        let mut effects = die(world, name);
+        if let Some((timer, pause)) = rest(&effects) {
+            pauses.push(pause);
+            effects = world.machine.step(Event::TimeUp(timer));
+        } else if effects.contains(&Effect::Restart(name)) {
+            pauses.push(0);
+        }
+        if !effects.contains(&Effect::Restart(name)) {
+            return pauses;
+        }
+        ready(world, name);
+        assert_eq!(world.machine.state(), State::Ready);
+    }
+    panic!("{name} is started for ever");
+}
+
+#[test]
+fn a_controller_that_dies_again_and_again_ends_the_job_with_the_cause() {
+    let mut world = up(2, Name::Jupyter);
+    assert_eq!(crash_loop(&mut world, Name::Controller), [0, 1, 3, 10, 30]);
+    assert_eq!(
+        world.machine.reason(),
+        Some(
+            "controller was started again 5 times and ended each time: controller (pid 1) ended with signal 9 (SIGKILL)"
+        )
+    );
+}
+
+#[test]
+fn a_jupyter_that_dies_again_and_again_leaves_the_engines_alone() {
+    let mut world = up(2, Name::Jupyter);
+    assert_eq!(crash_loop(&mut world, Name::Jupyter), [0, 1, 3, 10, 30]);
+    assert_eq!(world.machine.reason(), None);
+    assert_eq!(world.machine.state(), State::Degraded);
+    let mut controller = world.clone();
+    assert!(die(&mut controller, Name::Controller).contains(&Effect::Restart(Name::Controller)));
+    let mut events = vec![Event::StopAsked {
+        by: "SIGTERM".to_owned(),
+        insists: false,
+    }];
+    events.extend(orderly_end(Name::Jupyter).split_off(2));
+    let end = end_of(world, events);
+    assert_eq!((end.code, end.reason.as_str()), (0, "SIGTERM"));
+}
+
+#[test]
+fn a_healthy_time_gives_restarts_back() {
+    let mut world = up(2, Name::Jupyter);
+    for start in 1..20 {
+        assert!(die(&mut world, Name::Jupyter).contains(&Effect::Restart(Name::Jupyter)));
+        ready(&mut world, Name::Jupyter);
+        let service = Name::Jupyter;
+        let _ = world
+            .machine
+            .step(Event::TimeUp(Timer::Healthy { service, start }));
+    }
+    assert_eq!(world.machine.state(), State::Ready);
+}
+
+#[test]
+fn nothing_is_started_while_a_process_of_the_one_before_lives() {
+    let mut world = up(2, Name::Jupyter);
+    let broken = Event::Broken {
+        service: Name::Controller,
+        failure: Failure::service("a scheduler has died"),
+    };
+    let effects = world.machine.step(broken);
+    assert!(effects.contains(&Effect::Kill(Name::Controller)));
+    let swept = Event::Swept(Some(Name::Controller));
+    let effects = world.machine.step(swept);
+    assert_eq!(effects, [], "its main process has not been waited for");
+    assert_eq!(world.machine.state(), State::Degraded);
+    let dead = exited(process(Name::Controller, 0), KILLED(), &[]);
+    let effects = world.machine.step(dead);
+    assert!(effects.contains(&Effect::Restart(Name::Controller)));
+}
+
+#[test]
+fn a_jupyter_that_its_user_shut_down_stays_down() {
+    let mut world = up(2, Name::Jupyter);
+    let shut_down = exited(process(Name::Jupyter, 0), Exit::Code(0), &[]);
+    world.hear(shut_down);
+    assert_eq!(
+        world.machine.reason(),
+        Some("jupyter was shut down by its user")
+    );
+}
+
+#[test]
+fn the_hubs_list_is_not_believed_while_the_hub_reads_it() {
+    let mut world = up(2, Name::Jupyter);
+    let _ = die(&mut world, Name::Controller);
+    assert!(!world.machine.believes_the_hub());
+    let listed = |ids: &[u32]| Event::Registered(ids.iter().copied().collect());
+    let _ = world.machine.step(listed(&[0]));
+    assert!(world.machine.missing_engines().is_empty());
+    ready(&mut world, Name::Controller);
+    let _ = world.machine.step(listed(&[1]));
+    assert!(world.machine.missing_engines().is_empty());
+    let _ = world
+        .machine
+        .step(Event::TimeUp(Timer::Recount { start: 1 }));
+    assert_eq!(world.machine.missing_engines(), [0], "now it is believed");
+    let _ = world.machine.step(listed(&[0, 1]));
+    assert_eq!(world.machine.state(), State::Ready);
+}
+
+#[test]
+fn a_timer_of_an_earlier_start_means_nothing_to_a_later_one() {
+    let mut world = up(2, Name::Jupyter);
+    let _ = die(&mut world, Name::Jupyter);
+    let service = Name::Jupyter;
+    let _ = world
+        .machine
+        .step(Event::TimeUp(Timer::Service { service, start: 0 }));
+    assert_eq!(world.machine.stage(Name::Jupyter), Stage::Starting);
+    let effects = world
+        .machine
+        .step(Event::TimeUp(Timer::Service { service, start: 1 }));
+    assert!(effects.contains(&Effect::Kill(Name::Jupyter)), "too late");
+    assert_eq!(world.machine.reason(), None);
+}
+
+#[test]
+fn every_order_of_events_while_a_service_is_replaced_keeps_the_rules() {
+    for name in [Name::Controller, Name::Jupyter] {
+        let mut world = up(2, Name::Jupyter);
+        for _ in 0..4 {
+            world.hear(exited(process(name, 0), KILLED(), &[]));
+            world.hear(Event::Swept(Some(name)));
+            let pauses: Vec<Timer> = world.timers.iter().copied().collect();
+            for timer in pauses {
+                if matches!(timer, Timer::Rest { .. }) {
+                    world.hear(Event::TimeUp(timer));
+                }
+            }
+        }
+        let (states, _) = orders::walk(world, depth() - 2);
+        assert!(states > 1_000, "only {states} states with {name}");
+    }
+}

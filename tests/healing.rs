@@ -1,0 +1,99 @@
+//! What dies is replaced, with real ipyparallel and Jupyter: the engines keep their data and the user's client works on.
+
+mod controller;
+mod engines;
+mod jupyter;
+
+use crate::support::{Place, command_line, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+/// A client that computes all the time, tests/healing/steady.py.
+struct Steady {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Steady {
+    /// Opens it and waits until its data is on every engine.
+    fn open(place: &Place, venv: &Path) -> Self {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/healing/steady.py");
+        let mut child = place
+            .command(venv.join("bin/python"))
+            .arg(file)
+            .arg("job_local")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python");
+        let input = child.stdin.take().expect("piped");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let mut steady = Self {
+            child,
+            input,
+            output,
+        };
+        let begun = steady.line();
+        assert_eq!(begun["begun"], true);
+        steady
+    }
+
+    /// Lets it look at all that it stored and computed, with its open client and with a new one.
+    fn check(&mut self) -> Value {
+        self.input.write_all(b"check\n").expect("it reads");
+        self.line()
+    }
+
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it writes");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+}
+
+impl Drop for Steady {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn pid_of(pid: &Value) -> u32 {
+    u32::try_from(pid.as_u64().expect("a pid")).expect("a pid")
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).expect("a pid");
+    kill(Pid::from_raw(pid), signal).expect("it lives");
+}
+
+/// The children of a process, oldest first.
+fn children_of(pid: u32) -> Vec<u32> {
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .expect("a process")
+        .split_ascii_whitespace()
+        .map(|word| word.parse().expect("a pid"))
+        .collect()
+}
+
+/// The child that runs a program.
+fn child_of(pid: u32, program: &str) -> u32 {
+    children_of(pid)
+        .into_iter()
+        .find(|child| command_line(*child).contains(program))
+        .expect("it runs")
+}
+
+/// Waits until a service was started so often again and the job is ready.
+fn wait_replaced(job: &crate::support::Job, service: &str, times: usize) -> Value {
+    wait_for(&format!("restart {times} of {service}"), || {
+        let record = job.record()?;
+        assert_ne!(record["state"], "ended", "{}", job.transcript());
+        (record["restarts"][service] == times && record["state"] == "ready").then_some(record)
+    })
+}
