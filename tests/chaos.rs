@@ -28,3 +28,9 @@ fn passes(program: &str, arguments: &[&str]) {
 fn a_few_starts_and_stops_leave_nothing() {
     passes("soak", &["--cycles", "4"]);
 }
+
+#[test]
+fn every_kind_of_harm_is_recovered_from() {
+    let arguments = ["--seconds", "40", "--seed", "1", "--engines", "3"];
+    passes("run", &arguments);
+}

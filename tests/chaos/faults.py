@@ -91,9 +91,8 @@ def shout(job, chance):
                 pass
 
 
-def kill_engine(job, chance):
-    pid = chance.choice(job.record()["engines"]["list"])["pid"]
-    send(pid, signal.SIGKILL)
+def engine(job, chance):
+    return chance.choice(job.record()["engines"]["list"])["pid"]
 
 
 FAULTS = [
@@ -107,5 +106,8 @@ FAULTS = [
     Fault("garbage on every port", shout),
 ]
 
-# With `--respawn` alone.
-ENGINE_FAULTS = [Fault("an engine killed", kill_engine, "engines")]
+# With `--respawn engine` alone. One that is stopped is missed by the hub after 30 s.
+ENGINE_FAULTS = [
+    Fault("an engine killed", lambda job, chance: send(engine(job, chance), signal.SIGKILL), "engines"),
+    Fault("an engine stopped", lambda job, chance: send(engine(job, chance), signal.SIGSTOP), "engines"),
+]
