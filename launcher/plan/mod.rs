@@ -127,7 +127,7 @@ pub struct Jupyter {
     /// Whether it is the classic Notebook (below 7), whose options are `NotebookApp.*`.
     pub classic: bool,
     /// Its Python, where that would build the grammar of international addresses at every start.
-    pub grammarian: Option<PathBuf>,
+    pub python_with_grammar: Option<PathBuf>,
 }
 
 /// What only this job's own processes may know: 256 random bits each, as hexadecimal digits.

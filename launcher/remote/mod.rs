@@ -2,7 +2,6 @@
 //! squeue is needed on the cluster: what there is comes as it stands, and is judged here.
 
 pub mod clean;
-#[allow(dead_code, reason = "the way through srun follows")]
 pub mod connect;
 pub mod find;
 #[cfg(test)]

@@ -154,13 +154,13 @@ async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> 
     let classic =
         may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
     let own = !matches!(frontend, Frontend::Program(_));
-    let grammarian = own
+    let python_with_grammar = own
         .then(|| versions::python_with(&program, GRAMMAR))
         .flatten();
     Ok(Jupyter {
         program,
         classic,
-        grammarian,
+        python_with_grammar,
     })
 }
 

@@ -41,7 +41,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         args.push(format!("--{class}.{root_dir}={}", dir.display()));
     }
     args.extend(context.settings.arguments.iter().cloned());
-    let program = match &jupyter.grammarian {
+    let program = match &jupyter.python_with_grammar {
         Some(python) => {
             let script = jupyter.program.display().to_string();
             args.splice(..0, ["-c".to_owned(), WITHOUT_GRAMMAR.to_owned(), script]);

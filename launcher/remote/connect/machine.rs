@@ -135,12 +135,6 @@ impl Machine {
         }
     }
 
-    /// Whether the tunnel can be used now.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        matches!(&self.bridge, Some(bridge) if bridge.stage == Stage::Up)
-    }
-
     fn opened(&mut self) -> Vec<Effect> {
         self.link = Link::Open;
         // What was known may have changed meanwhile; the remote end tells all of it anew.
