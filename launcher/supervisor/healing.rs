@@ -41,6 +41,7 @@ impl Supervisor<'_> {
     /// The hub's list of engines changed: kept unless a hub that is being replaced has written it.
     pub(super) fn engines_listed(&mut self, list: EngineList) -> Event {
         let ids = list.ids();
+        self.record.engines.listed(self.console.elapsed(), &ids);
         if self.machine.believes_the_hub() {
             self.kept.engines.follow(list);
         }

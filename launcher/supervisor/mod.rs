@@ -199,12 +199,7 @@ impl Supervisor<'_> {
                     .then(|| self.handle(*notice))
                     .flatten();
             }
-            Notice::Event(event) => {
-                if let Event::Registered(ids) = &event {
-                    self.record.engines.listed(self.console.elapsed(), ids);
-                }
-                event
-            }
+            Notice::Event(event) => event,
             Notice::Exited { pid, exit } => {
                 self.scancel_ended(pid, &exit);
                 let event = self.children.exited(pid, exit);

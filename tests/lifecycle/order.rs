@@ -83,6 +83,10 @@ fn without_jupyter_it_is_ready_with_the_engines_and_tells_no_port() {
     let mut job = cluster(&place, &[], &[]);
     let record = job.wait_ready();
     assert_eq!(record["engines"]["registered"], 2);
+    for engine in record["engines"]["list"].as_array().expect("a list") {
+        let at = engine["registered_at"].as_f64();
+        assert!(at.is_some_and(|at| at > 0.0), "{engine}");
+    }
     assert!(record["port"].is_null() && record["url"].is_null() && record["token"].is_null());
     job.stop();
     assert!(!place.fake_log().iter().any(|line| line.contains("jupyter")));
