@@ -3,6 +3,7 @@
 mod controller;
 mod engines;
 mod jupyter;
+mod memory;
 
 use crate::support::{Place, command_line, wait_for};
 use nix::sys::signal::{Signal, kill};

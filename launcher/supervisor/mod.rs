@@ -130,7 +130,7 @@ pub async fn run(
     let mut supervisor = Supervisor {
         plan,
         machine: again::machine(plan, console.elapsed()),
-        children: Children::new(plan.incarnation.id.clone()),
+        children: Children::new(&plan.incarnation),
         kept: Kept::default(),
         record,
         writer,
