@@ -2,6 +2,7 @@
 
 mod controller;
 mod engines;
+mod hindrances;
 mod jupyter;
 mod memory;
 

@@ -127,13 +127,7 @@ impl Children {
         let by_us = self.killed.remove(&pid);
         let killed =
             matches!(&exit, Exit::Signal { number, .. } if *number == Signal::SIGKILL as i32);
-        let memory = self.memory.as_mut().and_then(|memory| {
-            let short = memory.explains(killed && !by_us);
-            short.then(|| OutOfMemory {
-                node: self.node.clone(),
-                limit: memory.limit(),
-            })
-        });
+        let memory = self.out_of_memory(killed && !by_us);
         let Some((process, _)) = self.running.remove(&pid) else {
             if let Some(forking) = &mut self.forking {
                 forking.exited(pid, exit);
@@ -146,6 +140,16 @@ impl Children {
             exit,
             tail: self.tail(process, CAUSE_LINES),
             memory,
+        })
+    }
+
+    /// Whether the kernel has killed for want of memory what has just ended, if it was killed. Asked often, so that an earlier kill
+    /// is not taken for this one.
+    pub fn out_of_memory(&mut self, killed: bool) -> Option<OutOfMemory> {
+        let memory = self.memory.as_mut()?;
+        memory.explains(killed).then(|| OutOfMemory {
+            node: self.node.clone(),
+            limit: memory.limit(),
         })
     }
 

@@ -241,6 +241,7 @@ impl Supervisor<'_> {
             Notice::EngineReported(report) => self.engine_reported(report),
             Notice::RankEnded { rank, pid, exit } => self.rank_ended(rank, pid, exit),
             Notice::Refresh => {
+                let _ = self.children.out_of_memory(false);
                 self.beat();
                 self.publish();
                 return None;
