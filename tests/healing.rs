@@ -2,7 +2,9 @@
 
 mod controller;
 mod engines;
+mod hindrances;
 mod jupyter;
+mod memory;
 
 use crate::support::{Place, command_line, wait_for};
 use nix::sys::signal::{Signal, kill};

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod lock;
 pub mod log;
 pub mod meeting;
+pub mod memory;
 pub mod mpi;
 pub mod ownership;
 pub mod packages;

@@ -38,3 +38,51 @@ impl fmt::Display for Exit {
         }
     }
 }
+
+/// The kernel has killed a process because memory was short: by the count of its control group, which grew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// Where.
+    pub node: String,
+    /// The least limit that the process's control groups set, in bytes; `None` where none of them sets one.
+    pub limit: Option<u64>,
+}
+
+/// What to do where memory is short.
+pub const MORE_MEMORY: &str =
+    "ask Slurm for more memory (`#SBATCH --mem=...`), start fewer engines, or give each less data";
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MIB: u64 = 1 << 20;
+        let node = &self.node;
+        write!(
+            out,
+            "the kernel's out-of-memory killer ended it on {node}, "
+        )?;
+        match self.limit {
+            Some(bytes) => write!(out, "where the memory limit is {} MiB", bytes / MIB),
+            None => out.write_str("whose whole memory was used up: no limit is set"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_told_where_there_is_one() {
+        let node = "node1".to_owned();
+        let mut found = OutOfMemory {
+            node,
+            limit: Some(600 << 20),
+        };
+        assert_eq!(
+            found.to_string(),
+            "the kernel's out-of-memory killer ended it on node1, where the memory limit is 600 MiB"
+        );
+        found.limit = None;
+        assert!(found.to_string().ends_with("no limit is set"));
+    }
+}

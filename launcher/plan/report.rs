@@ -74,16 +74,41 @@ pub struct Words {
 }
 
 impl Words {
-    /// Reads a line that srun itself wrote because something is wrong.
+    /// Reads a line that srun itself wrote because something is wrong, or slurmstepd because memory was short.
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let text = line.trim();
+        if is_of_the_daemon(text) {
+            return Some(Self {
+                text: text.to_owned(),
+                tasks: Vec::new(),
+            });
+        }
         let error = text.strip_prefix("srun: error: ")?;
         Some(Self {
             text: text.to_owned(),
             tasks: ended_tasks(error).unwrap_or_default(),
         })
     }
+}
+
+/// Whether a line is slurmstepd's count of kills for want of memory, which comes by way of a task's stderr and so with its label:
+/// `0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0. Some of the step tasks have been OOM Killed.`
+fn is_of_the_daemon(text: &str) -> bool {
+    let text = match text.split_once(": ") {
+        Some((label, rest)) if label.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+        _ => text,
+    };
+    text.strip_prefix("slurmstepd: error: Detected ")
+        .is_some_and(is_out_of_memory)
+}
+
+/// Whether Slurm's words say that memory was short: `srun: error: node2: task 4: Out Of Memory`.
+#[must_use]
+pub fn is_out_of_memory(words: &str) -> bool {
+    ["Out Of Memory", "oom_kill", "oom-kill"]
+        .iter()
+        .any(|part| words.contains(part))
 }
 
 /// Whether srun's words say that Slurm takes the job down: its own signal to us is on its way, and may be the slower.
@@ -206,6 +231,15 @@ mod tests {
                 vec![3, 4, 5, 7],
             ),
             ("srun: error: Node failure on node2", vec![]),
+            ("srun: error: node2: task 4: Out Of Memory", vec![4]),
+            (
+                "slurmstepd: error: Detected 2 oom-kill event(s) in StepId=4.0.",
+                vec![],
+            ),
+            (
+                "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0. Some of the step tasks have been OOM Killed.",
+                vec![],
+            ),
         ] {
             let words = Words {
                 text: line.to_owned(),
@@ -221,6 +255,7 @@ mod tests {
             None
         );
         assert_eq!(read("3: srun: error: node2: task 4: Killed"), None);
+        assert_eq!(read("3: slurmstepd: error: task_p_pre_launch"), None);
     }
 
     #[test]

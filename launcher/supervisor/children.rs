@@ -1,12 +1,14 @@
 //! Our own children: started here, known by their process ids, asked to end and killed by them.
 
-use super::event::{Event, Exit};
+use super::event::{Event, Exit, OutOfMemory};
 use super::fork::Forking;
 use crate::failure::Failure;
 use crate::here::leftovers::Leftover;
 use crate::here::log::Log;
+use crate::here::memory::Memory;
 use crate::here::ports::Reservation;
 use crate::plan::Plan;
+use crate::plan::incarnation::Incarnation;
 use crate::plan::service::{Name, Process, ProcessId, Service, Streams};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -26,6 +28,11 @@ pub const CAUSE_LINES: usize = 40;
 #[derive(Debug)]
 pub struct Children {
     incarnation: String,
+    node: String,
+    /// What the kernel counts of our memory, where that can be read.
+    memory: Option<Memory>,
+    /// Those that we have killed by themselves.
+    killed: BTreeSet<u32>,
     running: BTreeMap<u32, (ProcessId, Option<Leftover>)>,
     logs: BTreeMap<ProcessId, Log>,
     /// The port that is held for Jupyter as long as it may be started again.
@@ -38,9 +45,12 @@ pub struct Children {
 
 impl Children {
     /// No children yet.
-    pub fn new(incarnation: String) -> Self {
+    pub fn new(incarnation: &Incarnation) -> Self {
         Self {
-            incarnation,
+            incarnation: incarnation.id.clone(),
+            node: incarnation.host.clone(),
+            memory: Memory::own(),
+            killed: BTreeSet::new(),
             running: BTreeMap::new(),
             logs: BTreeMap::new(),
             reservation: None,
@@ -114,6 +124,10 @@ impl Children {
 
     /// The event of a child's end; an orphan that we inherited is nobody's.
     pub fn exited(&mut self, pid: u32, exit: Exit) -> Option<Event> {
+        let by_us = self.killed.remove(&pid);
+        let killed =
+            matches!(&exit, Exit::Signal { number, .. } if *number == Signal::SIGKILL as i32);
+        let memory = self.out_of_memory(killed && !by_us);
         let Some((process, _)) = self.running.remove(&pid) else {
             if let Some(forking) = &mut self.forking {
                 forking.exited(pid, exit);
@@ -125,6 +139,17 @@ impl Children {
             pid,
             exit,
             tail: self.tail(process, CAUSE_LINES),
+            memory,
+        })
+    }
+
+    /// Whether the kernel has killed for want of memory what has just ended, if it was killed. Asked often, so that an earlier kill
+    /// is not taken for this one.
+    pub fn out_of_memory(&mut self, killed: bool) -> Option<OutOfMemory> {
+        let memory = self.memory.as_mut()?;
+        memory.explains(killed).then(|| OutOfMemory {
+            node: self.node.clone(),
+            limit: memory.limit(),
         })
     }
 
@@ -191,14 +216,17 @@ impl Children {
     }
 
     /// Kills one process and the group that it leads.
-    pub fn kill_one(&self, process: ProcessId) {
-        let pids = self.pids(process.service);
-        for pid in pids.filter(|pid| {
-            let running = u32::try_from(pid.as_raw())
-                .ok()
-                .and_then(|pid| self.running.get(&pid));
-            running.is_some_and(|(found, _)| *found == process)
-        }) {
+    pub fn kill_one(&mut self, process: ProcessId) {
+        let number = |pid: &Pid| u32::try_from(pid.as_raw()).ok();
+        let pids: Vec<Pid> = self
+            .pids(process.service)
+            .filter(|pid| {
+                let running = number(pid).and_then(|pid| self.running.get(&pid));
+                running.is_some_and(|(found, _)| *found == process)
+            })
+            .collect();
+        for pid in pids {
+            self.killed.extend(number(&pid));
             let _ = kill(pid, Signal::SIGKILL);
             let _ = killpg(pid, Signal::SIGKILL);
         }

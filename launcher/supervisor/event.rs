@@ -1,7 +1,7 @@
 //! What the machine hears and what it answers. PURE.
 
 use crate::failure::Failure;
-pub use crate::plan::exit::Exit;
+pub use crate::plan::exit::{Exit, OutOfMemory};
 use crate::plan::report::{Report, Words, World};
 use crate::plan::service::{Name, ProcessId};
 use core::time::Duration;
@@ -121,6 +121,8 @@ pub enum Event {
         exit: Exit,
         /// The last lines of its log.
         tail: Vec<String>,
+        /// Whether memory was short, where that is known.
+        memory: Option<OutOfMemory>,
     },
     /// A service's readiness was observed.
     Ready {

@@ -192,6 +192,7 @@ impl Supervisor<'_> {
                 pid: forking.pid,
                 exit,
                 tail: forking.log.tail(super::children::CAUSE_LINES),
+                memory: None,
             }));
         }
     }

@@ -130,7 +130,7 @@ pub async fn run(
     let mut supervisor = Supervisor {
         plan,
         machine: again::machine(plan, console.elapsed()),
-        children: Children::new(plan.incarnation.id.clone()),
+        children: Children::new(&plan.incarnation),
         kept: Kept::default(),
         record,
         writer,
@@ -236,6 +236,7 @@ impl Supervisor<'_> {
             Notice::EngineReported(report) => self.engine_reported(report),
             Notice::RankEnded { rank, pid, exit } => self.rank_ended(rank, pid, exit),
             Notice::Refresh => {
+                let _ = self.children.out_of_memory(false);
                 self.beat();
                 self.publish();
                 return None;

@@ -107,6 +107,7 @@ impl Supervisor<'_> {
             pid,
             exit,
             tail: self.children.tail(process, super::children::TAIL_LINES),
+            memory: None,
         }
     }
 

@@ -1,7 +1,9 @@
 //! What the last lines of a log tell about an end. PURE.
 
 use crate::failure::{Failure, Kind};
-use crate::supervisor::event::Exit;
+use crate::plan::exit::MORE_MEMORY;
+use crate::plan::report;
+use crate::supervisor::event::{Exit, OutOfMemory};
 
 /// What a process's last lines tell about its end: the exception that it died of, else, where it gave up by itself, its last
 /// words. One that a signal ended was about something else.
@@ -17,7 +19,7 @@ pub(super) fn of<'a>(exit: &Exit, tail: &'a [String]) -> Option<&'a String> {
 pub(super) fn next_step(exit: &Exit) -> &'static str {
     match exit {
         Exit::Signal { name, .. } if name == "SIGKILL" => {
-            "the kernel kills so when memory runs out (`dmesg`), and so do batch systems beyond a job's limit"
+            "killed by SIGKILL (the kernel's out-of-memory killer? `dmesg` tells): batch systems kill so beyond a job's limit, too"
         }
         _ => "its last lines are above, all of them in the log of that name",
     }
@@ -29,8 +31,28 @@ pub(super) fn too_few(mut failure: Failure, end: &Failure) -> Failure {
     if end.kind == Kind::Missing {
         failure.kind = Kind::Missing;
         failure.hints.clone_from(&end.hints);
+    } else if end.hints.iter().any(|hint| hint == MORE_MEMORY) {
+        failure.hints.clone_from(&end.hints);
     }
     failure
+}
+
+/// An end for want of memory: nothing that the process wrote is about it.
+pub(super) fn out_of_memory(mut failure: Failure, memory: &OutOfMemory) -> Failure {
+    failure.cause = Some(memory.to_string());
+    failure.hints = vec![MORE_MEMORY.to_owned()];
+    failure
+}
+
+/// What to do about engines that ended as srun says.
+pub(super) fn next_step_of_srun(words: Option<&str>) -> &'static str {
+    match words {
+        Some(words) if report::is_out_of_memory(words) => MORE_MEMORY,
+        Some(words) if words.ends_with(": Killed") => {
+            "killed by SIGKILL (the kernel's out-of-memory killer? `sacct --format=JobID,State,MaxRSS,ReqMem` tells)"
+        }
+        _ => "the last lines of the engines' log are above",
+    }
 }
 
 /// Whether Jupyter's last lines say that its port was taken: Jupyter Server and Notebook 6 word it alike.

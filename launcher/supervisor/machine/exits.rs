@@ -3,8 +3,9 @@
 use super::causes::{self, address_in_use, is_import_error, port_taken};
 use super::{Effect, End, Machine, PORT_TRIES, Stage, warning};
 use crate::failure::Failure;
+use crate::plan::exit::MORE_MEMORY;
 use crate::plan::service::{Name, ProcessId};
-use crate::supervisor::event::Exit;
+use crate::supervisor::event::{Exit, OutOfMemory};
 
 impl Machine {
     /// A process could not be started.
@@ -33,25 +34,35 @@ impl Machine {
         pid: u32,
         exit: &Exit,
         tail: &[String],
+        memory: Option<&OutOfMemory>,
         out: &mut Vec<Effect>,
     ) {
+        if let Some(memory) = memory {
+            warning(
+                out,
+                format!("{process} (pid {pid}): {memory}; {MORE_MEMORY}"),
+            );
+        }
         let ready = self.stage(process.service) == Stage::Ready;
         match process.service {
             Name::Engines => {
                 self.engines.lose(process.index);
                 if self.engines.step {
-                    self.step_ended(pid, exit, tail, out);
+                    self.step_ended(pid, exit, tail, memory, out);
                 } else {
                     warning(out, format!("{process} (pid {pid}) ended with {exit}"));
                     out.push(Effect::ShowLog(process));
-                    let end = self.end_of_service(process, pid, exit, tail);
+                    let end = self.end_of_service(process, pid, exit, tail, memory);
                     self.engine_ended(process, &end, out);
                 }
             }
             Name::Driver => {
                 let end = End {
                     code: exit.shell_code(),
-                    reason: format!("driver ended with {exit}"),
+                    reason: memory.map_or_else(
+                        || format!("driver ended with {exit}"),
+                        |memory| format!("driver ended with {exit}: {memory}"),
+                    ),
                     failure: None,
                 };
                 self.begin_stop(end, out);
@@ -83,11 +94,11 @@ impl Machine {
             Name::Controller
                 if self.starting() && !ready && self.repeats > 0 && address_in_use(tail) =>
             {
-                self.port_lost(self.end_of_service(process, pid, exit, tail), out);
+                self.port_lost(self.end_of_service(process, pid, exit, tail, memory), out);
             }
             Name::Controller | Name::Jupyter => {
                 out.push(Effect::ShowLog(process));
-                let failure = self.end_of_service(process, pid, exit, tail);
+                let failure = self.end_of_service(process, pid, exit, tail, memory);
                 self.mend_or_fail(process.service, failure, out);
             }
         }
@@ -100,6 +111,7 @@ impl Machine {
         pid: u32,
         exit: &Exit,
         tail: &[String],
+        memory: Option<&OutOfMemory>,
     ) -> Failure {
         let message = format!("{process} (pid {pid}) ended with {exit}");
         let cause = causes::of(exit, tail);
@@ -115,6 +127,9 @@ impl Machine {
             Failure::service(message).hint(causes::next_step(exit))
         };
         failure.cause = cause.cloned();
-        failure
+        match memory {
+            Some(memory) => causes::out_of_memory(failure, memory),
+            None => failure,
+        }
     }
 }

@@ -19,12 +19,13 @@ impl Machine {
                 pid,
                 exit,
                 tail,
+                memory,
             } => {
                 if self.forget(process.service, process.index) {
                     if self.stage(process.service) == Stage::Clearing {
                         self.clear(process.service, out);
                     } else {
-                        self.exited(process, pid, &exit, &tail, out);
+                        self.exited(process, pid, &exit, &tail, memory.as_ref(), out);
                     }
                 }
             }

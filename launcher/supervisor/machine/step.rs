@@ -1,12 +1,14 @@
 //! What the engines' step tells when one srun stands for all engines. PURE.
 
+use super::causes;
 use super::running::first_process;
 use super::{Effect, Machine, SIGNAL_PATIENCE, Stage, Timer, warning};
 use crate::failure::Failure;
 use crate::plan::engines::{SHOWN, named};
-use crate::plan::report::{Report, Words, World, job_is_ending};
+use crate::plan::exit::MORE_MEMORY;
+use crate::plan::report::{Report, Words, World, is_out_of_memory, job_is_ending};
 use crate::plan::service::{Name, ProcessId};
-use crate::supervisor::event::Exit;
+use crate::supervisor::event::{Exit, OutOfMemory};
 
 impl Machine {
     /// srun has ended, and with it every engine.
@@ -15,6 +17,7 @@ impl Machine {
         pid: u32,
         exit: &Exit,
         tail: &[String],
+        memory: Option<&OutOfMemory>,
         out: &mut Vec<Effect>,
     ) {
         let said = || tail.iter().find_map(|line| Words::read(line));
@@ -26,8 +29,13 @@ impl Machine {
         let ends = cause.as_deref().is_some_and(job_is_ending);
         let text = format!("the engines' srun (pid {pid}) ended with {exit}");
         let mut failure = Failure::new(self.kind_of_now(), text);
-        failure.cause = cause;
-        let failure = failure.hint("the last lines of the engines' log are above");
+        let failure = if let Some(memory) = memory {
+            causes::out_of_memory(failure, memory)
+        } else {
+            let hint = causes::next_step_of_srun(cause.as_deref());
+            failure.cause = cause;
+            failure.hint(hint)
+        };
         if ends {
             // The signal that tells us is on its way, and it is the reason then.
             self.engines.ended = Some(failure);
@@ -70,6 +78,23 @@ impl Machine {
     /// srun told that something is wrong: it is the one that knows how a task ended.
     pub(super) fn srun_said(&mut self, words: Words, out: &mut Vec<Effect>) {
         warning(out, words.text.clone());
+        if is_out_of_memory(&words.text) {
+            let names: Vec<String> = words
+                .tasks
+                .iter()
+                .take(SHOWN)
+                .map(|id| self.engine(*id))
+                .collect();
+            let who = if names.is_empty() {
+                "engines".to_owned()
+            } else {
+                names.join(", ")
+            };
+            warning(
+                out,
+                format!("{who}: out of memory, by Slurm's count; {MORE_MEMORY}"),
+            );
+        }
         self.engines.srun_said.get_or_insert(words.text);
         out.push(Effect::Publish);
         let fresh = self.not_known_as_lost(words.tasks);
@@ -133,7 +158,10 @@ impl Machine {
                 Some(words) => words.clone(),
                 None => format!("{} left the hub's list", self.engine(index)),
             };
-            let end = Failure::new(self.kind_of_now(), text);
+            let mut end = Failure::new(self.kind_of_now(), text);
+            if is_out_of_memory(&end.message) {
+                end = end.hint(MORE_MEMORY);
+            }
             self.engine_lost(ProcessId { service, index }, &end, out);
         }
     }

@@ -442,6 +442,7 @@ fn exited(process: ProcessId, exit: Exit, tail: &[&str]) -> Event {
         pid: 1,
         exit,
         tail: tail.iter().map(|line| (*line).to_owned()).collect(),
+        memory: None,
     }
 }
 

@@ -1,6 +1,7 @@
 use super::super::{Event, Level, Phase, State, Timer};
 use super::*;
 use crate::plan::WantedWorld;
+use crate::plan::exit::MORE_MEMORY;
 use crate::plan::report::Report;
 use crate::plan::service::{Asking, Environment, Process, Readiness, Service, Streams};
 use core::time::Duration;
@@ -82,6 +83,31 @@ fn a_lost_engine_is_named_with_its_place_and_its_end() {
 }
 
 #[test]
+fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
+    let mut machine = started(None);
+    let counted = "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0.";
+    let told = said(&mut machine, counted, &[]);
+    assert_eq!(told[0], counted);
+    assert!(told[1].starts_with("engines: out of memory, by Slurm's count; ask Slurm"));
+    let words = "srun: error: node2: task 1: Out Of Memory";
+    let told = said(&mut machine, words, &[1]);
+    assert!(told[1].starts_with("engine 1: out of memory"), "{told:?}");
+    let _ = machine.step(Event::Exited {
+        process: first_process(Name::Engines),
+        pid: 7,
+        exit: Exit::Code(137),
+        tail: Vec::new(),
+        memory: None,
+    });
+    let Phase::Stopping { end, .. } = &machine.phase else {
+        panic!("it goes on");
+    };
+    let failure = end.failure.as_ref().expect("a failure");
+    assert_eq!(failure.cause.as_deref(), Some(counted));
+    assert_eq!(failure.hints, [MORE_MEMORY]);
+}
+
+#[test]
 fn tasks_that_end_before_they_register_end_the_start_with_their_cause() {
     let mut machine = started(None);
     said(&mut machine, "srun: error: node2: task 1: Killed", &[1]);
@@ -142,6 +168,7 @@ fn an_srun_that_knows_of_the_jobs_end_first_is_no_failure() {
         pid: 7,
         exit: Exit::Code(code),
         tail: vec!["srun: error: Slurm job 2 has expired".to_owned()],
+        memory: None,
     };
     let _ = machine.step(exited(1));
     assert_eq!(machine.reason(), None);

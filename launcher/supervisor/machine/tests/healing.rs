@@ -1,6 +1,8 @@
 //! Services that are started again.
 
 use super::*;
+use crate::plan::exit::MORE_MEMORY;
+use crate::supervisor::event::{Level, OutOfMemory};
 
 const KILLED: fn() -> Exit = || Exit::Signal {
     number: 9,
@@ -44,6 +46,32 @@ fn crash_loop(world: &mut World, name: Name) -> Vec<u64> {
         assert_eq!(world.machine.state(), State::Ready);
     }
     panic!("{name} is started for ever");
+}
+
+#[test]
+fn a_controller_that_was_short_of_memory_is_started_again_and_says_so() {
+    let mut world = up(2, Name::Jupyter);
+    let mut event = exited(process(Name::Controller, 0), KILLED(), &["a last word"]);
+    if let Event::Exited { memory, .. } = &mut event {
+        *memory = Some(OutOfMemory {
+            node: "node1".to_owned(),
+            limit: Some(1 << 30),
+        });
+    }
+    let effects = world.machine.step(event);
+    let found =
+        "the kernel's out-of-memory killer ended it on node1, where the memory limit is 1024 MiB";
+    for line in [
+        format!("controller (pid 1): {found}; {MORE_MEMORY}"),
+        format!(
+            "controller (pid 1) ended with signal 9 (SIGKILL): {found}; it is started again (1 of 5)"
+        ),
+    ] {
+        assert!(
+            effects.contains(&Effect::Say(Level::Warning, line)),
+            "{effects:?}"
+        );
+    }
 }
 
 #[test]
