@@ -8,6 +8,7 @@ mod driver;
 mod fork;
 mod frontends;
 mod http;
+mod idle;
 mod imports;
 mod nanny;
 mod notebook;

@@ -228,6 +228,11 @@ pub struct RunOptions {
     /// How long before the end of the Slurm job's time the stop begins [default: 1m, or a tenth of a shorter limit].
     #[arg(long, env = "IPJOB_STOP_BEFORE", value_name = "TIME", value_parser = values::duration, help_heading = "Time")]
     pub stop_before: Option<Duration>,
+
+    /// End the job when no kernel, engine or client has done anything for so long, with a warning before; local engines only
+    /// [default: off].
+    #[arg(long, env = "IPJOB_IDLE_TIMEOUT", value_name = "TIME", value_parser = values::idle, help_heading = "Time")]
+    pub idle_timeout: Option<Duration>,
 }
 
 impl RunOptions {
@@ -291,6 +296,7 @@ impl RunOptions {
             start: self.start_limits(),
             stop: self.stop_timeout,
             stop_before: self.stop_before,
+            idle: self.idle_timeout,
             arguments: self.arguments.clone(),
         })
     }

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// The longest time that an option takes: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// The shortest time without use after which a job may end: looks at it are a second apart.
+const SHORTEST_IDLE: Duration = Duration::from_secs(2);
+
 /// Ports that ipcontroller takes from its range (ipyparallel 7 to 9, without deeper broadcast schedulers).
 const CONTROLLER_PORTS: u32 = 18;
 
@@ -38,6 +41,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         return Err("a time of at most a year is wanted".to_owned());
     }
     Ok(parsed)
+}
+
+/// Reads a time without use: a shorter one could not be told from the pauses of work.
+pub fn idle(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| {
+        if time < SHORTEST_IDLE {
+            return Err("a time of at least 2 s is wanted".to_owned());
+        }
+        Ok(time)
+    })
 }
 
 /// Reads `3m` or `engines=3m`.
@@ -148,6 +161,8 @@ mod tests {
         for wrong in ["", "0", "-5s", "soon", "99999999999999999999", "99999999h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(idle("2"), Ok(Duration::from_secs(2)));
+        assert!(idle("1s").is_err());
     }
 
     #[test]

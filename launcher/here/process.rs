@@ -14,6 +14,8 @@ pub struct Stat {
     pub parent: u32,
     /// Clock ticks from boot to its start: with the pid it names one process for ever.
     pub start: u64,
+    /// Clock ticks (of 10 ms) that it has spent on a CPU, all its threads together.
+    pub ran: u64,
 }
 
 impl Stat {
@@ -42,11 +44,32 @@ pub fn stat(pid: u32) -> Option<Stat> {
 pub fn parse_stat(text: &str) -> Option<Stat> {
     let rest = text.get(text.rfind(')')? + 1..)?;
     let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let user: u64 = fields.nth(9)?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
     Some(Stat {
-        state: fields.next()?.chars().next()?,
-        parent: fields.next()?.parse().ok()?,
-        start: fields.nth(17)?.parse().ok()?,
+        state,
+        parent,
+        start: fields.nth(6)?.parse().ok()?,
+        ran: user.saturating_add(system),
     })
+}
+
+/// Nanoseconds that the living threads of a process have spent on a CPU: so exact that a single message shows. `None` where the
+/// kernel does not count them.
+#[must_use]
+pub fn ran_exactly(pid: u32) -> Option<u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let mut sum = None;
+    for task in tasks.flatten() {
+        let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else {
+            continue;
+        };
+        let spent: u64 = text.split_ascii_whitespace().next()?.parse().ok()?;
+        sum = Some(sum.unwrap_or(0_u64).saturating_add(spent));
+    }
+    sum
 }
 
 /// The boot id of this kernel; empty where it cannot be read.
@@ -160,7 +183,8 @@ mod tests {
             Some(Stat {
                 state: 'S',
                 parent: 7,
-                start: 4242
+                start: 4242,
+                ran: 11
             })
         );
         assert_eq!(parse_stat("12 (a"), None);
@@ -198,7 +222,7 @@ mod fuzz {
             name in "(?s).{0,16}|[() RSZ0-9\n]{0,15}", state in "[RSDZTX]", parent in any::<u32>(), start in any::<u64>(),
         ) {
             let line = format!("7 ({name}) {state} {parent} 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 {start} 1 1 18446744073709551615\n");
-            let stat = Stat { state: state.chars().next().unwrap_or_default(), parent, start };
+            let stat = Stat { state: state.chars().next().unwrap_or_default(), parent, start, ran: 11 };
             prop_assert_eq!(parse_stat(&line), Some(stat));
         }
 

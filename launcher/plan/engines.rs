@@ -34,6 +34,17 @@ pub fn check_respawn(settings: &Settings, launcher: Launcher) -> Outcome<()> {
     .hint("leave it out: without MPI the job goes on with the engines that are left"))
 }
 
+/// Refuses to end a job as idle whose engines may compute unseen.
+pub fn check_idle(settings: &Settings, launcher: Launcher) -> Outcome<()> {
+    if settings.idle.is_none() || launcher == Launcher::Local {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--idle-timeout is for --launcher local, not {launcher}: whether an engine on another node computes cannot be seen from here"
+    ))
+    .hint("leave it out; --launcher local starts engines on this node alone"))
+}
+
 /// How many engines are started, and whether with nannies.
 pub fn count(settings: &Settings, allocation: &Allocation, launcher: Launcher) -> Outcome<Engines> {
     let expected = settings.engines.unwrap_or(allocation.tasks);

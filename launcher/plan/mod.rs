@@ -222,6 +222,7 @@ impl Plan {
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
         engines::check_respawn(&settings, launcher)?;
+        engines::check_idle(&settings, launcher)?;
         let counted = engines::count(&settings, &allocation, launcher)?;
         let (engines, minimum) = (counted.expected, counted.minimum);
         let config = here.shaping_config.as_deref();

@@ -192,6 +192,8 @@ pub struct Settings {
     pub stop: Duration,
     /// How long before the end of the job's time the stop begins; `None` is 60 s, or a tenth of a short limit.
     pub stop_before: Option<Duration>,
+    /// After so long without use the job ends itself; `None` never.
+    pub idle: Option<Duration>,
     /// What follows `--`: Jupyter's arguments, or the driver command.
     pub arguments: Vec<String>,
 }

@@ -70,6 +70,7 @@ pub(super) fn machine(plan: &Plan, elapsed: f64) -> Machine {
     Machine::new(&plan.services, plan.settings.start.whole)
         .begun_before(Duration::try_from_secs_f64(elapsed).unwrap_or_default())
         .stopping_before_the_end(plan.settings.stop_before)
+        .ending_when_idle(plan.settings.idle)
         .expecting_a_world(plan.world.clone())
         .repeating(plan.repeats())
         .replacing_engines(plan.settings.respawn == Respawn::Engine)

@@ -153,6 +153,14 @@ impl Children {
         })
     }
 
+    /// The process of a service that has one.
+    pub fn of(&self, service: Name) -> Option<u32> {
+        let mut running = self.running.iter();
+        running
+            .find(|(_, (process, _))| process.service == service)
+            .map(|(pid, _)| *pid)
+    }
+
     /// Whether a process of that id runs for a service: what is said of an earlier one counts no more.
     pub fn runs(&self, service: Name, pid: u32) -> bool {
         self.running

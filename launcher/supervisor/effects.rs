@@ -50,6 +50,7 @@ impl Supervisor<'_> {
                 };
                 timers::once(after, Notice::Event(Event::TimeUp(timer)), sender.clone());
             }
+            Effect::LookForUse => self.look_for_use(),
             Effect::Say(level, text) => self.say(level, text),
             Effect::ShowLog(process) => self.show_log(process),
             Effect::ShowTask(task) => self.show_task(task),
@@ -278,6 +279,7 @@ impl Supervisor<'_> {
         let detail = format!("on {} ({} ports)", wired.address, wired.ports);
         self.ownership.publish();
         self.keep(&wired);
+        self.activity.follow(&wired);
         probes::processes::watch(wired, self.attempt.sender.clone());
         Event::Ready {
             service: Name::Controller,

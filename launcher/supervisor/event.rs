@@ -80,6 +80,8 @@ pub enum Timer {
     Dropped,
     /// srun said that Slurm takes the job down, and Slurm's signal to us has not come.
     JobEnds,
+    /// It is to be looked again whether the job is in use.
+    Look,
     /// So many minutes are left of the job's time.
     Warn {
         /// Which telling of the end it belongs to.
@@ -166,6 +168,10 @@ pub enum Event {
         /// So much it was in all.
         limit: Duration,
     },
+    /// A kernel, an engine or a client has done something since the last look.
+    Active,
+    /// Nothing was done since the last look, which was so long ago.
+    Idle(Duration),
     /// A time limit ran out.
     TimeUp(Timer),
     /// Somebody asked for the end.
@@ -229,6 +235,8 @@ pub enum Effect {
     },
     /// Let a time limit run.
     SetTimer(Timer, Duration),
+    /// Look whether the job is in use; answered by `Active` or `Idle`.
+    LookForUse,
     /// Show a line.
     Say(Level, String),
     /// Show the last lines of a process's log.

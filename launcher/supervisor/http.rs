@@ -1,4 +1,4 @@
-//! One GET, as a readiness probe needs it: no TLS, no redirects, no more than the head and a little of the body.
+//! One GET, as a probe needs it: no TLS, no redirects, and a body that is not long.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Bytes of an answer that are read.
-const LONGEST: u64 = 16 * 1024;
+const LONGEST: u64 = 256 * 1024;
 
 /// Asks for `path`, with Jupyter's token or without one, and tells the status code of the answer.
 pub async fn get_status(
@@ -20,6 +20,16 @@ pub async fn get_status(
     path: &str,
     token: Option<&str>,
 ) -> io::Result<u16> {
+    get(address, port, path, token).await.map(|(code, _)| code)
+}
+
+/// The same, with the body of the answer, cut where it is longer than 256 KiB.
+pub async fn get(
+    address: Ipv4Addr,
+    port: u16,
+    path: &str,
+    token: Option<&str>,
+) -> io::Result<(u16, Vec<u8>)> {
     let authorization = token.map_or_else(String::new, |token| {
         format!("Authorization: token {token}\r\n")
     });
@@ -31,11 +41,19 @@ pub async fn get_status(
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(LONGEST).read_to_end(&mut answer).await?;
-        status(&answer).ok_or_else(|| io::Error::other("the answer is no HTTP"))
+        let code = status(&answer).ok_or_else(|| io::Error::other("the answer is no HTTP"))?;
+        Ok((code, body(&answer).to_vec()))
     };
     timeout(LIMIT, exchange)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// What follows the head.
+fn body(answer: &[u8]) -> &[u8] {
+    let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    head.and_then(|length| answer.get(length + 4..))
+        .unwrap_or_default()
 }
 
 /// The status code of an answer: `HTTP/1.1 200 OK`.
@@ -51,7 +69,7 @@ fn status(answer: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::status;
+    use super::{body, status};
 
     #[test]
     fn only_an_http_answer_has_a_status() {
@@ -61,6 +79,15 @@ mod tests {
         assert_eq!(status(b""), None);
         assert_eq!(status(b"\xff\xfe"), None);
         assert_eq!(status(b"HTTP/1.1 +200 OK\r\n"), None);
+    }
+
+    #[test]
+    fn the_body_follows_the_head() {
+        assert_eq!(
+            body(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{}\r\n\r\n"),
+            b"{}\r\n\r\n"
+        );
+        assert_eq!(body(b"HTTP/1.1 200 OK\r\n"), b"");
     }
 
     mod fuzz {

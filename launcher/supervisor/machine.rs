@@ -20,6 +20,7 @@ mod ending;
 mod engines;
 mod exits;
 mod healing;
+mod idle;
 mod muster;
 mod repeat;
 mod replacing;
@@ -35,6 +36,7 @@ use crate::plan::service::{Name, Readiness, Service};
 use core::time::Duration;
 use deadline::Deadline;
 use engines::Engines;
+use idle::Idle;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Time for the kernel to carry out a SIGKILL, and for a sweep to find nothing left.
@@ -138,6 +140,7 @@ pub struct Machine {
     /// Whether what is taken down now is to be started again.
     again: bool,
     deadline: Deadline,
+    idle: Idle,
 }
 
 impl Machine {
@@ -193,6 +196,7 @@ impl Machine {
             repeats: 0,
             again: false,
             deadline: Deadline::default(),
+            idle: Idle::default(),
         }
     }
 

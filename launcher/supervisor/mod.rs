@@ -2,6 +2,7 @@
 //! loop reads it, the machine decides, and the effects are carried out. Nothing else owns state, and nothing leaves the
 //! loop with `?`: what fails is an event.
 
+mod activity;
 mod again;
 mod children;
 mod deadline;
@@ -36,6 +37,7 @@ use crate::plan::service::Name;
 use crate::report::console::Console;
 use crate::report::pointer;
 use crate::report::record::{REFRESH_S, Record, Writer};
+use activity::Activity;
 use again::Attempt;
 use children::Children;
 use event::{End, Event, Level};
@@ -60,6 +62,8 @@ struct Supervisor<'a> {
     children: Children,
     /// What a controller that is started again needs.
     kept: Kept,
+    /// What is known of the job's use.
+    activity: Activity,
     record: Record,
     writer: Writer,
     /// The place that could not be written, while it cannot: it is said once.
@@ -132,6 +136,7 @@ pub async fn run(
         machine: again::machine(plan, console.elapsed()),
         children: Children::new(&plan.incarnation),
         kept: Kept::default(),
+        activity: Activity::default(),
         record,
         writer,
         unwritable: None,
@@ -227,6 +232,7 @@ impl Supervisor<'_> {
                 self.unless_superseded(event)
             }
             Notice::ControllerWired(wired) => self.controller_wired(wired),
+            Notice::UseSeen(seen) => self.activity.judge(seen),
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
             Notice::Broken {
                 service, failure, ..

@@ -1,5 +1,6 @@
 //! What arrives in the loop's one channel.
 
+use super::activity::Seen;
 use super::event::{Event, Exit};
 use crate::failure::Failure;
 use crate::here::sockets::Held;
@@ -72,6 +73,8 @@ pub enum Notice {
     ScancelIsLate,
     /// What Slurm says of the job's end.
     JobEnds(Option<String>),
+    /// It was looked whether the job is in use.
+    UseSeen(Seen),
     /// Jupyter is ready.
     JupyterAnswers(Answer),
     /// What is new in the record may be written.

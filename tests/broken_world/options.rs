@@ -145,6 +145,7 @@ fn a_wrong_variable_is_named_like_the_option_it_stands_for() {
         ("IPJOB_FRONTEND", "emacs", "--frontend"),
         ("IPJOB_START_TIMEOUT", "3m,soon", "--start-timeout"),
         ("IPJOB_STOP_TIMEOUT", "0", "--stop-timeout"),
+        ("IPJOB_IDLE_TIMEOUT", "1s", "--idle-timeout"),
         ("IPJOB_QUIET", "perhaps", "--quiet"),
         ("IPJOB_DRY_RUN", "perhaps", "--dry-run"),
     ] {

@@ -69,6 +69,8 @@ impl Machine {
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
             Event::Superseded(by) => self.superseded(by, out),
+            Event::Active => self.in_use(out),
+            Event::Idle(since) => self.not_in_use(since, out),
             Event::Swept(service) => self.swept(service, out),
         }
     }
@@ -106,6 +108,7 @@ impl Machine {
             self.phase = Phase::Up;
             out.push(Effect::Mark("ready".to_owned()));
             out.push(Effect::Announce);
+            self.begin_to_look(out);
         }
         out.push(Effect::Publish);
         // After the announcement: a driver's own output follows it.
@@ -143,6 +146,7 @@ impl Machine {
                     self.too_late(name, limit, out);
                 }
             }
+            Timer::Look => out.push(Effect::LookForUse),
             Timer::Dropped => self.say_dropped(out),
             Timer::JobEnds => self.no_signal_came(out),
             Timer::World => {

@@ -6,6 +6,7 @@
 mod ends;
 mod engines;
 mod healing;
+mod idle;
 mod orders;
 mod repeat;
 mod replacing;
@@ -296,6 +297,7 @@ impl World {
                 self.check_all_gone();
             }
             Effect::Say(..)
+            | Effect::LookForUse
             | Effect::GiveUp(_)
             | Effect::KillOne(_)
             | Effect::ShowLog(_)

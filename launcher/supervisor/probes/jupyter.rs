@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What is looked at.
-struct Probe {
+pub struct Probe {
     pid: u32,
     address: Ipv4Addr,
     port: u16,
@@ -45,13 +45,7 @@ enum Look {
 
 /// Watches a Jupyter that starts.
 pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
-    let probe = Probe {
-        pid,
-        address: plan.jupyter_address,
-        port,
-        runtime: plan.profile.jupyter_runtime(),
-        token: plan.secrets.token.reveal().to_owned(),
-    };
+    let probe = Probe::new(plan, pid, port);
     tokio::spawn(async move {
         let mut lack = Lack::of(Name::Jupyter);
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
@@ -86,7 +80,60 @@ pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
     });
 }
 
+/// What Jupyter tells of its use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// When it was used last, as text: only whether it changes is of interest, because clocks jump.
+    pub last: String,
+    /// Whether a kernel computes.
+    pub busy: bool,
+}
+
+/// The part of `GET /api/status` that matters here.
+#[derive(Debug, Deserialize)]
+struct Status {
+    last_activity: String,
+}
+
+/// The part of a kernel in `GET /api/kernels` that matters here.
+#[derive(Debug, Deserialize)]
+struct Kernel {
+    #[serde(default)]
+    execution_state: String,
+}
+
 impl Probe {
+    /// What is needed to look at this process on this port.
+    pub fn new(plan: &Plan, pid: u32, port: u16) -> Self {
+        Self {
+            pid,
+            address: plan.jupyter_address,
+            port,
+            runtime: plan.profile.jupyter_runtime(),
+            token: plan.secrets.token.reveal().to_owned(),
+        }
+    }
+
+    /// How it is used; `None` when it does not tell. Neither question counts as use itself.
+    pub async fn usage(&self) -> Option<Use> {
+        let server = self.listening().ok()?;
+        let status = self.body(&status_path(&server)).await?;
+        let status: Status = serde_json::from_slice(&status).ok()?;
+        let kernels = format!("{}api/kernels?no_track_activity=1", server.base_url);
+        let kernels: Vec<Kernel> = serde_json::from_slice(&self.body(&kernels).await?).ok()?;
+        Some(Use {
+            last: status.last_activity,
+            busy: kernels.iter().any(|one| one.execution_state == "busy"),
+        })
+    }
+
+    async fn body(&self, path: &str) -> Option<Vec<u8>> {
+        let (code, body) = http::get(self.address, self.port, path, Some(&self.token))
+            .await
+            .ok()?;
+        (code == 200).then_some(body)
+    }
+
     /// What the server says about itself, once our own child listens; before, what is lacking.
     fn listening(&self) -> Result<ServerFile, String> {
         let port = self.port;
