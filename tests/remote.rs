@@ -2,6 +2,7 @@
 
 mod hostile;
 mod lab;
+mod late;
 mod local;
 
 use crate::support::Place;

@@ -56,11 +56,16 @@ $1
     cat "/proc/$pid/stat" 2>/dev/null
 }
 
+# Where the pointer $1 says that its record lies.
+record_of() {
+    head -c 65537 "$1" | sed -n 's/^ *"record": *"\(.*\)",\{0,1\}$/\1/p' | head -n 1 | sed 's/\\\(["\\/]\)/\1/g'
+}
+
 show_pointer() {
     [ -f "$1" ] && [ -r "$1" ] || return
     part pointer "$1"
     head -c 65537 "$1"
-    record=$(head -c 65537 "$1" | sed -n 's/^ *"record": *"\(.*\)",\{0,1\}$/\1/p' | head -n 1 | sed 's/\\\(["\\/]\)/\1/g')
+    record=$(record_of "$1")
     case $record in
     /*) show_record "$record" ;;
     esac

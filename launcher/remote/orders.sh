@@ -38,6 +38,11 @@ kept() {
 remove() {
     if [ -n "$record" ]; then
         remove_profile "${record%/*}" || return
+    elif [ -n "$pointer" ]; then
+        rest=$(record_of "$pointer")
+        case $rest in
+        /*/profile_*/ipjob.json) remove_rest "${rest%/*}" || return ;;
+        esac
     fi
     [ -z "$pointer" ] || gone "$pointer" rm -f "$pointer"
 }
@@ -72,6 +77,7 @@ remove_profile() {
         kept "$1" 'it is a link, or not yours'
         return 1
     fi
+    remove_rest "$1" || return
     if [ -f "$1/.made-by-ipjob" ] && [ ! -L "$1/.made-by-ipjob" ]; then
         # Under another name first: an ipjob that begins now makes a profile of its own.
         gone "$1" remove_tree "$1" "${1%/*}/.ipjob-removing-${1##*/}-$$"
@@ -85,6 +91,14 @@ remove_profile() {
         { [ ! -f "$file" ] || gone "$file" rm -f "$file"; } || return
     done
     gone "$record" rm -f "$record"
+}
+
+# What an earlier clean of the profile $1 has moved away and could not remove: a file was still open (NFS: .nfs...), say.
+remove_rest() {
+    for rest in "${1%/*}/.ipjob-removing-${1##*/}-"*; do
+        [ -d "$rest" ] && [ ! -L "$rest" ] && [ -O "$rest" ] || continue
+        gone "$rest" rm -rf "$rest" || return
+    done
 }
 
 remove_tree() { mv "$1" "$2" && rm -rf "$2"; }

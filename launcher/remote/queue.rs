@@ -139,9 +139,8 @@ impl Line {
             "PENDING" | "REQUEUED" | "REQUEUE_FED" | "REQUEUE_HOLD" | "RESV_DEL_HOLD"
             | "SPECIAL_EXIT" => Phase::Waiting,
             "BOOT_FAIL" | "CANCELLED" | "COMPLETED" | "DEADLINE" | "FAILED" | "LAUNCH_FAILED"
-            | "NODE_FAIL" | "OUT_OF_MEMORY" | "RECONFIG_FAIL" | "REVOKED" | "TIMEOUT" => {
-                Phase::Over
-            }
+            | "NODE_FAIL" | "OUT_OF_MEMORY" | "PREEMPTED" | "RECONFIG_FAIL" | "REVOKED"
+            | "TIMEOUT" => Phase::Over,
             _ => Phase::Running,
         }
     }
@@ -189,6 +188,8 @@ mod tests {
     fn an_unknown_state_is_no_end() {
         for (state, phase) in [
             ("TIMEOUT", Phase::Over),
+            // One that is put back into the queue is PENDING again.
+            ("PREEMPTED", Phase::Over),
             ("COMPLETING", Phase::Running),
             ("SOMETHING_NEW", Phase::Running),
         ] {

@@ -6,13 +6,13 @@
 
 use super::parts::{END, Part, Parts};
 use super::ssh;
-use super::target::Host;
+use super::target::{Host, place};
 use crate::failure::{Failure, Outcome};
 use crate::here::identity;
 use crate::report::dry_run::quoted;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -75,7 +75,8 @@ impl Session {
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || {
                 let mut parts = Parts::new(BufReader::new(stdout), &mark, LONGEST_PART);
-                while let Ok(Some(part)) = next(&mut parts)
+                // A stream that breaks is the script's end.
+                while let Ok(Some(part)) = parts.next()
                     && sender.send(part).is_ok()
                 {}
             });
@@ -164,10 +165,7 @@ impl Session {
     }
 
     fn place(&self) -> String {
-        self.host.as_ref().map_or_else(
-            || "this machine".to_owned(),
-            |host| host.as_str().to_owned(),
-        )
+        place(self.host.as_ref())
     }
 
     fn failure(&self, message: String) -> Failure {
@@ -184,11 +182,6 @@ impl Drop for Session {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The next part that can be read; a stream that breaks is the script's end.
-fn next(parts: &mut Parts<BufReader<ChildStdout>>) -> std::io::Result<Option<Part>> {
-    parts.next()
 }
 
 /// `ssh HOST` or a shell of this machine, to be given a script on its stdin.

@@ -2,7 +2,7 @@
 
 use super::find::{Found, Search};
 use super::jobs::{self, Job};
-use super::target::{Host, Target};
+use super::target::{Target, place};
 use super::verdict::State;
 use crate::cli::jobs::StatusOptions;
 use crate::failure::Outcome;
@@ -28,7 +28,8 @@ pub fn run(options: &StatusOptions) -> Outcome<u8> {
     loop {
         let jobs = jobs::chosen(&found, target.job.as_ref(), &place)?;
         let shown = show(options, &found, &jobs, target.job.is_some(), &place)?;
-        if before.as_ref() != Some(&shown) {
+        // A terminal is drawn anew for what is new; a program counts on a line for each look.
+        if options.json || before.as_ref() != Some(&shown) {
             match options.watch {
                 Some(_) if !options.json => output::screen(&shown)?,
                 _ => output::data(&output::painted(&shown))?,
@@ -42,15 +43,6 @@ pub fn run(options: &StatusOptions) -> Outcome<u8> {
         thread::sleep(every);
         found = search.again()?;
     }
-}
-
-/// What a host is called in messages.
-#[must_use]
-pub fn place(host: Option<&Host>) -> String {
-    host.map_or_else(
-        || "this machine".to_owned(),
-        |host| host.as_str().to_owned(),
-    )
 }
 
 fn show(

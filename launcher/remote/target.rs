@@ -129,6 +129,12 @@ impl Job {
     }
 }
 
+/// What a host is called in messages.
+#[must_use]
+pub fn place(host: Option<&Host>) -> String {
+    host.map_or("this machine", Host::as_str).to_owned()
+}
+
 /// Whether a name can be a directory's and a shell's word, and nothing else.
 #[must_use]
 pub fn is_plain(name: &str) -> bool {

@@ -4,6 +4,7 @@
 use super::notice::{Notice, Sender};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -33,6 +34,12 @@ pub fn ask(
     });
 }
 
+/// Whether a variable is the user's own default for squeue: it may hide the job (`SQUEUE_PARTITION`), tell of another cluster's
+/// with the same number, or print a heading that is no answer (`SLURM_CLUSTERS`).
+fn is_a_default_of_squeue(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"SQUEUE_") || name == "SLURM_CLUSTERS"
+}
+
 /// What a program with these arguments and variables prints; `None` when it cannot be started or takes longer than `limit`.
 pub async fn output(
     program: PathBuf,
@@ -40,7 +47,11 @@ pub async fn output(
     variables: Vec<(String, String)>,
     limit: Duration,
 ) -> Option<String> {
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_a_default_of_squeue(name)) {
+        command.env_remove(name);
+    }
+    let child = command
         .args(args)
         .envs(variables)
         .stdin(Stdio::null())
@@ -62,4 +73,22 @@ pub async fn output(
         let _ = kill(pid, Signal::SIGKILL);
     }
     text.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changes_squeues_answer_is_dropped() {
+        for (name, dropped) in [
+            ("SQUEUE_PARTITION", true),
+            ("SLURM_CLUSTERS", true),
+            ("SLURM_CONF", false),
+            ("SLURM_TIME_FORMAT", false),
+            ("PATH", false),
+        ] {
+            assert_eq!(is_a_default_of_squeue(OsStr::new(name)), dropped, "{name}");
+        }
+    }
 }

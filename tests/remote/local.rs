@@ -211,6 +211,37 @@ fn of_a_profile_that_ipjob_did_not_make_only_its_own_files_go() {
 }
 
 #[test]
+fn what_could_not_be_removed_goes_with_the_next_clean() {
+    let place = Place::with_fakes();
+    let mut job = Job::start(&place, &RUN);
+    job.wait_ready();
+    job.stop();
+    // As with a file that is still open on NFS.
+    place.script(
+        "rm",
+        "case $* in *.ipjob-removing-*) [ ! -e \"$HOME/busy\" ] || { echo 'Device or resource busy' >&2; exit 1; } ;; esac\nexec /bin/rm \"$@\"",
+    );
+    let busy = place.dir().join("busy");
+    fs::write(&busy, "").expect("written");
+    let left = || {
+        fs::read_dir(place.ipython_dir())
+            .expect("a directory")
+            .count()
+    };
+    // The profile is moved first; then only the pointer leads to what is left of it.
+    for _ in 0..2 {
+        let (code, _, errors) = run(&place, &["clean", "job_local"]);
+        assert!(code == 1 && errors.contains("busy"), "{errors}");
+        assert!(!job.profile().exists());
+        assert_eq!((left(), pointers(&place).len()), (1, 1));
+    }
+    fs::remove_file(&busy).expect("removed");
+    let (code, removed, errors) = run(&place, &["clean", "job_local"]);
+    assert_eq!((code, removed.lines().count()), (0, 2), "{removed}{errors}");
+    assert_eq!((left(), pointers(&place).len()), (0, 0));
+}
+
+#[test]
 fn watching_ends_with_the_job() {
     let place = Place::with_fakes();
     let mut job = Job::start(&place, &RUN);
@@ -223,8 +254,15 @@ fn watching_ends_with_the_job() {
     let mut lines = BufReader::new(watch.stdout.take().expect("piped"))
         .lines()
         .map_while(Result::ok);
-    let first = lines.next().expect("a line");
-    assert!(first.contains("\"state\":\"ready\""), "{first}");
+    // One line for each look, also where nothing has changed between two.
+    let mut before = String::new();
+    wait_for("two lines that say the same", || {
+        let line = lines.next().expect("a line");
+        assert!(line.contains("\"state\":\"ready\""), "{line}");
+        let is_same = line == before;
+        before = line;
+        is_same.then_some(())
+    });
     job.stop();
     let last = lines.last().expect("another line");
     assert!(last.contains("\"state\":\"ended\""), "{last}");

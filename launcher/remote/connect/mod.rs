@@ -24,7 +24,7 @@ mod tunnel;
 use super::queue;
 use super::shell::READ_SCRIPT;
 use super::ssh as own_ssh;
-use super::target::{Job, Target};
+use super::target::{Job, Target, place};
 use crate::cli::connect::{ConnectOptions, Via};
 use crate::failure::{Failure, Outcome};
 use crate::here::identity;
@@ -121,7 +121,7 @@ async fn connect(
     let (sender, mut notices) = mpsc::unbounded_channel();
     listen(Signals::catch()?, &sender);
     let host = target.host.as_ref().map(|host| host.as_str().to_owned());
-    let place = host.clone().unwrap_or_else(|| "this machine".to_owned());
+    let place = place(target.host.as_ref());
     let word = target.job.as_ref().map_or("", Job::as_str);
     let job = host
         .as_ref()

@@ -46,6 +46,7 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
         while !sender.is_closed() {
             let (lines, next) = log.lines_from(offset);
             offset = next;
+            let mut have_come = false;
             for line in lines.iter().filter_map(|line| read(line)) {
                 let notice = match line {
                     Line::Task(report) => {
@@ -58,7 +59,10 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
                         Notice::Event(Event::World(world))
                     }
                     Line::Srun(words) => {
-                        sleep(OVERTAKING).await;
+                        // All of these lines were read before: one pause is for all of them.
+                        if !std::mem::replace(&mut have_come, true) {
+                            sleep(OVERTAKING).await;
+                        }
                         Notice::Event(Event::SrunSaid(words))
                     }
                     Line::Waits(text) => {
@@ -142,6 +146,7 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn steps_that_hold_nodes_are_named() {
@@ -153,5 +158,39 @@ mod tests {
         );
         assert!(held(Some(Vec::new())).contains("no other step"));
         assert!(held(None).contains("squeue --steps"));
+    }
+
+    #[test]
+    fn what_follows_many_errors_of_srun_is_not_held_up() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (log, mut file) = Log::open(&dir.path().join("engines.log"), "head").expect("a log");
+        for node in 0..200 {
+            writeln!(file, "srun: error: node{node}: task {node}: Killed").expect("written");
+        }
+        writeln!(file, "0: ipjob-engine world of 3").expect("written");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a loop");
+        let begin = Instant::now();
+        runtime.block_on(async {
+            let (sender, mut notices) = tokio::sync::mpsc::unbounded_channel();
+            let expected = Expected {
+                tasks: 1,
+                world: true,
+                limit: Duration::from_secs(60),
+            };
+            watch(log, None, expected, sender);
+            let mut said = 0;
+            loop {
+                match notices.recv().await.expect("a notice") {
+                    Notice::Event(Event::SrunSaid(_)) => said += 1,
+                    Notice::Event(Event::World(_)) => break,
+                    _ => {}
+                }
+            }
+            assert_eq!(said, 200);
+        });
+        assert!(begin.elapsed() < 100 * OVERTAKING, "{:?}", begin.elapsed());
     }
 }
