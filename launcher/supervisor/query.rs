@@ -2,8 +2,8 @@
 //! hang for minutes.
 
 use super::notice::{Notice, Sender};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use crate::here::leftovers::Leftover;
+use nix::sys::signal::Signal;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ pub async fn output(
         .stderr(Stdio::null())
         .spawn();
     let mut child = child.ok()?;
-    let pid = i32::try_from(child.id()).map(Pid::from_raw);
+    let process = Leftover::child(child.id());
     let stdout = child.stdout.take()?;
     let (answer, answered) = oneshot::channel();
     // Only the pipe is read here: like every child, this one is reaped in signals.rs.
@@ -69,8 +69,8 @@ pub async fn output(
         let _ = answer.send(String::from_utf8_lossy(&text).into_owned());
     });
     let text = timeout(limit, answered).await;
-    if let (Err(_), Ok(pid)) = (&text, pid) {
-        let _ = kill(pid, Signal::SIGKILL);
+    if let (Err(_), Some(process)) = (&text, process) {
+        process.signal(Signal::SIGKILL);
     }
     text.ok()?.ok()
 }

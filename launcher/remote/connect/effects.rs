@@ -92,6 +92,9 @@ impl Connect<'_> {
             let request = self.request.take()?;
             return self.forwarded(&request);
         }
+        if is(&self.cancelling) {
+            return self.cancelled();
+        }
         if is(&self.link) {
             let words = words(&self.link.take()?);
             self.console.pause();
@@ -112,7 +115,8 @@ impl Connect<'_> {
             let words = words(&self.node.take()?);
             // One that was ended to make room for the next.
             if self.entering.is_some() {
-                return self.enter();
+                let entered = self.enter();
+                return self.or_local(entered);
             }
             let why = refusal::last_words(&words);
             return self.handle(Event::BridgeEnded(format!("ssh to the node ended: {why}")));

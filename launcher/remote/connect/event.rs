@@ -24,6 +24,8 @@ pub enum Timer {
     Bridge,
     /// For a job whose record has ended while Slurm still runs it.
     LastWords,
+    /// For a job that was used and is not found any more.
+    Doubt,
 }
 
 /// The state of a job by its record.
@@ -73,6 +75,8 @@ pub enum Queued {
     Completing,
     /// squeue could not be asked, in its own words.
     Unknown(String),
+    /// There is no squeue.
+    NoSlurm,
 }
 
 /// How a program ended that was to stay.

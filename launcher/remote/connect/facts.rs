@@ -107,7 +107,10 @@ impl Facts {
             "queue" if part.words == "absent" => self.queue = Some(Queue::Absent),
             "queue" => self.queue = Some(Queue::read(part.words.parse().ok(), &part.text())),
             "owner" => self.owner = part.text().lines().find_map(queue::Line::read),
-            "records" => self.found.clear(),
+            "records" => {
+                self.found.clear();
+                self.closed = None;
+            }
             "record" => self.found.push(Found {
                 path: printable(&part.words),
                 sight: Sight::read(&part.body),
@@ -191,7 +194,7 @@ impl Facts {
     fn record(&self, job: &Job) -> Event {
         let Some(found) = self.chosen(job) else {
             if let Some(path) = &self.closed {
-                return Event::Refused(
+                return Event::Unusable(
                     Failure::no_job(format!("the record {path} cannot be read there"))
                         .hint("it is another user's, or its file system is not there"),
                 );
@@ -262,7 +265,7 @@ impl Facts {
             ));
         }
         Some(Event::Queued(match (queue, line) {
-            (Queue::Absent, _) => Queued::Unknown("squeue is not there".to_owned()),
+            (Queue::Absent, _) => Queued::NoSlurm,
             (Queue::Silent(words), _) => Queued::Unknown(words.clone()),
             (Queue::Told(_), None) => Queued::Gone(None),
             (Queue::Told(_), Some(line)) => read::in_queue(line),

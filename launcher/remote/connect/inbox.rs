@@ -18,14 +18,21 @@ impl Connect<'_> {
             }
             end = match effect {
                 Effect::Finish(outcome) => Some(outcome),
-                effect => match self.carry_out(effect) {
-                    Ok(()) => None,
-                    // What cannot be done here is an event, as all else.
-                    Err(failure) => self.handle(Event::Local(failure)),
-                },
+                effect => {
+                    let done = self.carry_out(effect);
+                    self.or_local(done)
+                }
             };
         }
         end
+    }
+
+    /// What cannot be done here is an event, as all else.
+    pub(super) fn or_local(&mut self, done: Outcome<()>) -> Option<Outcome<()>> {
+        match done {
+            Ok(()) => None,
+            Err(failure) => self.handle(Event::Local(failure)),
+        }
     }
 
     pub(super) fn notice(&mut self, notice: Notice) -> Option<Outcome<()>> {
@@ -80,7 +87,8 @@ impl Connect<'_> {
             }
             Notice::NodeUser(options) => {
                 self.node_user = Some(options);
-                self.enter()
+                let entered = self.enter();
+                self.or_local(entered)
             }
             Notice::NotAnswered(why) => {
                 let words = self

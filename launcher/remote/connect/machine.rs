@@ -26,8 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 enum Link {
     /// It is being made; so many tries before this one have failed.
     Opening { tries: u32 },
-    /// The remote end tells.
-    Open,
+    /// The remote end tells. So many tries in a row have not led to the job: what opens and then ends is no success.
+    Open { tries: u32 },
     /// It was lost; a timer runs.
     Lost { tries: u32 },
 }
@@ -74,6 +74,8 @@ pub struct Machine {
     announced: bool,
     lost_before: bool,
     told: Option<String>,
+    /// Why the job, which was used, is not found at the moment.
+    doubt: Option<String>,
 }
 
 impl Machine {
@@ -95,6 +97,7 @@ impl Machine {
             announced: false,
             lost_before: false,
             told: None,
+            doubt: None,
         }
     }
 
@@ -109,6 +112,7 @@ impl Machine {
             }
             Event::Seen(seen) => {
                 self.stale = None;
+                self.doubt = None;
                 self.seen = Some(*seen);
                 self.look()
             }
@@ -121,6 +125,7 @@ impl Machine {
                 self.look()
             }
             Event::Unusable(failure) if self.announced => self.progress(failure.to_string()),
+            Event::Refused(failure) if self.announced => self.doubted(failure.to_string()),
             Event::Refused(failure) | Event::Unusable(failure) | Event::Local(failure) => {
                 vec![Effect::Finish(Err(failure))]
             }
@@ -132,11 +137,13 @@ impl Machine {
             Event::TimeUp(Timer::Login) => self.log_in_again(),
             Event::TimeUp(Timer::Bridge) => self.bridge_again(),
             Event::TimeUp(Timer::LastWords) => self.last_words_are_over(),
+            Event::TimeUp(Timer::Doubt) => self.doubt_is_over(),
         }
     }
 
     fn opened(&mut self) -> Vec<Effect> {
-        self.link = Link::Open;
+        let (Link::Opening { tries } | Link::Open { tries } | Link::Lost { tries }) = self.link;
+        self.link = Link::Open { tries };
         // What was known may have changed meanwhile; the remote end tells all of it anew.
         self.seen = None;
         self.queued = None;
@@ -149,15 +156,15 @@ impl Machine {
             .host
             .clone()
             .unwrap_or_else(|| "this machine".to_owned());
-        let tries = match self.link {
-            Link::Opening { tries } if tries > 0 => tries,
-            Link::Opening { .. } => {
+        let (tries, refused) = match self.link {
+            Link::Opening { tries: 0 } => {
                 return vec![Effect::Finish(Err(self.cannot_log_in(words)))];
             }
-            Link::Open => 0,
+            Link::Opening { tries } => (tries, true),
+            Link::Open { tries } => (tries, false),
             Link::Lost { .. } => return Vec::new(),
         };
-        if tries > 0 && !refusal::may_pass(refusal::of(words)) {
+        if refused && !refusal::may_pass(refusal::of(words)) {
             let mut failure = self.cannot_log_in(words);
             failure.message =
                 format!("the connection to {host} was lost, and ssh cannot log in again by itself");
@@ -167,6 +174,7 @@ impl Machine {
             return vec![Effect::Finish(Err(failure))];
         }
         self.link = Link::Lost { tries };
+        self.doubt = None;
         let mut effects = self.take_down();
         if tries == 0 {
             self.lost_before = true;
@@ -204,6 +212,10 @@ impl Machine {
             Some(host) => format!("{job} on {host}"),
             None => job.to_owned(),
         };
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.link, Link::Open { .. })
     }
 
     fn log_in_again(&mut self) -> Vec<Effect> {

@@ -86,8 +86,12 @@ struct Connect<'a> {
     node_user: Option<Vec<String>>,
     /// The request for forwards that runs, and what was made.
     request: Option<Program>,
+    /// Whether that one was withdrawn: what it makes is to go.
+    withdrawn: bool,
     /// The request to take forwards away.
     cancelling: Option<Program>,
+    /// Through which socket forwards are to be asked for once that has been answered.
+    forwarding: Option<&'static str>,
     forwards: Vec<String>,
     /// The local ports that srun's step is to serve, until it is there.
     listeners: Vec<TcpListener>,
@@ -147,7 +151,9 @@ async fn connect(
         entering: None,
         node_user: None,
         request: None,
+        withdrawn: false,
         cancelling: None,
+        forwarding: None,
         forwards: Vec::new(),
         listeners: Vec::new(),
         stepping: false,

@@ -3,6 +3,7 @@
 
 use super::notice::{Notice, Sender};
 use crate::failure::{Failure, Outcome};
+use crate::here::leftovers::Leftover;
 use crate::here::text::printable;
 use crate::plan::exit::Exit;
 use crate::remote::parts::{Parts, RAW};
@@ -38,6 +39,8 @@ pub struct Program {
     /// What its notices carry.
     pub id: u32,
     pid: u32,
+    /// The same with its start, where /proc tells it: its number may be another's once it has been reaped.
+    process: Option<Leftover>,
     /// Its stdin, which tells the other side that we live.
     pub stdin: Option<ChildStdin>,
     /// The last lines of its stderr.
@@ -79,6 +82,7 @@ impl Program {
         let mut program = Self {
             id,
             pid: child.id(),
+            process: Leftover::child(child.id()),
             stdin,
             words: Vec::new(),
             exit: None,
@@ -167,7 +171,8 @@ impl Program {
 
     /// Signals it.
     pub fn signal(&self, signal: Signal) {
-        if let (true, Ok(pid)) = (self.runs(), i32::try_from(self.pid)) {
+        let is_ours = self.runs() && self.process.is_none_or(Leftover::is_unreaped);
+        if let (true, Ok(pid)) = (is_ours, i32::try_from(self.pid)) {
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }

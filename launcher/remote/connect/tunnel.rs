@@ -9,6 +9,8 @@ use crate::failure::{Failure, Outcome};
 use crate::here::asking;
 use crate::plan::exit::Exit;
 use nix::sys::signal::Signal;
+use std::mem;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -33,10 +35,7 @@ impl Connect<'_> {
                     self.ask_for_user();
                 }
                 // The user's name is waited for, and the end of an earlier ssh to a node.
-                if self.enter().is_some() {
-                    return Err(Failure::ssh("ssh cannot be started"));
-                }
-                Ok(())
+                self.enter()
             }
             Way::Srun => self.start_step(&reach),
         }
@@ -48,7 +47,12 @@ impl Connect<'_> {
     }
 
     /// Asks a running ssh for the forwards.
-    fn forward(&mut self, socket: &str) -> Outcome<()> {
+    fn forward(&mut self, socket: &'static str) -> Outcome<()> {
+        // A listener that is still to go would refuse the new one its port, or go in its stead.
+        if self.withdrawn || self.cancelling.is_some() {
+            self.forwarding = Some(socket);
+            return Ok(());
+        }
         self.forwards = self
             .ports
             .all()
@@ -62,22 +66,43 @@ impl Connect<'_> {
 
     fn start_ssh(&mut self, args: &[String], output: Output) -> Outcome<Program> {
         let id = self.next_id();
-        let Some(ssh) = &self.ssh else {
-            return Err(Failure::missing("ssh is not on PATH"));
-        };
+        let ssh = self.ssh_program()?;
         Program::start(id, ssh, args, None, output, &self.sender)
     }
 
+    fn ssh_program(&self) -> Outcome<&Path> {
+        let ssh = self.ssh.as_deref();
+        ssh.ok_or_else(|| Failure::missing("ssh is not on PATH"))
+    }
+
+    /// Asks for the forwards to go.
+    fn cancel(&mut self) {
+        if self.forwards.is_empty() {
+            return;
+        }
+        let args = ssh::request(&self.socket("s"), "cancel", &self.forwards);
+        self.cancelling = self.start_ssh(&args, Output::Lines).ok();
+        self.forwards.clear();
+    }
+
+    /// The forwards that were to go are gone: those that have waited for it are asked for.
+    pub(super) fn cancelled(&mut self) -> Option<Outcome<()>> {
+        self.cancelling = None;
+        let socket = self.forwarding.take()?;
+        let forwarded = self.forward(socket);
+        self.or_local(forwarded)
+    }
+
     pub(super) fn unbridge(&mut self, way: Way) {
+        self.forwarding = None;
         match way {
-            Way::Forward if !self.forwards.is_empty() => {
-                let args = ssh::request(&self.socket("s"), "cancel", &self.forwards);
-                // Nobody waits for its end; the local ports are free before the next request reaches the same ssh.
-                self.cancelling = self.start_ssh(&args, Output::Lines).ok();
-                self.forwards.clear();
-            }
+            // One that has not been answered is waited for: the two could pass each other on their ways to the running ssh.
+            Way::Forward if self.request.is_some() => self.withdrawn = true,
+            Way::Forward => self.cancel(),
             Way::Jump => {
                 self.entering = None;
+                // Its answer, that its ssh has gone, is no answer to the next one.
+                self.request = None;
                 if let Some(node) = &self.node {
                     node.signal(Signal::SIGTERM);
                 }
@@ -88,7 +113,6 @@ impl Connect<'_> {
                     link.signal(Signal::SIGTERM);
                 }
             }
-            Way::Forward => {}
         }
     }
 
@@ -128,13 +152,17 @@ impl Connect<'_> {
     }
 
     /// Starts the ssh to the compute node, if all that it needs is there.
-    pub(super) fn enter(&mut self) -> Option<Outcome<()>> {
+    pub(super) fn enter(&mut self) -> Outcome<()> {
         if self.node.as_ref().is_some_and(Program::runs) {
-            return None;
+            return Ok(());
         }
-        let user = self.node_user.clone()?;
-        let (reach, may_ask) = self.entering.take()?;
-        let program = self.ssh.as_ref()?.display().to_string();
+        let Some(user) = self.node_user.clone() else {
+            return Ok(());
+        };
+        let Some((reach, may_ask)) = self.entering.take() else {
+            return Ok(());
+        };
+        let program = self.ssh_program()?.display().to_string();
         let through = self.socket("s");
         let host = self.target.host.as_ref();
         let args = ssh::node(
@@ -146,26 +174,27 @@ impl Connect<'_> {
             may_ask,
         );
         self.console.pause();
-        match self.start_ssh(&args, Output::Lines) {
-            Ok(node) => {
-                self.node = Some(node);
-                None
-            }
-            Err(failure) => self.handle(Event::Local(failure)),
-        }
+        self.node = Some(self.start_ssh(&args, Output::Lines)?);
+        Ok(())
     }
 
     /// The ssh to the compute node is logged in.
     pub(super) fn node_opened(&mut self) -> Option<Outcome<()>> {
         self.console.resume();
-        match self.forward("n") {
-            Ok(()) => None,
-            Err(failure) => self.handle(Event::Local(failure)),
-        }
+        let forwarded = self.forward("n");
+        self.or_local(forwarded)
     }
 
     /// The request for forwards was answered.
     pub(super) fn forwarded(&mut self, request: &Program) -> Option<Outcome<()>> {
+        if mem::take(&mut self.withdrawn) {
+            self.cancel();
+            // Where ssh cannot be started there is nothing to wait for.
+            return match self.cancelling {
+                Some(_) => None,
+                None => self.cancelled(),
+            };
+        }
         if request.ended() == Some(&Exit::Code(0)) {
             return self.handle(Event::Bridged(Ok(())));
         }

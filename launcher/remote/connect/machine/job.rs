@@ -1,6 +1,6 @@
 //! What the job's record and Slurm say, and what follows.
 
-use super::{Effect, Level, Link, Machine, Queued, Stage, Timer};
+use super::{Effect, Level, Machine, Queued, Stage, Timer};
 use crate::remote::connect::event::{Phase, Seen};
 use core::time::Duration;
 
@@ -8,10 +8,13 @@ use core::time::Duration;
 /// or a requeue may be about to come.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 
+/// So long a job that was used may not be found before that is believed: file servers keep what they know of a name for up to a minute.
+const DOUBT: Duration = Duration::from_secs(60);
+
 impl Machine {
     /// Looks at all that is known of the job.
     pub(super) fn look(&mut self) -> Vec<Effect> {
-        if self.link != Link::Open {
+        if !self.is_open() {
             return Vec::new();
         }
         let Some(seen) = self.seen.clone() else {
@@ -73,10 +76,21 @@ impl Machine {
             Some(Queued::Completing) => {
                 self.progress("the job is ending, in Slurm's words COMPLETING".to_owned())
             }
-            Some(Queued::Unknown(words)) => self.over(format!(
+            // Both may be busy at once; only Slurm's word, or that there is no Slurm, is an end.
+            Some(Queued::Unknown(words)) => self.progress(format!(
                 "no record of job {} is found, and Slurm does not answer: {words}",
                 self.job
             )),
+            Some(Queued::NoSlurm) => {
+                let text = format!(
+                    "no record of job {} is found, and there is no squeue to ask for it",
+                    self.job
+                );
+                if self.announced {
+                    return self.doubted(text);
+                }
+                self.over(text)
+            }
             Some(Queued::Gone(_)) => {
                 let place = self
                     .host
@@ -100,7 +114,7 @@ impl Machine {
         let mut effects = self.take_down();
         let requeued = match self.queued.clone() {
             None if seen.scheduled => return effects,
-            None | Some(Queued::Gone(_) | Queued::Unknown(_)) => None,
+            None | Some(Queued::Gone(_) | Queued::Unknown(_) | Queued::NoSlurm) => None,
             Some(Queued::Waiting(text)) => Some(text),
             Some(Queued::Running(since)) if since > seen.updated => {
                 Some("the job runs again; its ipjob has not begun yet".to_owned())
@@ -134,6 +148,23 @@ impl Machine {
                 self.over(how_it_ended(&self.job, &seen))
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// A job that was used is not found: one look at a file server that is busy says so as well, so this must stand for a while.
+    pub(super) fn doubted(&mut self, text: String) -> Vec<Effect> {
+        let begins = self.doubt.replace(text.clone()).is_none();
+        let mut effects = self.progress(text);
+        if begins {
+            effects.push(Effect::SetTimer(Timer::Doubt, DOUBT));
+        }
+        effects
+    }
+
+    pub(super) fn doubt_is_over(&mut self) -> Vec<Effect> {
+        match self.doubt.take() {
+            Some(text) => self.over(text),
+            None => Vec::new(),
         }
     }
 

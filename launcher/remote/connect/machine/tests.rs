@@ -213,6 +213,46 @@ fn a_first_login_that_fails_is_the_end_and_a_lost_connection_never_is() {
 }
 
 #[test]
+fn a_remote_end_that_opens_and_ends_is_asked_less_and_less_often_and_told_of_once() {
+    let mut machine = up(Some(Way::Srun));
+    let mut pauses = Vec::new();
+    let mut warnings = 0;
+    for _ in 0..5 {
+        let effects = take(
+            &mut machine,
+            [
+                seen("a", Phase::Ready, Some(reach("n1", 8000))),
+                Event::Bridged(Err("srun: error: x".to_owned())),
+                lost("srun: error: x"),
+                Event::TimeUp(Timer::Login),
+                Event::Opened,
+            ],
+        );
+        assert!(end(&effects).is_none(), "{effects:?}");
+        for effect in effects {
+            match effect {
+                Effect::SetTimer(Timer::Login, pause) => pauses.push(pause.as_secs()),
+                Effect::Say(Level::Warning, _) => warnings += 1,
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16]);
+    assert_eq!(warnings, 1);
+    // Once a service has answered, a lost connection is a new one.
+    let effects = take(
+        &mut machine,
+        [
+            seen("a", Phase::Ready, Some(reach("n1", 8000))),
+            Event::Bridged(Ok(())),
+            Event::Tried(Ok(())),
+            lost("Connection reset"),
+        ],
+    );
+    assert!(effects.contains(&Effect::SetTimer(Timer::Login, FIRST_PAUSE)));
+}
+
+#[test]
 fn a_login_that_is_refused_later_is_the_end_with_what_to_do() {
     let mut machine = up(None);
     take(
@@ -278,6 +318,7 @@ fn an_ended_record_is_believed_only_with_slurm() {
         (Queued::Gone(None), true),
         (Queued::Gone(Some("COMPLETED".to_owned())), true),
         (Queued::Unknown("no answer".to_owned()), true),
+        (Queued::NoSlurm, true),
         (Queued::Completing, false),
         (Queued::Waiting("pending (BeginTime)".to_owned()), false),
         // Begun after the record was written: another life.
@@ -329,6 +370,42 @@ fn a_job_that_was_never_reached_and_is_over_is_no_job() {
         take(&mut machine, [Event::Begin, Event::Opened]);
         let effects = take(&mut machine, events);
         assert_eq!(failure(&effects).exit_code(), 5);
+    }
+}
+
+#[test]
+fn one_look_that_finds_nothing_is_no_end_of_a_job_that_was_used() {
+    let refused = || Event::Refused(Failure::new(Kind::NoJob, "no such job".to_owned()));
+    let mut first = machine(None);
+    take(&mut first, [Event::Begin, Event::Opened]);
+    assert_eq!(failure(&first.step(refused())).exit_code(), 5);
+
+    for missing in [
+        vec![refused()],
+        vec![Event::Queued(Queued::NoSlurm), Event::Absent],
+    ] {
+        let mut machine = up(None);
+        let effects = take(&mut machine, missing.clone());
+        assert!(end(&effects).is_none(), "{effects:?}");
+        assert!(effects.contains(&Effect::SetTimer(Timer::Doubt, Duration::from_secs(60))));
+        machine.step(seen("a", Phase::Ready, Some(reach("n1", 8000))));
+        assert_eq!(machine.step(Event::TimeUp(Timer::Doubt)), []);
+        take(&mut machine, missing);
+        let effects = machine.step(Event::TimeUp(Timer::Doubt));
+        assert_eq!(end(&effects), Some(&Ok(())));
+    }
+}
+
+#[test]
+fn a_slurm_that_does_not_answer_is_no_end_and_one_that_is_not_there_is() {
+    for (queued, over) in [
+        (Queued::Unknown("timed out".to_owned()), false),
+        (Queued::NoSlurm, true),
+    ] {
+        let mut machine = machine(None);
+        take(&mut machine, [Event::Begin, Event::Opened]);
+        let effects = take(&mut machine, [Event::Absent, Event::Queued(queued)]);
+        assert_eq!(end(&effects).is_some(), over, "{effects:?}");
     }
 }
 

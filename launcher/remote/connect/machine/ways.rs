@@ -19,14 +19,14 @@ impl Machine {
         let first = match (self.chosen, self.proven) {
             (Some(chosen), _) => chosen,
             (None, Some(proven)) => proven,
-            (None, None) if loopback && !self.is_same_machine(&reach) => Way::Jump,
+            (None, None) if loopback && !self.has_no_scheduler() => Way::Jump,
             (None, None) => Way::Forward,
         };
         self.go(first, reach)
     }
 
-    /// Whether HOST is the very machine that the job runs on: a job without a scheduler.
-    fn is_same_machine(&self, _reach: &Reach) -> bool {
+    /// Whether the job is none of a scheduler: then HOST is the very machine that it runs on.
+    fn has_no_scheduler(&self) -> bool {
         self.seen.as_ref().is_some_and(|seen| !seen.scheduled)
     }
 
@@ -46,7 +46,7 @@ impl Machine {
     /// What carried the forwards ended by itself.
     pub(super) fn bridge_ended(&mut self, words: &str) -> Vec<Effect> {
         // Without the ssh to HOST all else ends as well; that is told once.
-        if self.link != Link::Open || self.bridge.is_none() {
+        if !self.is_open() || self.bridge.is_none() {
             return Vec::new();
         }
         self.leads_nowhere(false, words)
@@ -78,6 +78,7 @@ impl Machine {
         bridge.stage = Stage::Up;
         let reach = Box::new(bridge.reach.clone());
         self.proven = Some(bridge.way);
+        self.link = Link::Open { tries: 0 };
         self.told = None;
         if self.host.is_none() && bridge.way == Way::Forward {
             // Nothing has to be carried, so nothing has to be kept up.
@@ -163,7 +164,7 @@ impl Machine {
 
     pub(super) fn bridge_again(&mut self) -> Vec<Effect> {
         match self.bridge.take() {
-            Some(bridge) if bridge.stage == Stage::Waiting && self.link == Link::Open => {
+            Some(bridge) if bridge.stage == Stage::Waiting && self.is_open() => {
                 self.build(bridge.reach)
             }
             other => {
