@@ -116,7 +116,8 @@ impl Supervisor<'_> {
             .iter()
             .map(|engine| engine.pid)
             .collect();
-        let server = self.children.of(Name::Jupyter);
+        let mut running = self.children.running.keys().copied();
+        let server = running.find(|pid| self.children.runs(Name::Jupyter, *pid));
         let probe = match (server, &self.children.reservation) {
             (Some(pid), Some(reservation)) => Some(Probe::new(self.plan, pid, reservation.port)),
             _ => None,

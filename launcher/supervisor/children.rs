@@ -35,7 +35,7 @@ pub struct Children {
     memory: Option<Memory>,
     /// Those that we have killed by themselves.
     killed: BTreeSet<u32>,
-    running: BTreeMap<u32, (ProcessId, Option<Leftover>)>,
+    pub(super) running: BTreeMap<u32, (ProcessId, Option<Leftover>)>,
     logs: BTreeMap<ProcessId, Log>,
     /// The port that is held for Jupyter as long as it may be started again.
     pub reservation: Option<Reservation>,
@@ -153,14 +153,6 @@ impl Children {
             node: self.node.clone(),
             limit: memory.limit(),
         })
-    }
-
-    /// The process of a service that has one.
-    pub fn of(&self, service: Name) -> Option<u32> {
-        let mut running = self.running.iter();
-        running
-            .find(|(_, (process, _))| process.service == service)
-            .map(|(pid, _)| *pid)
     }
 
     /// Whether a process of that id runs for a service: what is said of an earlier one counts no more.
