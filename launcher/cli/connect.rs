@@ -46,7 +46,7 @@ pub struct ConnectOptions {
     )]
     pub remote_ipjob: String,
 
-    /// Open Jupyter's page in the browser.
+    /// Open Jupyter's page in the browser, by way of a file that only you can read: its address has the token in it.
     #[arg(long)]
     pub open: bool,
 

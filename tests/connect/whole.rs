@@ -1,8 +1,15 @@
 use super::{Connect, assert_nothing_left, configure_sshd, status, views};
-use crate::support::{Lab, lab::ALICE};
+use crate::support::{Lab, lab::ALICE, wait_for};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+/// In place of a browser: notes its arguments and the file that they name, with its mode.
+const BROWSER: &str = r#"#!/bin/sh
+file=${1#file://}
+{ echo "$(stat -c %a "$file") $*"; cat "$file"; } >"$HOME/opening"
+mv "$HOME/opening" "$HOME/opened"
+"#;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path)
@@ -20,13 +27,24 @@ fn a_job_that_still_waits_is_used_from_the_laptop_after_one_login() {
     let job = lab.submit(&["-N2", "-n2", "--ntasks-per-node=1", "--hold"], body);
     let profile = format!("job_{}", job.id);
     let target = format!("login:{}", job.id);
-    let mut connect = Connect::start(&lab, &profile, &[&target]);
+    let browser = lab.share().join("xdg-open");
+    fs::write(&browser, BROWSER).expect("written");
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).expect("set");
+    let mut connect = Connect::start(&lab, &profile, &["--open", &target]);
     connect.wait_line("the job is pending (JobHeldUser)");
     lab.shell(ALICE, "login", &format!("scontrol release {}", job.id));
     connect.wait_line("the job is starting: engines 0/2");
     let url = connect.wait_url();
     assert!(url.starts_with("http://localhost:"), "{url}");
     assert_eq!(status(&lab, &url), "200");
+    let opened = wait_for("the browser", || {
+        fs::read_to_string(lab.laptop_home("opened")).ok()
+    });
+    let (told, page) = opened.split_once('\n').expect("two lines");
+    let token = url.split_once("token=").expect("a token").1;
+    assert!(told.starts_with("600 file:///"), "{told}");
+    assert!(!told.contains(token), "{told}");
+    assert!(page.contains(&format!("url={url}\"")), "{page}");
     assert_eq!(views(&lab, &profile), "[0, 1]");
     let logins = lab.sshd_log("login").matches("Accepted publickey").count();
     assert_eq!(logins, 1, "{}", lab.sshd_log("login"));

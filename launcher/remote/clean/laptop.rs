@@ -1,6 +1,6 @@
 //! What a killed `ipjob connect` left on this machine: the local profile of a job.
 
-use super::super::connect::profile::{MARKER, clean, is_abandoned};
+use super::super::connect::profile::{MARKER, clean, is_abandoned, second_name};
 use super::super::target::Job;
 use crate::report::output;
 use std::fs;
@@ -16,8 +16,10 @@ pub struct LocalProfile {
 pub fn find(ipython_dir: &Path, wanted: Option<&Job>) -> Vec<LocalProfile> {
     let is_wanted = |name: &str| match wanted {
         None => true,
-        Some(Job::Profile(profile)) => name == profile,
-        Some(job) => name.strip_prefix("job_") == Some(job.as_str()),
+        Some(Job::Profile(profile)) => name == profile || name == second_name(profile),
+        Some(job) => ["job_", "connect_"]
+            .iter()
+            .any(|prefix| name.strip_prefix(prefix) == Some(job.as_str())),
     };
     let entries = fs::read_dir(ipython_dir).into_iter().flatten().flatten();
     let mut found: Vec<LocalProfile> = entries

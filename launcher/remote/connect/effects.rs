@@ -124,7 +124,7 @@ impl Connect<'_> {
         None
     }
 
-    /// The name of the local profile.
+    /// The name of the local profile; of the job's own where none is made.
     fn profile_name(&self) -> String {
         match (&self.options.profile, self.facts.job()) {
             (Some(name), _) | (None, Some(Job::Profile(name))) => name.clone(),
@@ -141,12 +141,12 @@ impl Connect<'_> {
                 url: None,
                 private: Some(self.private.path().to_owned()),
             };
-            let name = self.profile_name();
-            self.profile = Some(LocalProfile::make(
-                &self.options.ipython_dir()?,
-                &name,
-                marker,
-            )?);
+            let ipython_dir = self.options.ipython_dir()?;
+            let name = match &self.options.profile {
+                Some(name) => name.clone(),
+                None => LocalProfile::free_name(&ipython_dir, &self.profile_name()),
+            };
+            self.profile = Some(LocalProfile::make(&ipython_dir, &name, marker)?);
         }
         Ok(())
     }
@@ -172,9 +172,13 @@ impl Connect<'_> {
 
     fn announce(&mut self, reach: &Reach) -> Outcome<()> {
         self.console.still();
+        let profile = match &self.profile {
+            Some(profile) => profile.name().to_owned(),
+            None => self.profile_name(),
+        };
         let ready = announce::Ready {
             job: self.facts.job().map_or("", Job::as_str),
-            profile: &self.profile_name(),
+            profile: &profile,
             client_file: self.profile.as_ref().map(LocalProfile::client_file),
             reach,
             ports: &self.ports,
@@ -183,7 +187,8 @@ impl Connect<'_> {
         if self.options.open
             && let Some(page) = &reach.page
         {
-            browser::open(&announce::url(page, &self.ports), self.console);
+            let url = announce::url(page, &self.ports);
+            self.opened = browser::open(&url, &self.socket("open.html"), self.console)?;
         }
         Ok(())
     }

@@ -99,6 +99,8 @@ struct Connect<'a> {
     stepping: bool,
     ports: LocalPorts,
     profile: Option<LocalProfile>,
+    /// Whether a browser was sent to a page in the private directory.
+    opened: bool,
     /// ssh's words since the last try.
     words: Vec<String>,
     programs: u32,
@@ -158,6 +160,7 @@ async fn connect(
         listeners: Vec::new(),
         stepping: false,
         profile: None,
+        opened: false,
         words: Vec::new(),
         programs: 0,
     };
@@ -266,6 +269,9 @@ impl Connect<'_> {
         let _ = timeout(END_PATIENCE, all_ended).await;
         for program in self.programs_mut() {
             program.signal(Signal::SIGKILL);
+        }
+        if self.opened && self.forwards.is_empty() {
+            browser::wait_until_read(notices).await;
         }
     }
 

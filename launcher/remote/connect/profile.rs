@@ -47,6 +47,7 @@ pub struct Marker {
 /// The profile; dropped, it goes.
 #[derive(Debug)]
 pub struct LocalProfile {
+    name: String,
     dir: PathBuf,
     marker: Marker,
     /// Its lock is the sign of life.
@@ -54,6 +55,16 @@ pub struct LocalProfile {
 }
 
 impl LocalProfile {
+    /// The name for the profile of a job whose own one is called `name`: where the IPython directory is the job's too (a shared home),
+    /// that name is taken by the job.
+    #[must_use]
+    pub fn free_name(ipython_dir: &Path, name: &str) -> String {
+        if !is_a_jobs(&Profile::new(ipython_dir, name)) {
+            return name.to_owned();
+        }
+        second_name(name)
+    }
+
     /// Makes the profile of this name below the IPython directory. One that is there already is refused, unless a connect that was
     /// killed has left it.
     pub fn make(ipython_dir: &Path, name: &str, marker: Marker) -> Outcome<Self> {
@@ -65,6 +76,10 @@ impl LocalProfile {
         };
         files::private_directories(ipython_dir).map_err(failed)?;
         if fs::symlink_metadata(&dir).is_ok() {
+            let profile = Profile::new(ipython_dir, name);
+            if is_a_jobs(&profile) {
+                return Err(a_jobs(&profile));
+            }
             clean(&dir, name)?;
         }
         // It gets its name with the marker in it already, so that nobody takes it for another's.
@@ -88,10 +103,17 @@ impl LocalProfile {
         fs::rename(made.path(), &dir).map_err(failed)?;
         let _ = made.keep();
         Ok(Self {
+            name: profile.name,
             dir,
             marker,
             _lock: lock,
         })
+    }
+
+    /// Its name, for `ipp.Client(profile=...)`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The client file.
@@ -121,6 +143,25 @@ impl Drop for LocalProfile {
     fn drop(&mut self) {
         let _ = remove(&self.dir);
     }
+}
+
+/// Whether it is the profile that a job runs or ran with, and none that connect made.
+fn is_a_jobs(profile: &Profile) -> bool {
+    fs::symlink_metadata(profile.record()).is_ok()
+}
+
+fn a_jobs(profile: &Profile) -> Failure {
+    Failure::usage(format!(
+        "the profile {} is a job's own: its record lies in it",
+        profile.dir.display()
+    ))
+    .hint("choose another name with --profile; removing it would take away what the job works with")
+}
+
+/// The name beside a job's own profile: `connect_123` for `job_123`.
+#[must_use]
+pub fn second_name(name: &str) -> String {
+    format!("connect_{}", name.strip_prefix("job_").unwrap_or(name))
 }
 
 /// Whether a connect that was killed left this profile.

@@ -62,6 +62,23 @@ fn somebody_else_s_profile_is_refused_and_untouched() {
 }
 
 #[test]
+fn where_the_home_is_the_jobs_too_its_own_profile_is_left_alone() {
+    let place = tempfile::tempdir().expect("a directory");
+    for (own, free) in [("job_1", "connect_1"), ("mine", "connect_mine")] {
+        assert_eq!(LocalProfile::free_name(place.path(), own), own);
+        let record = Profile::new(place.path(), own).record();
+        fs::create_dir_all(record.parent().expect("a directory")).expect("made");
+        fs::write(&record, "{}").expect("written");
+        assert_eq!(LocalProfile::free_name(place.path(), own), free);
+        let failure = LocalProfile::make(place.path(), own, marker()).expect_err("refused");
+        assert!(failure.message.contains("a job's own"), "{failure}");
+        assert!(record.exists());
+        let made = LocalProfile::make(place.path(), free, marker()).expect("made");
+        assert_eq!(made.name(), free);
+    }
+}
+
+#[test]
 fn a_second_connect_is_told_of_the_first_and_a_dead_one_is_cleaned_up_after() {
     let place = tempfile::tempdir().expect("a directory");
     let mut first = LocalProfile::make(place.path(), "job_1", marker()).expect("made");
