@@ -4,9 +4,9 @@ use crate::support::{binary, venv};
 use std::path::Path;
 use std::process::Command;
 
-/// Runs one of the programs of tests/chaos, which judges by itself.
-fn passes(program: &str, arguments: &[&str]) {
-    let Some(venv) = venv("main") else { return };
+/// Runs one of the programs of tests/chaos, which judges by itself; what it told of its course, unless it cannot run here.
+fn passes(program: &str, arguments: &[&str]) -> Option<String> {
+    let venv = venv("main")?;
     let output = Command::new(venv.join("bin/python"))
         .arg(
             Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -22,6 +22,7 @@ fn passes(program: &str, arguments: &[&str]) {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{text}\n{errors}");
     println!("{text}");
+    Some(errors)
 }
 
 #[test]
@@ -30,7 +31,12 @@ fn a_few_starts_and_stops_leave_nothing() {
 }
 
 #[test]
-fn every_kind_of_harm_is_recovered_from() {
+fn some_random_harm_is_recovered_from() {
     let arguments = ["--seconds", "40", "--seed", "1", "--engines", "3"];
-    passes("run", &arguments);
+    let Some(course) = passes("run", &arguments) else {
+        return;
+    };
+    // Which kinds come in this time is chance; `make chaos` goes on until all have.
+    let recovered = course.matches("recovered after").count();
+    assert!(recovered >= 3, "{recovered} recoveries:\n{course}");
 }
