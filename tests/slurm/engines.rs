@@ -16,7 +16,8 @@ fn six_engines_on_two_nodes_are_one_mpi_world() {
     let Some(lab) = Lab::up(&[]) else { return };
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=3", "--time=20"],
-        "exec ipjob --mode notebook",
+        // A user's own default, by which squeue would tell of no job at all.
+        "export SQUEUE_STATES=SUSPENDED\nexec ipjob --mode notebook",
     );
     let record = job.wait_state("ready");
 
