@@ -74,16 +74,16 @@ def leave_strays():
             os.setsid()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
                 signal.signal(number, signal.SIG_IGN if kind == "deaf" else signal.SIG_DFL)
-            if kind == "daemon" and os.fork():
+            if kind.endswith("daemon") and os.fork():
                 os._exit(0)
             log(f"left {kind} {os.getpid()}")
             os.execve("/bin/sleep", ["sleep", "infinity"], environment)
-        if kind == "daemon":
+        if kind.endswith("daemon"):
             os.waitpid(pid, 0)
 
     for kind in ("kernel", "deaf", "daemon"):
         stray(kind, dict(os.environ))
-    for kind in ("clean", "daemon"):
+    for kind in ("clean", "clean-daemon"):
         stray(kind, {})
 
 

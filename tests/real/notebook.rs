@@ -3,7 +3,18 @@
 use super::{http, python};
 use crate::support::{Job, Place, venv};
 
-const CONNECT: &str = "import os\nimport ipyparallel as ipp\nrc = ipp.Client(profile=os.environ['IPJOB_CLIENT_PROFILE'])\nprint(len(rc), 'engines')";
+/// A client's subscription to the engines' output takes a moment, and what they print before is lost to it: so it is waited
+/// for, as a person's hand would between two cells.
+const CONNECT: &str = "import os
+import ipyparallel as ipp
+rc = ipp.Client(profile=os.environ['IPJOB_CLIENT_PROFILE'])
+heard = []
+while not (heard and all(heard)):
+    result = rc[:].execute('print(0)', silent=False, block=False)
+    result.get(60)
+    result.wait_for_output(1)
+    heard = result.stdout
+print(len(rc), 'engines')";
 const PX: &str = "%%px\nimport os\nprint('engine process', os.getpid())";
 
 #[test]
