@@ -111,13 +111,15 @@ pub fn is_out_of_memory(words: &str) -> bool {
         .any(|part| words.contains(part))
 }
 
-/// Whether srun's words say that Slurm takes the job down: its own signal to us is on its way, and may be the slower.
+/// Whether srun's words say that Slurm takes the job down: its own signal to us is on its way, and may be the slower. Tasks get
+/// SIGTERM, which is not ours here, with the whole job or from somebody who means the step alone.
 #[must_use]
 pub fn job_is_ending(words: &str) -> bool {
     [
         "has expired",
         "already completing or completed",
         "Job credential revoked",
+        ": Terminated",
     ]
     .iter()
     .any(|part| words.contains(part))

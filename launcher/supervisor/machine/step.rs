@@ -37,12 +37,30 @@ impl Machine {
             failure.hint(hint)
         };
         if ends {
-            // The signal that tells us is on its way, and it is the reason then.
-            self.engines.ended = Some(failure);
-            out.push(Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE));
+            self.wait_for_the_signal(failure, out);
         } else {
             self.engines_failed(failure, out);
         }
+    }
+
+    /// Too few engines are left, because this one ended so.
+    pub(super) fn engines_failed_by(
+        &mut self,
+        end: &Failure,
+        failure: Failure,
+        out: &mut Vec<Effect>,
+    ) {
+        if job_is_ending(&end.message) {
+            self.wait_for_the_signal(failure, out);
+        } else {
+            self.fail(failure, out);
+        }
+    }
+
+    /// Slurm takes the job down: the signal that tells us is on its way, and it is the reason then.
+    fn wait_for_the_signal(&mut self, failure: Failure, out: &mut Vec<Effect>) {
+        self.engines.ended = Some(failure);
+        out.push(Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE));
     }
 
     /// srun said that Slurm takes the job down, and no signal has come.
