@@ -5,6 +5,7 @@ mod binary;
 mod client;
 mod controller;
 mod driver;
+mod eager;
 mod fork;
 mod frontends;
 mod http;

@@ -1,24 +1,84 @@
 //! How often the controller asks its engines for a sign of life.
 //!
-//! An engine counts one to two periods after its heart starts (heartmonitor.py: the answer to a ping is noticed at the
-//! next beat), so ipyparallel's default of 3 s costs every start 3 to 6 s. A shorter period must not make the hub less
-//! patient, so the number of missed beats grows with it.
+//! By itself ipyparallel counts an engine one to two periods after its heart starts (heartmonitor.py: the answer to a ping is
+//! noticed at the next beat), so its default of 3 s costs every start 3 to 6 s. An eager controller (`controller/eager.py`) beats
+//! faster until all engines are there and counts an engine at its first answer; afterwards a slow period does, which costs a
+//! quarter of the CPU. Whatever the period, the hub's patience is the same: the number of missed beats grows as it falls.
 
-/// The period, in milliseconds, for so many engines: 4 engines cost 0.05 s of CPU in 20 s at 500 ms; the cost grows with
-/// the engines and falls with the period.
-#[must_use]
-pub fn period_ms(engines: u32) -> u32 {
-    match engines {
-        0..=64 => 250,
-        65..=512 => 1000,
-        _ => 3000,
-    }
+use super::Here;
+use super::settings::Settings;
+use serde::Serialize;
+
+/// How the controller's heart beats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// From ping to ping, in milliseconds; engines are told it.
+    pub period_ms: u32,
+    /// The same until all engines are there, where the controller is eager.
+    pub eager_ms: Option<u32>,
 }
 
-/// Missed beats after which the hub drops a silent engine: 30 s of silence, ipyparallel's own default (10 x 3 s).
+/// What an eager controller is told.
+#[derive(Debug, Serialize)]
+pub struct Order {
+    /// From ping to ping until all engines are there, in milliseconds; 0 where its heart is to beat as the user says.
+    pub beat_ms: u32,
+    /// So many engines are all.
+    pub engines: u32,
+    /// After so many seconds it is eager no more.
+    pub patience_s: u64,
+    /// The arguments for an ipyparallel whose heart cannot be made eager.
+    #[serde(rename = "else")]
+    pub other: Vec<String>,
+}
+
+/// The heartbeat of this plan; where the user sets one, it is as they say.
 #[must_use]
-pub fn misses(period_ms: u32) -> u32 {
-    30_000 / period_ms
+pub fn of(settings: &Settings, here: &Here, engines: u32) -> Heartbeat {
+    let users = settings
+        .controller_args
+        .iter()
+        .any(|arg| arg.starts_with("--HeartMonitor."));
+    Heartbeat::of(engines, here.eager_python.is_some() && !users)
+}
+
+impl Heartbeat {
+    /// The heartbeat for so many engines. 4 engines cost 0.05 s of CPU in 20 s at 500 ms; the cost grows with the engines and
+    /// falls with the period.
+    #[must_use]
+    pub fn of(engines: u32, eager: bool) -> Self {
+        let period_ms = match (engines, eager) {
+            (0..=64, false) => 250,
+            (0..=512, _) => 1000,
+            _ => 3000,
+        };
+        Self {
+            period_ms,
+            // Each ping is a message to every engine.
+            eager_ms: eager.then(|| engines.clamp(100, 1000)),
+        }
+    }
+
+    /// ipcontroller's arguments for it.
+    #[must_use]
+    pub fn arguments(self) -> Vec<String> {
+        vec![
+            format!("--HeartMonitor.period={}", self.period_ms),
+            format!("--HeartMonitor.max_heartmonitor_misses={}", self.misses()),
+        ]
+    }
+
+    /// Missed beats after which the hub drops a silent engine: 30 s of silence, ipyparallel's own default (10 x 3 s).
+    #[must_use]
+    pub fn misses(self) -> u32 {
+        30_000 / self.period_ms
+    }
+
+    /// Missed beats after which an engine gives the controller up and ends.
+    #[must_use]
+    pub fn engine_misses(self) -> u32 {
+        ENGINE_PATIENCE_MS / (self.period_ms + LOOK_MS)
+    }
 }
 
 /// How long an engine goes on without a sign of the controller, in milliseconds: as long as with ipyparallel's own defaults
@@ -28,26 +88,32 @@ pub const ENGINE_PATIENCE_MS: u32 = 175_000;
 /// What an engine adds to the period between two looks for a beat (engine/app.py).
 const LOOK_MS: u32 = 500;
 
-/// Missed beats after which an engine gives the controller up and ends.
-#[must_use]
-pub fn engine_misses(period_ms: u32) -> u32 {
-    ENGINE_PATIENCE_MS / (period_ms + LOOK_MS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn both_sides_are_as_patient_at_any_size() {
-        for engines in [1, 64, 65, 512, 513, 10_000] {
-            let period = period_ms(engines);
-            assert_eq!(misses(period) * period, 30_000, "{engines} engines");
-            let patience = engine_misses(period) * (period + LOOK_MS);
+        for (engines, eager) in [1, 64, 65, 512, 513, 10_000]
+            .into_iter()
+            .flat_map(|engines| [(engines, false), (engines, true)])
+        {
+            let heart = Heartbeat::of(engines, eager);
+            let period = heart.period_ms;
+            assert_eq!(heart.misses() * period, 30_000, "{engines} engines");
+            let patience = heart.engine_misses() * (period + LOOK_MS);
             assert!(
                 ENGINE_PATIENCE_MS - patience < period + LOOK_MS,
                 "{engines} engines"
             );
+        }
+    }
+
+    #[test]
+    fn an_eager_heart_never_beats_slower_before_than_after() {
+        for engines in [1, 100, 500, 1_000, 10_000] {
+            let heart = Heartbeat::of(engines, true);
+            assert!(heart.eager_ms.is_some_and(|eager| eager <= heart.period_ms));
         }
     }
 }

@@ -50,6 +50,8 @@ pub use world::{WantedWorld, World};
 pub struct Here {
     /// `ipcontroller` as found on PATH.
     pub ipcontroller: PathBuf,
+    /// The Python of `ipcontroller`, where an ipyparallel is certain that is known to start without its pauses.
+    pub eager_python: Option<PathBuf>,
     /// `ipengine` as found on PATH.
     pub ipengine: PathBuf,
     /// The Python that `ipengine` runs with, where its first line tells and engines are to be forked.
@@ -241,6 +243,7 @@ impl Plan {
             encrypted,
             engines,
             minimum,
+            heartbeat: heartbeat::of(&settings, here, engines),
             nanny: counted.nanny,
         };
         let (engine_service, order) = services::engines(&context, launcher)?;

@@ -152,6 +152,12 @@ impl Profile {
         self.runtime().join(KEY_FILE)
     }
 
+    /// The program that runs the controller.
+    #[must_use]
+    pub fn controller_program(&self) -> PathBuf {
+        self.runtime().join("controller.py")
+    }
+
     /// The program that forks the engines.
     #[must_use]
     pub fn fork_program(&self) -> PathBuf {

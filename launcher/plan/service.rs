@@ -124,6 +124,15 @@ pub struct Process {
     pub log: PathBuf,
 }
 
+/// A program that ipjob carries inside and writes down before a service starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Where it is written, in a directory that only the user can enter.
+    pub path: PathBuf,
+    /// What it is.
+    pub text: &'static str,
+}
+
 /// Ports that are reserved before the service starts and given to it as an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortNeed {
@@ -181,6 +190,8 @@ pub struct Service {
     pub after: Vec<Name>,
     /// Its processes.
     pub processes: Vec<Process>,
+    /// What its processes run that no package has.
+    pub carried: Option<Carried>,
     /// The environment of all its processes.
     pub environment: Environment,
     /// Their standard streams.

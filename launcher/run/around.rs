@@ -25,6 +25,10 @@ pub async fn look(
     let ipengine = programs::find("ipengine", "ipyparallel")?;
     let ipyparallel = versions::of(&ipcontroller, "ipyparallel", limit).await?;
     version::check_ipyparallel(&ipyparallel)?;
+    // 7 has other names for what is done, and other ports.
+    let eager_python = (ipyparallel.major() >= 8)
+        .then(|| versions::python_with(&ipcontroller, "ipyparallel"))
+        .flatten();
     let jupyter = match settings.mode {
         Mode::Notebook => Some(find_jupyter(&settings.frontend, limit).await?),
         Mode::ClusterOnly => None,
@@ -70,6 +74,7 @@ pub async fn look(
         ranks,
         address,
         jupyter_address,
+        eager_python,
         ipcontroller,
         ipengine,
         engine_python,

@@ -1,14 +1,17 @@
 //! The controller: hub, schedulers and heartmonitor of ipyparallel.
 
 use super::{Context, with_users};
-use crate::plan::service::{Asking, Name, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::environment;
+use crate::plan::heartbeat::{Heartbeat, Order};
+use crate::plan::service::{Asking, Carried, Name, PortNeed, Process, Readiness, Service, Streams};
 use crate::plan::wiring::Start;
-use crate::plan::{environment, heartbeat};
+
+/// The program that runs ipcontroller without the pauses of its start.
+const EAGER: &str = include_str!("../../controller/eager.py");
 
 /// `ipcontroller` on the address that its peers reach, with our key and a heartbeat that fits the number of engines.
 #[must_use]
 pub fn controller(context: &Context) -> Service {
-    let period = heartbeat::period_ms(context.engines);
     let patience = context.settings.start.whole.as_secs().max(1);
     let mut args = vec![
         context.profile_dir_argument(),
@@ -31,26 +34,32 @@ pub fn controller(context: &Context) -> Service {
         }
         (Start::Sequential, None) => None,
     };
-    let defaults = vec![
-        format!("--HeartMonitor.period={period}"),
-        format!(
-            "--HeartMonitor.max_heartmonitor_misses={}",
-            heartbeat::misses(period)
-        ),
-        // The hub forgets an engine whose first heartbeat is not in by then (hub.py: "purging stalled registration"); the
-        // engine itself never learns of it, so this must not be shorter than the start may take.
-        format!("--IPController.registration_timeout={patience}"),
-    ];
+    let mut defaults = context.heartbeat.arguments();
+    // The hub forgets an engine whose first heartbeat is not in by then (hub.py: "purging stalled registration"); the engine
+    // itself never learns of it, so this must not be shorter than the start may take.
+    defaults.push(format!("--IPController.registration_timeout={patience}"));
     args.extend(context.cluster_id_argument());
     args.extend(with_users(defaults, &context.settings.controller_args));
+    let (program, carried) = match &context.here.eager_python {
+        Some(python) => {
+            args.splice(..0, eager(context));
+            let carried = Carried {
+                path: context.profile.controller_program(),
+                text: EAGER,
+            };
+            (python.clone(), Some(carried))
+        }
+        None => (context.here.ipcontroller.clone(), None),
+    };
     Service {
         name: Name::Controller,
         after: Vec::new(),
         processes: vec![Process {
-            program: context.here.ipcontroller.clone(),
+            program,
             args,
             log: context.profile.log(Name::Controller, 0),
         }],
+        carried,
         environment: environment::of(Name::Controller, context),
         streams: Streams::Log,
         port,
@@ -59,4 +68,20 @@ pub fn controller(context: &Context) -> Service {
         start_limit: context.settings.start.of(Name::Controller),
         stop_limit: context.stop_limit(Name::Controller),
     }
+}
+
+/// The arguments of that program before ipcontroller's own.
+fn eager(context: &Context) -> Vec<String> {
+    let order = Order {
+        beat_ms: context.heartbeat.eager_ms.unwrap_or_default(),
+        engines: context.engines,
+        patience_s: context.settings.start.whole.as_secs().max(1),
+        other: Heartbeat::of(context.engines, false).arguments(),
+    };
+    vec![
+        context.profile.controller_program().display().to_string(),
+        // Numbers and plain words: it is always text.
+        serde_json::to_string(&order).unwrap_or_default(),
+        context.here.ipcontroller.display().to_string(),
+    ]
 }

@@ -2,11 +2,11 @@
 
 use super::{Context, mpiexec, ranks, srun, with_users};
 use crate::failure::Outcome;
+use crate::plan::environment;
 use crate::plan::meeting::Order;
 use crate::plan::report::WORLD_CODE;
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::settings::{Launcher, Settings};
-use crate::plan::{environment, heartbeat};
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
 pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
@@ -52,6 +52,7 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
         name: Name::Engines,
         after: context.after(),
         processes,
+        carried: None,
         environment,
         streams: Streams::Log,
         port: None,
@@ -105,7 +106,6 @@ pub(super) fn in_a_world(context: &Context) -> Vec<String> {
 /// The arguments that every ipengine gets, however it is started.
 pub(super) fn arguments(context: &Context) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);
-    let period = heartbeat::period_ms(context.engines);
     let mut defaults = vec![
         format!("--IPEngine.timeout={patience}"),
         // A network's file system may show the connection file to other nodes much later.
@@ -115,7 +115,7 @@ pub(super) fn arguments(context: &Context) -> Vec<String> {
         "--IPEngine.mpi_registration_delay=0".to_owned(),
         format!(
             "--IPEngine.max_heartbeat_misses={}",
-            heartbeat::engine_misses(period)
+            context.heartbeat.engine_misses()
         ),
     ];
     if !context.nanny {

@@ -57,6 +57,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
             args,
             log: context.profile.log(Name::Jupyter, 0),
         }],
+        carried: None,
         environment: environment::of(Name::Jupyter, context),
         streams: Streams::Log,
         port: Some(PortNeed::One {

@@ -19,6 +19,7 @@ pub use jupyter::jupyter;
 pub use srun::STEP_NAME;
 
 use super::allocation::Allocation;
+use super::heartbeat::Heartbeat;
 use super::incarnation::Incarnation;
 use super::profile::Profile;
 use super::service::Name;
@@ -50,6 +51,8 @@ pub struct Context<'a> {
     pub engines: u32,
     /// The fewest that are accepted.
     pub minimum: u32,
+    /// How often engines are asked for a sign of life.
+    pub heartbeat: Heartbeat,
     /// Whether each engine has a nanny.
     pub nanny: bool,
 }

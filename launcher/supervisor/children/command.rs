@@ -1,8 +1,9 @@
 //! The command of one process: its environment, its log, its start.
 
 use crate::failure::Failure;
+use crate::here::files;
 use crate::here::log::Log;
-use crate::plan::service::{Process, Service};
+use crate::plan::service::{Carried, Process, Service};
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
@@ -10,6 +11,11 @@ use std::process::Command;
 
 /// A process's command with its environment.
 pub fn command(service: &Service, process: &Process) -> Result<Command, Failure> {
+    if let Some(Carried { path, text }) = &service.carried {
+        files::replace(path, text.as_bytes()).map_err(|error| {
+            Failure::missing(format!("{} cannot be written", path.display())).because(error)
+        })?;
+    }
     let mut command = Command::new(&process.program);
     command.args(&process.args);
     for variable in &service.environment.dropped {

@@ -30,6 +30,7 @@ fn service(name: Name, after: &[Name], processes: u32, ready: Readiness) -> Serv
         name,
         after: after.to_vec(),
         processes: vec![process; processes as usize],
+        carried: None,
         environment: Environment::default(),
         streams: Streams::Log,
         port: None,

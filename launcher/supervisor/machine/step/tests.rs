@@ -18,6 +18,7 @@ fn started(world: Option<&str>) -> Machine {
             args: Vec::new(),
             log: PathBuf::from("log"),
         }],
+        carried: None,
         environment: Environment::default(),
         streams: Streams::Log,
         port: None,

@@ -1,0 +1,129 @@
+"""Runs ipcontroller without the pauses of its start: `python eager.py ORDER IPCONTROLLER ARGS...`.
+
+ipcontroller sleeps for a quarter of a second before it makes the hub, and an engine counts only one to two heartbeats after its
+heart has started. Here
+
+  - that sleep is left out: no process, thread or peer that it could wait for has been started by then;
+  - an engine's first answer to a ping counts at once, and not at the next beat;
+  - until as many engines have answered as are expected, the heart beats faster and counts no misses: engines that start on a busy
+    machine are slow to answer. Then it beats as ARGS say, for as long as the job lives.
+
+ORDER is JSON: {"beat_ms": 100, "engines": 4, "patience_s": 60, "else": ["--HeartMonitor.period=250", ...]}; after `patience_s`
+the fast beats end in any case, and `beat_ms` 0 leaves the heartbeat alone. Where ipyparallel is not what is known here (8.8 and
+9.2 are), or the heart does not start as a fork of this program, its own way is left to it, with the arguments `else` in the
+place of those of the same names, and the log says so.
+
+The script IPCONTROLLER is run as it stands.
+"""
+import importlib
+import inspect
+import json
+import multiprocessing
+import os
+import runpy
+import sys
+import time
+
+SLEEP = 0.25
+
+
+class Time:
+    """The module `time` without that one sleep."""
+
+    def __getattr__(self, name):
+        return getattr(time, name)
+
+    def sleep(self, seconds):
+        if seconds != SLEEP:
+            time.sleep(seconds)
+
+
+def leave_out_the_sleep(app):
+    """Replaces the module `time` in the controller's module; tells what hinders that."""
+    if getattr(app, "time", None) is not time:
+        return "ipyparallel.controller.app has no module `time`"
+    app.time = Time()
+    return None
+
+
+def beat_eagerly(order, heartmonitor):
+    """Lets the heart beat faster until all engines have answered; tells what hinders that."""
+    monitor = getattr(heartmonitor, "HeartMonitor", None)
+    known = {
+        "start": ["self"],
+        "handle_pong": ["self", "msg"],
+        "handle_new_hearts": ["self", "hearts"],
+        "_check_missed": ["self", "missed_beats", "on_probation", "hearts"],
+    }
+    for name, words in known.items():
+        method = getattr(monitor, name, None)
+        if method is None or list(inspect.signature(method).parameters) != words:
+            return f"ipyparallel's HeartMonitor.{name} is not what it was"
+    if multiprocessing.get_start_method() != "fork":
+        return f"processes start by {multiprocessing.get_start_method()}"
+
+    class Eager(monitor):
+        eager = True
+
+        def start(self):
+            # It is read when the first beat and each one after it is set.
+            period, self.period = self.period, order["beat_ms"]
+            super().start()
+            self.period = period
+            self.loop.call_later(order["patience_s"], self.settle)
+
+        def settle(self):
+            if self.eager:
+                self.eager = False
+                self.caller.callback_time = self.period
+
+        def handle_pong(self, msg):
+            if msg[0] not in self.hearts:
+                self.handle_new_hearts({msg[0]})
+            if self.eager:
+                # However late it is: the engine lives.
+                self.responses.add(msg[0])
+            else:
+                super().handle_pong(msg)
+
+        def handle_new_hearts(self, hearts):
+            super().handle_new_hearts(hearts)
+            if len(self.hearts) >= order["engines"]:
+                self.settle()
+
+        def _check_missed(self, missed_beats, on_probation, hearts):
+            if self.eager:
+                return [], {}
+            return super()._check_missed(missed_beats, on_probation, hearts)
+
+    heartmonitor.HeartMonitor = Eager
+    return None
+
+
+def replaced(args, others):
+    """ARGS with these in the place of those of the same names."""
+    names = [arg.split("=")[0] for arg in others]
+    return [arg for arg in args if arg.split("=")[0] not in names] + others
+
+
+def main(order, ipcontroller, *args):
+    order, args = json.loads(order), list(args)
+    # Modules are found where they are for the script itself.
+    if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(__file__)):
+        sys.path[0] = os.path.dirname(os.path.realpath(ipcontroller))
+    # Without them the script itself says what is missing.
+    app = importlib.import_module("ipyparallel.controller.app")
+    hindrance = leave_out_the_sleep(app)
+    if hindrance:
+        print(f"ipjob: the controller sleeps at its start: {hindrance}", file=sys.stderr, flush=True)
+    if order["beat_ms"]:
+        hindrance = beat_eagerly(order, importlib.import_module("ipyparallel.controller.heartmonitor"))
+        if hindrance:
+            print(f"ipjob: engines are heard at the second heartbeat: {hindrance}", file=sys.stderr, flush=True)
+            args = replaced(args, order["else"])
+    sys.argv = [ipcontroller, *args]
+    runpy.run_path(ipcontroller, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
