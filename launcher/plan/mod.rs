@@ -128,8 +128,8 @@ pub struct Jupyter {
     pub program: PathBuf,
     /// Whether it is the classic Notebook (below 7), whose options are `NotebookApp.*`.
     pub classic: bool,
-    /// Its Python, where that would build the grammar of international addresses at every start.
-    pub python_with_grammar: Option<PathBuf>,
+    /// Its Python, where that certainly has a package whose cost at every start can be left out.
+    pub python: Option<PathBuf>,
 }
 
 /// What only this job's own processes may know: 256 random bits each, as hexadecimal digits.

@@ -170,6 +170,12 @@ impl Profile {
         self.runtime().join("fork.json")
     }
 
+    /// The program that runs Jupyter.
+    #[must_use]
+    pub fn jupyter_program(&self) -> PathBuf {
+        self.runtime().join("jupyter.py")
+    }
+
     /// Jupyter's runtime directory: its *-open.html files are 0644 with the token in them, so the directory is private.
     #[must_use]
     pub fn jupyter_runtime(&self) -> PathBuf {

@@ -145,8 +145,8 @@ pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) ->
     address::towards(&peers)
 }
 
-/// The package that builds a grammar when it is imported.
-const GRAMMAR: &str = "rfc3987_syntax";
+/// Packages that do at every start of Jupyter what is not needed: `jupyter/lean.py`.
+const COSTLY: [&str; 2] = ["rfc3987_syntax", "jupyterlab"];
 
 /// Finds the front end and which family of options it understands.
 async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> {
@@ -159,13 +159,17 @@ async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> 
     let classic =
         may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
     let own = !matches!(frontend, Frontend::Program(_));
-    let python_with_grammar = own
-        .then(|| versions::python_with(&program, GRAMMAR))
+    let python = own
+        .then(|| {
+            COSTLY
+                .iter()
+                .find_map(|package| versions::python_with(&program, package))
+        })
         .flatten();
     Ok(Jupyter {
         program,
         classic,
-        python_with_grammar,
+        python,
     })
 }
 

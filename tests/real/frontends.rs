@@ -70,7 +70,7 @@ fn a_program_of_the_users_is_run_with_its_arguments_and_directory() {
 }
 
 #[test]
-fn jupyterlab_builds_no_grammar_and_finds_no_module_in_the_working_directory() {
+fn jupyterlab_builds_no_grammar_asks_no_node_and_finds_no_module_in_the_working_directory() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
     std::fs::write(
@@ -78,6 +78,7 @@ fn jupyterlab_builds_no_grammar_and_finds_no_module_in_the_working_directory() {
         "raise SystemExit('not mine')",
     )
     .expect("a file");
+    place.script("node", "echo \"$*\" >>\"$HOME/node.log\"; exit 1");
     // A nanny would find it there: ipyparallel starts it by `python -m`.
     let mut command = place.ipjob(["--mode", "notebook", "-n", "1", "--nanny", "off"]);
     // Every import is told in the log.
@@ -91,6 +92,8 @@ fn jupyterlab_builds_no_grammar_and_finds_no_module_in_the_working_directory() {
     assert!(log.contains("jsonschema._format"), "imports are told");
     // The parser's generator, which nothing else of Jupyter's imports.
     assert!(!log.contains("lark"), "the grammar is built");
+    let asked = std::fs::read_to_string(place.dir().join("node.log")).unwrap_or_default();
+    assert!(!asked.contains("yarn"), "{asked}");
     job.stop();
 }
 

@@ -3,14 +3,10 @@
 use super::Context;
 use crate::failure::{Failure, Outcome};
 use crate::plan::environment;
-use crate::plan::service::{Asking, Name, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::service::{Asking, Carried, Name, PortNeed, Process, Readiness, Service, Streams};
 
-/// Runs a console script without `rfc3987_syntax`. jsonschema imports it, if it is there, for the format `iri`, which no schema of
-/// Jupyter's has; it then builds a grammar, which takes two thirds of JupyterLab's imports (1.1 of 1.6 s of CPU). Everything else is
-/// as if the script had been started: its directory, not the working directory, comes first in `sys.path`.
-const WITHOUT_GRAMMAR: &str = "import sys; sys.argv = sys.argv[1:]; \
-sys.path[:1] = [sys.argv[0].rpartition('/')[0]] if sys.path[:1] == [''] else sys.path[:1]; \
-sys.modules['rfc3987_syntax'] = None; import runpy; runpy.run_path(sys.argv[0], run_name='__main__')";
+/// The program that runs a console script of Jupyter's without what only its start pays for.
+const LEAN: &str = include_str!("../../jupyter/lean.py");
 
 /// Jupyter on the address that its users reach, on a port of our choice, with a token that stands in no argv.
 pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service> {
@@ -41,13 +37,14 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         args.push(format!("--{class}.{root_dir}={}", dir.display()));
     }
     args.extend(context.settings.arguments.iter().cloned());
-    let program = match &jupyter.python_with_grammar {
+    let (program, carried) = match &jupyter.python {
         Some(python) => {
-            let script = jupyter.program.display().to_string();
-            args.splice(..0, ["-c".to_owned(), WITHOUT_GRAMMAR.to_owned(), script]);
-            python.clone()
+            let path = context.profile.jupyter_program();
+            let programs = [&path, &jupyter.program].map(|path| path.display().to_string());
+            args.splice(..0, programs);
+            (python.clone(), Some(Carried { path, text: LEAN }))
         }
-        None => jupyter.program.clone(),
+        None => (jupyter.program.clone(), None),
     };
     Ok(Service {
         name: Name::Jupyter,
@@ -57,7 +54,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
             args,
             log: context.profile.log(Name::Jupyter, 0),
         }],
-        carried: None,
+        carried,
         environment: environment::of(Name::Jupyter, context),
         streams: Streams::Log,
         port: Some(PortNeed::One {
