@@ -1,12 +1,14 @@
 """Runs ipcontroller without the pauses of its start: `python eager.py ORDER IPCONTROLLER ARGS...`.
 
-ipcontroller sleeps for a quarter of a second before it makes the hub, and an engine counts only one to two heartbeats after its
-heart has started. Here
+ipcontroller sleeps for a quarter of a second before it makes the hub, an engine counts only one to two heartbeats after its
+heart has started, and the hub writes the list of all engines at every registration. Here
 
   - that sleep is left out: no process, thread or peer that it could wait for has been started by then;
   - an engine's first answer to a ping counts at once, and not at the next beat;
   - until as many engines have answered as are expected, the heart beats faster and counts no misses: engines that start on a busy
-    machine are slow to answer. Then it beats as ARGS say, for as long as the job lives.
+    machine are slow to answer. Then it beats as ARGS say, for as long as the job lives;
+  - the list is written again only once 20 times as long has passed as its last writing took: thousands of engines make it
+    large, a network's file system makes it slow. The last change is always written.
 
 ORDER is JSON: {"beat_ms": 100, "engines": 4, "patience_s": 60, "else": ["--HeartMonitor.period=250", ...]}; after `patience_s`
 the fast beats end in any case, and `beat_ms` 0 leaves the heartbeat alone. Where ipyparallel is not what is known here (8.8 and
@@ -25,6 +27,8 @@ import sys
 import time
 
 SLEEP = 0.25
+# Times as long as the list took to write, it rests.
+REST = 20
 
 
 class Time:
@@ -100,10 +104,46 @@ def beat_eagerly(order, heartmonitor):
     return None
 
 
+def write_the_list_seldom(hub):
+    """Lets registrations that come together share a writing of the list; tells what hinders that."""
+    save = getattr(getattr(hub, "Hub", None), "_save_engine_state", None)
+    if save is None or list(inspect.signature(save).parameters) != ["self"]:
+        return "ipyparallel's Hub._save_engine_state is not what it was"
+    rests_until, due = 0, False
+
+    def write(self):
+        nonlocal rests_until, due
+        due = False
+        begin = time.monotonic()
+        try:
+            save(self)
+        finally:
+            end = time.monotonic()
+            rests_until = end + REST * (end - begin)
+
+    def seldom(self):
+        nonlocal due
+        pause = rests_until - time.monotonic()
+        if due:
+            return
+        if pause <= 0:
+            return write(self)
+        due = True
+        self.loop.call_later(pause, write, self)
+
+    hub.Hub._save_engine_state = seldom
+    return None
+
+
 def replaced(args, others):
     """ARGS with these in the place of those of the same names."""
     names = [arg.split("=")[0] for arg in others]
     return [arg for arg in args if arg.split("=")[0] not in names] + others
+
+
+def say(what, why):
+    if why:
+        print(f"ipjob: {what}: {why}", file=sys.stderr, flush=True)
 
 
 def main(order, ipcontroller, *args):
@@ -113,13 +153,13 @@ def main(order, ipcontroller, *args):
         sys.path[0] = os.path.dirname(os.path.realpath(ipcontroller))
     # Without them the script itself says what is missing.
     app = importlib.import_module("ipyparallel.controller.app")
-    hindrance = leave_out_the_sleep(app)
-    if hindrance:
-        print(f"ipjob: the controller sleeps at its start: {hindrance}", file=sys.stderr, flush=True)
+    say("the controller sleeps at its start", leave_out_the_sleep(app))
+    hub = importlib.import_module("ipyparallel.controller.hub")
+    say("the list of engines is written at every registration", write_the_list_seldom(hub))
     if order["beat_ms"]:
         hindrance = beat_eagerly(order, importlib.import_module("ipyparallel.controller.heartmonitor"))
         if hindrance:
-            print(f"ipjob: engines are heard at the second heartbeat: {hindrance}", file=sys.stderr, flush=True)
+            say("engines are heard at the second heartbeat", hindrance)
             args = replaced(args, order["else"])
     sys.argv = [ipcontroller, *args]
     runpy.run_path(ipcontroller, run_name="__main__")

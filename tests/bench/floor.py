@@ -5,8 +5,8 @@ import time
 from contender import connection_files, jupyter_answers, registered
 from place import Place, until
 
-# The heartbeat that ipjob gives to so few engines: an engine alone waits for it as well.
-PERIOD = "--HeartMonitor.period=250"
+# The shortest heartbeat that ipjob lets a controller start with: an engine alone waits for it as well.
+PERIOD = "--HeartMonitor.period=100"
 
 
 def alone(path):

@@ -5,17 +5,19 @@ import process
 from contender import registered
 from place import Place, until
 
-PERIODS_MS = (250, 500, 1000)
+# None is what ipjob does by itself.
+PERIODS_MS = (None, 250, 1000, 3000)
 
 
 def measure(path, binary, engines, period_ms, seconds):
-    """Seconds to the last engine, and CPU seconds per idle minute of all that ipjob started."""
+    """Seconds to the last engine at this period, and CPU seconds per idle minute of all that ipjob started."""
     with Place(path) as place:
         begin = time.monotonic()
-        place.start([binary, "--mode", "cluster-only", "-n", str(engines),
-                     f"--controller-arg=--HeartMonitor.period={period_ms}",
-                     # As patient at every period.
-                     f"--controller-arg=--HeartMonitor.max_heartmonitor_misses={30_000 // period_ms}"])
+        users = [] if period_ms is None else [
+            f"--controller-arg=--HeartMonitor.period={period_ms}",
+            # As patient at every period.
+            f"--controller-arg=--HeartMonitor.max_heartmonitor_misses={30_000 // period_ms}"]
+        place.start([binary, "--mode", "cluster-only", "-n", str(engines), *users])
         until(lambda: registered(place) >= engines, "the last engine", place)
         ready = time.monotonic() - begin
         # Imports that go on after the registration must not count.

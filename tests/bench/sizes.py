@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 
-from contender import Contender, cluster
+from contender import Contender, contenders
 from place import Place, Unmeasurable
 
 SIZES = (1, 4, 8, 16, 64)
@@ -21,9 +21,7 @@ def ways(binary, engines):
     manual = subprocess.run([binary, "--help"], capture_output=True, text=True, check=True).stdout
     if "--engine-start" in manual:
         found.append(Contender("ipjob --engine-start fork", [*start, "--engine-start", "fork"], False))
-    if engines >= 16:
-        found.append(cluster(engines))
-    return found
+    return found + [rival for rival in contenders(binary, engines) if not rival.jupyter and rival.command[0] != binary]
 
 
 def file_calls(path, binary):
