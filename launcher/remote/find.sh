@@ -33,7 +33,7 @@ look_at_queue() {
     SLURM_TIME_FORMAT=%s limited squeue --noheader --states=all --jobs="$job" --format="$format" 2>/dev/null
 }
 
-# One record, and the process that it names: whose number and start that is, the reader compares.
+# One record, once, and what belongs to it.
 show_record() {
     case $seen in *"
 $1
@@ -50,6 +50,11 @@ $1
     fi
     part record "$1"
     head -c 2097153 "$1"
+    show_beside "$1"
+}
+
+# The process that a record names: whose number and start that is, the reader compares.
+show_beside() {
     pid=$(head -c 2097153 "$1" | sed -n '/^  "incarnation": {$/,/^  }/s/^    "pid": \([0-9]\{1,9\}\),\{0,1\}$/\1/p' | head -n 1)
     [ -n "$pid" ] || return
     part process "$pid"

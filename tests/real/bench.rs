@@ -4,11 +4,10 @@ use crate::support::{binary, venv};
 use std::path::Path;
 use std::process::Command;
 
-#[test]
-fn the_benchmark_measures_ipjob_and_leaves_nothing() {
-    let Some(venv) = venv("main") else { return };
+/// What the benchmark prints with these options.
+fn measure(venv: &Path, options: &[&str]) -> String {
     let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/run"))
-        .arg("--quick")
+        .args(options)
         .env("IPJOB_TEST_VENV_MAIN", venv)
         .env("IPJOB_TEST_BINARY", binary())
         .output()
@@ -16,6 +15,13 @@ fn the_benchmark_measures_ipjob_and_leaves_nothing() {
     let tables = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{tables}{errors}");
+    tables.into_owned()
+}
+
+#[test]
+fn the_benchmark_measures_ipjob_and_leaves_nothing() {
+    let Some(venv) = venv("main") else { return };
+    let tables = measure(&venv, &["--quick"]);
     for row in [
         "ipjob --mode notebook",
         "ipjob --mode cluster-only",
@@ -40,15 +46,7 @@ fn the_benchmark_measures_a_job_of_two_nodes() {
         return;
     }
     let Some(venv) = venv("main") else { return };
-    let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/run"))
-        .args(["--only", "slurm", "--runs", "1"])
-        .env("IPJOB_TEST_VENV_MAIN", venv)
-        .env("IPJOB_TEST_BINARY", binary())
-        .output()
-        .expect("the benchmark starts");
-    let tables = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{tables}{errors}");
+    let tables = measure(&venv, &["--only", "slurm", "--runs", "1"]);
     if tables.starts_with("skipped: ") {
         eprintln!("{tables}");
         return;

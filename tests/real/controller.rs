@@ -13,10 +13,8 @@ const PORTS: u16 = 20;
 /// the client's control, mux.
 const CLIENT_MUX: u16 = 10;
 
-#[test]
-fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
-    let Some(venv) = venv("main") else { return };
-    let place = Place::with_venv(&venv);
+/// A range for the controller, and the port of the client's mux in it, at which we listen.
+fn range_with_a_taken_port() -> (String, u16, TcpListener) {
     let range = free_ports(PORTS);
     let first: u16 = range
         .split('-')
@@ -24,7 +22,15 @@ fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
         .and_then(|port| port.parse().ok())
         .expect("a range");
     let port = first + CLIENT_MUX;
-    let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free");
+    (range, port, listener)
+}
+
+#[test]
+fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let (range, port, _listener) = range_with_a_taken_port();
     let mut job = Job::start(
         &place,
         &[
@@ -52,14 +58,7 @@ fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
 fn a_taken_port_of_the_range_is_passed_over_where_ipjob_makes_the_wiring() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
-    let range = free_ports(PORTS);
-    let first: u16 = range
-        .split('-')
-        .next()
-        .and_then(|port| port.parse().ok())
-        .expect("a range");
-    let port = first + CLIENT_MUX;
-    let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free");
+    let (range, port, _listener) = range_with_a_taken_port();
     let options = [
         "--mode",
         "cluster-only",
@@ -83,6 +82,7 @@ fn a_taken_port_of_the_range_is_passed_over_where_ipjob_makes_the_wiring() {
         "broadcast",
     ] {
         let number = wiring[channel].as_u64().expect("a port");
+        let first = port - CLIENT_MUX;
         let inside = u64::from(first)..u64::from(first + PORTS);
         assert!(
             inside.contains(&number) && number != u64::from(port),

@@ -54,7 +54,11 @@ fn an_engine_that_cannot_import_is_told_by_its_tracebacks_last_line() {
     let Some(venv) = venv("main") else { return };
     let place = Place::with_venv(&venv);
     script_of_another_python(&place, "ipengine", "engine");
-    let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", "2"]);
+    lacks_ipyparallel(Job::start(&place, &["--mode", "cluster-only", "-n", "2"]));
+}
+
+/// That the job ends for want of ipyparallel, told by the traceback's last line, and leaves nothing.
+pub fn lacks_ipyparallel(mut job: Job) {
     let (code, transcript) = job.finish();
     assert_eq!(code, 4, "{transcript}");
     let cause = transcript.lines().find(|line| line.starts_with("cause: "));

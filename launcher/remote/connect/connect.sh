@@ -3,29 +3,14 @@
 # carried, `end` or the end of stdin is the end.
 # $1: the job, or nothing for all; $2: squeue's format.
 
-# In place of the one above: the record, and the client file that it names.
-show_record() {
-    case $seen in *"
-$1
-"*) return ;; esac
-    seen="$seen$1
-"
-    if [ ! -e "$1" ]; then
-        part absent "$1"
-        return
-    fi
-    if [ ! -f "$1" ] || [ ! -r "$1" ]; then
-        part closed "$1"
-        return
-    fi
-    part record "$1"
-    head -c 2097153 -- "$1"
-    client=$(head -c 2097153 -- "$1" | sed -n 's/^ *"client_file": *"\(.*\)",\{0,1\}$/\1/p' | head -n 1 | sed 's/\\\(["\\/]\)/\1/g')
+# In place of the one above: the client file that a record names.
+show_beside() {
+    client=$(head -c 2097153 "$1" | sed -n 's/^ *"client_file": *"\(.*\)",\{0,1\}$/\1/p' | head -n 1 | sed 's/\\\(["\\/]\)/\1/g')
     case $client in
     /*)
         [ -f "$client" ] && [ -r "$client" ] || return
         part client "$client"
-        head -c 65537 -- "$client"
+        head -c 65537 "$client"
         ;;
     esac
 }
