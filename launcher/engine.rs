@@ -3,6 +3,7 @@
 //! remove it again.
 
 mod ending;
+#[cfg(target_os = "linux")]
 mod forked;
 
 use crate::failure::{Failure, Outcome};
@@ -63,6 +64,8 @@ pub fn run(fork: Option<&Path>, command: &[String]) -> Outcome<u8> {
         // A shared profile has the connection file; a second way to the same would only confuse.
         None => command.env_remove(CONNECTION_INFO),
     };
+    // Slurm runs on Linux alone.
+    #[cfg(target_os = "linux")]
     if let Some(python) = fork {
         match forked::run(python, &command, args, &node, report) {
             Ok(status) => {

@@ -21,6 +21,10 @@ class Tasks:
 
     def __init__(self, listener, why):
         self.listener, self.why = listener, why
+        # The variables before any module was imported.
+        with open("/proc/self/environ", "rb") as file:
+            entries = [entry.partition(b"=") for entry in file.read().split(b"\0") if entry]
+        self.environment = {name: text for name, _, text in entries}
         # By the process ids of their engines.
         self.connections = {}
         # In a fork, what it is to become.
@@ -92,12 +96,23 @@ class Tasks:
             except OSError as error:
                 tell(connection, f"exec it cannot be bound to the CPUs of its task: {error.strerror}")
                 os._exit(0)
-            os.environb.clear()
-            os.environb.update({name.encode("latin-1"): text.encode("latin-1") for name, text in order["environment"].items()})
+            self.take(order["environment"])
             tell(connection, f"engine {os.getpid()}")
             connection.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return pid
+
+    def take(self, environment):
+        """In a fork: its task's variables are its own, with what the imports have made of them."""
+        environment = {name.encode("latin-1"): text.encode("latin-1") for name, text in environment.items()}
+        imported = dict(os.environb)
+        os.environb.clear()
+        os.environb.update(environment)
+        for name in self.environment.keys() | imported.keys():
+            if name not in imported:
+                os.environb.pop(name, None)
+            elif imported[name] != self.environment.get(name):
+                os.environb[name] = imported[name]
 
     def leave(self):
         """In a fork: nothing of the other tasks is left in it."""
