@@ -3,7 +3,7 @@
 //! remove it again.
 
 mod ending;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "engine/elsewhere.rs")]
 mod forked;
 
 use crate::failure::{Failure, Outcome};
@@ -64,15 +64,16 @@ pub fn run(fork: Option<&Path>, command: &[String]) -> Outcome<u8> {
         // A shared profile has the connection file; a second way to the same would only confuse.
         None => command.env_remove(CONNECTION_INFO),
     };
-    // Slurm runs on Linux alone.
-    #[cfg(target_os = "linux")]
     if let Some(python) = fork {
         match forked::run(python, &command, args, &node, report) {
             Ok(status) => {
                 drop(private);
                 return Ok(ending::like(status));
             }
-            Err(why) => task::tell_not_forked(&NotForked { node: node.clone(), why }),
+            Err(why) => task::tell_not_forked(&NotForked {
+                node: node.clone(),
+                why,
+            }),
         }
     }
     let Some(private) = private else {

@@ -5,18 +5,6 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// An end as its status is told in digits.
-pub fn told(status: &str) -> ExitStatus {
-    status
-        .parse()
-        .map_or_else(|_| unknown(), ExitStatus::from_raw)
-}
-
-/// An end that nobody has told of: exit code 1.
-pub fn unknown() -> ExitStatus {
-    ExitStatus::from_raw(1 << 8)
-}
-
 /// Dies of the same signal; else the exit code, as a shell tells it.
 pub fn like(status: ExitStatus) -> u8 {
     let Some(number) = status.signal() else {

@@ -2,7 +2,6 @@
 //! the node starts. The task stays: Slurm knows it, signals it and tells how it ended, so it hands signals on to the engine and ends
 //! as the engine did. Its rank, labels, environment, CPUs and streams are thereby those of an engine of its own.
 
-use super::ending;
 use crate::here::leftovers::Leftover;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -10,9 +9,7 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{
-    ControlMessage, MsgFlags, getsockopt, sendmsg, sockopt::PeerCredentials,
-};
+use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, sendmsg, sockopt::PeerCredentials};
 use nix::unistd::{Pid, geteuid};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -24,18 +21,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::thread::sleep;
 use std::time::Duration;
 
 /// The program, which ipjob carries with it.
-const PROGRAM: &str = concat!(
-    include_str!("fork.py"),
-    "\n\n",
-    include_str!("tasks.py")
-);
+const PROGRAM: &str = concat!(include_str!("fork.py"), "\n\n", include_str!("tasks.py"));
 
 /// What is handed on to the engine.
 const HANDED_ON: [Signal; 6] = [
@@ -106,7 +99,7 @@ pub fn run(
     node: &str,
     started: impl FnOnce(u32),
 ) -> Result<ExitStatus, Why> {
-    let told = |what: &str| {
+    let failed = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| format!("{what}: {error}")
     };
@@ -114,11 +107,11 @@ pub fn run(
     let mut first = None;
     if let Some(listener) = listener {
         let child = start(python, command.get_program(), common, listener);
-        first = Some(child.map_err(told(&format!("{} cannot be started", python.display())))?);
+        first = Some(child.map_err(failed(&format!("{} cannot be started", python.display())))?);
     }
     // Until an engine is there signals end this task, as they would end an engine of its own that still imports.
     let order = Order::of(command).map_err(|error| format!("its CPUs are not known: {error}"))?;
-    send(&mut stream, &order).map_err(told("nothing forks engines"))?;
+    send(&mut stream, &order).map_err(failed("nothing forks engines"))?;
     let mut lines = BufReader::new(stream);
     let mut line = String::new();
     let _ = lines.read_line(&mut line);
@@ -126,15 +119,20 @@ pub fn run(
     let end = first.and_then(|mut first| first.wait().ok());
     let pid = match line.trim_end().split_once(' ') {
         Some(("engine", pid)) => pid.parse().map_err(|_| format!("{pid:?} is no process"))?,
-        Some(("ended", status)) => return Ok(ending::told(status)),
+        Some(("ended", status)) => return Ok(status_of(status)),
         Some(("exec", why)) => return Err(why.to_owned()),
-        _ => return Err(end.filter(|end| !end.success()).map_or_else(String::new, |end| {
-            format!("the Python that forks them ended with {end}")
-        })),
+        _ => {
+            return Err(end
+                .filter(|end| !end.success())
+                .map_or_else(String::new, |end| {
+                    format!("the Python that forks them ended with {end}")
+                }));
+        }
     };
+    let signals = signals().ok();
     let engine = Leftover::of(pid);
     started(pid);
-    Ok(wait(lines, engine, signals().ok().as_ref()))
+    Ok(wait(lines, engine, signals.as_ref()))
 }
 
 /// The way to what forks this node's engines, and what it listens on where this task is the first.
@@ -225,7 +223,11 @@ fn wait(
         if told {
             ready.push(PollFd::new(lines.get_ref().as_fd(), PollFlags::POLLIN));
         }
-        let limit = if told { PollTimeout::NONE } else { PollTimeout::from(LOOK) };
+        let limit = if told {
+            PollTimeout::NONE
+        } else {
+            PollTimeout::from(LOOK)
+        };
         let _ = poll(&mut ready, limit);
         let speaks = told && ready.last().and_then(PollFd::any) == Some(true);
         while let Some(Ok(Some(caught))) = signals.map(SignalFd::read_signal) {
@@ -238,13 +240,25 @@ fn wait(
             line.clear();
             let _ = lines.read_line(&mut line);
             if let Some(status) = line.trim_end().strip_prefix("ended ") {
-                return ending::told(status);
+                return status_of(status);
             }
             // What forked it was killed; the engine can do without it.
             told = false;
         }
         if !told && engine.is_none_or(|engine| Leftover::of(engine.pid) != Some(engine)) {
-            return ending::unknown();
+            return unknown();
         }
     }
+}
+
+/// An end as its status is told in digits.
+fn status_of(status: &str) -> ExitStatus {
+    status
+        .parse()
+        .map_or_else(|_| unknown(), ExitStatus::from_raw)
+}
+
+/// An end that nobody has told of: exit code 1.
+fn unknown() -> ExitStatus {
+    ExitStatus::from_raw(1 << 8)
 }

@@ -55,14 +55,17 @@ class Tasks:
 
     def fork(self, connection):
         """Forks the engine of a task; true in the fork."""
+        # What listens has a name that all users of the node see: from another one nothing is even waited for.
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        if int.from_bytes(peer[4:8], sys.byteorder) != os.geteuid():
+            connection.close()
+            return False
         streams = array.array("i")
         try:
             order = receive(connection, streams)
         except (OSError, ValueError):
             order = None
-        # What listens has a name that all users of the node see.
-        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        if int.from_bytes(peer[4:8], sys.byteorder) != os.getuid() or not order:
+        if not order:
             pid = None
         elif self.why is not None:
             tell(connection, f"exec {self.why}".rstrip())

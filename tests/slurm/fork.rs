@@ -65,12 +65,7 @@ fn a_forked_engine_of_a_step_sees_what_one_of_its_own_sees() {
         format!("ipjob --mode cluster-only --mpi none --engine-start {way} -- python3 {driver}")
     };
     // Two tasks on one node, one on the other; then fewer engines than tasks.
-    let lines = [
-        run("exec"),
-        run("fork"),
-        run("exec -n 2"),
-        run("fork -n 2"),
-    ];
+    let lines = [run("exec"), run("fork"), run("exec -n 2"), run("fork -n 2")];
     let job = lab.submit(&["-N2", "-n3"], &lines.join("\n"));
     let ended = job.finish();
     assert_eq!(ended.code, 0, "{}", ended.output);
@@ -212,4 +207,44 @@ fn only_the_node_whose_python_cannot_fork_starts_engines_one_by_one() {
         assert_eq!(parent, "slurmstepd");
     }
     job.cancel();
+}
+
+#[test]
+fn a_dry_run_tells_what_forks_the_engines_of_a_step_or_why_none_are_forked() {
+    let Some(lab) = Lab::up(&[]) else { return };
+    let run = "ipjob --mode cluster-only --engine-start fork --dry-run";
+    let cases = [
+        ("", "--mpi none", "/ipjob engine --fork=/"),
+        ("", "--mpi pmi2", "an MPI world cannot be forked"),
+        (
+            "",
+            "--mpi none --engine-wrapper env",
+            "what --engine-wrapper names stands between each task and its engine",
+        ),
+        (
+            "",
+            "--mpi none --srun-arg=--gpu-bind=single:1",
+            "--gpu-bind gives each task what a fork of another task would not get",
+        ),
+        (
+            "SLURM_MEM_BIND=local",
+            "--mpi none",
+            "--mem-bind gives each task what a fork of another task would not get",
+        ),
+        ("SLURM_MEM_BIND=quiet,none", "--mpi none", "--fork=/"),
+    ];
+    let lines: Vec<String> = cases
+        .iter()
+        .map(|(variable, options, _)| format!("echo CASE\n{variable} {run} {options}"))
+        .collect();
+    let ended = lab.submit(&["-n2"], &lines.join("\n")).finish();
+    assert_eq!(ended.code, 0, "{}", ended.output);
+    let plans: Vec<&str> = ended.output.split("CASE\n").skip(1).collect();
+    assert_eq!(plans.len(), cases.len(), "{}", ended.output);
+    for ((variable, options, text), plan) in cases.iter().zip(plans) {
+        assert!(plan.contains(text), "{variable} {options}: {plan}");
+        let forks = text.contains("--fork");
+        assert_eq!(plan.contains("--fork="), forks, "{options}: {plan}");
+        assert_eq!(plan.contains("one by one"), !forks, "{options}: {plan}");
+    }
 }

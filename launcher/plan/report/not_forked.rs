@@ -26,7 +26,9 @@ impl NotForked {
     pub fn read(line: &str) -> Option<Self> {
         let (label, rest) = line.split_once(HEAD)?;
         let is_label = |c: char| c.is_ascii_digit() || c == ':' || c == ' ';
-        let (node, why) = rest.split_once(": ").filter(|_| label.chars().all(is_label))?;
+        let (node, why) = rest
+            .split_once(": ")
+            .filter(|_| label.chars().all(is_label))?;
         let (node, why) = (node.to_owned(), why.trim().to_owned());
         let plain = !node.contains(char::is_whitespace) && !rest.trim().contains(char::is_control);
         plain.then_some(Self { node, why })
@@ -49,7 +51,10 @@ mod tests {
             node: "node2".to_owned(),
             why: "a socket: open".to_owned(),
         };
-        assert_eq!(NotForked::read(&format!("12: {}", told.line())), Some(told.clone()));
+        assert_eq!(
+            NotForked::read(&format!("12: {}", told.line())),
+            Some(told.clone())
+        );
         assert_eq!(NotForked::read(&format!("print('{}')", told.line())), None);
         assert_eq!(told.to_string(), "a socket: open (on node2)");
     }
