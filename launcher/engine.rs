@@ -1,18 +1,23 @@
 //! `ipjob engine`: what every task of the engines' step runs through. It reports who it is into the step's log and becomes
-//! ipengine. Where the profile directory is not this node's, it makes a private one and stays as the engine's parent, to
+//! ipengine, or has it forked. Where the profile directory is not this node's, it makes a private one and stays as the engine's parent, to
 //! remove it again.
+
+mod ending;
+#[cfg_attr(not(target_os = "linux"), path = "engine/elsewhere.rs")]
+mod forked;
 
 use crate::failure::{Failure, Outcome};
 use crate::here::{foreman, identity, private_profile::PrivateProfile};
-use crate::plan::report::Report;
+use crate::plan::report::{NotForked, Report};
 use crate::plan::services::CONNECTION_INFO;
 use crate::report::task;
 use std::env;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
-/// Reports and becomes the command, or runs it.
-pub fn run(command: &[String]) -> Outcome<u8> {
+/// Reports and becomes the command, or runs it; or has it forked by this Python, where one is given and can.
+pub fn run(fork: Option<&Path>, command: &[String]) -> Outcome<u8> {
     let Some((program, args)) = command.split_first() else {
         return Err(Failure::usage("`ipjob engine` needs a command after `--`"));
     };
@@ -54,13 +59,27 @@ pub fn run(command: &[String]) -> Outcome<u8> {
     if !args.iter().any(|arg| arg == "--mpi") {
         command.arg(format!("--IPEngine.id={rank}"));
     }
-    let Some(private) = private else {
+    match &private {
+        Some(private) => command.env("IPYTHONDIR", private.path()),
         // A shared profile has the connection file; a second way to the same would only confuse.
-        command.env_remove(CONNECTION_INFO);
+        None => command.env_remove(CONNECTION_INFO),
+    };
+    if let Some(python) = fork {
+        match forked::run(python, &command, args, &node, report) {
+            Ok(status) => {
+                drop(private);
+                return Ok(ending::like(status));
+            }
+            Err(why) => task::tell_not_forked(&NotForked {
+                node: node.clone(),
+                why,
+            }),
+        }
+    }
+    let Some(private) = private else {
         report(std::process::id());
         return Err(cannot_run(command.exec()));
     };
-    command.env("IPYTHONDIR", private.path());
     let code = foreman::run(&mut command, report).map_err(cannot_run);
     drop(private);
     code

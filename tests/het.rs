@@ -52,6 +52,11 @@ fn engines_run_in_the_components_that_were_named() {
             "['node2', 'node2', 'node3', 'node3']",
         ),
         (
+            "--engine-start fork --mpi none --srun-arg=--het-group=1",
+            "[0, 1, 2, 3]",
+            "['node2', 'node2', 'node3', 'node3']",
+        ),
+        (
             "-n 2 --srun-arg=--het-group --srun-arg=1",
             "[0, 1]",
             "['node2', 'node3']",
@@ -66,6 +71,8 @@ fn engines_run_in_the_components_that_were_named() {
         assert_eq!(code, 0, "{options}: {output}");
         let told = format!("DRIVER {ids} {hosts}");
         assert!(output.contains(&told), "{options}: {output}");
+        let one_by_one = output.contains("engines are started one by one: --engine-start fork");
+        assert_eq!(options.contains("fork"), one_by_one, "{options}: {output}");
         // Each component's part of the step was asked.
         assert!(
             !output.contains("did not end when asked"),

@@ -1,6 +1,7 @@
 //! Do engines start on nodes that do not share the profile directory?
 
 use crate::support::lab::{ALICE, Lab};
+use std::path::Path;
 
 /// A driver on the node that has the profile: where the engines' own directories are, and whether their key came by the
 /// environment.
@@ -19,16 +20,23 @@ print('driver', *rc[:].apply_sync(look), flush=True)
 fn engines_start_without_a_shared_profile_and_leave_nothing() {
     let Some(lab) = Lab::up(&[]) else { return };
     let driver = lab.script("driver.py", DRIVER);
+    for way in ["exec", "fork"] {
+        start_unshared(&lab, &driver, way);
+    }
+}
+
+fn start_unshared(lab: &Lab, driver: &Path, way: &str) {
     // Each node of the lab has a /tmp of its own.
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
         &format!(
-            "umask 077\nexec ipjob --mode cluster-only --ipython-dir /tmp/unshared -- python3 {}",
+            "umask 077\nexec ipjob --mode cluster-only --mpi none --engine-start {way} --ipython-dir /tmp/unshared -- python3 {}",
             driver.display()
         ),
     );
     let ended = job.finish();
     assert_eq!(ended.code, 0, "{}", ended.output);
+    assert!(!ended.output.contains("one by one"), "{}", ended.output);
     let line = "driver ('node1', '/tmp/unshared', False, '0o700') ('node2', '/tmp/ipjob-engine-', True, '0o700')";
     assert!(ended.output.contains(line), "{}", ended.output);
     let left = lab.shell("root", "node2", "ls -A /tmp /dev/shm").text;

@@ -115,8 +115,8 @@ impl From<LauncherArgument> for Option<Launcher> {
 pub enum EngineStartArgument {
     /// Each is a Python of its own
     Exec,
-    /// One Python imports ipyparallel and forks them: sooner, with less memory; where its site-wide modules run threads or hold
-    /// a GPU, and with the launchers srun, mpiexec and ranks, as exec
+    /// On each node one Python imports ipyparallel and forks them: sooner, with less memory and fewer files opened; where its
+    /// site-wide modules run threads or hold a GPU, with MPI, and with the launchers mpiexec and ranks, as exec
     Fork,
 }
 

@@ -129,6 +129,9 @@ pub enum Command {
     /// Report who we are and become an engine; srun starts this.
     #[command(hide = true)]
     Engine {
+        /// The Python that forks the engines of this node.
+        #[arg(long, value_name = "PYTHON")]
+        fork: Option<PathBuf>,
         /// The engine's command line.
         #[arg(last = true, required = true)]
         command: Vec<String>,

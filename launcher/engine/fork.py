@@ -1,14 +1,8 @@
-"""Imports ipyparallel once and forks the engines of this node: `python fork.py ORDER IPENGINE ARGS...`.
+"""Imports ipyparallel once, so that the engines of this node are forks: what is common to local.py and tasks.py, one of which
+follows this text.
 
-ORDER is a JSON file, [{"id": 3, "log": "/path"}, ...]; each engine runs the script IPENGINE as it stands, with ARGS and its
-id. What became of it is told on descriptor 0, which is the writing end of a pipe, so that nothing that a site-wide module
-prints is mixed into it:
-
-    engine 3 pid 117        it was forked
-    exec 2 threads run ...  nothing was forked, because of that: the engines are to be started one by one
-
-Then this program ends, and the engines are the children of the subreaper above it, which learns of the end of each. One fork
-stays until the last of them has ended, and forks their nannies: an engine asks for its own when it has registered.
+An engine runs the script IPENGINE as it stands. One fork stays until the last of the engines has ended, and forks their nannies:
+an engine asks for its own when it has registered.
 """
 import functools
 import gc
@@ -53,8 +47,9 @@ def import_once():
         del os.environ[name]
 
 
-def hindrance():
-    """What a site-wide sitecustomize, usercustomize or .pth file has made that does not survive a fork; None is nothing."""
+def hindrance(own=None):
+    """What a site-wide sitecustomize, usercustomize or .pth file has made that does not survive a fork; None is nothing. Our own
+    socket is none of theirs."""
     threads = len(os.listdir("/proc/self/task")) - 1
     if threads:
         return f"{threads} more thread{'s run' if threads > 1 else ' runs'} in its Python after the imports"
@@ -62,6 +57,8 @@ def hindrance():
         if module in sys.modules:
             return f"{module} was imported before ipyparallel"
     for descriptor in os.listdir("/proc/self/fd"):
+        if own is not None and int(descriptor) == own.fileno():
+            continue
         try:
             target = os.readlink(f"/proc/self/fd/{descriptor}")
         except OSError:
@@ -75,18 +72,17 @@ def hindrance():
     return None
 
 
-def become(engine, ipengine, args, nannies):
+def become(ipengine, args, nannies, stdout, stderr):
     """Makes of this fork what an exec of its own would have been."""
     os.setpgid(0, 0)
-    log = os.open(engine["log"], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
-    put(os.open(os.devnull, os.O_RDONLY), os.dup(log), log)
+    put(os.open(os.devnull, os.O_RDONLY), stdout, stderr)
     # `random` seeds itself anew, secrets and uuid have no state; numpy's generator would be the same in every engine.
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
     if nannies:
         sys.modules[NANNY].Popen = functools.partial(start_nanny, nannies)
-    sys.argv = [ipengine, *args, f"--IPEngine.id={engine['id']}"]
-    show([sys.executable, *sys.argv], f"ipengine {engine['id']}")
+    sys.argv = [ipengine, *args]
+    show([sys.executable, *sys.argv], f"ipengine {args[-1].rpartition('=')[2]}")
     runpy.run_path(ipengine, run_name="__main__")
 
 
@@ -103,12 +99,13 @@ def serve_nannies(requests):
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     show([sys.executable, "-m", NANNY, "(forks them)"], "ipengine nanny")
     while True:
-        _, streams, _, _ = socket.recv_fds(requests, 1, 3)
+        cpus, streams, _, _ = socket.recv_fds(requests, 1 << 16, 3)
         if not streams:
             return
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             requests.close()
+            bind(json.loads(cpus))
             # As ipyparallel starts it: in a session of its own, and what it prints is there at once.
             os.setsid()
             put(*streams)
@@ -117,6 +114,12 @@ def serve_nannies(requests):
             return sys.modules[NANNY].main()
         for descriptor in streams:
             os.close(descriptor)
+
+
+def bind(cpus):
+    """Binds this process to these CPUs: those of the task, or the engine, that it is for."""
+    if set(cpus) != os.sched_getaffinity(0):
+        os.sched_setaffinity(0, cpus)
 
 
 class Nanny:
@@ -135,7 +138,8 @@ def start_nanny(requests, argv, **options):
     its_stdin, stdin = os.pipe()
     stdout, its_stdout = os.pipe()
     try:
-        socket.send_fds(requests, [b"n"], [its_stdin, its_stdout, 2])
+        cpus = json.dumps(sorted(os.sched_getaffinity(0))).encode()
+        socket.send_fds(requests, [cpus], [its_stdin, its_stdout, 2])
     except OSError:
         return subprocess.Popen(argv, **options)
     finally:
@@ -160,7 +164,7 @@ def show(argv, name):
         pass
 
 
-def fork_nannies(args):
+def fork_nannies(args, listener=None):
     """Forks what forks nannies, and returns where it is asked; None where nannies are not wanted, or not what is known here:
     then each engine starts its own as ever."""
     module = sys.modules.get(NANNY)
@@ -170,6 +174,8 @@ def fork_nannies(args):
     requests, nannies = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         nannies.close()
+        if listener:
+            listener.close()
         os.setpgid(0, 0)
         # Our report is complete when we have ended.
         put(os.open(os.devnull, os.O_RDONLY))
@@ -179,31 +185,13 @@ def fork_nannies(args):
     return nannies
 
 
-def main(order, ipengine, *args):
-    # Modules are found where they are for the script itself.
+def find_modules_of(ipengine):
+    """Modules are found where they are for the script itself."""
     if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(__file__)):
         sys.path[0] = os.path.dirname(os.path.realpath(ipengine))
-    import_once()
-    why = hindrance()
-    if why:
-        os.write(0, f"exec {why}\n".encode())
-        return
-    with open(order) as file:
-        engines = json.load(file)
-    # What is collected by none stays shared by all.
+
+
+def share():
+    """What is collected by none stays shared by all."""
     gc.collect()
     gc.freeze()
-    nannies = fork_nannies(args)
-    for engine in engines:
-        pid = os.fork()
-        if pid == 0:
-            return become(engine, ipengine, args, nannies)
-        os.write(0, f"engine {engine['id']} pid {pid}\n".encode())
-    # What the site's modules want done at the end of a program is the engines' to do.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,6 +1,8 @@
 //! What the engines' step tells in its log: every task who it is and which MPI world it sees, one line each, and srun how
 //! tasks ended. PURE.
 
+mod not_forked;
+
 use super::hostlist;
 
 /// A line of the step's log that means something.
@@ -10,6 +12,8 @@ pub enum Line {
     Task(Report),
     /// A task told the size of its MPI world.
     World(World),
+    /// A task told why it is not forked.
+    NotForked(NotForked),
     /// srun itself said that something is wrong.
     Srun(Words),
     /// srun itself said that it waits for its place in the job, and why.
@@ -22,6 +26,7 @@ pub fn read(line: &str) -> Option<Line> {
     Report::read(line)
         .map(Line::Task)
         .or_else(|| World::read(line).map(Line::World))
+        .or_else(|| NotForked::read(line).map(Line::NotForked))
         .or_else(|| Words::read(line).map(Line::Srun))
         .or_else(|| waits(line).map(Line::Waits))
 }
@@ -32,6 +37,8 @@ fn waits(line: &str) -> Option<String> {
     let is_it = text.starts_with("srun: ") && text.contains("step creation temporarily disabled");
     is_it.then(|| text.to_owned())
 }
+
+pub use not_forked::NotForked;
 
 /// The size of a task's MPI world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Engines that one Python forks (`engine/fork.py`): it is started in the place of all of them, tells of each and ends. They
+//! Engines that one Python forks (`engine/fork.py` and `engine/local.py`): it is started in the place of all of them, tells of each and ends. They
 //! are then our children like any other, because we are the subreaper above it, so the machine knows no difference.
 
 use super::Supervisor;
@@ -20,7 +20,11 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
 
 /// The program, which ipjob carries with it.
-const PROGRAM: &str = include_str!("../engine/fork.py");
+const PROGRAM: &str = concat!(
+    include_str!("../engine/fork.py"),
+    "\n\n",
+    include_str!("../engine/local.py")
+);
 
 /// The program from its start until all that it forked is told.
 #[derive(Debug)]
@@ -127,7 +131,7 @@ impl Supervisor<'_> {
         }
     }
 
-    fn say_exec(&mut self, why: &str) {
+    pub(super) fn say_exec(&mut self, why: &str) {
         let text = format!("engines are started one by one, not forked: {why}");
         self.say(Level::Step, text);
     }

@@ -227,6 +227,10 @@ impl Supervisor<'_> {
                 self.forking_is_silent();
                 return None;
             }
+            Notice::NotForked(told) => {
+                self.say_exec(&told.to_string());
+                return None;
+            }
             Notice::StopRequested { by, personal } => {
                 let event = self.stop_requested(by, personal);
                 self.unless_superseded(event)

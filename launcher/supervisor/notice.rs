@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::here::sockets::Held;
 use crate::plan::connection::Endpoint;
 use crate::plan::engine_list::EngineList;
-use crate::plan::report::Report;
+use crate::plan::report::{NotForked, Report};
 use crate::plan::service::Name;
 use crate::plan::services::Said;
 use std::collections::BTreeMap;
@@ -47,6 +47,8 @@ pub enum Notice {
     ForkingSaid(Said),
     /// What forks the engines tells nothing more.
     ForkingIsSilent,
+    /// A task of the engines' step told why it is not forked.
+    NotForked(NotForked),
     /// A probe found that a service cannot work.
     Broken {
         /// Which.

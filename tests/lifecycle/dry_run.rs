@@ -163,8 +163,7 @@ fn it_shows_what_forks_the_engines_or_why_none_are_forked() {
 
     place.script("mpiexec", "exit 1");
     let text = plan(&place, &[&fork[..], &["--launcher", "mpiexec"]].concat());
-    let why =
-        "engines are started one by one: --engine-start fork is for --launcher local, not mpiexec";
+    let why = "engines are started one by one: --engine-start fork is for the launchers local and srun, not mpiexec";
     assert!(text.contains(why), "{text}");
     assert!(!text.contains("    fork  "), "{text}");
 }

@@ -14,8 +14,12 @@ fn the_job_ends_in_order_before_its_time_does() {
         &["-n1", "--time=5"],
         "scontrol update JobId=$SLURM_JOB_ID EndTime=now+75seconds\nexec ipjob --mode cluster-only --mpi none --stop-before 55",
     );
+    let forked = lab.submit(
+        &["-n1", "--time=1", "--signal=B:TERM@10"],
+        "exec ipjob --mode cluster-only --mpi none --engine-start fork",
+    );
     let line = "warning: the job's time ends in 1 minute; it will be taken down before";
-    for (job, warned) in [(unsignalled, true), (signalled, false)] {
+    for (job, warned) in [(unsignalled, true), (signalled, false), (forked, false)] {
         let ended = job.finish();
         assert_eq!(ended.code, 7, "{}", ended.output);
         assert_eq!(ended.state, "FAILED", "Slurm's own word would be TIMEOUT");

@@ -1,9 +1,11 @@
 //! Engines as forks of one Python.
 
 use super::{Context, engines};
+use crate::plan::World;
 use crate::plan::service::{Name, Process};
 use crate::plan::settings::{EngineStart, Launcher};
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// An engine as the program that forks it reads of it.
 #[derive(Debug, Serialize)]
@@ -52,19 +54,17 @@ pub fn fork(context: &Context, launcher: Launcher, remarks: &mut Vec<String>) ->
     if context.settings.engine_start == EngineStart::Exec {
         return None;
     }
-    if launcher != Launcher::Local {
-        remarks.push(format!(
-            "engines are started one by one: --engine-start fork is for --launcher local, not {launcher}"
-        ));
-        return None;
-    }
-    let Some(python) = context.here.engine_python.clone() else {
-        remarks.push(format!(
-            "engines are started one by one: the first line of {} names no Python to fork them",
-            context.here.ipengine.display()
-        ));
-        return None;
+    let python = match launcher {
+        Launcher::Local => python(context),
+        // Each task of the step has it forked.
+        Launcher::Srun => in_a_step(context).map(|_| None),
+        launcher => Err(format!(
+            "--engine-start fork is for the launchers local and srun, not {launcher}"
+        )),
     };
+    let python = python
+        .inspect_err(|why| remarks.push(format!("engines are started one by one: {why}")))
+        .ok()??;
     let mut args = vec![
         context.profile.fork_program().display().to_string(),
         context.profile.fork_order().display().to_string(),
@@ -79,6 +79,75 @@ pub fn fork(context: &Context, launcher: Launcher, remarks: &mut Vec<String>) ->
             .log_dir()
             .join(format!("ipjob-{}.log", Name::Engines)),
     })
+}
+
+/// The Python of `ipengine`; else why there is none.
+fn python(context: &Context) -> Result<Option<PathBuf>, String> {
+    let python = context.here.engine_python.clone().ok_or_else(|| {
+        let ipengine = context.here.ipengine.display();
+        format!("the first line of {ipengine} names no Python to fork them")
+    })?;
+    Ok(Some(python))
+}
+
+/// The Python that forks the engines of a step, on each node those of its own; `None` where none was asked for, else why there is
+/// none.
+pub(super) fn in_a_step(context: &Context) -> Result<Option<PathBuf>, String> {
+    if context.settings.engine_start == EngineStart::Exec {
+        return Ok(None);
+    }
+    let slurm = context.allocation.slurm.as_ref();
+    let why = if context.here.srun.as_ref().map(|srun| &srun.mpi) != Some(&World::None) {
+        "an MPI world cannot be forked; --mpi none starts engines without one"
+    } else if !context.settings.engine_wrapper.is_empty() {
+        "what --engine-wrapper names stands between each task and its engine"
+    } else if slurm.is_some_and(|slurm| !slurm.components.is_empty()) {
+        "--engine-start fork is not for a step over components of a heterogeneous job"
+    } else if let Some(what) = of_one_task(context) {
+        return Err(format!(
+            "{what} gives each task what a fork of another task would not get"
+        ));
+    } else {
+        return python(context);
+    };
+    Err(why.to_owned())
+}
+
+/// Arguments of srun, and variables in which sbatch and srun keep them, with which Slurm gives a task more than its environment and
+/// its CPUs tell: devices of its own, or a policy for memory.
+const OF_ONE_TASK: &[(&str, &str)] = &[
+    ("--gpus-per-task", "SLURM_GPUS_PER_TASK"),
+    ("--ntasks-per-gpu", "SLURM_NTASKS_PER_GPU"),
+    ("--gpu-bind", "SLURM_GPU_BIND"),
+    ("--tres-per-task", "SLURM_TRES_PER_TASK"),
+    ("--tres-bind", "SLURM_TRES_BIND"),
+    ("--mem-bind", "SLURM_MEM_BIND"),
+];
+
+/// The first of these that holds for the step, if any.
+fn of_one_task(context: &Context) -> Option<&'static str> {
+    let given = |option: &str| {
+        let args = &context.settings.srun_args;
+        args.iter()
+            .any(|arg| arg.split('=').next() == Some(option) && !is_none(arg))
+    };
+    let set = |variable: &str| {
+        let environment = &context.here.environment;
+        environment.iter().any(|(name, value)| {
+            // `cpu:4` alone is what --cpus-per-task says.
+            let cpus = value.starts_with("cpu") && !value.contains("gres/");
+            name == variable && !is_none(value) && !cpus
+        })
+    };
+    OF_ONE_TASK
+        .iter()
+        .find(|(option, variable)| given(option) || set(variable))
+        .map(|(option, _)| *option)
+}
+
+/// Whether a binding is none: `none`, `--mem-bind=quiet,none`.
+fn is_none(text: &str) -> bool {
+    text.is_empty() || text.ends_with("none")
 }
 
 #[cfg(test)]

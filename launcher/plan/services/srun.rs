@@ -1,6 +1,6 @@
 //! Engines as one step of the Slurm job. Everything that srun could inherit is said explicitly.
 
-use super::{Context, engines};
+use super::{Context, engines, fork};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::service::Process;
@@ -82,6 +82,9 @@ pub fn step(context: &Context) -> Outcome<Process> {
     args.extend(context.settings.srun_args.iter().cloned());
     args.push(srun.ipjob.display().to_string());
     args.push("engine".to_owned());
+    if let Ok(Some(python)) = fork::in_a_step(context) {
+        args.push(format!("--fork={}", python.display()));
+    }
     args.push("--".to_owned());
     args.extend(context.settings.engine_wrapper.iter().cloned());
     args.push(context.here.ipengine.display().to_string());

@@ -41,6 +41,7 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
         let begin = Instant::now();
         let mut awaits_world = expected.world;
         let mut awaits_place = job.as_deref();
+        let mut not_forked = false;
         let mut seen = BTreeSet::new();
         let mut offset = 0;
         while !sender.is_closed() {
@@ -57,6 +58,13 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
                     Line::World(world) => {
                         awaits_world = false;
                         Notice::Event(Event::World(world))
+                    }
+                    Line::NotForked(told) => {
+                        // Other nodes will have the same to tell.
+                        if std::mem::replace(&mut not_forked, true) {
+                            continue;
+                        }
+                        Notice::NotForked(told)
                     }
                     Line::Srun(words) => {
                         // All of these lines were read before: one pause is for all of them.

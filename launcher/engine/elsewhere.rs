@@ -1,0 +1,15 @@
+//! Only Linux has what engines of a step are forked with; elsewhere only the laptop's commands are of use.
+
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+/// None is.
+pub fn run(
+    _python: &Path,
+    _command: &Command,
+    _common: &[String],
+    node: &str,
+    _started: impl FnOnce(u32),
+) -> Result<ExitStatus, String> {
+    Err(format!("{node} does not run Linux"))
+}

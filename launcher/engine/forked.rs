@@ -1,0 +1,264 @@
+//! The engine of a task as a fork of the one Python of its node (`engine/fork.py` and `engine/tasks.py`), which the first task of
+//! the node starts. The task stays: Slurm knows it, signals it and tells how it ended, so it hands signals on to the engine and ends
+//! as the engine did. Its rank, labels, environment, CPUs and streams are thereby those of an engine of its own.
+
+use crate::here::leftovers::Leftover;
+use crate::plan::incarnation::INCARNATION_VARIABLE;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, sendmsg, sockopt::PeerCredentials};
+use nix::unistd::{Pid, geteuid};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IoSlice, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// The program, which ipjob carries with it.
+const PROGRAM: &str = concat!(include_str!("fork.py"), "\n\n", include_str!("tasks.py"));
+
+/// What is handed on to the engine.
+const HANDED_ON: [Signal; 6] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+];
+
+/// How often the socket is tried that the first task has bound and does not listen on yet, a millisecond each.
+const TRIES: u32 = 1000;
+
+/// How often an engine is looked at of which nobody tells any more.
+const LOOK: u16 = 500;
+
+/// Our stdout and stderr.
+const STREAMS: [RawFd; 2] = [1, 2];
+
+/// What `ps` shows of the Python. It also leaves the forks the room in which `ps` shows their own, longer command lines.
+const TITLE: &str = "forks-the-engines-of-this-node-------------------------------------";
+
+/// Why an engine is not forked; empty where another task tells it.
+pub type Why = String;
+
+/// What is sent for a fork. Variables and arguments are bytes, each told as the character of that number.
+#[derive(Serialize)]
+struct Order {
+    args: Vec<String>,
+    environment: BTreeMap<String, String>,
+    cpus: Vec<usize>,
+}
+
+impl Order {
+    fn of(command: &Command) -> nix::Result<Self> {
+        let text = |bytes: &OsStr| bytes.as_bytes().iter().copied().map(char::from).collect();
+        let mut environment: BTreeMap<String, String> = env::vars_os()
+            .map(|(name, value)| (text(&name), text(&value)))
+            .collect();
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => environment.insert(text(name), text(value)),
+                None => environment.remove(&text(name)),
+            };
+        }
+        let cpus = sched_getaffinity(Pid::from_raw(0))?;
+        Ok(Self {
+            // They are text already.
+            args: command
+                .get_args()
+                .map(|arg| arg.to_string_lossy().into_owned())
+                .collect(),
+            environment,
+            cpus: (0..CpuSet::count())
+                .filter(|cpu| cpus.is_set(*cpu) == Ok(true))
+                .collect(),
+        })
+    }
+}
+
+/// Has the engine forked that this command would become, tells its process id, and waits for its end. `common` are the arguments that
+/// all engines of the node have.
+pub fn run(
+    python: &Path,
+    command: &Command,
+    common: &[String],
+    node: &str,
+    started: impl FnOnce(u32),
+) -> Result<ExitStatus, Why> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: io::Error| format!("{what}: {error}")
+    };
+    let (mut stream, listener) = meet(node)?;
+    let mut first = None;
+    if let Some(listener) = listener {
+        let child = start(python, command.get_program(), common, listener);
+        first = Some(child.map_err(failed(&format!("{} cannot be started", python.display())))?);
+    }
+    // Until an engine is there signals end this task, as they would end an engine of its own that still imports.
+    let order = Order::of(command).map_err(|error| format!("its CPUs are not known: {error}"))?;
+    send(&mut stream, &order).map_err(failed("nothing forks engines"))?;
+    let mut lines = BufReader::new(stream);
+    let mut line = String::new();
+    let _ = lines.read_line(&mut line);
+    // It has made a process of its own out of itself by now, unless it does not fork: then it ends.
+    let end = first.and_then(|mut first| first.wait().ok());
+    let pid = match line.trim_end().split_once(' ') {
+        Some(("engine", pid)) => pid.parse().map_err(|_| format!("{pid:?} is no process"))?,
+        Some(("ended", status)) => return Ok(status_of(status)),
+        Some(("exec", why)) => return Err(why.to_owned()),
+        _ => {
+            return Err(end
+                .filter(|end| !end.success())
+                .map_or_else(String::new, |end| {
+                    format!("the Python that forks them ended with {end}")
+                }));
+        }
+    };
+    let signals = signals().ok();
+    let engine = Leftover::of(pid);
+    started(pid);
+    Ok(wait(lines, engine, signals.as_ref()))
+}
+
+/// The way to what forks this node's engines, and what it listens on where this task is the first.
+fn meet(node: &str) -> Result<(UnixStream, Option<UnixListener>), Why> {
+    let variable = |name: &str| env::var(name).unwrap_or_default();
+    let incarnation = env::var(INCARNATION_VARIABLE).map_err(|_| "this is no job of ipjob's")?;
+    // Its random part, which nobody can know beforehand: a name has no owner until it is bound.
+    let life = incarnation.rsplit('.').next().unwrap_or_default();
+    let (job, step) = (variable("SLURM_JOB_ID"), variable("SLURM_STEP_ID"));
+    let name = format!("ipjob-{life}-{job}.{step}-{node}");
+    let failed = |error: io::Error| format!("tasks of this node cannot meet: {error}");
+    let address = SocketAddr::from_abstract_name(&name).map_err(failed)?;
+    for _ in 0..TRIES {
+        let listener = match UnixListener::bind_addr(&address) {
+            Ok(listener) => Some(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => None,
+            Err(error) => return Err(failed(error)),
+        };
+        match UnixStream::connect_addr(&address) {
+            Ok(stream) => {
+                let peer = getsockopt(&stream, PeerCredentials).map_err(io::Error::from);
+                if peer.map_err(failed)?.uid() != geteuid().as_raw() {
+                    return Err(format!("@{name} is another user's"));
+                }
+                return Ok((stream, listener));
+            }
+            // Bound, and not listened on yet; or all that were here before have ended.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Err(format!("nobody listens on @{name}"))
+}
+
+/// Starts the Python. It is nobody's task: what is sent to this one's group is not for it.
+fn start(
+    python: &Path,
+    ipengine: &OsStr,
+    common: &[String],
+    listener: UnixListener,
+) -> io::Result<Child> {
+    let mut program = File::from(memfd_create(c"ipjob-engines", MFdFlags::empty())?);
+    program.write_all(PROGRAM.as_bytes())?;
+    Command::new(python)
+        .arg(format!("/proc/self/fd/{}", program.as_raw_fd()))
+        .arg(TITLE)
+        .arg(ipengine)
+        .args(common)
+        .stdin(OwnedFd::from(listener))
+        .process_group(0)
+        .spawn()
+}
+
+/// Sends what the fork needs, with our own streams.
+fn send(stream: &mut UnixStream, order: &Order) -> io::Result<()> {
+    let mut line = serde_json::to_vec(order)?;
+    line.push(b'\n');
+    let sent = sendmsg::<()>(
+        stream.as_raw_fd(),
+        &[IoSlice::new(&line)],
+        &[ControlMessage::ScmRights(&STREAMS)],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )?;
+    stream.write_all(line.get(sent..).unwrap_or_default())
+}
+
+/// Keeps the signals that are handed on from ending this task.
+fn signals() -> nix::Result<SignalFd> {
+    let mask: SigSet = HANDED_ON.into_iter().collect();
+    mask.thread_block()?;
+    SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+}
+
+/// Hands signals on until the engine's end is told.
+fn wait(
+    mut lines: BufReader<UnixStream>,
+    engine: Option<Leftover>,
+    signals: Option<&SignalFd>,
+) -> ExitStatus {
+    let mut line = String::new();
+    let mut told = true;
+    loop {
+        let mut ready = vec![];
+        ready.extend(signals.map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)));
+        if told {
+            ready.push(PollFd::new(lines.get_ref().as_fd(), PollFlags::POLLIN));
+        }
+        let limit = if told {
+            PollTimeout::NONE
+        } else {
+            PollTimeout::from(LOOK)
+        };
+        let _ = poll(&mut ready, limit);
+        let speaks = told && ready.last().and_then(PollFd::any) == Some(true);
+        while let Some(Ok(Some(caught))) = signals.map(SignalFd::read_signal) {
+            let number = i32::try_from(caught.ssi_signo).unwrap_or_default();
+            if let (Some(engine), Ok(signal)) = (engine, Signal::try_from(number)) {
+                engine.signal(signal);
+            }
+        }
+        if speaks {
+            line.clear();
+            let _ = lines.read_line(&mut line);
+            if let Some(status) = line.trim_end().strip_prefix("ended ") {
+                return status_of(status);
+            }
+            // What forked it was killed; the engine can do without it.
+            told = false;
+        }
+        if !told && engine.is_none_or(|engine| Leftover::of(engine.pid) != Some(engine)) {
+            return unknown();
+        }
+    }
+}
+
+/// An end as its status is told in digits.
+fn status_of(status: &str) -> ExitStatus {
+    status
+        .parse()
+        .map_or_else(|_| unknown(), ExitStatus::from_raw)
+}
+
+/// An end that nobody has told of: exit code 1.
+fn unknown() -> ExitStatus {
+    ExitStatus::from_raw(1 << 8)
+}
