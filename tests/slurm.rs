@@ -4,6 +4,7 @@ mod address;
 mod cancel;
 mod engines;
 mod failures;
+mod healing;
 mod late;
 mod mpi;
 mod others;
