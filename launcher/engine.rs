@@ -2,7 +2,10 @@
 //! ipengine. Where the profile directory is not this node's, it makes a private one and stays as the engine's parent, to
 //! remove it again.
 
+pub mod rest;
+
 use crate::failure::{Failure, Outcome};
+use crate::here::memory::Memory;
 use crate::here::{foreman, identity, private_profile::PrivateProfile};
 use crate::plan::report::Report;
 use crate::plan::services::CONNECTION_INFO;
@@ -11,8 +14,8 @@ use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Reports and becomes the command, or runs it.
-pub fn run(command: &[String]) -> Outcome<u8> {
+/// Reports and becomes the command, or runs it. With the limit of `--idle-timeout` the node is watched for rest.
+pub fn run(idle_limit_ms: Option<u64>, command: &[String]) -> Outcome<u8> {
     let Some((program, args)) = command.split_first() else {
         return Err(Failure::usage("`ipjob engine` needs a command after `--`"));
     };
@@ -41,9 +44,13 @@ pub fn run(command: &[String]) -> Outcome<u8> {
             node: node.clone(),
             pid,
             step: step(),
+            memory: Memory::limit_here(),
         };
-        task::tell(&report);
+        task::tell(&report.line());
     };
+    if let Some(limit) = idle_limit_ms {
+        rest::start(limit, &node);
+    }
     let private = PrivateProfile::where_not_shared(args, &node)?;
     let mut command = Command::new(program);
     match &private {

@@ -47,7 +47,15 @@ fn main() -> ExitCode {
         Some(Command::Clean(options)) => remote::clean::run(&options, &console),
         Some(Command::Relay { targets }) => remote::relay::far_end(&targets),
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
-        Some(Command::Engine { command }) => engine::run(&command),
+        Some(Command::Engine {
+            idle_limit,
+            command,
+        }) => engine::run(idle_limit, &command),
+        Some(Command::Rest {
+            idle_limit,
+            node,
+            task,
+        }) => engine::rest::run(idle_limit, &node, task),
         None => run::run(&cli.run, &mut console),
     };
     console.still();

@@ -5,12 +5,14 @@ mod cancel;
 mod engines;
 mod failures;
 mod healing;
+mod idle;
 mod late;
 mod mpi;
 mod others;
 mod outage;
 mod places;
 mod power;
+mod preemption;
 mod quota;
 mod time;
 

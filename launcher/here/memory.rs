@@ -91,6 +91,12 @@ impl Memory {
         explains
     }
 
+    /// The least limit that our own group, or one above it, sets.
+    #[must_use]
+    pub fn limit_here() -> Option<u64> {
+        Self::own()?.limit()
+    }
+
     /// The least limit of the group and those above it, in bytes; `None` where none is set.
     #[must_use]
     pub fn limit(&self) -> Option<u64> {

@@ -1,10 +1,9 @@
-//! What a task of the engines' step tells of itself: one line on its stdout, which the launcher puts into the step's log.
+//! What a task of the engines' step tells: lines on its stdout, which the launcher puts into the step's log.
 
 use super::output;
-use crate::plan::report::Report;
 
 /// Writes the line at once, so that srun does not mix it with another task's. A log that cannot be written must not keep the
 /// engine from working.
-pub fn tell(report: &Report) {
-    output::line(&report.line());
+pub fn tell(line: &str) {
+    output::line(line);
 }

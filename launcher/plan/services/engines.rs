@@ -102,6 +102,15 @@ pub(super) fn in_a_world(context: &Context) -> Vec<String> {
     args
 }
 
+/// The words by which another program's tasks run ours, before the engine's own command.
+pub(super) fn task(context: &Context) -> Vec<String> {
+    let mut words = vec!["engine".to_owned()];
+    let limit = context.settings.idle;
+    words.extend(limit.map(|limit| format!("--idle-limit={}", limit.as_millis())));
+    words.push("--".to_owned());
+    words
+}
+
 /// The arguments that every ipengine gets, however it is started.
 pub(super) fn arguments(context: &Context) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);

@@ -81,8 +81,7 @@ pub fn step(context: &Context) -> Outcome<Process> {
     }
     args.extend(context.settings.srun_args.iter().cloned());
     args.push(srun.ipjob.display().to_string());
-    args.push("engine".to_owned());
-    args.push("--".to_owned());
+    args.extend(engines::task(context));
     args.extend(context.settings.engine_wrapper.iter().cloned());
     args.push(context.here.ipengine.display().to_string());
     args.extend(ipengine);

@@ -58,6 +58,7 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
                         awaits_world = false;
                         Notice::Event(Event::World(world))
                     }
+                    Line::Rest(rest) => Notice::NodeTold(rest),
                     Line::Srun(words) => {
                         // All of these lines were read before: one pause is for all of them.
                         if !std::mem::replace(&mut have_come, true) {
