@@ -55,7 +55,7 @@ fn main() -> ExitCode {
             idle_limit,
             node,
             task,
-        }) => engine::rest::run(idle_limit, &node, task),
+        }) => Ok(engine::rest::run(idle_limit, &node, task)),
         None => run::run(&cli.run, &mut console),
     };
     console.still();

@@ -7,6 +7,7 @@ mod failures;
 mod healing;
 mod idle;
 mod late;
+mod memory;
 mod mpi;
 mod others;
 mod outage;

@@ -1,7 +1,6 @@
 //! The watcher of a node, with `--idle-timeout`: a child of one task there that tells when the job's engines on this node are at rest.
 //! The rest of the job cannot see their CPU time. It ends with its task, whose log it holds open.
 
-use crate::failure::Outcome;
 use crate::here::computed::Computed;
 use crate::here::{leftovers, process};
 use crate::plan::incarnation::INCARNATION_VARIABLE;
@@ -46,7 +45,7 @@ pub fn start(limit_ms: u64, node: &str) {
 }
 
 /// Watches until the task, which is our parent, has ended.
-pub fn run(limit_ms: u64, node: &str, task: u32) -> Outcome<u8> {
+pub fn run(limit_ms: u64, node: &str, task: u32) -> u8 {
     // At the very moment of the task's end: srun tells of that end only when its log is closed.
     let follows = prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
     let has_task = || u32::try_from(getppid().as_raw()) == Ok(task);
@@ -66,7 +65,7 @@ pub fn run(limit_ms: u64, node: &str, task: u32) -> Outcome<u8> {
         }
         before = now;
     }
-    Ok(0)
+    0
 }
 
 /// The CPU time of all the engines on this node that belong to our job, whichever task or step started them, and of what they have

@@ -97,7 +97,7 @@ impl Telling {
         // Not later than the limit allows: the next look may be after it.
         let is_due = self.since + gap(self.limit) / 2 >= self.limit / TELLINGS;
         let changed = at_rest != self.at_rest;
-        if !changed && !(at_rest && is_due) {
+        if !(changed || at_rest && is_due) {
             return None;
         }
         self.at_rest = at_rest;

@@ -138,10 +138,11 @@ impl Supervisor<'_> {
 
     /// Looks once; what was seen comes as a notice.
     pub(super) fn look_for_use(&self) {
-        let engines: Vec<u32> = match self.tasks_tell() {
-            // These are numbers of other nodes.
-            true => Vec::new(),
-            false => self.record.engines.list.iter().map(|one| one.pid).collect(),
+        // Those of a step are numbers of other nodes.
+        let engines: Vec<u32> = if self.tasks_tell() {
+            Vec::new()
+        } else {
+            self.record.engines.list.iter().map(|one| one.pid).collect()
         };
         let mut running = self.children.running.keys().copied();
         let server = running.find(|pid| self.children.runs(Name::Jupyter, *pid));

@@ -80,11 +80,11 @@ fn an_engine_that_computes_on_the_other_node_keeps_the_job_until_it_is_done() {
         let ticks = lab.shell(ALICE, "node2", &line);
         ticks.text.trim().parse::<u64>().expect("clock ticks")
     };
-    let (begin, begun) = (Instant::now(), ran());
+    let (ready, before) = (Instant::now(), ran());
     wait_for("twice the limit, and some CPU time", || {
         let state = job.record()?["state"].clone();
         assert_eq!(state, "ready", "{}", job.output());
-        (begin.elapsed() > 2 * LIMIT && ran() > begun + 200).then_some(())
+        (ready.elapsed() > 2 * LIMIT && ran() > before + 200).then_some(())
     });
     let warned = job.output().contains("nobody uses the job");
     assert!(!warned, "{}", job.output());

@@ -6,6 +6,17 @@ use super::{Effect, End, Machine, SIGNAL_PATIENCE, Timer};
 use crate::failure::Failure;
 use crate::plan::service::Name;
 
+/// An end of the engines that Slurm may explain.
+#[derive(Clone, Debug)]
+pub(super) struct Unexplained {
+    /// What it is unless Slurm says otherwise.
+    failure: Failure,
+    /// Whether srun said that Slurm takes the job down: then its signal comes.
+    signal_comes: bool,
+    /// Whether the last lines of the step's log belong to it: no task's own were shown.
+    with_log: bool,
+}
+
 impl Machine {
     /// Too few engines are left, and Slurm may be the reason: it is asked, and heard. With `signal_comes` its signal to us is on its
     /// way, and waited for as well.
@@ -13,21 +24,27 @@ impl Machine {
         &mut self,
         failure: Failure,
         signal_comes: bool,
+        with_log: bool,
         out: &mut Vec<Effect>,
     ) {
-        self.engines.signal_comes |= signal_comes;
-        if self.engines.ended.is_none() {
-            self.engines.ended = Some(failure);
-            out.push(Effect::AskForPreemption);
-            out.push(Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE));
+        if let Some(first) = &mut self.engines.unexplained {
+            first.signal_comes |= signal_comes;
+            return;
         }
+        self.engines.unexplained = Some(Unexplained {
+            failure,
+            signal_comes,
+            with_log,
+        });
+        out.push(Effect::AskForPreemption);
+        out.push(Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE));
     }
 
     /// Slurm's answer.
     pub(super) fn preempted(&mut self, preempted: bool, out: &mut Vec<Effect>) {
-        if self.engines.ended.is_none() {
+        let Some(end) = &self.engines.unexplained else {
             return;
-        }
+        };
         if preempted {
             let reason = "preemption: Slurm takes the job's nodes for another job, and has ended the engines";
             let end = End {
@@ -36,18 +53,18 @@ impl Machine {
                 failure: None,
             };
             self.begin_stop(end, out);
-        } else if !self.engines.signal_comes {
+        } else if !end.signal_comes {
             self.slurm_says_nothing(out);
         }
     }
 
     /// Slurm has nothing to do with it, as far as it tells.
     pub(super) fn slurm_says_nothing(&mut self, out: &mut Vec<Effect>) {
-        if let Some(failure) = self.engines.ended.take() {
-            if self.engines.show_log {
+        if let Some(end) = self.engines.unexplained.take() {
+            if end.with_log {
                 out.push(Effect::ShowLog(first_process(Name::Engines)));
             }
-            self.fail(failure, out);
+            self.fail(end.failure, out);
         }
     }
 }

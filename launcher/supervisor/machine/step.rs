@@ -35,8 +35,7 @@ impl Machine {
             failure.cause = self.with_memory(cause);
             failure.hint(hint)
         };
-        self.engines.show_log = true;
-        self.hear_slurm_first(failure, ends, out);
+        self.hear_slurm_first(failure, ends, true, out);
     }
 
     /// Too few engines are left, because this one ended so.
@@ -47,7 +46,7 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         if self.engines.step {
-            self.hear_slurm_first(failure, job_is_ending(&end.message), out);
+            self.hear_slurm_first(failure, job_is_ending(&end.message), false, out);
         } else {
             self.fail(failure, out);
         }
