@@ -5,8 +5,10 @@
 mod ending;
 #[cfg_attr(not(target_os = "linux"), path = "engine/elsewhere.rs")]
 mod forked;
+pub mod rest;
 
 use crate::failure::{Failure, Outcome};
+use crate::here::memory::Memory;
 use crate::here::{foreman, identity, private_profile::PrivateProfile};
 use crate::plan::report::{NotForked, Report};
 use crate::plan::services::CONNECTION_INFO;
@@ -16,8 +18,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// Reports and becomes the command, or runs it; or has it forked by this Python, where one is given and can.
-pub fn run(fork: Option<&Path>, command: &[String]) -> Outcome<u8> {
+/// Reports and becomes the command, or runs it; or has it forked by this Python, where one is given and can. With the limit of
+/// `--idle-timeout` the node is watched for rest.
+pub fn run(fork: Option<&Path>, idle_limit_ms: Option<u64>, command: &[String]) -> Outcome<u8> {
     let Some((program, args)) = command.split_first() else {
         return Err(Failure::usage("`ipjob engine` needs a command after `--`"));
     };
@@ -46,9 +49,13 @@ pub fn run(fork: Option<&Path>, command: &[String]) -> Outcome<u8> {
             node: node.clone(),
             pid,
             step: step(),
+            memory: Memory::limit_here(),
         };
-        task::tell(&report);
+        task::tell(&report.line());
     };
+    if let Some(limit) = idle_limit_ms {
+        rest::start(limit, &node);
+    }
     let private = PrivateProfile::where_not_shared(args, &node)?;
     let mut command = Command::new(program);
     match &private {

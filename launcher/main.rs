@@ -47,7 +47,16 @@ fn main() -> ExitCode {
         Some(Command::Clean(options)) => remote::clean::run(&options, &console),
         Some(Command::Relay { targets }) => remote::relay::far_end(&targets),
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
-        Some(Command::Engine { fork, command }) => engine::run(fork.as_deref(), &command),
+        Some(Command::Engine {
+            fork,
+            idle_limit,
+            command,
+        }) => engine::run(fork.as_deref(), idle_limit, &command),
+        Some(Command::Rest {
+            idle_limit,
+            node,
+            task,
+        }) => Ok(engine::rest::run(idle_limit, &node, task)),
         None => run::run(&cli.run, &mut console),
     };
     console.still();

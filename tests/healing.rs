@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A client that computes all the time, tests/healing/steady.py.
-struct Steady {
+pub struct Steady {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -25,10 +25,14 @@ impl Steady {
     /// Opens it and waits until its data is on every engine.
     fn open(place: &Place, venv: &Path) -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/healing/steady.py");
-        let mut child = place
-            .command(venv.join("bin/python"))
-            .arg(file)
-            .arg("job_local")
+        let mut command = place.command(venv.join("bin/python"));
+        command.arg(file).arg("job_local");
+        Self::begin(&mut command)
+    }
+
+    /// The same by any command that runs it.
+    pub fn begin(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -46,7 +50,7 @@ impl Steady {
     }
 
     /// Lets it look at all that it stored and computed, with its open client and with a new one.
-    fn check(&mut self) -> Value {
+    pub fn check(&mut self) -> Value {
         self.input.write_all(b"check\n").expect("it reads");
         self.line()
     }

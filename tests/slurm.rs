@@ -5,12 +5,16 @@ mod cancel;
 mod engines;
 mod failures;
 mod fork;
+mod healing;
+mod idle;
 mod late;
+mod memory;
 mod mpi;
 mod others;
 mod outage;
 mod places;
 mod power;
+mod preemption;
 mod quota;
 mod time;
 

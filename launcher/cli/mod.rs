@@ -132,9 +132,22 @@ pub enum Command {
         /// The Python that forks the engines of this node.
         #[arg(long, value_name = "PYTHON")]
         fork: Option<PathBuf>,
+        /// The limit of --idle-timeout in milliseconds: one task of each node tells when its engines are at rest.
+        #[arg(long)]
+        idle_limit: Option<u64>,
         /// The engine's command line.
         #[arg(last = true, required = true)]
         command: Vec<String>,
+    },
+    /// Tell when the engines of this node are at rest; a task of the engines' step starts this.
+    #[command(hide = true)]
+    Rest {
+        /// The limit of --idle-timeout in milliseconds.
+        idle_limit: u64,
+        /// The node's name.
+        node: String,
+        /// The task.
+        task: u32,
     },
 }
 

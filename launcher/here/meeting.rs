@@ -3,7 +3,7 @@
 
 use super::{files, process};
 use crate::failure::{Failure, Outcome};
-use crate::plan::exit::Exit;
+use crate::plan::exit::RankEnd;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::meeting::{Message, Order, VERSION, Word};
 use crate::plan::ranks::Rank;
@@ -191,8 +191,8 @@ impl Seat {
     }
 
     /// Tells that the engine has ended, or that there will be none. The leader may be gone already.
-    pub fn ended(&self, pid: u32, exit: &Exit) {
-        if let Ok(text) = serde_json::to_vec(&(pid, exit)) {
+    pub fn ended(&self, end: &RankEnd) {
+        if let Ok(text) = serde_json::to_vec(end) {
             let _ = files::replace(&self.dir.join(ended_name(self.rank)), &text);
         }
     }
@@ -212,9 +212,9 @@ pub fn reported(dir: &Path, rank: u32) -> Option<Report> {
     Report::read(&fs::read_to_string(dir.join(report_name(rank))).ok()?)
 }
 
-/// How a rank's engine has ended, with its process id there.
+/// How a rank's engine has ended.
 #[must_use]
-pub fn ended(dir: &Path, rank: u32) -> Option<(u32, Exit)> {
+pub fn ended(dir: &Path, rank: u32) -> Option<RankEnd> {
     serde_json::from_slice(&fs::read(dir.join(ended_name(rank))).ok()?).ok()
 }
 

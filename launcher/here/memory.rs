@@ -91,6 +91,12 @@ impl Memory {
         explains
     }
 
+    /// The least limit that our own group, or one above it, sets.
+    #[must_use]
+    pub fn limit_here() -> Option<u64> {
+        Self::own()?.limit()
+    }
+
     /// The least limit of the group and those above it, in bytes; `None` where none is set.
     #[must_use]
     pub fn limit(&self) -> Option<u64> {
@@ -124,7 +130,7 @@ fn find(groups: &str, mounts: &str) -> Option<(Version, Vec<PathBuf>)> {
     let (version, group) = first
         .map(|path| (Version::One, path))
         .or_else(|| group(str::is_empty).map(|path| (Version::Two, path)))?;
-    let (root, mount) = mounts.lines().find_map(|line| {
+    let mounted = mounts.lines().filter_map(|line| {
         let (mount, kind) = line.split_once(" - ")?;
         let mut place = mount.split(' ').skip(3);
         let mut kind = kind.split(' ');
@@ -135,7 +141,11 @@ fn find(groups: &str, mounts: &str) -> Option<(Version, Vec<PathBuf>)> {
             Version::Two => kind == "cgroup2",
         };
         fits.then_some((root, mount))
-    })?;
+    });
+    // What was mounted later hides what was mounted before at the same place.
+    let mounted: Vec<(&str, &str)> = mounted.collect();
+    let shows_us = |(root, _): &&(&str, &str)| Path::new(group).starts_with(root);
+    let (root, mount) = mounted.iter().rfind(shows_us).or(mounted.last())?;
     // In a container the path can be one that is not seen there: then what is mounted is the container's own group.
     let below = Path::new(group)
         .strip_prefix(root)
@@ -188,6 +198,14 @@ mod tests {
         assert_eq!(
             paths(find("4:memory:/docker/1/x\n", inside)).1,
             [&format!("{memory}/x"), memory]
+        );
+        // A namespace of its own, mounted over the host's.
+        let hidden = "37 35 0:31 /../.. /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+        let over =
+            format!("{hidden}99 35 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+        assert_eq!(
+            paths(find("4:memory:/job_7\n", &over)).1,
+            [&format!("{memory}/job_7"), memory]
         );
         let two =
             "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod asking;
+pub mod computed;
 pub mod controller_config;
 pub mod directory;
 pub mod files;

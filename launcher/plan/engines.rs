@@ -34,15 +34,15 @@ pub fn check_respawn(settings: &Settings, launcher: Launcher) -> Outcome<()> {
     .hint("leave it out: without MPI the job goes on with the engines that are left"))
 }
 
-/// Refuses to end a job as idle whose engines may compute unseen.
+/// Refuses to end a job as idle whose engines may compute unseen: the tasks of a step tell of that in its log.
 pub fn check_idle(settings: &Settings, launcher: Launcher) -> Outcome<()> {
-    if settings.idle.is_none() || launcher == Launcher::Local {
+    if settings.idle.is_none() || launcher != Launcher::Ranks {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "--idle-timeout is for --launcher local, not {launcher}: whether an engine on another node computes cannot be seen from here"
+        "--idle-timeout is not for --launcher {launcher}: whether another rank's engine computes is not told to the first"
     ))
-    .hint("leave it out; --launcher local starts engines on this node alone"))
+    .hint("leave it out, or start ipjob once: it starts the engines itself with srun or mpiexec"))
 }
 
 /// How many engines are started, and whether with nannies.

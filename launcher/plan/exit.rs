@@ -39,8 +39,19 @@ impl fmt::Display for Exit {
     }
 }
 
+/// How another rank's engine ended, as that rank tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RankEnd {
+    /// The engine's process id there; 0 where there was none.
+    pub pid: u32,
+    /// How it ended.
+    pub exit: Exit,
+    /// Whether memory was short there, where that is known.
+    pub memory: Option<OutOfMemory>,
+}
+
 /// The kernel has killed a process because memory was short: by the count of its control group, which grew.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutOfMemory {
     /// Where.
     pub node: String,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The shape of the message; a leader of another version of ipjob is not believed.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Between two looks at the leader's word, for a few ranks: more look less often, because all of them look at one file of a
 /// shared file system.

@@ -22,6 +22,7 @@ pub mod meeting;
 pub mod profile;
 pub mod ranks;
 pub mod report;
+pub mod rest;
 pub mod service;
 pub mod service_args;
 pub mod services;

@@ -4,6 +4,7 @@
 mod not_forked;
 
 use super::hostlist;
+use super::rest::Rest;
 
 /// A line of the step's log that means something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Line {
     World(World),
     /// A task told why it is not forked.
     NotForked(NotForked),
+    /// A task told whether the engines of its node are at rest.
+    Rest(Rest),
     /// srun itself said that something is wrong.
     Srun(Words),
     /// srun itself said that it waits for its place in the job, and why.
@@ -27,6 +30,7 @@ pub fn read(line: &str) -> Option<Line> {
         .map(Line::Task)
         .or_else(|| World::read(line).map(Line::World))
         .or_else(|| NotForked::read(line).map(Line::NotForked))
+        .or_else(|| Rest::read(line).map(Line::Rest))
         .or_else(|| Words::read(line).map(Line::Srun))
         .or_else(|| waits(line).map(Line::Waits))
 }
@@ -158,18 +162,29 @@ pub struct Report {
     pub pid: u32,
     /// The step, `123.0`, where Slurm tells it.
     pub step: Option<String>,
+    /// The memory limit of its control group in bytes, where it has one that can be read.
+    pub memory: Option<u64>,
+}
+
+/// Whether this is what srun puts before a task's line, or nothing.
+pub(super) fn is_label(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_ascii_digit() || c == ':' || c == ' ')
 }
 
 /// How the line begins.
 const HEAD: &str = "ipjob-engine rank ";
 
 impl Report {
-    /// `ipjob-engine rank 3 on node2 pid 117 step 123.0`
+    /// `ipjob-engine rank 3 on node2 pid 117 step 123.0 memory 1073741824`
     #[must_use]
     pub fn line(&self) -> String {
         let step = self.step.as_deref().unwrap_or("-");
+        let memory = self
+            .memory
+            .map_or_else(String::new, |limit| format!(" memory {limit}"));
         format!(
-            "{HEAD}{} on {} pid {} step {step}",
+            "{HEAD}{} on {} pid {} step {step}{memory}",
             self.rank, self.node, self.pid
         )
     }
@@ -178,13 +193,17 @@ impl Report {
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let (label, rest) = line.split_once(HEAD)?;
-        if !label
-            .chars()
-            .all(|c| c.is_ascii_digit() || c == ':' || c == ' ')
-        {
+        if !is_label(label) {
             return None;
         }
-        let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let mut words: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let memory = match words[..] {
+            [.., "memory", limit] => {
+                words.truncate(words.len() - 2);
+                Some(limit.parse().ok()?)
+            }
+            _ => None,
+        };
         let [rank, "on", node, "pid", pid, "step", step] = words[..] else {
             return None;
         };
@@ -199,6 +218,7 @@ impl Report {
             node: node.to_owned(),
             pid: pid.parse().ok()?,
             step: (step != "-").then(|| step.to_owned()),
+            memory,
         })
     }
 }
@@ -209,12 +229,15 @@ mod tests {
 
     #[test]
     fn a_report_survives_srun() {
-        let report = Report {
+        let mut report = Report {
             rank: 12,
             node: "node2".to_owned(),
             pid: 117,
             step: Some("123.0".to_owned()),
+            memory: None,
         };
+        assert_eq!(Report::read(&report.line()), Some(report.clone()));
+        report.memory = Some(1 << 30);
         assert_eq!(
             Report::read(&format!("12: {}", report.line())),
             Some(report.clone())

@@ -6,11 +6,12 @@ mod fields;
 
 use crate::here::text::printable;
 use fields::{
-    Fields, job_id, life, name, number, page, path, signal_to, state, text, texts, time, timeline,
-    token,
+    Fields, counts, job_id, life, name, number, page, path, signal_to, state, text, texts, time,
+    timeline, token,
 };
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The newest form of records and pointers that is understood.
 const VERSION: u64 = 1;
@@ -89,6 +90,8 @@ pub struct Sight {
     pub expected: Option<u32>,
     /// As many are there.
     pub registered: Option<u32>,
+    /// How often each service was started again.
+    pub restarts: BTreeMap<String, u32>,
     /// The whole record as it stands, of which nothing is checked: only for what checks it itself.
     pub unchecked: Value,
     /// The job's course: seconds since its start, and what happened.
@@ -151,6 +154,7 @@ impl Sight {
             client_file: fields.get("/controller/client_file", path),
             expected: fields.get("/engines/expected", number),
             registered: fields.get("/engines/registered", number),
+            restarts: fields.get("/restarts", counts).unwrap_or_default(),
             timeline: fields.get("/timeline", timeline).unwrap_or_default(),
             warnings: fields.get("/warnings", texts).unwrap_or_default(),
             started: fields.get("/started", time),

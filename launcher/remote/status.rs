@@ -13,6 +13,7 @@ use crate::report::timeline;
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::thread;
 
 /// Columns of a chart.
@@ -110,6 +111,7 @@ struct Row {
     left_s: Option<i64>,
     host: Option<String>,
     record: Option<String>,
+    restarts: BTreeMap<String, u32>,
     warnings: Vec<String>,
     slurm: Option<Slurm>,
     #[serde(skip)]
@@ -170,6 +172,9 @@ impl Row {
             left_s: deadline.map(|time| time.duration_since(now).as_secs().max(0)),
             host: host.or_else(|| line?.nodes.clone()).filter(|_| !waits),
             record: job.trace.record_path.clone(),
+            restarts: sight
+                .map(|sight| sight.restarts.clone())
+                .unwrap_or_default(),
             warnings: sight
                 .map(|sight| sight.warnings.clone())
                 .unwrap_or_default(),
@@ -214,6 +219,15 @@ impl Row {
                 .as_ref()
                 .map(|record| format!("record   {record}")),
         );
+        let restarts: Vec<String> = self
+            .restarts
+            .iter()
+            .filter(|(_, times)| **times > 0)
+            .map(|(service, times)| format!("{service} {times}"))
+            .collect();
+        if !restarts.is_empty() {
+            lines.push(format!("restarts {}", restarts.join(", ")));
+        }
         lines.extend(
             self.warnings
                 .iter()

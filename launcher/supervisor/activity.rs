@@ -2,6 +2,7 @@
 //!  - a message through one of the controller's schedulers: they sleep while nobody sends, so that any CPU time of theirs, which the
 //!    kernel counts in nanoseconds, is a client's or an engine's doing; the heartbeats have a process of their own;
 //!  - CPU time of an engine, a kernel, or what they have started, beyond what they need to stay alive;
+//!    On other nodes only the engines' own tasks see it, and tell when there is none (`plan/rest.rs`);
 //!  - a kernel that computes, and all that Jupyter itself counts as activity.
 //!
 //! What cannot be seen counts as use: no job ends because a look failed.
@@ -10,18 +11,14 @@ use super::Supervisor;
 use super::event::Event;
 use super::notice::{Notice, Wired};
 use super::probes::jupyter::{Probe, Use};
+use crate::here::computed::Computed;
 use crate::here::process;
 use crate::plan::connection::Endpoint;
+use crate::plan::rest::{Rest, validity};
 use crate::plan::service::Name;
+use crate::plan::settings::Launcher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-
-/// Clock ticks that a process may have from the grains in which the kernel counts.
-const GRAIN_TICKS: u64 = 2;
-
-/// Clock ticks in a second, a hundredth of a CPU, that a process may need to stay alive: an engine at its shortest heartbeat
-/// needs 0.2.
-const TICKS_PER_SECOND: u64 = 1;
 
 /// What was seen is compared with what was seen so long before at the least: of less a busy machine may give an engine nothing.
 const SHORTEST_SPAN: Duration = Duration::from_secs(1);
@@ -35,6 +32,8 @@ pub struct Activity {
     before: Option<Seen>,
     /// When it was looked last.
     looked: Option<Instant>,
+    /// What each node told last of its engines, and when that was heard.
+    nodes: BTreeMap<String, (bool, Instant)>,
 }
 
 /// What one look has seen.
@@ -43,8 +42,8 @@ pub struct Seen {
     at: Instant,
     /// Nanoseconds of each scheduler.
     schedulers: BTreeMap<u32, Option<u64>>,
-    /// Clock ticks of each process that computes for the user, by its id and start.
-    ran: BTreeMap<(u32, u64), u64>,
+    /// What computes for the user, as far as it can be seen from here.
+    ran: Computed,
     /// What Jupyter tells; `None` where it was asked in vain.
     jupyter: Option<Use>,
 }
@@ -67,14 +66,26 @@ impl Activity {
             .collect();
     }
 
-    /// Compares a look with the one before.
-    pub fn judge(&mut self, seen: Seen) -> Event {
+    /// A node told of its engines.
+    pub fn told(&mut self, rest: Rest) {
+        let Rest { node, at_rest } = rest;
+        self.nodes.insert(node, (at_rest, Instant::now()));
+    }
+
+    /// Whether a node has told that its engines are at rest, and not too long ago.
+    fn rests(&self, node: &str, limit: Duration) -> bool {
+        let told = self.nodes.get(node);
+        told.is_some_and(|(at_rest, heard)| *at_rest && heard.elapsed() < validity(limit))
+    }
+
+    /// Compares a look with the one before; `elsewhere` tells whether what is not seen from here is in use.
+    pub fn judge(&mut self, seen: Seen, elsewhere: bool) -> Event {
         let since = self.looked.replace(seen.at);
         let (Some(before), Some(since)) = (&self.before, since) else {
             self.before = Some(seen);
             return Event::Active;
         };
-        let used = seen.differs(before);
+        let used = elsewhere || seen.differs(before);
         let event = if used {
             Event::Active
         } else {
@@ -97,25 +108,42 @@ impl Seen {
         let passed =
             self.schedulers != before.schedulers || self.schedulers.values().any(Option::is_none);
         let seconds = self.at.duration_since(before.at).as_secs();
-        let quiet = GRAIN_TICKS + seconds * TICKS_PER_SECOND;
-        let ran = self.ran.iter().any(|(process, ticks)| {
-            let earlier = before.ran.get(process).copied().unwrap_or_default();
-            ticks.saturating_sub(earlier) > quiet
-        });
+        let ran = self.ran.exceeds(&before.ran, seconds);
         told || passed || ran
     }
 }
 
 impl Supervisor<'_> {
+    /// Whether the engines are tasks of a step, which may be anywhere.
+    fn tasks_tell(&self) -> bool {
+        matches!(self.plan.launcher, Launcher::Srun | Launcher::Mpiexec)
+    }
+
+    /// Whether an engine may be in use that only its own node can see: one whose node is not known, or has not told that its engines
+    /// are at rest. Engines that are lost do nothing.
+    pub(super) fn in_use_elsewhere(&self) -> bool {
+        let Some(limit) = self.plan.settings.idle.filter(|_| self.tasks_tell()) else {
+            return false;
+        };
+        let list = &self.record.engines.list;
+        let missing = self.machine.missing_engines();
+        (0..self.plan.engines)
+            .filter(|id| missing.binary_search(id).is_err())
+            .any(|id| {
+                let place = list.binary_search_by_key(&id, |engine| engine.id);
+                let node = place.ok().and_then(|place| list.get(place));
+                node.is_none_or(|engine| !self.activity.rests(&engine.node, limit))
+            })
+    }
+
     /// Looks once; what was seen comes as a notice.
     pub(super) fn look_for_use(&self) {
-        let engines: Vec<u32> = self
-            .record
-            .engines
-            .list
-            .iter()
-            .map(|engine| engine.pid)
-            .collect();
+        // Those of a step are numbers of other nodes.
+        let engines: Vec<u32> = if self.tasks_tell() {
+            Vec::new()
+        } else {
+            self.record.engines.list.iter().map(|one| one.pid).collect()
+        };
         let mut running = self.children.running.keys().copied();
         let server = running.find(|pid| self.children.runs(Name::Jupyter, *pid));
         let probe = match (server, &self.children.reservation) {
@@ -144,17 +172,12 @@ impl Supervisor<'_> {
 }
 
 /// The clock ticks of engines, and of what they and Jupyter have started.
-fn ran(engines: &[u32], jupyter: Option<u32>) -> BTreeMap<(u32, u64), u64> {
+fn ran(engines: &[u32], jupyter: Option<u32>) -> Computed {
     let mut pids: BTreeSet<u32> = engines.iter().copied().collect();
     for root in engines.iter().copied().chain(jupyter) {
         pids.extend(process::descendants(root));
     }
-    pids.into_iter()
-        .filter_map(|pid| {
-            let stat = process::stat(pid)?;
-            Some(((pid, stat.start), stat.ran))
-        })
-        .collect()
+    Computed::of(&pids)
 }
 
 #[cfg(test)]
@@ -166,7 +189,7 @@ mod tests {
         Seen {
             at: begin + Duration::from_millis(millis),
             schedulers: BTreeMap::from([(1, Some(5))]),
-            ran: BTreeMap::from([((2, 7), ticks)]),
+            ran: Computed::ticks(ticks),
             jupyter: Some(Use::default()),
         }
     }
@@ -203,13 +226,36 @@ mod tests {
     fn looks_that_follow_soon_are_compared_with_an_older_one() {
         let begin = Instant::now();
         let mut activity = Activity::default();
-        assert_eq!(activity.judge(seen(begin, 0, 0)), Event::Active);
+        assert_eq!(activity.judge(seen(begin, 0, 0), false), Event::Active);
         let millis = Duration::from_millis;
         assert_eq!(
-            activity.judge(seen(begin, 800, 2)),
+            activity.judge(seen(begin, 800, 2), false),
             Event::Idle(millis(800))
         );
         // Two ticks more are four since the first look.
-        assert_eq!(activity.judge(seen(begin, 1_000, 4)), Event::Active);
+        assert_eq!(activity.judge(seen(begin, 1_000, 4), false), Event::Active);
+    }
+
+    #[test]
+    fn what_is_not_known_to_rest_elsewhere_is_use() {
+        let begin = Instant::now();
+        let limit = Duration::from_secs(600);
+        let mut activity = Activity::default();
+        let _ = activity.judge(seen(begin, 0, 0), false);
+        assert_eq!(activity.judge(seen(begin, 1_000, 0), true), Event::Active);
+        let told = |activity: &mut Activity, at_rest| {
+            let node = "node2".to_owned();
+            activity.told(Rest { node, at_rest });
+            activity.rests("node2", limit)
+        };
+        assert!(!activity.rests("node2", limit), "it told nothing");
+        assert!(told(&mut activity, true));
+        assert!(!activity.rests("node3", limit));
+        assert!(!told(&mut activity, false));
+        assert!(told(&mut activity, true));
+        if let Some((_, heard)) = activity.nodes.get_mut("node2") {
+            *heard = heard.checked_sub(validity(limit)).unwrap_or(*heard);
+        }
+        assert!(!activity.rests("node2", limit), "nobody is there to tell");
     }
 }

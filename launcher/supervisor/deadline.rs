@@ -111,6 +111,28 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Asks whether Slurm takes the job's nodes for another one. A job of which it tells no such moment is not preempted.
+    pub(super) fn ask_for_preemption(&self) {
+        let answer = |word: Option<String>| {
+            let is_time = word.is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+            Notice::Event(Event::Preempted(is_time))
+        };
+        let squeue = programs::find("squeue", "Slurm's client programs").ok();
+        let (Some(job), Some(squeue)) = (&self.plan.allocation.job, squeue) else {
+            let _ = self.sender.send(answer(None));
+            return;
+        };
+        let args = ["--noheader", "--jobs", job, "--Format=PreemptTime"].map(str::to_owned);
+        let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
+        query::ask(
+            squeue,
+            args.to_vec(),
+            variables,
+            answer,
+            self.sender.clone(),
+        );
+    }
+
     /// Whether the job is being taken down.
     fn stops(&self) -> bool {
         matches!(self.machine.state(), State::Stopping | State::Ended)

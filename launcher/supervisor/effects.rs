@@ -50,6 +50,7 @@ impl Supervisor<'_> {
                 };
                 timers::once(after, Notice::Event(Event::TimeUp(timer)), sender.clone());
             }
+            Effect::AskForPreemption => self.ask_for_preemption(),
             Effect::LookForUse => self.look_for_use(),
             Effect::Say(level, text) => self.say(level, text),
             Effect::ShowLog(process) => self.show_log(process),
@@ -248,6 +249,7 @@ impl Supervisor<'_> {
                             node: self.plan.incarnation.host.clone(),
                             pid: *pid,
                             step: self.own_step(),
+                            memory: None,
                         });
                     }
                     self.watch_own_world(service);

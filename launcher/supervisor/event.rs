@@ -168,6 +168,8 @@ pub enum Event {
         /// So much it was in all.
         limit: Duration,
     },
+    /// Whether Slurm takes the job's nodes for another one, as far as it tells.
+    Preempted(bool),
     /// A kernel, an engine or a client has done something since the last look.
     Active,
     /// Nothing was done since the last look, which was so long ago.
@@ -235,6 +237,8 @@ pub enum Effect {
     },
     /// Let a time limit run.
     SetTimer(Timer, Duration),
+    /// Ask whether Slurm takes the job's nodes for another one; answered by `Preempted`.
+    AskForPreemption,
     /// Look whether the job is in use; answered by `Active` or `Idle`.
     LookForUse,
     /// Show a line.

@@ -154,6 +154,7 @@ impl Supervisor<'_> {
             node: self.plan.incarnation.host.clone(),
             pid,
             step: self.own_step(),
+            memory: None,
         });
         if self.asked.contains_key(&Name::Engines)
             && let Some(engine) = Leftover::of(pid)

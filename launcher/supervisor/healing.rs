@@ -4,8 +4,10 @@ use super::Supervisor;
 use super::effects::first;
 use super::event::{Event, Level};
 use super::notice::{Notice, Wired};
+use crate::failure::Failure;
 use crate::here::files;
 use crate::plan::engine_list::EngineList;
+use crate::plan::exit::MORE_MEMORY;
 use crate::plan::report::Report;
 use crate::plan::service::{Name, ProcessId};
 use crate::plan::services::controller_again;
@@ -19,6 +21,8 @@ pub struct Kept {
     files: [String; 2],
     /// The engines that the hub knew.
     engines: EngineList,
+    /// Whether these were given to a controller that has not told its own since.
+    pub restored: bool,
 }
 
 impl Supervisor<'_> {
@@ -31,6 +35,16 @@ impl Supervisor<'_> {
             _ => return false,
         };
         !self.children.runs(service, pid)
+    }
+
+    /// A probe found that a service cannot work: where one of its processes has ended, perhaps for want of memory, which the
+    /// kernel has counted.
+    pub(super) fn broken(&mut self, service: Name, ended: bool, mut failure: Failure) -> Event {
+        if let Some(memory) = self.children.out_of_memory(ended) {
+            failure.cause = Some(memory.to_string());
+            failure.hints = vec![MORE_MEMORY.to_owned()];
+        }
+        Event::Broken { service, failure }
     }
 
     /// Keeps what a ready controller has written.
@@ -96,6 +110,7 @@ impl Supervisor<'_> {
                     node: self.plan.incarnation.host.clone(),
                     pid,
                     step: self.own_step(),
+                    memory: None,
                 });
             }
             Err(failure) => self.spawn_failed(id, failure),
@@ -115,6 +130,16 @@ impl Supervisor<'_> {
         };
         restore(&profile.own_client_file(), client);
         restore(&profile.own_engine_file(), engine);
+        // What the hub wrote last may not have been read: ipjob itself may have stood still. A list that a hub reads is not taken,
+        // it grows again from nothing.
+        let last = fs::read_to_string(profile.engines_list()).ok();
+        if let (false, Some(list)) = (
+            self.kept.restored,
+            last.as_deref().and_then(EngineList::read),
+        ) {
+            self.kept.engines.follow(list);
+        }
+        self.kept.restored = true;
         let engines = self.kept.engines.without(self.machine.lost_engines());
         restore(&profile.engines_list(), &engines);
         for text in failed {

@@ -22,6 +22,7 @@ mod exits;
 mod healing;
 mod idle;
 mod muster;
+mod preemption;
 mod repeat;
 mod replacing;
 mod running;

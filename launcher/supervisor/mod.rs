@@ -198,6 +198,7 @@ impl Supervisor<'_> {
             return None;
         }
         self.ask_for_the_end(&notice);
+        self.kept.restored &= !self.machine.believes_the_hub();
         let event = match notice {
             Notice::OfAttempt { attempt, notice } => {
                 return (attempt == self.attempt.number)
@@ -236,15 +237,25 @@ impl Supervisor<'_> {
                 self.unless_superseded(event)
             }
             Notice::ControllerWired(wired) => self.controller_wired(wired),
-            Notice::UseSeen(seen) => self.activity.judge(seen),
+            Notice::NodeTold(rest) => {
+                self.activity.told(rest);
+                return None;
+            }
+            Notice::UseSeen(seen) => {
+                let elsewhere = self.in_use_elsewhere();
+                self.activity.judge(seen, elsewhere)
+            }
             Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
             Notice::Broken {
-                service, failure, ..
-            } => Event::Broken { service, failure },
+                service,
+                ended,
+                failure,
+                ..
+            } => self.broken(service, ended, failure),
             Notice::EnginesListed(list) => self.engines_listed(list),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
             Notice::EngineReported(report) => self.engine_reported(report),
-            Notice::RankEnded { rank, pid, exit } => self.rank_ended(rank, pid, exit),
+            Notice::RankEnded { rank, end } => self.rank_ended(rank, end),
             Notice::Refresh => {
                 let _ = self.children.out_of_memory(false);
                 self.beat();

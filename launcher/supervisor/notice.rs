@@ -6,7 +6,9 @@ use crate::failure::Failure;
 use crate::here::sockets::Held;
 use crate::plan::connection::Endpoint;
 use crate::plan::engine_list::EngineList;
+use crate::plan::exit::RankEnd;
 use crate::plan::report::{NotForked, Report};
+use crate::plan::rest::Rest;
 use crate::plan::service::Name;
 use crate::plan::services::Said;
 use std::collections::BTreeMap;
@@ -55,6 +57,8 @@ pub enum Notice {
         service: Name,
         /// The process that it looked at: what is said of an earlier one counts no more.
         pid: u32,
+        /// Whether that is the end of one of its processes, which is not a child of ours.
+        ended: bool,
         /// Why.
         failure: Failure,
     },
@@ -62,14 +66,14 @@ pub enum Notice {
     EnginesListed(EngineList),
     /// A task of the engines' step told who it is.
     EngineReported(Report),
+    /// A node told whether its engines are at rest.
+    NodeTold(Rest),
     /// Another rank's engine ended.
     RankEnded {
         /// Which.
         rank: u32,
-        /// The engine's process id there; 0 where there was none.
-        pid: u32,
-        /// How it ended.
-        exit: Exit,
+        /// How.
+        end: RankEnd,
     },
     /// The engines' step was to be asked to end by scancel a while ago.
     ScancelIsLate,

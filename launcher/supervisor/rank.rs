@@ -8,6 +8,8 @@ use super::notice::{Notice, Sender};
 use super::{Signals, event::Exit};
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::{Seat, Sight};
+use crate::here::memory::Memory;
+use crate::plan::exit::{OutOfMemory, RankEnd};
 use crate::plan::incarnation::Incarnation;
 use crate::plan::meeting::{LEADER_FIRST, Message, Order, Word, pause};
 use crate::plan::ranks::Rank;
@@ -50,6 +52,8 @@ struct Member {
     asked: Option<Instant>,
     /// How long the leader then has to speak.
     leader_first: Duration,
+    /// What the kernel counts of our memory, where that can be read.
+    memory: Option<Memory>,
     /// The leader's last beat, and when it was new.
     beat: (u64, Instant),
 }
@@ -83,10 +87,11 @@ pub async fn run(
         _sender: sender,
         asked: None,
         leader_first: LEADER_FIRST,
+        memory: Memory::own(),
         beat: (0, Instant::now()),
     };
     let Some(message) = member.wait_for_order(limit, console).await? else {
-        member.seat.ended(0, &Exit::Code(0));
+        member.ended(0, Exit::Code(0), false);
         return Ok(0);
     };
     let Some(order) = message.order else {
@@ -148,7 +153,7 @@ impl Member {
         let mut pid = match engine::start(&self.place, &self.seat, leader, order) {
             Ok(pid) => Some(pid),
             Err(failure) => {
-                self.seat.ended(0, &Exit::Code(127));
+                self.ended(0, Exit::Code(127), false);
                 return Err(failure);
             }
         };
@@ -157,7 +162,7 @@ impl Member {
                 Look::Ended(ended, exit) if pid == Some(ended) => {
                     pid = None;
                     engine::sweep().await;
-                    self.seat.ended(ended, &exit);
+                    self.ended(ended, exit, true);
                 }
                 Look::Word(message) if &message.leader != leader => break Ok(0),
                 Look::Word(message) => match message.word {
@@ -234,7 +239,7 @@ impl Member {
             match self.look().await {
                 Look::Ended(other, exit) if other == pid => {
                     engine::sweep().await;
-                    self.seat.ended(pid, &exit);
+                    self.ended(pid, exit, !killed);
                     return;
                 }
                 Look::Word(message) if message.word == Word::Kill && !killed => {
@@ -250,6 +255,21 @@ impl Member {
                 _ => {}
             }
         }
+    }
+
+    /// Tells how the engine ended; a kill that nobody else can have sent may be the kernel's, for want of memory.
+    fn ended(&mut self, pid: u32, exit: Exit, by_itself: bool) {
+        let killed =
+            matches!(&exit, Exit::Signal { number, .. } if *number == Signal::SIGKILL as i32);
+        let node = &self.place.node;
+        let memory = self.memory.as_mut().and_then(|memory| {
+            let explains = memory.explains(killed && by_itself);
+            explains.then(|| OutOfMemory {
+                node: node.clone(),
+                limit: memory.limit(),
+            })
+        });
+        self.seat.ended(&RankEnd { pid, exit, memory });
     }
 
     /// Whether a leader that cannot be seen from here has stopped to show that it lives.

@@ -5,6 +5,7 @@ use super::event::{Event, Exit, Level};
 use super::notice::Notice;
 use super::probes;
 use super::{Supervisor, guard};
+use crate::plan::exit::RankEnd;
 use crate::plan::meeting::Word;
 use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use std::collections::BTreeSet;
@@ -73,8 +74,11 @@ impl Supervisor<'_> {
         for rank in (1..self.plan.engines).filter(|rank| !come.contains(rank)) {
             let _ = self.sender.send(Notice::RankEnded {
                 rank,
-                pid: 0,
-                exit: Exit::Code(0),
+                end: RankEnd {
+                    pid: 0,
+                    exit: Exit::Code(0),
+                    memory: None,
+                },
             });
         }
         self.heard(said);
@@ -97,17 +101,17 @@ impl Supervisor<'_> {
     }
 
     /// Another rank's engine ended.
-    pub(super) fn rank_ended(&self, rank: u32, pid: u32, exit: Exit) -> Event {
+    pub(super) fn rank_ended(&self, rank: u32, end: RankEnd) -> Event {
         let process = ProcessId {
             service: Name::Engines,
             index: rank,
         };
         Event::Exited {
             process,
-            pid,
-            exit,
+            pid: end.pid,
+            exit: end.exit,
             tail: self.children.tail(process, super::children::TAIL_LINES),
-            memory: None,
+            memory: end.memory,
         }
     }
 

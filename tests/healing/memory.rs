@@ -154,3 +154,32 @@ fn the_end_of_a_driver_for_want_of_memory_is_the_reason() {
     );
     job.assert_nothing_left();
 }
+
+#[test]
+fn a_scheduler_that_the_kernel_killed_is_told_with_the_limit_and_the_controller_replaced() {
+    let Some(venv) = venv("main") else { return };
+    let Some(group) = Group::new("scheduler") else {
+        return;
+    };
+    let place = Place::with_venv(&venv);
+    let args = ["--mode", "cluster-only", "-n", "1"];
+    let mut job = Job::spawn(&place, "job_local", group.run(&place, &place.ipjob(args)));
+    let record = job.wait_ready();
+    let hub = pid_of(&record["controller"]["pid"]);
+    let scheduler = *super::children_of(hub).last().expect("nine");
+    // The first that the kernel takes, whoever asks for too much.
+    fs::write(format!("/proc/{scheduler}/oom_score_adj"), "1000").expect("ours");
+    let limit = group.leave(100);
+    let mut other = place.command("/usr/bin/python3");
+    other.args(["-c", GREEDY]);
+    let greedy = group.run(&place, &other).status().expect("it starts");
+    assert!(!greedy.success(), "it is the next");
+    let text = job.wait_line("the controller's process for");
+    let told = format!(
+        "(pid {scheduler}) has died: the kernel's out-of-memory killer ended it on {}, where the memory limit is {limit} MiB; it is started again (1 of 5)",
+        record["host"].as_str().expect("a name")
+    );
+    assert!(text.contains(&told), "{text}\n{told}");
+    super::wait_replaced(&job, "controller", 1);
+    job.stop();
+}

@@ -3,7 +3,7 @@
 use crate::support::{Lab, lab::SlurmJob, wait_for};
 
 /// Ends slurmctld and waits until it is gone.
-fn stop_slurmctld(lab: &Lab) {
+pub fn stop_slurmctld(lab: &Lab) {
     let line = "pid=$(cat /run/slurmctld.pid) && kill $pid && while kill -0 $pid 2>/dev/null; do read -t 0.1 <> <(:); done; true";
     let done = lab.shell("root", "ctl", line);
     assert_eq!(done.code, 0, "{}", done.text);

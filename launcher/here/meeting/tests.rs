@@ -1,4 +1,5 @@
 use super::*;
+use crate::plan::exit::{Exit, OutOfMemory};
 
 fn rank(number: u32) -> Rank {
     Rank {
@@ -49,11 +50,20 @@ fn a_word_is_heard_and_answered_and_nothing_is_left() {
         node: "node2".to_owned(),
         pid: 117,
         step: None,
+        memory: None,
     };
     seat.report(&report).expect("writable");
-    seat.ended(117, &Exit::Code(1));
+    let end = RankEnd {
+        pid: 117,
+        exit: Exit::Code(1),
+        memory: Some(OutOfMemory {
+            node: "node2".to_owned(),
+            limit: Some(1 << 30),
+        }),
+    };
+    seat.ended(&end);
     assert_eq!(reported(leader.place(), 1), Some(report));
-    assert_eq!(ended(leader.place(), 1), Some((117, Exit::Code(1))));
+    assert_eq!(ended(leader.place(), 1), Some(end));
     leader.close();
     assert_eq!(seat.look(), Sight::Nobody);
     assert_eq!(
@@ -67,7 +77,11 @@ fn a_word_is_heard_and_answered_and_nothing_is_left() {
 #[test]
 fn a_refusal_ends_when_all_have_heard_it() {
     let (_home, leader, seat) = pair(&own());
-    seat.ended(0, &Exit::Code(0));
+    seat.ended(&RankEnd {
+        pid: 0,
+        exit: Exit::Code(0),
+        memory: None,
+    });
     let begin = Instant::now();
     leader.refuse();
     assert!(begin.elapsed() < REFUSAL_PATIENCE);

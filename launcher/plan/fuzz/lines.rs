@@ -7,10 +7,10 @@ use proptest::prelude::*;
 proptest! {
     #[test]
     fn a_report_arrives_as_it_was_told(
-        rank in any::<u32>(), pid in any::<u32>(), node in "[a-z0-9.-]{1,20}", step in "-|[0-9]{1,6}\\.[0-9]{1,4}", label in "|[0-9]{1,4}: | [0-9]: ",
+        rank in any::<u32>(), pid in any::<u32>(), node in "[a-z0-9.-]{1,20}", step in "-|[0-9]{1,6}\\.[0-9]{1,4}", memory in prop::option::of(any::<u64>()), label in "|[0-9]{1,4}: | [0-9]: ",
     ) {
         let step = (step != "-").then_some(step);
-        let report = Report { rank, node, pid, step };
+        let report = Report { rank, node, pid, step, memory };
         prop_assert_eq!(read(&format!("{label}{}", report.line())), Some(Line::Task(report)));
     }
 
@@ -29,6 +29,7 @@ proptest! {
             Some(Line::World(world)) => {
                 prop_assert!(line.contains("ipjob-engine world of "), "{:?}", world);
             }
+            Some(Line::Rest(rest)) => prop_assert!(line.contains(&rest.line()) || line.contains("ipjob-engine ")),
             Some(Line::Srun(Words { text, tasks })) => {
                 prop_assert!(text.starts_with("srun: ") && tasks.len() <= 200_000);
             }

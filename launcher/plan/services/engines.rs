@@ -7,6 +7,7 @@ use crate::plan::meeting::Order;
 use crate::plan::report::WORLD_CODE;
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::settings::{Launcher, Settings};
+use std::path::Path;
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
 pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
@@ -101,6 +102,17 @@ pub(super) fn in_a_world(context: &Context) -> Vec<String> {
         args.push(format!("--IPEngine.startup_command={WORLD_CODE}"));
     }
     args
+}
+
+/// The words by which another program's tasks run ours, before the engine's own command.
+/// It has the engine forked by this Python.
+pub(super) fn task(context: &Context, fork: Option<&Path>) -> Vec<String> {
+    let mut words = vec!["engine".to_owned()];
+    words.extend(fork.map(|python| format!("--fork={}", python.display())));
+    let limit = context.settings.idle;
+    words.extend(limit.map(|limit| format!("--idle-limit={}", limit.as_millis())));
+    words.push("--".to_owned());
+    words
 }
 
 /// The arguments that every ipengine gets, however it is started.

@@ -13,8 +13,7 @@ pub fn start(context: &Context) -> Outcome<Process> {
     let mut args = vec!["-n".to_owned(), context.engines.to_string()];
     args.extend(context.settings.srun_args.iter().cloned());
     args.push(mpiexec.ipjob.display().to_string());
-    args.push("engine".to_owned());
-    args.push("--".to_owned());
+    args.extend(engines::task(context, None));
     args.extend(context.settings.engine_wrapper.iter().cloned());
     args.push(context.here.ipengine.display().to_string());
     args.extend(engines::arguments(context));

@@ -81,11 +81,8 @@ pub fn step(context: &Context) -> Outcome<Process> {
     }
     args.extend(context.settings.srun_args.iter().cloned());
     args.push(srun.ipjob.display().to_string());
-    args.push("engine".to_owned());
-    if let Ok(Some(python)) = fork::in_a_step(context) {
-        args.push(format!("--fork={}", python.display()));
-    }
-    args.push("--".to_owned());
+    let python = fork::in_a_step(context).unwrap_or_default();
+    args.extend(engines::task(context, python.as_deref()));
     args.extend(context.settings.engine_wrapper.iter().cloned());
     args.push(context.here.ipengine.display().to_string());
     args.extend(ipengine);

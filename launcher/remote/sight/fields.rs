@@ -4,6 +4,7 @@ use crate::here::text::printable;
 use crate::remote::target;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The longest path that a system takes.
 const LONGEST_PATH: usize = 4096;
@@ -47,6 +48,12 @@ pub fn text(value: &Value) -> Option<String> {
 /// A list of such texts.
 pub fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(text).collect()
+}
+
+/// How often something happened, by its name.
+pub fn counts(value: &Value) -> Option<BTreeMap<String, u32>> {
+    let count = |(name, value): (&String, &Value)| Some((printable(name), number(value)?));
+    value.as_object()?.iter().map(count).collect()
 }
 
 /// A state of a record.

@@ -12,6 +12,7 @@ fn record() -> Value {
         "port": 8077, "token": "ab12", "url": "http://10.0.0.11:8077/me/lab?token=ab12",
         "controller": {"client_file": "/h/c.json", "pid": 1, "ipyparallel": "9.0"},
         "engines": {"expected": 24, "registered": 7, "missing": [], "list": []},
+        "restarts": {"controller": 2, "engines": 0, "jupyter": 0},
         "timeline": [{"at": 0.42, "event": "controller ready"}],
         "started": "2026-11-22T14:00:00Z", "updated": "2026-11-22T14:10:00Z", "refresh_s": 60
     })
@@ -34,6 +35,7 @@ fn a_good_record_is_seen_whole() {
     assert_eq!((sight.registered, sight.expected), (Some(7), Some(24)));
     assert_eq!(sight.timeline, [(0.42, "controller ready".to_owned())]);
     assert_eq!(sight.signal_to.as_deref(), Some("batch"));
+    assert_eq!(sight.restarts["controller"], 2);
     let at = |text: &str| text.parse().expect("a time");
     assert!(!sight.is_stale(at("2026-11-22T14:13:00Z")));
     assert!(sight.is_stale(at("2026-11-22T14:13:02Z")));
@@ -48,6 +50,7 @@ fn a_field_that_is_not_what_it_should_be_counts_as_missing() {
     for (field, wrong) in [
         ("/state", json!("fine")),
         ("/state", json!(7)),
+        ("/restarts", json!({"controller": "many"})),
         ("/job/id", json!("12; id")),
         ("/job/id", json!(12)),
         ("/job/nodes", json!("n1")),

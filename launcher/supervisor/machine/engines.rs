@@ -1,7 +1,7 @@
 //! Which engines count. PURE.
 
+use super::preemption::Unexplained;
 use super::replacing::Replaced;
-use crate::failure::Failure;
 use crate::plan::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +30,10 @@ pub(super) struct Engines {
     pub places: BTreeMap<u32, Report>,
     /// The first error in srun's own words.
     pub srun_said: Option<String>,
-    /// How srun ended, while a signal of Slurm's is waited for that explains it.
-    pub ended: Option<Failure>,
+    /// How they ended, while a word of Slurm's is waited for that may explain it.
+    pub unexplained: Option<Unexplained>,
+    /// Which engines were short of memory, where, and the limit, once Slurm told of it.
+    pub short_of_memory: Option<String>,
     /// What srun waits for, in its own words, until the first task has come.
     pub waits: Option<String>,
 }

@@ -2,17 +2,9 @@
 //! as events.
 
 use super::{Effect, End, Machine, Timer, step_line, warning};
+use crate::plan::rest::gap;
 use crate::plan::service::Name;
 use core::time::Duration;
-
-/// Looks in the time limit: as late as one part of it is a use noticed.
-const LOOKS: u32 = 10;
-
-/// Two looks are so far from each other at the least, so that each sees more than the kernel's grains of time ...
-const SHORTEST_GAP: Duration = Duration::from_secs(1);
-
-/// ... and at the most: one look takes milliseconds.
-const LONGEST_GAP: Duration = Duration::from_secs(60);
 
 /// The warning comes so long before the end at the most; of a short limit it is a tenth.
 const LONGEST_NOTICE: Duration = Duration::from_secs(300);
@@ -92,11 +84,6 @@ impl Machine {
         }
         out.push(Effect::SetTimer(Timer::Look, next_look(limit, left)));
     }
-}
-
-/// The time between two looks.
-fn gap(limit: Duration) -> Duration {
-    (limit / LOOKS).clamp(SHORTEST_GAP, LONGEST_GAP)
 }
 
 /// How long before the end it is warned.

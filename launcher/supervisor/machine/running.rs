@@ -69,6 +69,7 @@ impl Machine {
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
             Event::Superseded(by) => self.superseded(by, out),
+            Event::Preempted(preempted) => self.preempted(preempted, out),
             Event::Active => self.in_use(out),
             Event::Idle(since) => self.not_in_use(since, out),
             Event::Swept(service) => self.swept(service, out),
@@ -148,7 +149,7 @@ impl Machine {
             }
             Timer::Look => out.push(Effect::LookForUse),
             Timer::Dropped => self.say_dropped(out),
-            Timer::JobEnds => self.no_signal_came(out),
+            Timer::JobEnds => self.slurm_says_nothing(out),
             Timer::World => {
                 self.world = None;
                 self.settle_engines(out);

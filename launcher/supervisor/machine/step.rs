@@ -1,8 +1,7 @@
 //! What the engines' step tells when one srun stands for all engines. PURE.
 
 use super::causes;
-use super::running::first_process;
-use super::{Effect, Machine, SIGNAL_PATIENCE, Stage, Timer, warning};
+use super::{Effect, Machine, Stage, warning};
 use crate::failure::Failure;
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
@@ -33,14 +32,10 @@ impl Machine {
             causes::out_of_memory(failure, memory)
         } else {
             let hint = causes::next_step_of_srun(cause.as_deref());
-            failure.cause = cause;
+            failure.cause = self.with_memory(cause);
             failure.hint(hint)
         };
-        if ends {
-            self.wait_for_the_signal(failure, out);
-        } else {
-            self.engines_failed(failure, out);
-        }
+        self.hear_slurm_first(failure, ends, true, out);
     }
 
     /// Too few engines are left, because this one ended so.
@@ -50,29 +45,11 @@ impl Machine {
         failure: Failure,
         out: &mut Vec<Effect>,
     ) {
-        if job_is_ending(&end.message) {
-            self.wait_for_the_signal(failure, out);
+        if self.engines.step {
+            self.hear_slurm_first(failure, job_is_ending(&end.message), false, out);
         } else {
             self.fail(failure, out);
         }
-    }
-
-    /// Slurm takes the job down: the signal that tells us is on its way, and it is the reason then.
-    fn wait_for_the_signal(&mut self, failure: Failure, out: &mut Vec<Effect>) {
-        self.engines.ended = Some(failure);
-        out.push(Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE));
-    }
-
-    /// srun said that Slurm takes the job down, and no signal has come.
-    pub(super) fn no_signal_came(&mut self, out: &mut Vec<Effect>) {
-        if let Some(failure) = self.engines.ended.take() {
-            self.engines_failed(failure, out);
-        }
-    }
-
-    fn engines_failed(&mut self, failure: Failure, out: &mut Vec<Effect>) {
-        out.push(Effect::ShowLog(first_process(Name::Engines)));
-        self.fail(failure, out);
     }
 
     /// Engines left the hub's list: their nanny or their silence told it of their end.
@@ -108,10 +85,13 @@ impl Machine {
             } else {
                 names.join(", ")
             };
-            warning(
-                out,
-                format!("{who}: out of memory, by Slurm's count; {MORE_MEMORY}"),
-            );
+            let limit = self.limit_of(&words.tasks);
+            let told = format!("{who}: out of memory{limit}, by Slurm's count");
+            warning(out, format!("{told}; {MORE_MEMORY}"));
+            // Of the count alone nobody knows whose end it was.
+            if !words.tasks.is_empty() || self.engines.short_of_memory.is_none() {
+                self.engines.short_of_memory = Some(told);
+            }
         }
         self.engines.srun_said.get_or_insert(words.text);
         out.push(Effect::Publish);
@@ -176,12 +156,35 @@ impl Machine {
                 Some(words) => words.clone(),
                 None => format!("{} left the hub's list", self.engine(index)),
             };
+            let short = is_out_of_memory(&text);
+            let text = self.with_memory(Some(text)).unwrap_or_default();
             let mut end = Failure::new(self.kind_of_now(), text);
-            if is_out_of_memory(&end.message) {
+            if short {
                 end = end.hint(MORE_MEMORY);
             }
             self.engine_lost(ProcessId { service, index }, &end, out);
         }
+    }
+
+    /// srun's words, and where they are about memory whose it was, and how much.
+    fn with_memory(&self, words: Option<String>) -> Option<String> {
+        let told = self.engines.short_of_memory.as_ref();
+        words.map(|words| match told.filter(|_| is_out_of_memory(&words)) {
+            Some(told) => format!("{words}; {told}"),
+            None => words,
+        })
+    }
+
+    /// The memory limit of these tasks, or of any: a step's tasks have the same; nothing where none told one.
+    fn limit_of(&self, tasks: &[u32]) -> String {
+        let places = &self.engines.places;
+        let mut told = places
+            .iter()
+            .filter(|(rank, _)| tasks.is_empty() || tasks.contains(rank))
+            .filter_map(|(_, report)| report.memory);
+        told.next().map_or_else(String::new, |bytes| {
+            format!(", where the memory limit is {} MiB", bytes >> 20)
+        })
     }
 
     /// An engine with the place that it told.

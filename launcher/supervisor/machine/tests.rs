@@ -299,6 +299,7 @@ impl World {
             }
             Effect::Say(..)
             | Effect::LookForUse
+            | Effect::AskForPreemption
             | Effect::GiveUp(_)
             | Effect::KillOne(_)
             | Effect::ShowLog(_)

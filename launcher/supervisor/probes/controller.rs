@@ -139,6 +139,7 @@ fn broken(pid: u32, failure: Failure) -> Notice {
     Notice::Broken {
         service: Name::Controller,
         pid,
+        ended: false,
         failure,
     }
 }

@@ -66,6 +66,7 @@ pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
                 Look::Broken(failure) => Notice::Broken {
                     service: Name::Jupyter,
                     pid,
+                    ended: false,
                     failure,
                 },
                 Look::NotYet(what) => {

@@ -26,17 +26,19 @@ pub fn watch(wired: Wired, sender: Sender) {
             let lost = wired.sockets.iter().find(|(_, held)| !held.is_held());
             let fault = processes.iter_mut().find_map(Watched::fault).or_else(|| {
                 let (endpoint, _) = lost?;
-                Some(format!(
+                let text = format!(
                     "the controller listens no more on its {} port {}",
                     endpoint.name, endpoint.port
-                ))
+                );
+                Some((text, false))
             });
-            if let Some(fault) = fault {
+            if let Some((fault, ended)) = fault {
                 let failure =
                     Failure::service(fault).hint("calls that need it would hang for ever");
                 let _ = sender.send(Notice::Broken {
                     service: Name::Controller,
                     pid: wired.pid,
+                    ended,
                     failure,
                 });
                 return;
@@ -58,17 +60,17 @@ fn watched(holders: BTreeMap<u32, Vec<Endpoint>>) -> Vec<Watched> {
 }
 
 impl Watched {
-    /// What is wrong with it. One that is stopped must be found so twice: a batch system that suspends a whole job stops it and
+    /// What is wrong with it, and whether it has ended. One that is stopped must be found so twice: a batch system that suspends a whole job stops it and
     /// us, and wakes us a moment before it.
-    fn fault(&mut self) -> Option<String> {
+    fn fault(&mut self) -> Option<(String, bool)> {
         let stat = process::stat(self.pid).filter(|stat| stat.runs() && stat.start == self.start);
         let Some(stat) = stat else {
-            return Some(self.fault_named("has died"));
+            return Some((self.fault_named("has died"), true));
         };
         // `t` is a debugger's doing.
         let stopped = stat.state == 'T';
         let was_stopped = std::mem::replace(&mut self.stopped, stopped);
-        (stopped && was_stopped).then(|| self.fault_named("is stopped (SIGSTOP)"))
+        (stopped && was_stopped).then(|| (self.fault_named("is stopped (SIGSTOP)"), false))
     }
 
     fn fault_named(&self, what: &str) -> String {

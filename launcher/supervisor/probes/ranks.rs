@@ -33,10 +33,10 @@ pub fn watch(place: PathBuf, size: u32, sender: Sender) {
                 let _ = sender.send(Notice::EngineReported(report));
             }
             for rank in living.clone() {
-                if let Some((pid, exit)) = meeting::ended(&place, rank) {
+                if let Some(end) = meeting::ended(&place, rank) {
                     living.remove(&rank);
                     coming.remove(&rank);
-                    let _ = sender.send(Notice::RankEnded { rank, pid, exit });
+                    let _ = sender.send(Notice::RankEnded { rank, end });
                 }
             }
             let absent: Vec<u32> = coming.iter().copied().collect();

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::here::leftovers;
 use crate::here::log::Log;
 use crate::here::meeting::Seat;
+use crate::here::memory::Memory;
 use crate::plan::environment;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::meeting::Order;
@@ -72,6 +73,7 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
         node: node.clone(),
         pid: child.id(),
         step: place.step.clone(),
+        memory: Memory::limit_here(),
     };
     // The leader counts engines by the hub; without the report only their place is missing in the record.
     let _ = seat.report(&report);

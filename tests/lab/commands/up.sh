@@ -2,7 +2,7 @@
 # lab up: starts a lab and returns when every node is idle.
 
 command_up() {
-    NODES=2 CPUS=4 MEM=2000 GPUS=0 USERS=(alice bob) SHARES=() EXTRA_LINES=() NODE_NAMES=() MACHINES=()
+    CONSTRAIN= NODES=2 CPUS=4 MEM=2000 GPUS=0 USERS=(alice bob) SHARES=() EXTRA_LINES=() NODE_NAMES=() MACHINES=()
     up_read_options "$@"
     require_root
     require_namespaces
@@ -17,6 +17,11 @@ command_up() {
 
     CGROUP=
     if cgroup_available; then CGROUP=$(cgroup_name); fi
+    MEMORY=
+    if [ -n "$CONSTRAIN" ]; then
+        [ -n "$CGROUP" ] || missing "no freezer of cgroup version 1 is here, and no job can be constrained"
+        MEMORY=$(cgroup_memory)
+    fi
     machines_name
     settings_write
     network_write_hosts
@@ -47,6 +52,9 @@ up_read_options() {
             --cpus) need_number "$1" "$2" 1 1024 && CPUS=$2 ;;
             --mem) need_number "$1" "$2" 1 99999999 && MEM=$2 ;;
             --gpus) need_number "$1" "$2" 0 64 && GPUS=$2 ;;
+            --constrain)
+                [ "$2" = memory ] || usage_error "--constrain knows memory, not '$2'"
+                CONSTRAIN=$2 ;;
             --users) IFS=', ' read -ra USERS <<<"$2" ;;
             --share)
                 [ -d "$2" ] || usage_error "--share: $2 is no directory"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The control group of each machine, in the (version 1) freezer hierarchy.
+# The control group of each machine, in the (version 1) freezer hierarchy, and with `up --constrain memory` in that of memory.
 #
 # Real sites track processes with proctrack/cgroup, and what a job's signals reach depends on it: there only the direct
 # children of slurmstepd get them, and what a script leaves behind is killed with the job. With proctrack/linuxproc all
@@ -9,6 +9,21 @@
 FREEZER=/sys/fs/cgroup/freezer
 
 cgroup_available() { [ -e "$FREEZER/tasks" ]; }
+
+# The group of the memory hierarchy below which the machines' are made: our own, whose limits hold for them as well.
+cgroup_memory() {
+    local own
+    own=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)
+    { [ -n "$own" ] && [ -w "/sys/fs/cgroup/memory$own" ]; } ||
+        missing "no control group of memory (cgroup version 1) can be made here"
+    echo "/sys/fs/cgroup/memory${own%/}"
+}
+
+# cgroup_directories MACHINE: the machine's groups, one a line.
+cgroup_directories() {
+    echo "$FREEZER/$CGROUP-$1"
+    [ -z "$MEMORY" ] || echo "$MEMORY/$CGROUP-$1"
+}
 
 # The common start of the groups' names. It is made from the path: also found again when the directory was deleted.
 cgroup_name() {
@@ -20,10 +35,11 @@ cgroup_name() {
 # cgroup_create MACHINE
 cgroup_create() {
     [ -n "$CGROUP" ] || return 0
-    mkdir -p "$FREEZER/$CGROUP-$1"
-    local strangers try
+    local directories strangers try
+    mapfile -t directories < <(cgroup_directories "$1")
+    mkdir -p "${directories[@]}"
     for ((try = 0; try < 250; try++)); do
-        strangers=$(xargs <"$FREEZER/$CGROUP-$1/cgroup.procs")
+        strangers=$(cat "${directories[@]/%//cgroup.procs}" | xargs)
         [ -n "$strangers" ] || return 0
         sleep 0.02 # what a power cut has just killed
     done
@@ -32,7 +48,10 @@ cgroup_create() {
 
 # cgroup_join MACHINE: moves the calling process, which must be about to exec, into the machine's group.
 cgroup_join() {
-    [ -z "$CGROUP" ] || echo "$BASHPID" >"$FREEZER/$CGROUP-$1/cgroup.procs"
+    [ -n "$CGROUP" ] || return 0
+    local directory
+    local pid=$BASHPID
+    while read -r directory; do echo "$pid" >"$directory/cgroup.procs"; done < <(cgroup_directories "$1")
 }
 
 # Removes the groups of a lab that has ended. Slurm made further ones below them, and a group can be removed only when
@@ -40,7 +59,7 @@ cgroup_join() {
 cgroup_remove_all() {
     [ -n "${CGROUP:-}" ] || return 0
     local group try
-    for group in "$FREEZER/$CGROUP"-*; do
+    for group in "$FREEZER/$CGROUP"-* ${MEMORY:+"$MEMORY/$CGROUP"-*}; do
         for ((try = 0; try < 250; try++)); do
             [ -d "$group" ] || break
             find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.02

@@ -61,6 +61,10 @@ if [ -n "$CGROUP" ]; then
     mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
     mkdir /sys/fs/cgroup/freezer
     mount -t cgroup -o freezer cgroup /sys/fs/cgroup/freezer
+    if [ -n "$MEMORY" ]; then
+        mkdir /sys/fs/cgroup/memory
+        mount -t cgroup -o memory cgroup /sys/fs/cgroup/memory
+    fi
 fi
 
 # Debian's mpi_pmix plugin of Slurm opens libpmix.so by a link that only libpmix-dev ships. Without it `--mpi=pmix` is

@@ -9,7 +9,8 @@ slurm_create() {
     fi
     if [ -n "$CGROUP" ]; then
         printf '%s\n' CgroupPlugin=cgroup/v1 CgroupAutomount=no CgroupMountpoint=/sys/fs/cgroup \
-            ConstrainCores=no ConstrainDevices=no ConstrainRAMSpace=no ConstrainSwapSpace=no \
+            ConstrainCores=no ConstrainDevices=no "ConstrainRAMSpace=$([ -n "$MEMORY" ] && echo yes || echo no)" \
+            ConstrainSwapSpace=no \
             >"$STATE/etc/slurm/cgroup.conf"
     fi
     head -c 128 /dev/urandom >"$STATE/keys/munge.key"
@@ -21,8 +22,9 @@ slurm_create() {
 
 # Whatever is not named here is as Slurm has it by default.
 slurm_configuration() {
-    local proctrack=linuxproc tmp=/tmp gres_types="" gres="" directory
+    local proctrack=linuxproc task=none tmp=/tmp gres_types="" gres="" directory
     [ -z "$CGROUP" ] || proctrack=cgroup
+    [ -z "$MEMORY" ] || task=cgroup
     # With a /tmp that all nodes share, the PMIx plugins of the nodes would want the same directory below it
     # ("Cannot create directory /tmp/spmix_appdir_...: File exists").
     for directory in "${SHARES[@]}"; do
@@ -41,7 +43,8 @@ SlurmUser=slurm
 AuthInfo=cred_expire=10
 ProctrackType=proctrack/$proctrack
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=CR_CPU${MEMORY:+_Memory}
+TaskPlugin=task/$task
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 
 # Nodes may declare more CPUs than this machine has. (task/affinity would not bear that.)

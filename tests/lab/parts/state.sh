@@ -66,7 +66,7 @@ state_remove() {
 
 settings_write() {
     {
-        printf 'NODES=%q\nGPUS=%q\nCGROUP=%q\n' "$NODES" "$GPUS" "$CGROUP"
+        printf 'NODES=%q\nGPUS=%q\nCGROUP=%q\nMEMORY=%q\n' "$NODES" "$GPUS" "$CGROUP" "$MEMORY"
         printf 'USERS=(%s)\n' "${USERS[*]}"
         printf 'SHARES=()\n'
         # printf would print one line even for no share at all.

@@ -1,3 +1,4 @@
+use super::super::running::first_process;
 use super::super::{Event, Level, Phase, State, Timer};
 use super::*;
 use crate::plan::WantedWorld;
@@ -72,6 +73,7 @@ fn a_lost_engine_is_named_with_its_place_and_its_end() {
         node: "node2".to_owned(),
         pid: 56,
         step: None,
+        memory: Some(600 << 20),
     }));
     registered(&mut machine, &[0, 1, 2]);
     assert_eq!(machine.state(), State::Ready);
@@ -90,9 +92,17 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let told = said(&mut machine, counted, &[]);
     assert_eq!(told[0], counted);
     assert!(told[1].starts_with("engines: out of memory, by Slurm's count; ask Slurm"));
+    let _ = machine.step(Event::Placed(Report {
+        rank: 1,
+        node: "node2".to_owned(),
+        pid: 56,
+        step: None,
+        memory: Some(600 << 20),
+    }));
     let words = "srun: error: node2: task 1: Out Of Memory";
     let told = said(&mut machine, words, &[1]);
-    assert!(told[1].starts_with("engine 1: out of memory"), "{told:?}");
+    let whose = "engine 1 (rank 1 on node2, pid 56): out of memory, where the memory limit is 600 MiB, by Slurm's count";
+    assert!(told[1].starts_with(whose), "{told:?}");
     let _ = machine.step(Event::Exited {
         process: first_process(Name::Engines),
         pid: 7,
@@ -100,11 +110,12 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
         tail: Vec::new(),
         memory: None,
     });
+    let _ = machine.step(Event::Preempted(false));
     let Phase::Stopping { end, .. } = &machine.phase else {
         panic!("it goes on");
     };
     let failure = end.failure.as_ref().expect("a failure");
-    assert_eq!(failure.cause.as_deref(), Some(counted));
+    assert_eq!(failure.cause, Some(format!("{counted}; {whose}")));
     assert_eq!(failure.hints, [MORE_MEMORY]);
 }
 
@@ -114,6 +125,8 @@ fn tasks_that_end_before_they_register_end_the_start_with_their_cause() {
     said(&mut machine, "srun: error: node2: task 1: Killed", &[1]);
     assert_eq!(machine.reason(), None, "two are wanted, and two are left");
     said(&mut machine, "srun: error: node3: task 2: Killed", &[2]);
+    assert_eq!(machine.reason(), None, "Slurm is asked first");
+    let _ = machine.step(Event::Preempted(false));
     let reason = machine.reason().expect("too few are left");
     assert!(
         reason.ends_with("srun: error: node2: task 1: Killed"),
@@ -151,6 +164,7 @@ fn engines_that_never_register_are_told_with_place_lines_and_cause() {
         node: "node2".to_owned(),
         pid: 56,
         step: None,
+        memory: None,
     }));
     registered(&mut machine, &[0]);
     let effects = machine.step(late);
@@ -178,6 +192,9 @@ fn knows_first(words: &str) {
         memory: None,
     });
     assert_eq!(machine.reason(), None);
+    // Slurm's signal comes all the same.
+    let _ = machine.step(Event::Preempted(false));
+    assert_eq!(machine.reason(), None);
     let mut alone = machine.clone();
     let _ = machine.step(Event::StopAsked {
         by: "SIGTERM".to_owned(),
@@ -187,6 +204,43 @@ fn knows_first(words: &str) {
     let _ = alone.step(Event::TimeUp(Timer::JobEnds));
     let reason = alone.reason().expect("it fails");
     assert!(reason.ends_with(words), "{reason}");
+}
+
+#[test]
+fn engines_that_slurm_ends_for_another_job_are_no_failure() {
+    let mut machine = started(None);
+    registered(&mut machine, &[0, 1, 2]);
+    let ended = |machine: &mut Machine| {
+        machine.step(Event::Exited {
+            process: first_process(Name::Engines),
+            pid: 7,
+            exit: Exit::Code(1),
+            tail: vec!["srun: error: node1: task 0: Exited with exit code 1".to_owned()],
+            memory: None,
+        })
+    };
+    assert!(ended(&mut machine).contains(&Effect::AskForPreemption));
+    assert_eq!(machine.reason(), None);
+    let mut other = machine.clone();
+    let mut silent = machine.clone();
+    let _ = machine.step(Event::Preempted(true));
+    let Phase::Stopping { end, .. } = &machine.phase else {
+        panic!("it goes on");
+    };
+    assert_eq!((end.code, &end.failure), (0, &None));
+    assert!(end.reason.starts_with("preemption: "), "{}", end.reason);
+    let _ = other.step(Event::Preempted(false));
+    let _ = silent.step(Event::TimeUp(Timer::JobEnds));
+    for failed in [other, silent] {
+        let reason = failed.reason().expect("it fails");
+        assert!(
+            reason.starts_with("the engines' srun (pid 7) ended"),
+            "{reason}"
+        );
+    }
+    let mut well = started(None);
+    let _ = well.step(Event::Preempted(true));
+    assert_eq!(well.reason(), None, "nobody has asked");
 }
 
 #[test]
