@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -29,21 +30,37 @@ pub fn insist<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    // Without room for the answer: it is either taken or refused.
-    let (sender, answer) = mpsc::sync_channel(0);
+    let result = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&result);
+    let done = done_within(
+        limit,
+        Box::new(move || {
+            let told = work();
+            if let Ok(mut place) = place.lock() {
+                *place = Some(told);
+            }
+        }),
+    );
+    done.then(|| result.lock().ok()?.take()).flatten()
+}
+
+/// Does it on a thread, and tells whether it was done in time.
+fn done_within(limit: Duration, work: Box<dyn FnOnce() + Send>) -> bool {
+    // Without room for a message: it is either taken or refused.
+    let (sender, done) = mpsc::sync_channel(0);
     let thread = thread::Builder::new().spawn(move || {
+        work();
         // Nobody listens any more: then it was counted as late.
-        if sender.send(work()).is_err() {
+        if sender.send(()).is_err() {
             LATE.fetch_sub(1, Ordering::SeqCst);
         }
     });
-    thread.ok()?;
-    let told = answer.recv_timeout(limit);
-    if matches!(told, Err(RecvTimeoutError::Timeout)) {
-        // Before the receiver goes, so that who comes back later always finds itself counted.
+    let told = done.recv_timeout(limit);
+    if thread.is_ok() && told == Err(RecvTimeoutError::Timeout) {
+        // While the receiver is there, so that who comes back later always finds itself counted.
         LATE.fetch_add(1, Ordering::SeqCst);
     }
-    told.ok()
+    told.is_ok()
 }
 
 #[cfg(test)]

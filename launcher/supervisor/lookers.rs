@@ -1,6 +1,7 @@
 //! A thread for the watches that look at files: where a file system stops answering, they hang, and the loop goes on.
 
 use std::future::pending;
+use std::pin::Pin;
 use std::sync::{LazyLock, mpsc};
 use std::thread;
 use tokio::runtime::{Builder, Handle};
@@ -8,6 +9,8 @@ use tokio::runtime::{Builder, Handle};
 /// Lets a watch run there.
 pub fn spawn(watch: impl Future<Output = ()> + Send + 'static) {
     static THREAD: LazyLock<Option<Handle>> = LazyLock::new(start);
+    // As one type: each type of its own would take kilobytes of the program.
+    let watch: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(watch);
     match &*THREAD {
         Some(handle) => handle.spawn(watch),
         // Without a thread the loop has to do it.
