@@ -1,6 +1,7 @@
-//! The file system that the home directory is on goes away while a job runs, in one of the ways in which file servers do, and comes
-//! back: nothing ends that need not, and the stop does not wait for it.
+//! What a job leans on goes wrong while it runs: the file system of the home directory goes away, in one of the ways in which file
+//! servers do, and comes back; the clock is set. Nothing ends that need not, and the stop waits for none of it.
 
+mod clock;
 mod frozen;
 mod hung;
 mod unmounted;

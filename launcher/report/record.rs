@@ -292,3 +292,20 @@ impl Writer {
         first_error
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_keeps_the_start_and_what_was_last() {
+        let mut list = Vec::new();
+        for entry in 0..100_000_usize {
+            push(&mut list, entry);
+        }
+        assert_eq!(list.len(), LONGEST_LIST);
+        let half = LONGEST_LIST / 2;
+        assert!(list[..half].iter().copied().eq(0..half));
+        assert!(list[half..].iter().copied().eq(100_000 - half..100_000));
+    }
+}

@@ -21,6 +21,7 @@ mod probes;
 mod query;
 pub mod rank;
 mod ranks;
+mod showing;
 mod signals;
 mod step;
 mod sweep;

@@ -1,8 +1,10 @@
 """A place whose home is a small file system of its own, which can be filled and frozen."""
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import process
 from place import Place
@@ -30,9 +32,12 @@ class Volume(Place):
     def __enter__(self):
         super().__enter__()
         self.mounted = self._mount()
+        # What is not to suffer with the home.
+        self.aside = tempfile.mkdtemp(prefix="ipjob-chaos-")
         return self
 
     def __exit__(self, *what):
+        shutil.rmtree(self.aside, ignore_errors=True)
         if self.mounted:
             self._run("fsfreeze", "--unfreeze", self.home)
             process.end(self.mark)

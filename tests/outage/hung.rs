@@ -32,8 +32,8 @@ impl Drop for Server {
 /// A home that a process serves, without keeping anything in the kernel's memory.
 fn served(place: Place) -> Option<(Home, Server)> {
     let home = Home::in_place(place)?;
-    let served = home.place.dir().join("served");
-    fs::create_dir(&served).expect("a directory");
+    let source = home.place.dir().join("served");
+    fs::create_dir(&source).expect("a directory");
     let server = home
         .place
         .command("bindfs")
@@ -42,7 +42,7 @@ fn served(place: Place) -> Option<(Home, Server)> {
             "-o",
             "attr_timeout=0,entry_timeout=0,negative_timeout=0",
         ])
-        .arg(&served)
+        .arg(&source)
         .arg(&home.path)
         .spawn();
     let Ok(server) = server.map(Server) else {
@@ -75,7 +75,8 @@ fn a_job_is_supervised_while_its_home_hangs_and_its_record_catches_up() {
     send(pid_of(&before["controller"]["pid"]), Signal::SIGKILL);
     job.wait_line("does not answer: what is to be started again waits for that");
     server.goes_on();
-    let record = wait_for("the controller to be back", || replaced(&job));
+    job.wait_line("the hub knows 1 engines again");
+    let record = wait_for("the record", || replaced(&job));
     assert_eq!(record["engines"]["missing"], json!([1]));
     assert_eq!(record["restarts"]["jupyter"], 0);
     job.stop();

@@ -11,9 +11,8 @@ use std::fs;
 const CLIENT: &str = "
 import sys, ipyparallel as ipp
 rc = ipp.Client(connection_info=sys.argv[1], timeout=60)
-rc[0].block = True
-rc[0].push({'kept': 7}) if sys.argv[2] == 'push' else None
-assert rc[0].pull('kept', block=True) == 7
+rc[0].push({'kept': 7}, block=False).get(60) if sys.argv[2] == 'push' else None
+assert rc[0].pull('kept', block=False).get(60) == 7
 ";
 
 impl Home {
@@ -77,10 +76,12 @@ fn a_job_outlives_an_unmounted_home_and_replaces_what_died_meanwhile_once_it_is_
     let answer = fs::read_to_string("/proc/thread-self/mounts").expect("mounts");
     assert!(!answer.contains(home.text()), "{answer}");
     home.come();
-    let record = wait_for("the controller to be back", || {
+    job.wait_line("the hub knows 1 engines again");
+    let record = wait_for("the record", || {
         let record = job.record()?;
-        (record["restarts"]["controller"] == 1 && record["state"] == "degraded").then_some(record)
+        (record["restarts"]["controller"] == 1).then_some(record)
     });
+    assert_eq!(record["state"], "degraded");
     assert_eq!(record["engines"]["missing"], json!([1]));
     assert_eq!(record["restarts"]["jupyter"], 0, "Jupyter was not touched");
     assert_eq!(record["token"], before["token"]);
