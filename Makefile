@@ -10,10 +10,10 @@ SHELL := bash
 ARCH := $(shell uname -m)
 BINARY := $(CURDIR)/target/ipjob
 VENVS := main ipp88 ipp71 nb6
-# The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, and a page of
-# Jupyter in a browser. `a|b` means
+# The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, a page of
+# Jupyter in a browser, and jobs in a home that hangs and with a clock that is set. `a|b` means
 # either: newer Debians have renamed it.
-TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base chromium
+TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base chromium bindfs faketime
 PREFIX = /usr/local
 # Empty means: musl where it can be had, else glibc.
 TARGET =

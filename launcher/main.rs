@@ -60,11 +60,13 @@ fn main() -> ExitCode {
         None => run::run(&cli.run, &mut console),
     };
     console.still();
-    match outcome {
-        Ok(code) => ExitCode::from(code),
+    let code = match outcome {
+        Ok(code) => code,
         Err(failure) => {
             console.failure(&failure);
-            ExitCode::from(failure.exit_code())
+            failure.exit_code()
         }
-    }
+    };
+    console.finish();
+    ExitCode::from(code)
 }

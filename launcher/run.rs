@@ -7,6 +7,7 @@ use crate::cli::options::RunOptions;
 use crate::cli::variables::unknown_variables;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
+use crate::here::patience::{LOOK, insist};
 use crate::here::{directory, identity, leftovers, limits, scontrol, steps, subreaper};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
@@ -59,7 +60,7 @@ async fn lead(
     };
     if let Some(meeting) = meeting {
         match outcome {
-            Ok(_) => meeting.close(),
+            Ok(_) => drop(insist(LOOK, || meeting.close())),
             Err(_) => meeting.refuse(),
         }
     }

@@ -69,11 +69,11 @@ impl Drop for Steady {
     }
 }
 
-fn pid_of(pid: &Value) -> u32 {
+pub fn pid_of(pid: &Value) -> u32 {
     u32::try_from(pid.as_u64().expect("a pid")).expect("a pid")
 }
 
-fn send(pid: u32, signal: Signal) {
+pub fn send(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).expect("a pid");
     kill(Pid::from_raw(pid), signal).expect("it lives");
 }

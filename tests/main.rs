@@ -21,6 +21,7 @@ mod het;
 mod launchers;
 mod lifecycle;
 mod machine_limits;
+mod outage;
 mod real;
 mod remote;
 mod requeue;

@@ -42,6 +42,15 @@ pub fn replace_if(path: &Path, content: &[u8], wanted: impl FnOnce() -> bool) ->
     Ok(true)
 }
 
+/// Writes a file there and removes it: whether that can be done now.
+pub fn try_to_write(directory: &Path) -> io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .tempfile_in(directory)
+        .map_err(|error| without_path(&error))?;
+    file.write_all(b"x")
+}
+
 /// Gives a temporary file its name, in the place of whatever has it.
 pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     file.persist(path).map(drop).map_err(|error| error.error)

@@ -1,6 +1,7 @@
 //! Where ranks meet: a private directory beside the profile. The leader makes it, says its word in it and removes it; every
 //! other rank reads the word and leaves its own files there. All of them replace files as a whole.
 
+use super::patience::{LOOK, insist};
 use super::{files, process};
 use crate::failure::{Failure, Outcome};
 use crate::plan::exit::RankEnd;
@@ -81,7 +82,9 @@ impl Leader {
     pub fn beat(&mut self) -> io::Result<()> {
         self.message.beat += 1;
         let text = serde_json::to_vec(&self.message).map_err(io::Error::other)?;
-        files::replace(&self.dir.join(WORD), &text)
+        let path = self.dir.join(WORD);
+        insist(LOOK, move || files::replace(&path, &text))
+            .unwrap_or_else(|| Err(io::Error::other("its file system does not answer")))
     }
 
     /// Where it is, for the watch over the other ranks.

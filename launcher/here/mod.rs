@@ -19,6 +19,7 @@ pub mod memory;
 pub mod mpi;
 pub mod ownership;
 pub mod packages;
+pub mod patience;
 pub mod ports;
 pub mod private_profile;
 pub mod process;

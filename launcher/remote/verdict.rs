@@ -134,35 +134,61 @@ pub fn with_record(
     if in_slurm && gone {
         return (State::Dead, squeue);
     }
-    if let Some(fault) = process_fault(found, trace, sight) {
-        return (State::Dead, Some(and_squeue(fault)));
+    let process = process(found, trace, sight);
+    if let Some(Process::Gone(why)) = process {
+        return (State::Dead, Some(and_squeue(why)));
     }
-    if sight.is_stale(found.now) {
-        let age = sight.age_s(found.now).map_or_else(
-            || "at no known time".to_owned(),
-            |age| format!("{age} s ago"),
-        );
-        return (
-            State::Dead,
-            Some(and_squeue(format!("its record was last written {age}"))),
-        );
+    if !sight.is_stale(found.now) {
+        return (State::of(sight), sight.reason.clone());
     }
-    (State::of(sight), sight.reason.clone())
+    let age = sight.age_s(found.now).map_or_else(
+        || "at no known time".to_owned(),
+        |age| format!("{age} s ago"),
+    );
+    let silent = format!("its record was last written {age}");
+    match process {
+        Some(Process::Runs(pid)) => (
+            State::of(sight),
+            // Who can be seen to live is not dead: the clock was set, or the record cannot be written.
+            Some(and_squeue(format!(
+                "{silent}, but its ipjob (pid {pid}) runs: a clock that was set, or a file system that takes nothing?"
+            ))),
+        ),
+        // Clocks are set, and homes are away for a while, more often than ipjob dies alone.
+        _ if line.is_some_and(|line| line.phase() == Phase::Running) => {
+            (State::Unknown, Some(and_squeue(silent)))
+        }
+        _ => (State::Dead, Some(and_squeue(silent))),
+    }
 }
 
-/// Why the process that the record names does not run; `None` if it does, or cannot be seen from there.
-fn process_fault(found: &Found, trace: &Trace, sight: &Sight) -> Option<String> {
+/// The process that a record names.
+enum Process {
+    Runs(u32),
+    /// And why it does not.
+    Gone(String),
+}
+
+/// What is seen of the process that the record names; `None` if it cannot be seen from there.
+fn process(found: &Found, trace: &Trace, sight: &Sight) -> Option<Process> {
     let (host, boot, pid) = (sight.life_host.as_ref()?, sight.boot.as_ref()?, sight.pid?);
     if *host != found.host || found.boot.is_empty() || boot.is_empty() {
         return None;
     }
     if *boot != found.boot {
-        return Some(format!("{host} was booted anew since"));
+        return Some(Process::Gone(format!("{host} was booted anew since")));
     }
     let (named, stat) = trace.process.as_ref()?;
     let runs =
         parse_stat(stat).is_some_and(|stat| stat.runs() && Some(stat.start) == sight.pid_start);
-    (*named == pid && !runs).then(|| format!("its ipjob (pid {pid} on {host}) is gone"))
+    match runs {
+        true => Some(Process::Runs(pid)),
+        false if *named == pid => {
+            let why = format!("its ipjob (pid {pid} on {host}) is gone");
+            Some(Process::Gone(why))
+        }
+        false => None,
+    }
 }
 
 /// Why a job waits, and until when.

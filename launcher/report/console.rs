@@ -8,6 +8,8 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -34,7 +36,24 @@ pub struct Console {
     live: Option<ProgressBar>,
     terminal: bool,
     paused: bool,
+    /// Who writes the lines, once they go into a file that may stop taking them.
+    scribe: Option<Scribe>,
 }
+
+/// Writes lines on a thread of its own: a job's stderr is most often a file in the home directory, and where that stops answering
+/// the job goes on.
+#[derive(Debug)]
+struct Scribe {
+    lines: SyncSender<String>,
+    /// Closes when all is written.
+    done: Receiver<()>,
+}
+
+/// Lines that wait at the most; what is more is dropped.
+const MOST_LINES: usize = 10_000;
+
+/// How long the last lines are waited for.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// The line that tells what is waited for, where a person watches a terminal that can show one.
 fn live_line(terminal: bool, verbosity: Verbosity) -> Option<ProgressBar> {
@@ -61,6 +80,33 @@ impl Console {
             live: live_line(terminal, verbosity),
             terminal,
             paused: false,
+            scribe: None,
+        }
+    }
+
+    /// From now on nothing waits for lines to be written, unless a person watches them.
+    pub fn detach(&mut self) {
+        if self.terminal || self.scribe.is_some() {
+            return;
+        }
+        let (lines, given) = mpsc::sync_channel::<String>(MOST_LINES);
+        let (told, done) = mpsc::channel();
+        let thread = thread::Builder::new().name("stderr".to_owned());
+        let started = thread.spawn(move || {
+            for line in given {
+                write_line(&line);
+            }
+            drop(told);
+        });
+        self.scribe = started.is_ok().then_some(Scribe { lines, done });
+    }
+
+    /// Waits a moment for the last lines.
+    pub fn finish(&mut self) {
+        self.still();
+        if let Some(Scribe { lines, done }) = self.scribe.take() {
+            drop(lines);
+            let _ = done.recv_timeout(LAST_LINES);
         }
     }
 
@@ -167,14 +213,16 @@ impl Console {
     }
 
     fn line(&self, text: &str) {
-        // anstream drops colours where stderr is no terminal or NO_COLOR is set.
-        let write = || {
-            let mut stderr = AutoStream::auto(std::io::stderr());
-            let _ = writeln!(stderr, "{text}");
-        };
-        match &self.live {
-            Some(live) => live.suspend(write),
-            None => write(),
+        match (&self.scribe, &self.live) {
+            (Some(scribe), _) => drop(scribe.lines.try_send(text.to_owned())),
+            (None, Some(live)) => live.suspend(|| write_line(text)),
+            (None, None) => write_line(text),
         }
     }
+}
+
+fn write_line(text: &str) {
+    // anstream drops colours where stderr is no terminal or NO_COLOR is set.
+    let mut stderr = AutoStream::auto(std::io::stderr());
+    let _ = writeln!(stderr, "{text}");
 }

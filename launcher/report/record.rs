@@ -23,7 +23,7 @@ const VERSION: u32 = 1;
 /// Seconds between two writes when nothing happens: a reader takes a record that is much older for a dead one's.
 pub const REFRESH_S: u64 = 60;
 
-/// Entries of the timeline and warnings that are kept: the first ones tell of the start, so the last are dropped.
+/// Entries of the timeline and warnings that are kept.
 const LONGEST_LIST: usize = 500;
 
 /// After so long a file that is being written beside the second record is nobody's any more.
@@ -159,17 +159,13 @@ impl Record {
 
     /// Keeps a moment of the job's course; `at` is in seconds since the start.
     pub fn mark(&mut self, at: f64, event: String) {
-        if self.timeline.len() < LONGEST_LIST {
-            let at = milliseconds(at);
-            self.timeline.push(Moment { at, event });
-        }
+        let at = milliseconds(at);
+        push(&mut self.timeline, Moment { at, event });
     }
 
     /// Keeps a line that a person should look at.
     pub fn warn(&mut self, text: String) {
-        if self.warnings.len() < LONGEST_LIST {
-            self.warnings.push(text);
-        }
+        push(&mut self.warnings, text);
     }
 
     /// Keeps the end of the job's time; false when it was known already.
@@ -206,6 +202,15 @@ impl Record {
     }
 }
 
+/// Adds to a list that has an end: what goes is the oldest of its later half, so that a job that is mended again and again still tells
+/// of its start and of what was last.
+fn push<T>(list: &mut Vec<T>, entry: T) {
+    if list.len() >= LONGEST_LIST {
+        list.remove(LONGEST_LIST / 2);
+    }
+    list.push(entry);
+}
+
 /// Seconds, as exact as the record tells them.
 fn milliseconds(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
@@ -218,6 +223,9 @@ fn now() -> String {
         .unwrap_or_default()
         .to_string()
 }
+
+/// What came of a write: else the first place that failed, and why.
+pub type Written = Result<(), (PathBuf, io::Error)>;
 
 /// Where the record is written.
 #[derive(Debug)]
@@ -249,11 +257,7 @@ impl Writer {
 
     /// The last write, which must succeed where there is a record that is `ours`: a full disk or a closed directory must not keep
     /// secrets.
-    pub fn last(
-        &self,
-        record: &mut Record,
-        ours: impl Fn() -> bool,
-    ) -> Result<(), (PathBuf, io::Error)> {
+    pub fn last(&self, record: &mut Record, ours: impl Fn() -> bool) -> Written {
         self.write_by(record, |path, text| {
             match files::replace_if(path, text, &ours) {
                 Err(_) if ours() => files::overwrite(path, text),
@@ -264,11 +268,7 @@ impl Writer {
 
     /// Replaces every copy as a whole, as long as the profile is `ours`; a place that fails does not keep the others from being
     /// written.
-    pub fn write(
-        &self,
-        record: &mut Record,
-        ours: impl Fn() -> bool,
-    ) -> Result<(), (PathBuf, io::Error)> {
+    pub fn write(&self, record: &mut Record, ours: impl Fn() -> bool) -> Written {
         self.write_by(record, |path, text| {
             files::replace_if(path, text, &ours).map(drop)
         })
@@ -278,7 +278,7 @@ impl Writer {
         &self,
         record: &mut Record,
         put: impl Fn(&Path, &[u8]) -> io::Result<()>,
-    ) -> Result<(), (PathBuf, io::Error)> {
+    ) -> Written {
         record.updated = now();
         let mut text = serde_json::to_vec_pretty(record)
             .map_err(|error| (PathBuf::from("record"), io::Error::other(error)))?;
@@ -290,5 +290,22 @@ impl Writer {
             }
         }
         first_error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_keeps_the_start_and_what_was_last() {
+        let mut list = Vec::new();
+        for entry in 0..100_000_usize {
+            push(&mut list, entry);
+        }
+        assert_eq!(list.len(), LONGEST_LIST);
+        let half = LONGEST_LIST / 2;
+        assert!(list[..half].iter().copied().eq(0..half));
+        assert!(list[half..].iter().copied().eq(100_000 - half..100_000));
     }
 }

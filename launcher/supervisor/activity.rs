@@ -7,10 +7,10 @@
 //!
 //! What cannot be seen counts as use: no job ends because a look failed.
 
-use super::Supervisor;
 use super::event::Event;
 use super::notice::{Notice, Wired};
 use super::probes::jupyter::{Probe, Use};
+use super::{Supervisor, lookers};
 use crate::here::computed::Computed;
 use crate::here::process;
 use crate::plan::connection::Endpoint;
@@ -154,7 +154,7 @@ impl Supervisor<'_> {
         let asked = self.children.reservation.is_some();
         let schedulers = self.activity.schedulers.clone();
         let sender = self.attempt.sender.clone();
-        tokio::spawn(async move {
+        lookers::spawn(async move {
             let jupyter = match probe {
                 Some(probe) => probe.usage().await,
                 None => (!asked).then(Use::default),

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::here::leftovers::Leftover;
 use crate::here::log::Log;
 use crate::here::memory::Memory;
+use crate::here::patience::{LOOK, within};
 use crate::here::ports::Reservation;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
@@ -164,9 +165,8 @@ impl Children {
 
     /// The last lines of a process's log.
     pub fn tail(&self, process: ProcessId, lines: usize) -> Vec<String> {
-        self.logs
-            .get(&process)
-            .map(|log| log.tail(lines))
+        let log = self.logs.get(&process).cloned();
+        log.and_then(|log| within(LOOK, move || log.tail(lines)))
             .unwrap_or_default()
     }
 

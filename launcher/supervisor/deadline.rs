@@ -4,10 +4,10 @@
 use super::event::{Event, Timer};
 use super::machine::State;
 use super::notice::{Notice, Sender};
-use super::{Supervisor, query};
+use super::{Supervisor, lookers, query};
 use crate::here::programs;
 use jiff::Timestamp;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Between two questions: more would burden a controller that serves thousands of jobs.
@@ -18,7 +18,7 @@ const FORMAT: &str = "%T %r %e %S %l";
 
 /// Asks at once and then every ten minutes.
 pub fn watch(job: String, sender: Sender) {
-    tokio::spawn(async move {
+    lookers::spawn(async move {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !sender.is_closed() {
@@ -30,6 +30,12 @@ pub fn watch(job: String, sender: Sender) {
 
 /// Asks once; the answer is a notice.
 fn ask(job: &str, sender: Sender) {
+    // PATH may have places that do not answer.
+    let job = job.to_owned();
+    lookers::spawn(async move { find_and_ask(&job, sender) });
+}
+
+fn find_and_ask(job: &str, sender: Sender) {
     let Ok(squeue) = programs::find("squeue", "Slurm's client programs") else {
         let _ = sender.send(Notice::JobEnds(None));
         return;
@@ -38,6 +44,22 @@ fn ask(job: &str, sender: Sender) {
     // Without it squeue prints local time without a zone.
     let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
     query::ask(squeue, args.to_vec(), variables, Notice::JobEnds, sender);
+}
+
+/// The time of day as it was when Slurm answered first, and has gone on since. The clock may be set meanwhile, by hours, and a job must
+/// neither end early nor late for that. At that moment it was right: Slurm's words to each other carry the time, and are refused when they
+/// are 5 minutes off.
+#[derive(Debug, Default)]
+pub struct Steady {
+    begun: Option<(Instant, Timestamp)>,
+}
+
+impl Steady {
+    fn now(&mut self) -> Timestamp {
+        let begun = || (Instant::now(), Timestamp::now());
+        let (at, then) = *self.begun.get_or_insert_with(begun);
+        then.saturating_add(at.elapsed()).unwrap_or(then)
+    }
 }
 
 /// What squeue tells of the end.
@@ -146,7 +168,7 @@ impl Supervisor<'_> {
                 let text = "squeue does not answer: the job goes on, and its time limit is asked for again";
                 self.console.warning(text);
                 self.record.warn(text.to_owned());
-                self.publish();
+                self.unpublished = true;
             }
             return None;
         };
@@ -166,7 +188,7 @@ impl Supervisor<'_> {
             return None;
         }
         self.console.step(&format!("the job's time ends at {text}"));
-        Some(times.left(Timestamp::now()))
+        Some(times.left(self.steady.now()))
     }
 }
 

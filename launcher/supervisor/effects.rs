@@ -1,10 +1,10 @@
 //! Carrying out what the machine says. No decision is made here.
 
-use super::children::TAIL_LINES;
 use super::event::{Effect, End, Event, Level, Timer};
 use super::notice::{Answer, Notice, Wired};
 use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
+use crate::here::patience::{LOOK, within};
 use crate::plan::report::Report;
 use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
@@ -21,13 +21,18 @@ impl Supervisor<'_> {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Option<End> {
         match effect {
             Effect::Spawn(name) => self.spawn(name),
+            Effect::Restart(_) | Effect::Replace(_) if self.holds(&effect) => {}
             Effect::Restart(name) => self.restart(name),
             Effect::Replace(engine) => self.replace(engine),
-            Effect::KillOne(process) => self.children.kill_one(process),
+            Effect::KillOne(process) => {
+                self.let_go(process.service, Some(process));
+                self.children.kill_one(process);
+            }
             Effect::GiveUp(name) => self.give_up(name),
             Effect::Terminate(name) if self.is_ours() => self.terminate(name),
             // Asked to end, a superseded life's services would remove files that are the newer one's.
             Effect::Terminate(name) | Effect::Kill(name) => {
+                self.let_go(name, None);
                 self.kill_other_ranks(name);
                 self.children.kill(name);
             }
@@ -67,6 +72,7 @@ impl Supervisor<'_> {
     /// Asks a service to end, in its own way.
     fn terminate(&mut self, name: Name) {
         self.asked.insert(name, Instant::now());
+        self.let_go(name, None);
         self.stop_other_ranks(name);
         if !self.ask_step(name) {
             self.children.signal(name, Signal::SIGTERM);
@@ -104,30 +110,6 @@ impl Supervisor<'_> {
                 self.record.warn(text);
             }
         }
-    }
-
-    fn show_log(&self, process: ProcessId) {
-        if let Some(name) = self.children.log_name(process) {
-            self.console
-                .log_lines(&name, &self.children.tail(process, TAIL_LINES));
-        }
-    }
-
-    /// The lines of one task in the log of the step, or of all where it wrote none.
-    fn show_task(&self, task: u32) {
-        let step = ProcessId {
-            service: Name::Engines,
-            index: 0,
-        };
-        let Some(log) = self.children.log(step) else {
-            return;
-        };
-        let own = log.labelled(&format!("{task}: "), TAIL_LINES);
-        if own.is_empty() {
-            return self.show_log(step);
-        }
-        let name = format!("task {task} in {}", log.path.display());
-        self.console.log_lines(&name, &own);
     }
 
     fn announce(&mut self) {
@@ -279,7 +261,8 @@ impl Supervisor<'_> {
     /// The controller is ready: from now on its processes are watched.
     pub(super) fn controller_wired(&mut self, wired: Wired) -> Event {
         let detail = format!("on {} ({} ports)", wired.address, wired.ports);
-        self.ownership.publish();
+        let ownership = self.ownership.clone();
+        let _ = within(LOOK, move || ownership.publish());
         self.keep(&wired);
         self.activity.follow(&wired);
         probes::processes::watch(wired, self.attempt.sender.clone());

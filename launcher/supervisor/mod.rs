@@ -5,6 +5,7 @@
 mod activity;
 mod again;
 mod children;
+mod clerk;
 mod deadline;
 mod effects;
 pub mod event;
@@ -12,12 +13,15 @@ mod fork;
 pub mod guard;
 mod healing;
 pub mod http;
+mod lookers;
 mod machine;
 pub mod notice;
+mod outage;
 mod probes;
 mod query;
 pub mod rank;
 mod ranks;
+mod showing;
 mod signals;
 mod step;
 mod sweep;
@@ -40,7 +44,8 @@ use crate::report::record::{REFRESH_S, Record, Writer};
 use activity::Activity;
 use again::Attempt;
 use children::Children;
-use event::{End, Event, Level};
+use clerk::Clerk;
+use event::{Effect, End, Event, Level};
 use healing::Kept;
 use machine::Machine;
 use notice::{Notice, Sender};
@@ -65,7 +70,7 @@ struct Supervisor<'a> {
     /// What is known of the job's use.
     activity: Activity,
     record: Record,
-    writer: Writer,
+    clerk: Clerk,
     /// The place that could not be written, while it cannot: it is said once.
     unwritable: Option<PathBuf>,
     /// Whether the record differs from what was written last.
@@ -76,10 +81,14 @@ struct Supervisor<'a> {
     record_waits: bool,
     /// When the end was first asked for by a signal.
     first_request: Option<Instant>,
+    /// What waits until files can be written again.
+    held: Vec<Effect>,
     /// When each service was asked to end: what it leaves has the rest of its share.
     asked: BTreeMap<Name, Instant>,
     /// The scancel that asks the engines' step to end, until it has done so.
     scancel: Option<u32>,
+    /// The time of day for what Slurm tells.
+    steady: deadline::Steady,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
     /// Tells whether the profile is still ours.
@@ -125,6 +134,7 @@ pub async fn run(
             return Err(failure);
         }
     };
+    console.detach();
     signals.forward(&sender);
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
@@ -138,14 +148,16 @@ pub async fn run(
         kept: Kept::default(),
         activity: Activity::default(),
         record,
-        writer,
+        clerk: Clerk::start(writer, ownership.clone(), sender.clone()),
         unwritable: None,
         unpublished: false,
         next_record: Instant::now(),
         record_waits: false,
         first_request: None,
+        held: Vec::new(),
         asked: BTreeMap::new(),
         scancel: None,
+        steady: deadline::Steady::default(),
         slurm_is_silent: false,
         ownership,
         successor: None,
@@ -220,6 +232,11 @@ impl Supervisor<'_> {
                 self.record_waits = false;
                 return None;
             }
+            Notice::RecordWritten { took, written } => {
+                self.record_written(took, written);
+                return None;
+            }
+            Notice::HeldAreDue => return self.carry_out_held(),
             Notice::ForkingSaid(said) => {
                 self.forking_said(said);
                 return None;
@@ -259,7 +276,8 @@ impl Supervisor<'_> {
             Notice::Refresh => {
                 let _ = self.children.out_of_memory(false);
                 self.beat();
-                self.publish();
+                self.unpublished = true;
+                self.next_record = Instant::now();
                 return None;
             }
         };
@@ -285,12 +303,11 @@ impl Supervisor<'_> {
     /// The last things: no connection file, no secret, a record that says how it ended. Tells whether nothing is left that
     /// the next ipjob should look for.
     fn close(&mut self, end: &End) -> bool {
-        directory::clear(&self.plan.profile, self.plan.secrets.key.reveal());
         self.record.forget_secrets();
         self.record.exit = Some(end.code);
         self.record.reason = Some(end.reason.clone());
         self.record.mark(self.console.elapsed(), "ended".to_owned());
-        self.publish();
+        let answered = self.write_last();
         let left: Vec<String> = leftovers::carrying(&self.plan.incarnation.id)
             .into_keys()
             .map(|leftover| leftover.pid.to_string())
@@ -303,6 +320,6 @@ impl Supervisor<'_> {
                 left.join(", ")
             ));
         }
-        left.is_empty()
+        left.is_empty() && answered
     }
 }

@@ -11,7 +11,9 @@ use crate::plan::report::{NotForked, Report};
 use crate::plan::rest::Rest;
 use crate::plan::service::Name;
 use crate::plan::services::Said;
+use crate::report::record::Written;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Where every source sends to.
@@ -85,6 +87,15 @@ pub enum Notice {
     JupyterAnswers(Answer),
     /// What is new in the record may be written.
     RecordIsDue,
+    /// What came of writing the record.
+    RecordWritten {
+        /// How long it took.
+        took: Duration,
+        /// Whether it was written.
+        written: Written,
+    },
+    /// It is to be looked again whether files can be written, for what waits for that.
+    HeldAreDue,
     /// The record is to be refreshed, so that a reader can tell a dead one.
     Refresh,
 }

@@ -2,10 +2,11 @@
 //! then on nothing here is ours: no file is written or removed, no step is signalled (the later life's steps have the
 //! same numbers), and our own processes are killed, because ipcontroller and Jupyter remove files on their way out.
 
-use super::Supervisor;
 use super::event::Event;
 use super::notice::{Notice, Sender};
+use super::{Supervisor, lookers};
 use crate::here::ownership::Ownership;
+use crate::here::patience::{LOOK, within};
 use crate::plan::incarnation::Incarnation;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -15,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks again and again whether the profile is ours, and what is published in it is.
 pub fn watch(ownership: Ownership, sender: Sender) {
-    tokio::spawn(async move {
+    lookers::spawn(async move {
         while !sender.is_closed() {
             sleep(PAUSE).await;
             if let Some(successor) = ownership.successor() {
@@ -34,7 +35,9 @@ impl Supervisor<'_> {
     /// Whether the profile is still ours; once it is not, it never is again.
     pub(super) fn is_ours(&mut self) -> bool {
         if self.successor.is_none() {
-            self.successor = self.ownership.successor();
+            let ownership = self.ownership.clone();
+            // A file system that does not answer has no news: as long as nobody else is seen, the profile is ours.
+            self.successor = within(LOOK, move || ownership.successor()).flatten();
             if let Some(successor) = &self.successor {
                 let _ = self.sender.send(Notice::Event(superseded(successor)));
             }

@@ -3,7 +3,8 @@
 use super::machine::State;
 use super::notice::Notice;
 use super::{Supervisor, timers};
-use std::time::Instant;
+use crate::report::record::Written;
+use std::time::{Duration, Instant};
 
 /// As many times as long as a record took to write, it is left as it is at the least, unless the state changes: however many the
 /// engines are, and however slow the file system is, writing takes a fixed part of the time.
@@ -17,7 +18,9 @@ impl Supervisor<'_> {
             return;
         }
         let now = Instant::now();
-        if self.record.state != word(self.machine.state()) || now >= self.next_record {
+        if self.clerk.busy {
+            // What comes of it is told, and then the next one's turn is looked for.
+        } else if self.record.state != word(self.machine.state()) || now >= self.next_record {
             self.publish();
         } else if !self.record_waits {
             self.record_waits = true;
@@ -26,10 +29,16 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Brings the record up to date and writes it.
-    pub(super) fn publish(&mut self) {
-        let begin = Instant::now();
+    /// Brings the record up to date and has it written.
+    fn publish(&mut self) {
         self.unpublished = false;
+        self.bring_up_to_date();
+        if self.is_ours() {
+            self.clerk.write(self.record.clone());
+        }
+    }
+
+    pub(super) fn bring_up_to_date(&mut self) {
         self.record.state = word(self.machine.state());
         if let Some(reason) = self.machine.reason() {
             self.record.reason = Some(reason.to_owned());
@@ -39,19 +48,12 @@ impl Supervisor<'_> {
         self.record.engines.registered =
             u32::try_from(expected.saturating_sub(missing.len())).unwrap_or(u32::MAX);
         self.record.engines.missing = missing;
-        self.write_record();
-        self.next_record = Instant::now() + begin.elapsed() * RECORDS_PART;
     }
 
-    fn write_record(&mut self) {
-        if !self.is_ours() {
-            return;
-        }
-        let ours = || self.ownership.successor().is_none();
-        let written = match self.machine.state() {
-            State::Ended => self.writer.last(&mut self.record, ours),
-            _ => self.writer.write(&mut self.record, ours),
-        };
+    /// The record was written, or could not be.
+    pub(super) fn record_written(&mut self, took: Duration, written: Written) {
+        self.clerk.busy = false;
+        self.next_record = Instant::now() + took * RECORDS_PART;
         match written {
             Ok(()) => {
                 if let Some(path) = self.unwritable.take() {

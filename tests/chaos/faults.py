@@ -91,6 +91,29 @@ def shout(job, chance):
                 pass
 
 
+def home_full(job, chance):
+    """Leaves no room for a while."""
+    with job.place.full():
+        time.sleep(chance.uniform(2, 6))
+
+
+def home_frozen(job, chance):
+    """Lets nobody write for a while."""
+    with job.place.frozen():
+        time.sleep(chance.uniform(2, 6))
+
+
+def controller_killed_with(state):
+    """The same while the controller dies, which can be replaced only afterwards."""
+
+    def do(job, chance):
+        with getattr(job.place, state)():
+            send(main_of_controller(job), signal.SIGKILL)
+            time.sleep(chance.uniform(2, 6))
+
+    return do
+
+
 def engine(job, chance):
     return chance.choice(job.record()["engines"]["list"])["pid"]
 
@@ -104,6 +127,14 @@ FAULTS = [
     Fault("Jupyter killed", lambda job, _: [send(pid, signal.SIGKILL) for pid in job.of_service("jupyter")] and None, "jupyter"),
     Fault("ipjob held for 1 to 4 s", hold_ipjob),
     Fault("garbage on every port", shout),
+]
+
+# Where the home is on a file system of its own.
+HOME_FAULTS = [
+    Fault("disk full for 2 to 6 s", home_full),
+    Fault("home frozen for 2 to 6 s", home_frozen),
+    Fault("controller killed on a full disk", controller_killed_with("full"), "controller"),
+    Fault("controller killed, home frozen", controller_killed_with("frozen"), "controller"),
 ]
 
 # With `--respawn engine` alone. One that is stopped is missed by the hub after 30 s.

@@ -69,7 +69,7 @@ fn slurm_and_the_record_are_weighed_against_each_other() {
         (
             told(&[RUNNING]),
             vec![old.clone()],
-            State::Dead,
+            State::Unknown,
             "last written 600 s ago; squeue says RUNNING",
         ),
         (
@@ -193,6 +193,28 @@ fn without_slurm_the_process_tells() {
         let found = judged(Queue::Absent, local(process, host, boot));
         assert_eq!(found.0, state, "{process} {host} {boot}: {}", found.1);
         assert!(found.1.contains(note), "{note:?} in {:?}", found.1);
+    }
+}
+
+#[test]
+fn who_is_seen_to_live_is_not_dead_whatever_the_clocks_say() {
+    for (updated, note) in [
+        (
+            "2026-11-22T13:09:30Z",
+            "last written 3630 s ago, but its ipjob (pid 42) runs",
+        ),
+        ("2026-11-22T15:09:30Z", ""),
+    ] {
+        let mut living = trace(&[
+            ("/updated", json!(updated)),
+            ("/incarnation/host", json!("login")),
+            ("/incarnation/boot", json!("b-1")),
+        ]);
+        let line = "42 (ipjob) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 7 1 1";
+        living.process = Some((42, line.to_owned()));
+        let (state, told) = judged(Queue::Absent, living);
+        assert_eq!(state, State::Ready, "{told}");
+        assert!(told.contains(note), "{told}");
     }
 }
 

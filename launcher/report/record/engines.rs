@@ -59,7 +59,8 @@ impl Engines {
     /// Keeps when engines were in the hub's list for the first time, in seconds since the start: a step's may be there before
     /// they told who they are.
     pub fn listed(&mut self, at: f64, ids: &BTreeSet<u32>) {
-        for id in ids {
+        // Others come and go in the hub's list as well, each with a new id.
+        for id in ids.iter().filter(|id| **id < self.expected) {
             if let Entry::Vacant(entry) = self.registered_at.entry(*id) {
                 let at = *entry.insert(milliseconds(at));
                 if let Ok(place) = self.place_of(*id) {

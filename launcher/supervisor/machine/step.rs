@@ -111,7 +111,10 @@ impl Machine {
     /// A task of the step told who it is: whatever the step waited for, it is there.
     pub(super) fn placed(&mut self, report: Report, out: &mut Vec<Effect>) {
         self.engines.waits = None;
-        self.engines.places.insert(report.rank, report);
+        // What else prints such a line is no task of ours, however often it does.
+        if report.rank < self.engines.expected {
+            self.engines.places.insert(report.rank, report);
+        }
         out.push(Effect::Publish);
     }
 

@@ -3,6 +3,7 @@
 //! A little world stands around the machine: it knows which processes live, which timers run and which sweeps are owed, and
 //! offers every event that could come next. States that were seen are not walked again.
 
+mod day;
 mod ends;
 mod engines;
 mod healing;

@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::plan::connection::{self, Endpoint, Fault, Keys, Wiring};
 use crate::plan::service::Name;
 use crate::supervisor::event::Event;
+use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
 use std::fs;
@@ -88,7 +89,7 @@ pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
         server_key: plan.keys().server.map(str::to_owned),
         log,
     };
-    tokio::spawn(async move {
+    lookers::spawn(async move {
         let mut lack = Lack::of(Name::Controller);
         let mut suspected: Option<(String, Instant)> = None;
         let mut silent = None;

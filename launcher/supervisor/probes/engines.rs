@@ -2,6 +2,7 @@
 
 use super::{calm_pause, pause_by_size};
 use crate::plan::engine_list::EngineList;
+use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +14,7 @@ type Stamp = (u64, i64, i64, u64);
 
 /// Watches the file as long as the job lives: often until all are there or `limit` is over, then calmly.
 pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
-    tokio::spawn(async move {
+    lookers::spawn(async move {
         let begin = Instant::now();
         let mut seen = EngineList::default();
         let mut stamp = None;

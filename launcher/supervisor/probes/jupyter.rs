@@ -7,6 +7,7 @@ use crate::here::{process, sockets};
 use crate::plan::Plan;
 use crate::plan::service::Name;
 use crate::supervisor::http;
+use crate::supervisor::lookers;
 use crate::supervisor::notice::{Answer, Notice, Sender};
 use serde::Deserialize;
 use std::fs;
@@ -46,7 +47,7 @@ enum Look {
 /// Watches a Jupyter that starts.
 pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
     let probe = Probe::new(plan, pid, port);
-    tokio::spawn(async move {
+    lookers::spawn(async move {
         let mut lack = Lack::of(Name::Jupyter);
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
             let begin = Instant::now();

@@ -13,7 +13,7 @@ use super::notice::{Notice, Sender};
 use crate::plan::service::Name;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 
 /// Between two looks while something starts: half of it is added to the start each time that something is waited for. Half
 /// as long saves 7 ms of a whole start and doubles what the looks cost, on a network's file system too.
@@ -43,21 +43,22 @@ async fn pause(begin: Instant) {
 /// Between two looks at what must be replaced within 2 s when it dies.
 const ATTENTIVE_PAUSE: Duration = Duration::from_millis(900);
 
-/// Waits for the next calm look. All probes look at the same moments, so that an idle job wakes up once for all of them.
+/// Waits for the next calm look.
 async fn calm_pause() {
-    rounds_of(CALM_PAUSE).await;
+    sleep(next_round(CALM_PAUSE)).await;
 }
 
-/// Waits for the next attentive look.
-async fn attentive_pause() {
-    rounds_of(ATTENTIVE_PAUSE).await;
+/// How long it is to the next attentive look.
+fn next_attentive_look() -> Duration {
+    next_round(ATTENTIVE_PAUSE)
 }
 
-async fn rounds_of(pause: Duration) {
+/// How long it is to the next of such rounds. All probes look at the same moments, so that an idle job wakes up once for all of
+/// them.
+fn next_round(pause: Duration) -> Duration {
     static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let gone = FIRST.elapsed().as_millis() / pause.as_millis();
-    let rounds = u32::try_from(gone + 1).unwrap_or(u32::MAX);
-    sleep_until((*FIRST + pause * rounds).into()).await;
+    let gone = FIRST.elapsed().as_nanos() % pause.as_nanos();
+    pause.saturating_sub(Duration::from_nanos(u64::try_from(gone).unwrap_or(0)))
 }
 
 /// Tells what a service that starts still lacks, whenever it is another thing than at the last look.

@@ -1,18 +1,24 @@
 //! The nine processes of a controller that is ready. Its main process notices neither the end of another nor a port that is
 //! lost: every call on that channel would hang.
 
-use super::attentive_pause;
+use super::next_attentive_look;
 use crate::failure::Failure;
 use crate::here::process;
 use crate::plan::connection::Endpoint;
 use crate::plan::service::Name;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
+use std::thread;
+
+/// Of so many looks one is at the sockets too: each takes as long as a look at a process, and they are twice as many. A socket is closed
+/// by a fault of its program alone; one that is stopped must be seen so twice within 2 s.
+const SOCKETS_LOOK: u32 = 2;
 
 /// A process that is watched.
 struct Watched {
     pid: u32,
-    start: u64,
+    /// `None` for one that had died before it was looked at.
+    process: Option<process::Watched>,
     endpoints: Vec<Endpoint>,
     /// Whether the look before found it stopped.
     stopped: bool,
@@ -21,9 +27,17 @@ struct Watched {
 /// Watches the processes of a controller until one of them has died, was stopped or has lost a port.
 pub fn watch(wired: Wired, sender: Sender) {
     let mut processes = watched(wired.holders);
-    tokio::spawn(async move {
+    // A thread of its own wakes up once for each look, where the loop's timers take two.
+    let thread = thread::Builder::new().name("processes".to_owned());
+    let _ = thread.spawn(move || {
+        let mut looks = 0_u32;
         while !sender.is_closed() {
-            let lost = wired.sockets.iter().find(|(_, held)| !held.is_held());
+            looks = looks.wrapping_add(1);
+            let mut sockets = wired
+                .sockets
+                .iter()
+                .filter(|_| looks.is_multiple_of(SOCKETS_LOOK));
+            let lost = sockets.find(|(_, held)| !held.is_held());
             let fault = processes.iter_mut().find_map(Watched::fault).or_else(|| {
                 let (endpoint, _) = lost?;
                 let text = format!(
@@ -43,7 +57,7 @@ pub fn watch(wired: Wired, sender: Sender) {
                 });
                 return;
             }
-            attentive_pause().await;
+            thread::sleep(next_attentive_look());
         }
     });
 }
@@ -51,8 +65,7 @@ pub fn watch(wired: Wired, sender: Sender) {
 fn watched(holders: BTreeMap<u32, Vec<Endpoint>>) -> Vec<Watched> {
     let look = |(pid, endpoints)| Watched {
         pid,
-        // One that has died already has no start, and is found at the first look.
-        start: process::stat(pid).map_or(0, |stat| stat.start),
+        process: process::Watched::of(pid),
         endpoints,
         stopped: false,
     };
@@ -63,8 +76,8 @@ impl Watched {
     /// What is wrong with it, and whether it has ended. One that is stopped must be found so twice: a batch system that suspends a whole job stops it and
     /// us, and wakes us a moment before it.
     fn fault(&mut self) -> Option<(String, bool)> {
-        let stat = process::stat(self.pid).filter(|stat| stat.runs() && stat.start == self.start);
-        let Some(stat) = stat else {
+        let stat = self.process.as_ref().and_then(process::Watched::stat);
+        let Some(stat) = stat.filter(process::Stat::runs) else {
             return Some((self.fault_named("has died"), true));
         };
         // `t` is a debugger's doing.

@@ -8,6 +8,7 @@ use crate::plan::meeting::pause;
 use crate::plan::report::{Line, read};
 use crate::plan::service::Name;
 use crate::supervisor::event::Event;
+use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Watches the place until every rank's engine has ended.
 pub fn watch(place: PathBuf, size: u32, sender: Sender) {
-    tokio::spawn(async move {
+    lookers::spawn(async move {
         let mut coming: BTreeSet<u32> = (1..size).collect();
         let mut living = coming.clone();
         let mut lack = Lack::of(Name::Engines);
@@ -55,7 +56,7 @@ pub fn watch(place: PathBuf, size: u32, sender: Sender) {
 
 /// Watches the log of our own engine until it has told the size of its MPI world, or `limit` is over.
 pub fn watch_world(log: Log, limit: Duration, sender: Sender) {
-    tokio::spawn(async move {
+    lookers::spawn(async move {
         let begin = Instant::now();
         let mut offset = 0;
         while begin.elapsed() < limit && !sender.is_closed() {

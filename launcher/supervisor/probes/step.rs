@@ -6,6 +6,7 @@ use crate::here::programs;
 use crate::plan::report::{Line, read};
 use crate::plan::services::STEP_NAME;
 use crate::supervisor::event::Event;
+use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender};
 use crate::supervisor::query;
 use std::collections::BTreeSet;
@@ -37,7 +38,7 @@ pub struct Expected {
 /// Follows the log as long as the job lives: often until all has come that is expected or its limit is over, then calmly. `job` is
 /// the Slurm job whose steps may be in the way.
 pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) {
-    tokio::spawn(async move {
+    lookers::spawn(async move {
         let begin = Instant::now();
         let mut awaits_world = expected.world;
         let mut awaits_place = job.as_deref();

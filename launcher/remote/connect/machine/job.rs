@@ -28,11 +28,17 @@ impl Machine {
             None => !seen.scheduled,
         };
         if let (Some(age), true) = (self.stale, gone) {
-            return self.over(format!(
+            let text = format!(
                 "job {} has died: its record was not written for {age} s{}",
                 self.job,
                 self.in_slurm()
-            ));
+            );
+            // A clock that was set makes every record old, until it is written again.
+            let by_clock = !matches!(self.queued, Some(Queued::Gone(_)));
+            if self.announced && by_clock {
+                return self.doubted(text);
+            }
+            return self.over(text);
         }
         match seen.phase {
             Phase::Starting => {

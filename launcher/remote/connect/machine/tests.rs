@@ -422,6 +422,28 @@ fn an_old_record_is_no_end_while_slurm_says_that_the_job_runs() {
 }
 
 #[test]
+fn a_record_that_a_clock_made_old_is_no_end_of_a_job_that_was_used() {
+    let mut machine = up(None);
+    let mut local = seen("a", Phase::Ready, Some(reach("n1", 8000)));
+    if let Event::Seen(seen) = &mut local {
+        seen.scheduled = false;
+    }
+    let old = [
+        local.clone(),
+        Event::Queued(Queued::NoSlurm),
+        Event::Stale(3700),
+    ];
+    let effects = take(&mut machine, old.clone());
+    assert!(end(&effects).is_none(), "{effects:?}");
+    // It is written again.
+    machine.step(local);
+    assert_eq!(machine.step(Event::TimeUp(Timer::Doubt)), []);
+    take(&mut machine, old);
+    let effects = machine.step(Event::TimeUp(Timer::Doubt));
+    assert_eq!(end(&effects), Some(&Ok(())));
+}
+
+#[test]
 fn whoever_asks_for_the_end_gets_it_at_once() {
     let stages: [&[Event]; 4] = [&[], &[Event::Opened], &[Event::Opened, Event::Absent], &[]];
     for stage in stages {

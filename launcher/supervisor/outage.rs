@@ -1,0 +1,144 @@
+//! The file system that the profile lies on is away for a while: unmounted, full, or silent. Nothing ends because of that; what
+//! needs files waits for them, and the stop does not.
+
+use super::Supervisor;
+use super::effects::first;
+use super::event::{Effect, End, Event, Exit, Level};
+use super::notice::Notice;
+use super::timers;
+use crate::here::directory;
+use crate::here::files;
+use crate::here::patience::{LOOK, within};
+use crate::plan::service::{Name, ProcessId};
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Between two looks whether it is back.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the last record is waited for at the least, also when the stop has used up its time.
+const LEAST_CLOSE: Duration = Duration::from_secs(2);
+
+impl Supervisor<'_> {
+    /// Whether something is not to be started now, because it could not write its log: then it is kept, and started once it can. A try
+    /// that must fail would use up one of the few that there are, and one that hangs would hold up everything else.
+    pub(super) fn holds(&mut self, effect: &Effect) -> bool {
+        if let Some(why) = self.outage() {
+            if self.held.is_empty() {
+                self.say(
+                    Level::Warning,
+                    format!("{why}: what is to be started again waits for that"),
+                );
+                timers::once(PAUSE, Notice::HeldAreDue, self.attempt.sender.clone());
+            }
+            self.held.push(effect.clone());
+            return true;
+        }
+        false
+    }
+
+    /// Starts what was kept, once that is possible.
+    pub(super) fn carry_out_held(&mut self) -> Option<End> {
+        if self.held.is_empty() {
+            return None;
+        }
+        if self.outage().is_some() {
+            timers::once(PAUSE, Notice::HeldAreDue, self.attempt.sender.clone());
+            return None;
+        }
+        let held = std::mem::take(&mut self.held);
+        held.into_iter().find_map(|effect| self.carry_out(effect))
+    }
+
+    /// What keeps files from being written where logs are.
+    fn outage(&self) -> Option<String> {
+        let logs = self.plan.profile.log_dir();
+        let why = match within(LOOK, {
+            let logs = logs.clone();
+            move || files::try_to_write(&logs)
+        }) {
+            Some(Ok(())) => return None,
+            Some(Err(error)) => error.to_string(),
+            None => "it does not answer".to_owned(),
+        };
+        Some(format!(
+            "nothing can be written in {}: {why}",
+            logs.display()
+        ))
+    }
+
+    /// What is kept of a service, or of one of its processes, is not started any more: it counts as ended.
+    pub(super) fn let_go(&mut self, name: Name, one: Option<ProcessId>) {
+        let (gone, held) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|effect| {
+                let process = process_of(effect);
+                process.service == name && one.is_none_or(|one| one == process)
+            });
+        self.held = held;
+        let gone: Vec<Effect> = gone;
+        for effect in &gone {
+            let _ = self.sender.send(Notice::Event(Event::Exited {
+                process: process_of(effect),
+                pid: 0,
+                exit: Exit::Code(0),
+                tail: Vec::new(),
+                memory: None,
+            }));
+        }
+    }
+
+    /// No connection file, no secret, and the last record: waited for as long as the stop has time. Tells whether that was enough.
+    pub(super) fn write_last(&mut self) -> bool {
+        self.bring_up_to_date();
+        let begun = self.asked.values().min().map(Instant::elapsed);
+        let limit = self
+            .plan
+            .settings
+            .stop
+            .saturating_sub(begun.unwrap_or_default())
+            .max(LEAST_CLOSE);
+        let (profile, key) = (self.plan.profile.clone(), self.plan.secrets.key.clone());
+        let tidy = move || {
+            await_return(&profile.dir, limit);
+            directory::clear(&profile, key.reveal());
+        };
+        let Some(written) = self.clerk.close(self.record.clone(), tidy, limit) else {
+            self.console.warning(&format!(
+                "the last record cannot be written: {} has not answered for {} s; connection files may be left there",
+                self.plan.profile.dir.display(),
+                limit.as_secs()
+            ));
+            return false;
+        };
+        self.record_written(Duration::ZERO, written);
+        true
+    }
+}
+
+/// The process that is to be started.
+fn process_of(effect: &Effect) -> ProcessId {
+    match effect {
+        Effect::Restart(name) => first(*name),
+        Effect::Replace(engine) => ProcessId {
+            service: Name::Engines,
+            index: *engine,
+        },
+        // Nothing else is kept.
+        _ => first(Name::Driver),
+    }
+}
+
+/// Waits until a directory that has gone with all above it is there again, but less than `limit`: what has secrets is to be removed.
+fn await_return(directory: &Path, limit: Duration) {
+    let begin = Instant::now();
+    let away = || {
+        let above = directory.parent().unwrap_or(directory);
+        fs::metadata(directory).is_err() && fs::metadata(above).is_err()
+    };
+    while away() && begin.elapsed() + PAUSE < limit {
+        thread::sleep(PAUSE / 10);
+    }
+}

@@ -1,0 +1,34 @@
+//! Showing the last lines of logs.
+
+use super::Supervisor;
+use super::children::TAIL_LINES;
+use crate::here::patience::{LOOK, within};
+use crate::plan::service::{Name, ProcessId};
+
+impl Supervisor<'_> {
+    /// The last lines of a process's log.
+    pub(super) fn show_log(&self, process: ProcessId) {
+        if let Some(name) = self.children.log_name(process) {
+            self.console
+                .log_lines(&name, &self.children.tail(process, TAIL_LINES));
+        }
+    }
+
+    /// The lines of one task in the log of the step, or of all where it wrote none.
+    pub(super) fn show_task(&self, task: u32) {
+        let step = ProcessId {
+            service: Name::Engines,
+            index: 0,
+        };
+        let Some(log) = self.children.log(step).cloned() else {
+            return;
+        };
+        let name = format!("task {task} in {}", log.path.display());
+        let own = within(LOOK, move || log.labelled(&format!("{task}: "), TAIL_LINES));
+        let own = own.unwrap_or_default();
+        if own.is_empty() {
+            return self.show_log(step);
+        }
+        self.console.log_lines(&name, &own);
+    }
+}
