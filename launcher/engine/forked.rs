@@ -103,6 +103,7 @@ pub fn run(
         let what = what.to_owned();
         move |error: io::Error| format!("{what}: {error}")
     };
+    let order = Order::of(command).map_err(|error| format!("its CPUs are not known: {error}"))?;
     let (mut stream, listener) = meet(node)?;
     let mut first = None;
     if let Some(listener) = listener {
@@ -110,7 +111,6 @@ pub fn run(
         first = Some(child.map_err(failed(&format!("{} cannot be started", python.display())))?);
     }
     // Until an engine is there signals end this task, as they would end an engine of its own that still imports.
-    let order = Order::of(command).map_err(|error| format!("its CPUs are not known: {error}"))?;
     send(&mut stream, &order).map_err(failed("nothing forks engines"))?;
     let mut lines = BufReader::new(stream);
     let mut line = String::new();

@@ -40,6 +40,18 @@ rc[:].push({'is_nanny': is_nanny}, block=True)
 print('SEEN', json.dumps(dict(zip(rc.ids, rc[:].apply_sync(look)))), flush=True)
 ";
 
+/// Connects to every socket on which this node's engines are forked, and waits to be turned away.
+const SILENT: &str = "
+import socket
+names = {line.split('@', 1)[1].strip() for line in open('/proc/net/unix') if '@ipjob-' in line}
+for name in names:
+    one = socket.socket(socket.AF_UNIX)
+    one.settimeout(60)
+    one.connect('\\0' + name)
+    assert one.recv(1) == b''
+print('closed', len(names))
+";
+
 /// Variables in which two steps of one job differ.
 const OF_A_STEP: [&str; 6] = [
     "IPJOB_INCARNATION",
@@ -149,6 +161,18 @@ fn forked_engines_of_a_step_outlive_each_other_and_what_forked_them() {
     let pids: Value = list.iter().map(|engine| engine["pid"].clone()).collect();
     assert_eq!(pids, seen[3]);
     forker(&lab, "node2");
+
+    // Another user who finds the socket and says nothing is not waited for.
+    let silent = lab
+        .on("bob", "node1")
+        .args(["python3", "-c", SILENT])
+        .output();
+    let silent = silent.expect("lab runs");
+    assert_eq!(
+        String::from_utf8_lossy(&silent.stdout).trim(),
+        "closed 1",
+        "{silent:?}"
+    );
 
     // Whichever task of its node has started what forks: each loses its engine in turn, and each is told of by srun.
     lab.kill("node1", &pids[0]);
