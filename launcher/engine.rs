@@ -3,16 +3,16 @@
 //! remove it again.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::{foreman, identity, private_profile::PrivateProfile};
+use crate::here::{foreman, identity, predecessor, private_profile::PrivateProfile};
 use crate::plan::report::Report;
-use crate::plan::services::CONNECTION_INFO;
+use crate::plan::services::{CONNECTION_INFO, Succession};
 use crate::report::task;
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Reports and becomes the command, or runs it.
-pub fn run(command: &[String]) -> Outcome<u8> {
+/// Reports and becomes the command, or runs it; `again` says which engine it is where its rank does not.
+pub fn run(again: Option<&Succession>, command: &[String]) -> Outcome<u8> {
     let Some((program, args)) = command.split_first() else {
         return Err(Failure::usage("`ipjob engine` needs a command after `--`"));
     };
@@ -22,15 +22,16 @@ pub fn run(command: &[String]) -> Outcome<u8> {
             .and_then(|text| text.parse::<u32>().ok())
     };
     // Below mpiexec in a batch script SLURM_PROCID is the script's own, 0 for all; srun's own types of MPI agree with it.
-    let rank = [
+    let ranks = [
         "OMPI_COMM_WORLD_RANK",
         "PMI_RANK",
         "PMIX_RANK",
         "SLURM_PROCID",
-    ]
-    .into_iter()
-    .find_map(number)
-    .unwrap_or(0);
+    ];
+    let rank = match again {
+        Some(who) => who.id,
+        None => ranks.into_iter().find_map(number).unwrap_or(0),
+    };
     let node = env::var("SLURMD_NODENAME").unwrap_or_else(|_| identity::host());
     let cannot_run = |error: std::io::Error| {
         Failure::missing(format!("{program} cannot be run on {node}")).because(error)
@@ -44,12 +45,20 @@ pub fn run(command: &[String]) -> Outcome<u8> {
         };
         task::tell(&report);
     };
+    if let Some(who) = again {
+        predecessor::end(who);
+    }
     let private = PrivateProfile::where_not_shared(args, &node)?;
     let mut command = Command::new(program);
     match &private {
         Some(private) => command.args(private.arguments(args)),
         None => command.args(args),
     };
+    if let Some(who) = again {
+        // As the first step had them: wrappers choose GPUs, and programs their seeds, by these.
+        command.env("SLURM_PROCID", who.id.to_string());
+        command.env("SLURM_LOCALID", who.local.to_string());
+    }
     // In an MPI world the rank is the id by itself.
     if !args.iter().any(|arg| arg == "--mpi") {
         command.arg(format!("--IPEngine.id={rank}"));

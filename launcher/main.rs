@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Some(Command::Clean(options)) => remote::clean::run(&options, &console),
         Some(Command::Relay { targets }) => remote::relay::far_end(&targets),
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
-        Some(Command::Engine { command }) => engine::run(&command),
+        Some(Command::Engine { again, command }) => engine::run(again.as_ref(), &command),
         None => run::run(&cli.run, &mut console),
     };
     console.still();

@@ -11,6 +11,7 @@ mod outage;
 mod places;
 mod power;
 mod quota;
+mod respawn;
 mod time;
 
 use crate::support::Lab;

@@ -19,6 +19,7 @@ pub mod mpi;
 pub mod ownership;
 pub mod packages;
 pub mod ports;
+pub mod predecessor;
 pub mod private_profile;
 pub mod process;
 pub mod programs;

@@ -9,6 +9,7 @@ use crate::plan::engine_list::EngineList;
 use crate::plan::report::Report;
 use crate::plan::service::{Name, ProcessId};
 use crate::plan::services::controller_again;
+use crate::plan::settings::Launcher;
 use std::fs;
 use std::path::Path;
 
@@ -53,6 +54,9 @@ impl Supervisor<'_> {
         let Some(service) = self.plan.service(name) else {
             return;
         };
+        if name == Name::Engines {
+            return self.restart_set();
+        }
         self.record.count_restart(name);
         let Some(process) = service.processes.first() else {
             return;
@@ -75,6 +79,9 @@ impl Supervisor<'_> {
 
     /// Starts one engine again.
     pub(super) fn replace(&mut self, engine: u32) {
+        if self.plan.launcher == Launcher::Srun {
+            return self.replace_by_step(engine);
+        }
         let service = Name::Engines;
         let id = ProcessId {
             service,

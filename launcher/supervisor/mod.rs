@@ -18,6 +18,7 @@ mod probes;
 mod query;
 pub mod rank;
 mod ranks;
+mod replacement;
 mod signals;
 mod step;
 mod sweep;
@@ -48,6 +49,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 pub use signals::Signals;
 
@@ -78,6 +80,10 @@ struct Supervisor<'a> {
     first_request: Option<Instant>,
     /// When each service was asked to end: what it leaves has the rest of its share.
     asked: BTreeMap<Name, Instant>,
+    /// The steps of engines that were started again, by their ids.
+    own_steps: BTreeMap<u32, String>,
+    /// What follows the engines' step.
+    step_watch: Option<JoinHandle<()>>,
     /// The scancel that asks the engines' step to end, until it has done so.
     scancel: Option<u32>,
     /// Whether Slurm did not answer last time: it is said once.
@@ -145,6 +151,8 @@ pub async fn run(
         record_waits: false,
         first_request: None,
         asked: BTreeMap::new(),
+        own_steps: BTreeMap::new(),
+        step_watch: None,
         scancel: None,
         slurm_is_silent: false,
         ownership,
@@ -240,6 +248,7 @@ impl Supervisor<'_> {
             Notice::EnginesListed(list) => self.engines_listed(list),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
             Notice::EngineReported(report) => self.engine_reported(report),
+            Notice::EngineIsBack { srun, report } => self.engine_is_back(srun, report)?,
             Notice::RankEnded { rank, pid, exit } => self.rank_ended(rank, pid, exit),
             Notice::Refresh => {
                 let _ = self.children.out_of_memory(false);

@@ -60,6 +60,13 @@ pub enum Notice {
     EnginesListed(EngineList),
     /// A task of the engines' step told who it is.
     EngineReported(Report),
+    /// An engine that was started again as a step of its own told who it is.
+    EngineIsBack {
+        /// Its srun: what is said of an earlier one counts no more.
+        srun: u32,
+        /// Who it is.
+        report: Report,
+    },
     /// Another rank's engine ended.
     RankEnded {
         /// Which.

@@ -58,7 +58,7 @@ impl Machine {
     }
 
     /// Slurm takes the job down: the signal that tells us is on its way, and it is the reason then.
-    fn wait_for_the_signal(&mut self, failure: Failure, out: &mut Vec<Effect>) {
+    pub(super) fn wait_for_the_signal(&mut self, failure: Failure, out: &mut Vec<Effect>) {
         self.engines.ended = Some(failure);
         out.push(Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE));
     }
@@ -72,7 +72,7 @@ impl Machine {
 
     fn engines_failed(&mut self, failure: Failure, out: &mut Vec<Effect>) {
         out.push(Effect::ShowLog(first_process(Name::Engines)));
-        self.fail(failure, out);
+        self.set_ended(failure, out);
     }
 
     /// Engines left the hub's list: their nanny or their silence told it of their end.
@@ -113,9 +113,13 @@ impl Machine {
                 format!("{who}: out of memory, by Slurm's count; {MORE_MEMORY}"),
             );
         }
-        self.engines.srun_said.get_or_insert(words.text);
-        out.push(Effect::Publish);
+        let of_tasks = !words.tasks.is_empty();
         let fresh = self.not_known_as_lost(words.tasks);
+        // What is heard late of an engine that is being started again is not the cause of the next end.
+        if !(self.replaces() && of_tasks && fresh.is_empty()) {
+            self.engines.srun_said.get_or_insert(words.text);
+        }
+        out.push(Effect::Publish);
         if !fresh.is_empty() {
             self.lose_tasks(fresh, out);
         }
@@ -161,7 +165,11 @@ impl Machine {
     }
 
     fn not_known_as_lost(&self, mut ids: Vec<u32>) -> Vec<u32> {
-        ids.retain(|id| *id < self.engines.expected && !self.engines.lost.contains(id));
+        ids.retain(|id| {
+            *id < self.engines.expected
+                && !self.engines.lost.contains(id)
+                && !self.engines.has_left_the_step(*id)
+        });
         ids
     }
 
@@ -169,6 +177,9 @@ impl Machine {
     fn lose_tasks(&mut self, ids: Vec<u32>, out: &mut Vec<Effect>) {
         let index = ids.first().copied().unwrap_or_default();
         out.push(self.show_engine(index));
+        if self.replaces() {
+            return self.tasks_ended(ids, out);
+        }
         self.engines.lost.extend(ids);
         if matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready) {
             let service = Name::Engines;
@@ -180,7 +191,13 @@ impl Machine {
             if is_out_of_memory(&end.message) {
                 end = end.hint(MORE_MEMORY);
             }
-            self.engine_lost(ProcessId { service, index }, &end, out);
+            if !self.restarts_the_set() {
+                self.engine_lost(ProcessId { service, index }, &end, out);
+            } else if job_is_ending(&end.message) {
+                self.wait_for_the_signal(end, out);
+            } else {
+                self.set_ended(end, out);
+            }
         }
     }
 
