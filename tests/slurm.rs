@@ -4,6 +4,7 @@ mod address;
 mod cancel;
 mod engines;
 mod failures;
+mod interrupted;
 mod late;
 mod mpi;
 mod others;
