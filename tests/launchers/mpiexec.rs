@@ -49,7 +49,6 @@ fn starts_the_whole_world_again_where_that_was_asked_for() {
         "-n3",
         "--launcher=mpiexec",
         "--respawn=set",
-        "--controller-arg=--HeartMonitor.max_heartmonitor_misses=20",
     ]);
     let mut job = Start::of(&place, "job_local", command);
     let before = job.wait_state("ready");

@@ -72,8 +72,15 @@ impl Machine {
             out.push(Effect::GiveUp(name));
         }
         if name == Name::Engines {
-            self.end_the_set(out);
+            self.end_the_set(start, out);
+        } else {
+            Self::clear_away(name, start, out);
         }
+        out.push(Effect::Publish);
+    }
+
+    /// Kills what is left of a service that died.
+    pub(super) fn clear_away(name: Name, start: u32, out: &mut Vec<Effect>) {
         out.push(Effect::Kill(name));
         out.push(Effect::Sweep {
             service: Some(name),
@@ -84,7 +91,6 @@ impl Machine {
             start,
         };
         out.push(Effect::SetTimer(timer, KILL_PATIENCE));
-        out.push(Effect::Publish);
     }
 
     /// The job cannot go on without this service, which has ended too often.
@@ -230,6 +236,10 @@ impl Machine {
             }
             Timer::Rest { service, start } if self.is_at(service, Stage::Resting, start) => {
                 self.rested(service, out);
+            }
+            Timer::Nannies { start } if self.is_at(Name::Engines, Stage::Clearing, start) => {
+                out.push(Effect::EndStep);
+                Self::clear_away(Name::Engines, start, out);
             }
             Timer::Forgotten { start } if self.is_at(Name::Engines, Stage::Resting, start) => {
                 self.set_is_not_forgotten(start, out);

@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 /// options say otherwise.
 const FORGETTING: Duration = Duration::from_secs(180);
 
+/// How long nannies may take to tell the hub of the ends of their engines, which most do in 10 ms.
+const NANNIES: Duration = Duration::from_secs(1);
+
 /// What is known of the engines as a set.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Set {
@@ -49,15 +52,17 @@ impl Machine {
         self.mend_or_fail(Name::Engines, failure, out);
     }
 
-    /// Ends what is left of the set, on all nodes. None is asked: that would finalize MPI, which waits for the lost one.
-    pub(super) fn end_the_set(&mut self, out: &mut Vec<Effect>) {
+    /// Ends what is left of the set, on all nodes. None is asked: that would finalize MPI, which waits for the lost one. Nannies,
+    /// which Slurm would kill together with their engines, first have the time to tell the hub.
+    pub(super) fn end_the_set(&mut self, start: u32, out: &mut Vec<Effect>) {
         self.engines.lost = (0..self.engines.expected).collect();
         self.engines.ended = None;
         if let Some(set) = &mut self.engines.set {
             set.missed.clear();
             set.due = false;
         }
-        out.push(Effect::EndStep);
+        out.push(Effect::EndEngines);
+        out.push(Effect::SetTimer(Timer::Nannies { start }, NANNIES));
     }
 
     /// The pause before the next start is over.
@@ -103,9 +108,14 @@ impl Machine {
             // Another hub takes its time.
             return out.push(Effect::SetTimer(Timer::Forgotten { start }, FORGETTING));
         }
-        let known: Vec<u32> = self.engines.registered.iter().copied().collect();
+        let known: Vec<u32> = self
+            .engines
+            .registered
+            .range(..self.engines.expected)
+            .copied()
+            .collect();
         let text = format!(
-            "the hub still lists {} {} s after its end",
+            "the hub still lists {}, {} s after the end of the set",
             named("engine", &known),
             FORGETTING.as_secs()
         );

@@ -43,7 +43,7 @@ impl Machine {
         let own = process.engine_of_own_step();
         let whose = own.map_or_else(|| "the engines'".to_owned(), |id| format!("engine {id}'s"));
         let mut end = Failure::service(format!("{whose} srun (pid {pid}) ended with {exit}"));
-        let words = tail.iter().rev().find_map(|line| Words::read(line));
+        let words = tail.iter().find_map(|line| Words::read(line));
         end.cause = words
             .map(|words| words.text)
             .or_else(|| causes::of(exit, tail).cloned());
@@ -59,8 +59,7 @@ impl Machine {
             // Each of its engines had ended before, and was told.
             return out.push(Effect::Publish);
         }
-        let cause = end.cause.iter().map(|cause| format!(": {cause}"));
-        warning(out, format!("{end}{}", cause.collect::<String>()));
+        warning(out, end.to_string());
         out.push(Effect::ShowLog(process));
         self.engines.lost.extend(&ids);
         for id in ids {

@@ -309,6 +309,7 @@ impl World {
             }
             Effect::Say(..)
             | Effect::LookForUse
+            | Effect::EndEngines
             | Effect::EndStep
             | Effect::GiveUp(_)
             | Effect::KillOne(_)

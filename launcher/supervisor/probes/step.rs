@@ -181,7 +181,7 @@ mod tests {
                 world: true,
                 limit: Duration::from_secs(60),
             };
-            let _ = watch(log, None, expected, sender);
+            drop(watch(log, None, expected, sender));
             let mut said = 0;
             loop {
                 match notices.recv().await.expect("a notice") {

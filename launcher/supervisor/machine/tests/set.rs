@@ -15,6 +15,8 @@ fn ended(words: &str) -> Event {
 
 const SWEPT: Event = Event::Swept(Some(Name::Engines));
 
+const NANNIES: Event = Event::TimeUp(Timer::Nannies { start: 1 });
+
 const AGAIN: Effect = Effect::Restart(Name::Engines);
 
 /// The timer of the pause before the next start, and its seconds.
@@ -29,6 +31,8 @@ fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
 fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
     let mut world = world();
     let lost = world.machine.step(killed(&[1]));
+    assert!(lost.contains(&Effect::EndEngines));
+    let lost = world.machine.step(NANNIES);
     assert!(lost.contains(&Effect::EndStep));
     assert!(
         lost.contains(&Effect::Kill(Name::Engines)),
@@ -54,11 +58,11 @@ fn a_rank_that_the_hub_has_dropped_is_the_end_of_the_set() {
     let mut world = world();
     let dropped = world.machine.step(listed(&[0]));
     assert!(
-        !dropped.contains(&Effect::EndStep),
+        !dropped.contains(&Effect::EndEngines),
         "srun may be about to tell more"
     );
     let end = world.machine.step(Event::TimeUp(Timer::Dropped));
-    assert!(end.contains(&Effect::EndStep));
+    assert!(end.contains(&Effect::EndEngines));
     let again = world.machine.step(Event::TimeUp(Timer::Dropped));
     assert_eq!(again, [], "it is on its way");
 }
@@ -124,7 +128,7 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
     let said = world
         .machine
         .step(ended("srun: error: node2: tasks 0-1: Terminated"));
-    assert!(!said.contains(&Effect::EndStep));
+    assert!(!said.contains(&Effect::EndEngines));
     assert!(said.contains(&Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE)));
     let mut stopped = world.clone();
     stopped.hear(Event::StopAsked {
@@ -137,7 +141,7 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
         world
             .machine
             .step(Event::TimeUp(Timer::JobEnds))
-            .contains(&Effect::EndStep)
+            .contains(&Effect::EndEngines)
     );
 }
 
@@ -154,7 +158,7 @@ fn a_hub_that_never_drops_the_ids_ends_the_job() {
     );
     let _ = world.machine.step(Event::TimeUp(forgotten));
     let reason = world.machine.reason().unwrap_or_default();
-    let text = "the hub still lists engines 0 and 1 180 s after";
+    let text = "the hub still lists engines 0, 1, 180 s after";
     assert!(reason.starts_with(text), "{reason}");
 }
 
@@ -163,7 +167,7 @@ fn every_order_of_events_with_sets_keeps_the_rules() {
     let (states, _) = orders::walk(world(), depth() - 1);
     assert!(states > 1_000, "only {states} states");
     let mut resting = world();
-    for event in [ended(""), listed(&[0]), SWEPT] {
+    for event in [ended(""), listed(&[0]), NANNIES, SWEPT] {
         resting.hear(event);
     }
     let (states, _) = orders::walk(resting.clone(), depth() - 1);
