@@ -22,7 +22,6 @@ pub fn run(command: &mut Command, started: impl FnOnce(u32)) -> io::Result<u8> {
             Signal::SIGTERM,
             Signal::SIGINT,
             Signal::SIGHUP,
-            Signal::SIGUSR1,
         ] {
             let mut stream = signal(SignalKind::from_raw(number as i32))?;
             let sender = sender.clone();

@@ -23,7 +23,6 @@ impl Supervisor<'_> {
             Effect::Spawn(name) => self.spawn(name),
             Effect::Restart(name) => self.restart(name),
             Effect::Replace(engine) => self.replace(engine),
-            Effect::EndEngines => self.end_engines(),
             Effect::EndStep => self.end_step(),
             Effect::KillOne(process) => self.children.kill_one(process),
             Effect::GiveUp(name) => self.give_up(name),

@@ -61,7 +61,7 @@ pub enum Timer {
         /// Which of its starts it was.
         start: u32,
     },
-    /// The engines of a set that is to start again were ended, and their nannies have had the time to tell the hub.
+    /// A set of engines has ended, and nannies that are left of it have had the time to tell the hub.
     Nannies {
         /// Which of its starts comes next.
         start: u32,
@@ -230,8 +230,6 @@ pub enum Effect {
     Replace(u32),
     /// Kill one process: it lives, and is of no use any more.
     KillOne(ProcessId),
-    /// End the engines of the one step at once, and not their nannies.
-    EndEngines,
     /// Have Slurm kill the engines' step on all of its nodes.
     EndStep,
     /// A service is not started again: the record forgets how to reach it.

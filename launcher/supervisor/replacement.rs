@@ -122,12 +122,6 @@ impl Supervisor<'_> {
         steps
     }
 
-    /// Ends engines by what srun and mpiexec hand on to their tasks, and what ends an engine wherever it is. It is no request that
-    /// Python would hear, and no SIGKILL, which Slurm gives to nannies as well.
-    pub(super) fn end_engines(&self) {
-        self.children.signal(Name::Engines, Signal::SIGUSR1);
-    }
-
     /// Has Slurm kill the step, also on nodes where its srun's end is not heard. It is not waited for: the hub's list tells.
     pub(super) fn end_step(&mut self) {
         let asking = self

@@ -52,8 +52,8 @@ impl Machine {
         self.mend_or_fail(Name::Engines, failure, out);
     }
 
-    /// Ends what is left of the set, on all nodes. None is asked: that would finalize MPI, which waits for the lost one. Nannies,
-    /// which Slurm would kill together with their engines, first have the time to tell the hub.
+    /// Ends what is left of the set, on all nodes. None is asked: that would finalize MPI, which waits for the lost one. Before,
+    /// nannies that outlive their engines have the time to tell the hub.
     pub(super) fn end_the_set(&mut self, start: u32, out: &mut Vec<Effect>) {
         self.engines.lost = (0..self.engines.expected).collect();
         self.engines.ended = None;
@@ -61,7 +61,6 @@ impl Machine {
             set.missed.clear();
             set.due = false;
         }
-        out.push(Effect::EndEngines);
         out.push(Effect::SetTimer(Timer::Nannies { start }, NANNIES));
     }
 

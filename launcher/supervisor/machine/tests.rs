@@ -309,7 +309,6 @@ impl World {
             }
             Effect::Say(..)
             | Effect::LookForUse
-            | Effect::EndEngines
             | Effect::EndStep
             | Effect::GiveUp(_)
             | Effect::KillOne(_)

@@ -17,6 +17,9 @@ const SWEPT: Event = Event::Swept(Some(Name::Engines));
 
 const NANNIES: Event = Event::TimeUp(Timer::Nannies { start: 1 });
 
+/// What the end of a set comes with.
+const ENDED: Effect = Effect::SetTimer(Timer::Nannies { start: 1 }, Duration::from_secs(1));
+
 const AGAIN: Effect = Effect::Restart(Name::Engines);
 
 /// The timer of the pause before the next start, and its seconds.
@@ -31,7 +34,7 @@ fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
 fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
     let mut world = world();
     let lost = world.machine.step(killed(&[1]));
-    assert!(lost.contains(&Effect::EndEngines));
+    assert_eq!(lost.iter().find(|effect| **effect == Effect::EndStep), None);
     let lost = world.machine.step(NANNIES);
     assert!(lost.contains(&Effect::EndStep));
     assert!(
@@ -57,12 +60,9 @@ fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
 fn a_rank_that_the_hub_has_dropped_is_the_end_of_the_set() {
     let mut world = world();
     let dropped = world.machine.step(listed(&[0]));
-    assert!(
-        !dropped.contains(&Effect::EndEngines),
-        "srun may be about to tell more"
-    );
+    assert!(!dropped.contains(&ENDED), "srun may be about to tell more");
     let end = world.machine.step(Event::TimeUp(Timer::Dropped));
-    assert!(end.contains(&Effect::EndEngines));
+    assert!(end.contains(&ENDED));
     let again = world.machine.step(Event::TimeUp(Timer::Dropped));
     assert_eq!(again, [], "it is on its way");
 }
@@ -128,7 +128,7 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
     let said = world
         .machine
         .step(ended("srun: error: node2: tasks 0-1: Terminated"));
-    assert!(!said.contains(&Effect::EndEngines));
+    assert!(!said.contains(&ENDED));
     assert!(said.contains(&Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE)));
     let mut stopped = world.clone();
     stopped.hear(Event::StopAsked {
@@ -141,7 +141,7 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
         world
             .machine
             .step(Event::TimeUp(Timer::JobEnds))
-            .contains(&Effect::EndEngines)
+            .contains(&ENDED)
     );
 }
 
