@@ -101,7 +101,7 @@ fn an_engine_that_is_killed_six_times_is_given_up_by_name() {
     let Some(lab) = Lab::up(&[]) else { return };
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
-        "exec ipjob --mode cluster-only --mpi none --respawn engine",
+        &format!("exec ipjob --mode cluster-only --mpi none --respawn engine {IMPATIENT}"),
     );
     job.wait_state("ready");
     for times in 0..6 {
@@ -122,14 +122,11 @@ fn an_engine_that_is_killed_six_times_is_given_up_by_name() {
 
 /// What an open client sees of two worlds, one after the other: it waits for a line on stdin in between.
 const OPEN: &str = "
-import ipyparallel as ipp, sys, time
+import ipyparallel as ipp, sys
 rc = ipp.Client(profile=sys.argv[1], timeout=30)
 def world():
     from mpi4py import MPI
     return MPI.COMM_WORLD.rank, MPI.COMM_WORLD.allreduce(1)
-def pids():
-    import os
-    return rc[:].apply_sync(os.getpid)
 print(rc.ids, rc[:].apply_sync(world), flush=True)
 sys.stdin.readline()
 print(rc.ids, rc[:].apply_sync(world), flush=True)
