@@ -9,9 +9,9 @@ pub mod rest;
 
 use crate::failure::{Failure, Outcome};
 use crate::here::memory::Memory;
-use crate::here::{foreman, identity, private_profile::PrivateProfile};
+use crate::here::{foreman, identity, predecessor, private_profile::PrivateProfile};
 use crate::plan::report::{NotForked, Report};
-use crate::plan::services::CONNECTION_INFO;
+use crate::plan::services::{CONNECTION_INFO, Succession};
 use crate::report::task;
 use std::env;
 use std::os::unix::process::CommandExt;
@@ -19,8 +19,13 @@ use std::path::Path;
 use std::process::Command;
 
 /// Reports and becomes the command, or runs it; or has it forked by this Python, where one is given and can. With the limit of
-/// `--idle-timeout` the node is watched for rest.
-pub fn run(fork: Option<&Path>, idle_limit_ms: Option<u64>, command: &[String]) -> Outcome<u8> {
+/// `--idle-timeout` the node is watched for rest. `again` says which engine it is where its rank does not.
+pub fn run(
+    fork: Option<&Path>,
+    idle_limit_ms: Option<u64>,
+    again: Option<&Succession>,
+    command: &[String],
+) -> Outcome<u8> {
     let Some((program, args)) = command.split_first() else {
         return Err(Failure::usage("`ipjob engine` needs a command after `--`"));
     };
@@ -30,15 +35,16 @@ pub fn run(fork: Option<&Path>, idle_limit_ms: Option<u64>, command: &[String]) 
             .and_then(|text| text.parse::<u32>().ok())
     };
     // Below mpiexec in a batch script SLURM_PROCID is the script's own, 0 for all; srun's own types of MPI agree with it.
-    let rank = [
+    let ranks = [
         "OMPI_COMM_WORLD_RANK",
         "PMI_RANK",
         "PMIX_RANK",
         "SLURM_PROCID",
-    ]
-    .into_iter()
-    .find_map(number)
-    .unwrap_or(0);
+    ];
+    let rank = match again {
+        Some(who) => who.id,
+        None => ranks.into_iter().find_map(number).unwrap_or(0),
+    };
     let node = env::var("SLURMD_NODENAME").unwrap_or_else(|_| identity::host());
     let cannot_run = |error: std::io::Error| {
         Failure::missing(format!("{program} cannot be run on {node}")).because(error)
@@ -53,7 +59,12 @@ pub fn run(fork: Option<&Path>, idle_limit_ms: Option<u64>, command: &[String]) 
         };
         task::tell(&report.line());
     };
-    if let Some(limit) = idle_limit_ms {
+    if let Some(who) = again {
+        predecessor::end(who);
+    }
+    if let Some(limit) = idle_limit_ms
+        && again.is_none_or(|who| who.local == 0)
+    {
         rest::start(limit, &node);
     }
     let private = PrivateProfile::where_not_shared(args, &node)?;
@@ -62,6 +73,11 @@ pub fn run(fork: Option<&Path>, idle_limit_ms: Option<u64>, command: &[String]) 
         Some(private) => command.args(private.arguments(args)),
         None => command.args(args),
     };
+    if let Some(who) = again {
+        // As the first step had them: wrappers choose GPUs, and programs their seeds, by these.
+        command.env("SLURM_PROCID", who.id.to_string());
+        command.env("SLURM_LOCALID", who.local.to_string());
+    }
     // In an MPI world the rank is the id by itself.
     if !args.iter().any(|arg| arg == "--mpi") {
         command.arg(format!("--IPEngine.id={rank}"));

@@ -50,8 +50,9 @@ fn main() -> ExitCode {
         Some(Command::Engine {
             fork,
             idle_limit,
+            again,
             command,
-        }) => engine::run(fork.as_deref(), idle_limit, &command),
+        }) => engine::run(fork.as_deref(), idle_limit, again.as_ref(), &command),
         Some(Command::Rest {
             idle_limit,
             node,

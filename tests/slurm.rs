@@ -7,6 +7,7 @@ mod failures;
 mod fork;
 mod healing;
 mod idle;
+mod interrupted;
 mod late;
 mod memory;
 mod mpi;
@@ -16,6 +17,7 @@ mod places;
 mod power;
 mod preemption;
 mod quota;
+mod respawn;
 mod time;
 
 use crate::support::Lab;

@@ -134,8 +134,10 @@ impl From<EngineStartArgument> for EngineStart {
 pub enum RespawnArgument {
     /// No: the job goes on with the others
     Off,
-    /// Each one by itself, with the same id and nothing in its memory; for local engines
+    /// Each one by itself, with the same id and nothing in its memory; for engines without MPI
     Engine,
+    /// All together, with the same ids and nothing in their memories; for engines that are one MPI world
+    Set,
 }
 
 impl From<RespawnArgument> for Respawn {
@@ -143,6 +145,7 @@ impl From<RespawnArgument> for Respawn {
         match argument {
             RespawnArgument::Off => Self::Off,
             RespawnArgument::Engine => Self::Engine,
+            RespawnArgument::Set => Self::Set,
         }
     }
 }

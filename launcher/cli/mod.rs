@@ -15,6 +15,7 @@ pub use manual::print_man;
 pub use template::print_template;
 
 use crate::failure::Outcome;
+use crate::plan::services::Succession;
 use crate::report::console::Verbosity;
 use crate::report::output;
 use clap::builder::StyledStr;
@@ -135,6 +136,9 @@ pub enum Command {
         /// The limit of --idle-timeout in milliseconds: one task of each node tells when its engines are at rest.
         #[arg(long)]
         idle_limit: Option<u64>,
+        /// Which engine it becomes again, as the only task of its step, and what the one before it was.
+        #[arg(long, value_name = "ID,LOCAL,PID,STEP")]
+        again: Option<Succession>,
         /// The engine's command line.
         #[arg(last = true, required = true)]
         command: Vec<String>,

@@ -21,6 +21,7 @@ pub mod ownership;
 pub mod packages;
 pub mod patience;
 pub mod ports;
+pub mod predecessor;
 pub mod private_profile;
 pub mod process;
 pub mod programs;

@@ -186,6 +186,16 @@ pub fn variable(pid: u32, name: &str) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
+/// The arguments of a process as it shows them; none where they cannot be read.
+#[must_use]
+pub fn arguments(pid: u32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = bytes.split(|byte| *byte == 0);
+    words
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect()
+}
+
 /// The program's name as the kernel keeps it (15 bytes), fit for a terminal: a process, also another user's, names itself. `?`
 /// where it cannot be read.
 #[must_use]

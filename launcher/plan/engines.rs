@@ -2,6 +2,7 @@
 
 use super::allocation::Allocation;
 use super::settings::{Launcher, Nanny, Respawn, Settings};
+use super::{Here, World};
 use crate::failure::{Failure, Outcome};
 
 /// Memory that one engine needs at the least, in bytes: 37 MB that are not shared with others were measured for ipyparallel 9.2.
@@ -23,15 +24,55 @@ pub struct Engines {
     pub remark: Option<String>,
 }
 
-/// Refuses to replace engines that are not this machine's own processes.
-pub fn check_respawn(settings: &Settings, launcher: Launcher) -> Outcome<()> {
-    if settings.respawn == Respawn::Off || launcher == Launcher::Local {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "--respawn engine is for --launcher local, not {launcher}: the engines of one step start and end together"
-    ))
-    .hint("leave it out: without MPI the job goes on with the engines that are left"))
+/// Refuses what does not fit the way in which the engines hang together. Nothing falls to the other of the two: who keeps data in
+/// the engines has chosen how much of it one death may cost.
+pub fn check_respawn(
+    settings: &Settings,
+    launcher: Launcher,
+    here: &Here,
+    allocation: &Allocation,
+) -> Outcome<()> {
+    let world = match launcher {
+        Launcher::Local => false,
+        Launcher::Srun => here
+            .srun
+            .as_ref()
+            .is_some_and(|srun| srun.mpi != World::None),
+        // Without MPI too it ends all when one has ended.
+        Launcher::Mpiexec | Launcher::Ranks => true,
+    };
+    let (why, hint) = match settings.respawn {
+        Respawn::Off => return Ok(()),
+        _ if launcher == Launcher::Ranks => (
+            "--respawn is not for --launcher ranks: srun or mpiexec started ipjob itself together with the engines, and ends it when one of them is lost",
+            "leave it out, or start ipjob once and let it start the engines (--launcher srun or mpiexec)",
+        ),
+        Respawn::Engine if world && launcher == Launcher::Mpiexec => (
+            "--respawn engine is not for --launcher mpiexec, which starts and ends its engines together",
+            "--respawn set starts all of them again when one ends; what all have in their memories is lost then",
+        ),
+        Respawn::Engine if world => (
+            "--respawn engine, but the engines are one MPI world, which cannot go on without one of them",
+            "--respawn set starts all of them again when one ends; --mpi none makes them independent",
+        ),
+        Respawn::Engine
+            if allocation
+                .slurm
+                .as_ref()
+                .is_some_and(|slurm| !slurm.components.is_empty()) =>
+        {
+            (
+                "--respawn engine is not for heterogeneous jobs: a step of one engine would have to be made in the component of its node",
+                "leave it out: the job goes on with the engines that are left",
+            )
+        }
+        Respawn::Set if !world => (
+            "--respawn set is for engines that are one MPI world, and these are independent of each other",
+            "--respawn engine starts only the one again that ended",
+        ),
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(why).hint(hint))
 }
 
 /// Refuses to end a job as idle whose engines may compute unseen: the tasks of a step tell of that in its log.

@@ -204,6 +204,8 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// What forks all engines in the place of their service's own processes.
     pub fork: Option<service::Process>,
+    /// How single engines of the engines' step are started again, where that was asked for.
+    pub replacement: Option<services::Replacement>,
     /// How the other ranks start their engines, with the launcher `ranks`.
     pub order: Option<meeting::Order>,
     /// What a person is told about the plan, for example that --allow-root was added.
@@ -224,7 +226,7 @@ impl Plan {
         let profile =
             Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
-        engines::check_respawn(&settings, launcher)?;
+        engines::check_respawn(&settings, launcher, here, &allocation)?;
         engines::check_idle(&settings, launcher)?;
         let counted = engines::count(&settings, &allocation, launcher)?;
         let (engines, minimum) = (counted.expected, counted.minimum);
@@ -249,6 +251,7 @@ impl Plan {
         };
         let (engine_service, order) = services::engines(&context, launcher)?;
         let fork = services::fork(&context, launcher, &mut remarks);
+        let replacement = services::replacement(&context, launcher);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {
             Mode::Notebook => services.push(services::jupyter(&context, &mut remarks)?),
@@ -276,6 +279,7 @@ impl Plan {
             minimum,
             services,
             fork,
+            replacement,
             order,
             remarks,
         })

@@ -50,10 +50,35 @@ pub struct ProcessId {
     pub index: u32,
 }
 
+/// From here on an index is that of an engine which has a step of its own: its id comes on top.
+const OWN_STEPS: u32 = 1 << 24;
+
+impl ProcessId {
+    /// The srun that started one engine of the step again.
+    #[must_use]
+    pub fn own_step(engine: u32) -> Self {
+        Self {
+            service: Name::Engines,
+            index: OWN_STEPS.saturating_add(engine),
+        }
+    }
+
+    /// The engine that this srun started again; `None` for any other process.
+    #[must_use]
+    pub fn engine_of_own_step(self) -> Option<u32> {
+        self.index
+            .checked_sub(OWN_STEPS)
+            .filter(|_| self.service == Name::Engines)
+    }
+}
+
 impl fmt::Display for ProcessId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.service {
-            Name::Engines => write!(out, "engine {}", self.index),
+            Name::Engines => {
+                let engine = self.engine_of_own_step().unwrap_or(self.index);
+                write!(out, "engine {engine}")
+            }
             service => write!(out, "{service}"),
         }
     }

@@ -133,6 +133,8 @@ pub enum Respawn {
     Off,
     /// Each one by itself, with the same id and nothing in its memory.
     Engine,
+    /// All of an MPI world together, with the same ids and nothing in their memories.
+    Set,
 }
 
 /// The run options.

@@ -74,6 +74,7 @@ pub(super) fn machine(plan: &Plan, elapsed: f64) -> Machine {
         .expecting_a_world(plan.world.clone())
         .repeating(plan.repeats())
         .replacing_engines(plan.settings.respawn == Respawn::Engine)
+        .restarting_the_set(plan.settings.respawn == Respawn::Set)
 }
 
 impl Supervisor<'_> {

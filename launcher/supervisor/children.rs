@@ -207,6 +207,19 @@ impl Children {
             > 0
     }
 
+    /// The processes of a service that run.
+    pub fn of(&self, service: Name) -> impl Iterator<Item = ProcessId> + '_ {
+        let all = self.running.values().map(|(process, _)| *process);
+        all.filter(move |process| process.service == service)
+    }
+
+    /// Signals one process.
+    pub fn signal_one(&self, process: ProcessId, signal: Signal) {
+        for pid in self.pids_of(process) {
+            let _ = kill(pid, signal);
+        }
+    }
+
     /// Kills the processes of a service and the groups that they lead.
     pub fn kill(&self, service: Name) {
         for pid in self.pids(service) {
@@ -219,19 +232,20 @@ impl Children {
 
     /// Kills one process and the group that it leads.
     pub fn kill_one(&mut self, process: ProcessId) {
-        let number = |pid: &Pid| u32::try_from(pid.as_raw()).ok();
-        let pids: Vec<Pid> = self
-            .pids(process.service)
-            .filter(|pid| {
-                let running = number(pid).and_then(|pid| self.running.get(&pid));
-                running.is_some_and(|(found, _)| *found == process)
-            })
-            .collect();
-        for pid in pids {
-            self.killed.extend(number(&pid));
+        for pid in self.pids_of(process) {
+            self.killed.extend(number(pid));
             let _ = kill(pid, Signal::SIGKILL);
             let _ = killpg(pid, Signal::SIGKILL);
         }
+    }
+
+    fn pids_of(&self, process: ProcessId) -> Vec<Pid> {
+        self.pids(process.service)
+            .filter(|pid| {
+                let running = number(*pid).and_then(|pid| self.running.get(&pid));
+                running.is_some_and(|(found, _)| *found == process)
+            })
+            .collect()
     }
 
     /// A child that signals.rs has waited for may still be told here as running, and its number another's.
@@ -250,4 +264,8 @@ impl Children {
             .filter_map(|child| i32::try_from(child.pid).ok())
             .map(Pid::from_raw)
     }
+}
+
+fn number(pid: Pid) -> Option<u32> {
+    u32::try_from(pid.as_raw()).ok()
 }

@@ -24,6 +24,7 @@ impl Supervisor<'_> {
             Effect::Restart(_) | Effect::Replace(_) if self.holds(&effect) => {}
             Effect::Restart(name) => self.restart(name),
             Effect::Replace(engine) => self.replace(engine),
+            Effect::EndStep => self.end_step(),
             Effect::KillOne(process) => {
                 self.let_go(process.service, Some(process));
                 self.children.kill_one(process);
@@ -82,7 +83,7 @@ impl Supervisor<'_> {
     /// A task of the engines' step told who it is.
     pub(super) fn engine_reported(&mut self, report: Report) -> Event {
         let placed = Event::Placed(report.clone());
-        self.record.step = report.step.or(self.record.step.take());
+        self.record.step = report.step.clone().or(self.record.step.take());
         if self.meeting.is_some() {
             self.children.follow_engine(self.plan, report.rank);
         }
@@ -90,6 +91,12 @@ impl Supervisor<'_> {
             // No task of ours: a program of the user's printed a line like it, perhaps again and again.
             return placed;
         }
+        self.engine_placed(report)
+    }
+
+    /// The record tells where an engine is.
+    pub(super) fn engine_placed(&mut self, report: Report) -> Event {
+        let placed = Event::Placed(report.clone());
         self.record.engines.place(Engine {
             id: report.rank,
             rank: report.rank,
@@ -209,21 +216,7 @@ impl Supervisor<'_> {
             }
             Readiness::Engines { expected, step, .. } => {
                 if step {
-                    if let Some(log) = self.children.log(ProcessId {
-                        service: service.name,
-                        index: 0,
-                    }) {
-                        probes::step::watch(
-                            log.clone(),
-                            self.job_of_the_step(),
-                            probes::step::Expected {
-                                tasks: expected,
-                                world: self.plan.world.is_some(),
-                                limit: service.start_limit,
-                            },
-                            self.attempt.sender.clone(),
-                        );
-                    }
+                    self.watch_step(service);
                 } else {
                     for (index, pid) in pids {
                         let _ = self.engine_reported(Report {

@@ -61,6 +61,16 @@ pub enum Timer {
         /// Which of its starts it was.
         start: u32,
     },
+    /// A set of engines has ended, and nannies that are left of it have had the time to tell the hub.
+    Nannies {
+        /// Which of its starts comes next.
+        start: u32,
+    },
+    /// The hub has had the time to drop the ids of a set of engines that ended.
+    Forgotten {
+        /// Which of its starts comes next.
+        start: u32,
+    },
     /// A controller that was started again has had the time to tell which engines it knows.
     Recount {
         /// Which of its starts it was.
@@ -222,6 +232,8 @@ pub enum Effect {
     Replace(u32),
     /// Kill one process: it lives, and is of no use any more.
     KillOne(ProcessId),
+    /// Have Slurm kill the engines' step on all of its nodes.
+    EndStep,
     /// A service is not started again: the record forgets how to reach it.
     GiveUp(Name),
     /// Ask a service's processes to end.

@@ -11,6 +11,7 @@ use crate::plan::exit::MORE_MEMORY;
 use crate::plan::report::Report;
 use crate::plan::service::{Name, ProcessId};
 use crate::plan::services::controller_again;
+use crate::plan::settings::Launcher;
 use std::fs;
 use std::path::Path;
 
@@ -67,6 +68,9 @@ impl Supervisor<'_> {
         let Some(service) = self.plan.service(name) else {
             return;
         };
+        if name == Name::Engines {
+            return self.restart_set();
+        }
         self.record.count_restart(name);
         let Some(process) = service.processes.first() else {
             return;
@@ -89,6 +93,9 @@ impl Supervisor<'_> {
 
     /// Starts one engine again.
     pub(super) fn replace(&mut self, engine: u32) {
+        if self.plan.launcher == Launcher::Srun {
+            return self.replace_by_step(engine);
+        }
         let service = Name::Engines;
         let id = ProcessId {
             service,

@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::sync::{LazyLock, mpsc};
 use std::thread;
 use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinHandle;
 
 /// Lets a watch run there.
-pub fn spawn(watch: impl Future<Output = ()> + Send + 'static) {
+pub fn spawn(watch: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     static THREAD: LazyLock<Option<Handle>> = LazyLock::new(start);
     // As one type: each type of its own would take kilobytes of the program.
     let watch: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(watch);
@@ -15,7 +16,7 @@ pub fn spawn(watch: impl Future<Output = ()> + Send + 'static) {
         Some(handle) => handle.spawn(watch),
         // Without a thread the loop has to do it.
         None => tokio::spawn(watch),
-    };
+    }
 }
 
 /// Starts the thread, which ends with the program.

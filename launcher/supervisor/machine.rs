@@ -11,8 +11,10 @@
 //!  7. `Finish` (or, where a port of the wiring was lost, `StartAgain`) comes once, last, and after everything that was started has ended, was killed or was given up by name.
 //!  8. Controller and Jupyter are started again when they end while the job is up: after nothing of them lives any more, a bounded
 //!     number of times, and never after a stop was asked for. Jupyter that its user shut down is not.
-//!     The same holds for each engine, where that was asked for, and only once the hub has dropped its id.
-//!  9. A Jupyter that is given up leaves the engines alone; a controller that is given up ends the job.
+//!     The same holds for each engine, or for all engines together, where that was asked for, and only once the hub has dropped their ids.
+//!  9. A Jupyter that is given up leaves the engines alone, an engine the others; a controller or a set of engines that is given up ends the job.
+//! 10. An engine is one process at a time: its task in the engines' step, or, once that has ended, a step of its own. The first step's
+//!     end is that of the engines which are still in it, and no more.
 
 mod causes;
 mod deadline;
@@ -26,7 +28,9 @@ mod preemption;
 mod repeat;
 mod replacing;
 mod running;
+mod set;
 mod step;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod view;

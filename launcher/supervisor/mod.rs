@@ -21,6 +21,7 @@ mod probes;
 mod query;
 pub mod rank;
 mod ranks;
+mod replacement;
 mod showing;
 mod signals;
 mod step;
@@ -53,6 +54,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 pub use signals::Signals;
 
@@ -85,6 +87,10 @@ struct Supervisor<'a> {
     held: Vec<Effect>,
     /// When each service was asked to end: what it leaves has the rest of its share.
     asked: BTreeMap<Name, Instant>,
+    /// The steps of engines that were started again, by their ids.
+    own_steps: BTreeMap<u32, String>,
+    /// What follows the engines' step.
+    step_watch: Option<JoinHandle<()>>,
     /// The scancel that asks the engines' step to end, until it has done so.
     scancel: Option<u32>,
     /// The time of day for what Slurm tells.
@@ -156,6 +162,8 @@ pub async fn run(
         first_request: None,
         held: Vec::new(),
         asked: BTreeMap::new(),
+        own_steps: BTreeMap::new(),
+        step_watch: None,
         scancel: None,
         steady: deadline::Steady::default(),
         slurm_is_silent: false,
@@ -272,6 +280,7 @@ impl Supervisor<'_> {
             Notice::EnginesListed(list) => self.engines_listed(list),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
             Notice::EngineReported(report) => self.engine_reported(report),
+            Notice::EngineIsBack { srun, report } => self.engine_is_back(srun, report)?,
             Notice::RankEnded { rank, end } => self.rank_ended(rank, end),
             Notice::Refresh => {
                 let _ = self.children.out_of_memory(false);

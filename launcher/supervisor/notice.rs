@@ -70,6 +70,13 @@ pub enum Notice {
     EngineReported(Report),
     /// A node told whether its engines are at rest.
     NodeTold(Rest),
+    /// An engine that was started again as a step of its own told who it is.
+    EngineIsBack {
+        /// Its srun: what is said of an earlier one counts no more.
+        srun: u32,
+        /// Who it is.
+        report: Report,
+    },
     /// Another rank's engine ended.
     RankEnded {
         /// Which.

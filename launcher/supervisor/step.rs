@@ -3,10 +3,11 @@
 //! hands to its tasks, from node to node, and what ends an engine.
 
 use super::Supervisor;
+use super::effects::first;
 use super::event::Exit;
 use super::notice::Notice;
-use super::timers;
-use crate::plan::service::{Asking, Name};
+use super::{probes, timers};
+use crate::plan::service::{Asking, Name, Service};
 use crate::plan::settings::Launcher;
 use nix::sys::signal::Signal;
 use std::process::{Command, Stdio};
@@ -20,18 +21,39 @@ impl Supervisor<'_> {
         is_one.then(|| slurm.job.clone())
     }
 
+    /// Follows what the engines' step tells in its log.
+    pub(super) fn watch_step(&mut self, service: &Service) {
+        if let Some(log) = self.children.log(first(Name::Engines)) {
+            let watch = probes::step::watch(
+                log.clone(),
+                self.job_of_the_step(),
+                probes::step::Expected {
+                    tasks: self.plan.engines,
+                    world: self.plan.world.is_some(),
+                    limit: service.start_limit,
+                },
+                self.attempt.sender.clone(),
+            );
+            self.step_watch = Some(watch);
+        }
+    }
+
     /// Has scancel ask the step of this service to end; false where there is no scancel to ask.
     pub(super) fn ask_step(&mut self, name: Name) -> bool {
-        let (Some(service), Some(step)) = (self.plan.service(name), &self.record.step) else {
+        let Some(service) = self.plan.service(name) else {
             return false;
         };
         let Asking::Scancel(scancel) = &service.asking else {
             return false;
         };
-        let slurm = self.plan.allocation.slurm.as_ref();
+        let steps = self.living_steps();
+        if steps.known.is_empty() {
+            return false;
+        }
+        self.end_unknown(&steps.unknown);
         let asked = Command::new(scancel)
             .arg("--signal=TERM")
-            .args(slurm.map_or_else(Vec::new, |slurm| slurm.steps(step)))
+            .args(&steps.known)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

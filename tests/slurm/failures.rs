@@ -14,7 +14,19 @@ fn what_cannot_start_is_refused_by_name() {
         &["-n1"],
         &format!("export SLURM_JOB_NODELIST='node[1-'\n{run}"),
     );
+    let one = lab.submit(&["-n1"], &format!("{run} --respawn engine"));
+    let set = lab.submit(&["-n1"], &format!("{run} --respawn set --mpi none"));
     for (job, code, text) in [
+        (
+            one,
+            2,
+            "--respawn engine, but the engines are one MPI world",
+        ),
+        (
+            set,
+            2,
+            "--respawn set is for engines that are one MPI world",
+        ),
         (no_srun, 4, "srun"),
         (many, 2, "-n 5 asks for more engines than the job's 2 tasks"),
         (garbage, 4, "the variable SLURM_NTASKS has \"lots\""),

@@ -8,6 +8,7 @@ mod fork;
 mod jupyter;
 mod mpiexec;
 pub mod ranks;
+mod replacement;
 mod srun;
 
 pub use again::controller_again;
@@ -16,6 +17,7 @@ pub use driver::driver;
 pub use engines::{CONNECTION_INFO, engines, tells_its_world};
 pub use fork::{Forked, Said, fork};
 pub use jupyter::jupyter;
+pub use replacement::{Before, Replacement, Succession, replacement};
 pub use srun::STEP_NAME;
 
 use super::allocation::Allocation;

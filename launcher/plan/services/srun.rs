@@ -49,48 +49,72 @@ pub fn step(context: &Context) -> Outcome<Process> {
         ))
         .hint("ask Slurm for more tasks (#SBATCH --ntasks, --ntasks-per-node), or start fewer engines"));
     }
-    let mut args: Vec<String> = [
-        // Beside whatever else runs in the job, and beside the step that we may be in ourselves.
-        "--overlap",
-        // `sbatch --export=NONE` would otherwise give every step an empty environment.
-        "--export=ALL",
-        "--distribution=block",
-        // Every line of the log carries its rank.
-        "--label",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    let mut args = shared();
+    // Every line of the log carries its rank.
+    args.push("--label".to_owned());
     args.push(format!("--job-name={STEP_NAME}"));
     args.extend(size(context, slurm)?);
-    let mut ipengine = engines::arguments(context);
-    match &srun.mpi {
-        World::None => {
-            // The others live on when one dies, or its node.
-            args.push("--mpi=none".to_owned());
-            args.push("--kill-on-bad-exit=0".to_owned());
-            args.push("--no-kill".to_owned());
-        }
-        world => {
-            if let World::Type(name) = world {
-                args.push(format!("--mpi={name}"));
-            }
-            // The other ranks of an MPI world would hang for ever.
-            args.push("--kill-on-bad-exit=1".to_owned());
-            ipengine.extend(engines::in_a_world(context));
-        }
-    }
+    args.extend(of_world(&srun.mpi));
+    let more = match &srun.mpi {
+        World::None => Vec::new(),
+        _ => engines::in_a_world(context),
+    };
     args.extend(context.settings.srun_args.iter().cloned());
     args.push(srun.ipjob.display().to_string());
     let python = fork::in_a_step(context).unwrap_or_default();
     args.extend(engines::task(context, python.as_deref()));
-    args.extend(context.settings.engine_wrapper.iter().cloned());
-    args.push(context.here.ipengine.display().to_string());
-    args.extend(ipengine);
+    args.extend(ipengine(context, &more));
     Ok(Process {
         program: srun.program.clone(),
         args,
         log: context.profile.log_dir().join("ipjob-engines.log"),
     })
+}
+
+/// What every step of engines is told.
+pub(super) fn shared() -> Vec<String> {
+    [
+        // Beside whatever else runs in the job, and beside the step that we may be in ourselves.
+        "--overlap",
+        // `sbatch --export=NONE` would otherwise give every step an empty environment.
+        "--export=ALL",
+        "--distribution=block",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// Whether the tasks are one MPI world, and what the end of one means to the others.
+pub(super) fn of_world(world: &World) -> Vec<String> {
+    let words = match world {
+        // The others live on when one dies, or its node.
+        World::None => vec!["--mpi=none", "--kill-on-bad-exit=0", "--no-kill"],
+        // The other ranks of an MPI world would hang for ever.
+        World::Default => vec!["--kill-on-bad-exit=1"],
+        World::Type(name) => {
+            let mpi = format!("--mpi={name}");
+            return vec![mpi, "--kill-on-bad-exit=1".to_owned()];
+        }
+    };
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// What each task gets: newer Slurm no longer hands these on from the job to its steps.
+pub(super) fn of_each_task(slurm: &Slurm) -> Vec<String> {
+    let cpus = slurm.cpus_per_task.map(|n| format!("--cpus-per-task={n}"));
+    let gpus = slurm.gpus_per_task.as_ref();
+    cpus.into_iter()
+        .chain(gpus.map(|gpus| format!("--gpus-per-task={gpus}")))
+        .collect()
+}
+
+/// The command that a task becomes, with more arguments of ipengine's.
+pub(super) fn ipengine(context: &Context, more: &[String]) -> Vec<String> {
+    let mut words = context.settings.engine_wrapper.clone();
+    words.push(context.here.ipengine.display().to_string());
+    words.extend(engines::arguments(context));
+    words.extend(more.iter().cloned());
+    words
 }
 
 /// The size of the step, and what each task gets.
@@ -115,10 +139,7 @@ fn size(context: &Context, slurm: &Slurm) -> Outcome<Vec<String>> {
     ];
     if slurm.components.is_empty() {
         args.extend(tasks_per_node(context));
-        // Newer Slurm no longer hands these on from the job to its steps.
-        args.extend(slurm.cpus_per_task.map(|n| format!("--cpus-per-task={n}")));
-        let gpus = slurm.gpus_per_task.as_ref();
-        args.extend(gpus.map(|gpus| format!("--gpus-per-task={gpus}")));
+        args.extend(of_each_task(slurm));
     }
     Ok(args)
 }

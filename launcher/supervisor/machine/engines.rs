@@ -2,6 +2,7 @@
 
 use super::preemption::Unexplained;
 use super::replacing::Replaced;
+use super::set::Set;
 use crate::plan::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,8 @@ pub(super) struct Engines {
     pub recounted: Option<BTreeSet<u32>>,
     /// Engines that are started again when they end, by their ids; `None` where that was not asked for.
     pub replaced: Option<BTreeMap<u32, Replaced>>,
+    /// What is known of them as a set, where all are started again together when one is lost.
+    pub set: Option<Set>,
     /// Engines whose process ended.
     pub lost: BTreeSet<u32>,
     /// Engines that were said to have left the hub's list while their process lives.

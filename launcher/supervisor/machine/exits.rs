@@ -20,8 +20,18 @@ impl Machine {
         }
         if process.service == Name::Engines {
             warning(out, failure.to_string());
-            self.engines.lose(process.index);
-            self.engine_ended(process, &failure, out);
+            match process.engine_of_own_step() {
+                Some(engine) => {
+                    self.engines.lost.insert(engine);
+                    self.engine_ended(process, &failure, out);
+                }
+                // Nothing of a set that could not be started is left to be lost one by one.
+                None if self.restarts_the_set() => self.set_ended(failure, out),
+                None => {
+                    self.engines.lose(process.index);
+                    self.engine_ended(process, &failure, out);
+                }
+            }
         } else {
             self.mend_or_fail(process.service, failure, out);
         }
@@ -45,6 +55,9 @@ impl Machine {
         }
         let ready = self.stage(process.service) == Stage::Ready;
         match process.service {
+            Name::Engines if self.engines.step && self.replaces() => {
+                self.step_of_some_ended(process, pid, exit, tail, out);
+            }
             Name::Engines => {
                 self.engines.lose(process.index);
                 if self.engines.step {

@@ -31,22 +31,19 @@ const RECOUNT: Duration = Duration::from_secs(3);
 impl Machine {
     /// A service cannot work any more: it is started again where that is possible, or the job ends.
     pub(super) fn mend_or_fail(&mut self, name: Name, failure: Failure, out: &mut Vec<Effect>) {
-        let mendable =
-            matches!(self.phase, Phase::Up) && matches!(name, Name::Controller | Name::Jupyter);
+        let mendable = match name {
+            Name::Controller | Name::Jupyter => matches!(self.phase, Phase::Up),
+            Name::Engines => self.restarts_the_set(),
+            Name::Driver => false,
+        };
         let Some(life) = self.lives.get_mut(&name).filter(|_| mendable) else {
             return self.fail(failure, out);
         };
         let tries = PAUSES.len();
         let next = life.restarts + 1;
         let given_up = next as usize > tries;
-        if given_up && name == Name::Controller {
-            let text = format!("{name} was started again {tries} times and ended each time");
-            return self.fail(
-                Failure::service(text).because(failure).hint(
-                    "its log tells why: a memory or disk that is full would do it to every one",
-                ),
-                out,
-            );
+        if given_up && name != Name::Jupyter {
+            return self.give_up_the_job(name, failure, out);
         }
         life.stage = Stage::Clearing;
         life.swept = false;
@@ -59,7 +56,12 @@ impl Machine {
         let what = if given_up {
             format!("it was started again {tries} times: the job goes on as cluster-only")
         } else {
-            format!("it is started again ({next} of {tries})")
+            let who = if name == Name::Engines {
+                "the whole set"
+            } else {
+                "it"
+            };
+            format!("{who} is started again ({next} of {tries})")
         };
         warning(out, format!("{failure}; {what}"));
         if !given_up {
@@ -69,6 +71,16 @@ impl Machine {
         if given_up {
             out.push(Effect::GiveUp(name));
         }
+        if name == Name::Engines {
+            self.end_the_set(start, out);
+        } else {
+            Self::clear_away(name, start, out);
+        }
+        out.push(Effect::Publish);
+    }
+
+    /// Kills what is left of a service that died.
+    pub(super) fn clear_away(name: Name, start: u32, out: &mut Vec<Effect>) {
         out.push(Effect::Kill(name));
         out.push(Effect::Sweep {
             service: Some(name),
@@ -79,7 +91,21 @@ impl Machine {
             start,
         };
         out.push(Effect::SetTimer(timer, KILL_PATIENCE));
-        out.push(Effect::Publish);
+    }
+
+    /// The job cannot go on without this service, which has ended too often.
+    fn give_up_the_job(&mut self, name: Name, failure: Failure, out: &mut Vec<Effect>) {
+        let tries = PAUSES.len();
+        let times = format!("started again {tries} times and ended each time");
+        let text = if name == Name::Engines {
+            // Asked, those that are left would finalize MPI, which waits for the lost ones.
+            self.kill(name, out);
+            format!("the engines were {times}")
+        } else {
+            format!("{name} was {times}")
+        };
+        let hint = "its log tells why: a memory or disk that is full would do it to every one";
+        self.fail(Failure::service(text).because(failure).hint(hint), out);
     }
 
     /// Nothing that a service left runs any more.
@@ -111,7 +137,7 @@ impl Machine {
         life.stage = Stage::Resting;
         let start = life.start;
         if pause.is_zero() {
-            self.restart(name, out);
+            self.rested(name, out);
         } else {
             let timer = Timer::Rest {
                 service: name,
@@ -121,7 +147,17 @@ impl Machine {
         }
     }
 
-    fn restart(&mut self, name: Name, out: &mut Vec<Effect>) {
+    /// The pause is over.
+    fn rested(&mut self, name: Name, out: &mut Vec<Effect>) {
+        if name == Name::Engines {
+            self.set_rested(out);
+        } else {
+            self.restart(name, out);
+        }
+    }
+
+    /// Starts a service again.
+    pub(super) fn restart(&mut self, name: Name, out: &mut Vec<Effect>) {
         let limit = self.limit_of_start(name);
         let processes = self
             .rules
@@ -189,17 +225,24 @@ impl Machine {
                 let text = format!(
                     "{service} still has processes that SIGKILL does not end (a hung file system?)"
                 );
-                if service == Name::Controller {
-                    self.fail(Failure::service(text), out);
-                } else {
+                if service == Name::Jupyter {
                     warning(out, format!("{text}: the job goes on as cluster-only"));
                     self.set_stage(service, Stage::Ended);
                     out.push(Effect::GiveUp(service));
                     out.push(Effect::Publish);
+                } else {
+                    self.fail(Failure::service(text), out);
                 }
             }
             Timer::Rest { service, start } if self.is_at(service, Stage::Resting, start) => {
-                self.restart(service, out);
+                self.rested(service, out);
+            }
+            Timer::Nannies { start } if self.is_at(Name::Engines, Stage::Clearing, start) => {
+                out.push(Effect::EndStep);
+                Self::clear_away(Name::Engines, start, out);
+            }
+            Timer::Forgotten { start } if self.is_at(Name::Engines, Stage::Resting, start) => {
+                self.set_is_not_forgotten(start, out);
             }
             Timer::Healthy { service, start } if self.is_at(service, Stage::Ready, start) => {
                 if let Some(life) = self.lives.get_mut(&service) {
@@ -216,6 +259,7 @@ impl Machine {
                     self.registered(ids, out);
                 }
                 self.replace_engines(out);
+                self.start_the_set(out);
             }
             other => self.replacing_timer(other, out),
         }
@@ -226,7 +270,7 @@ impl Machine {
         self.is_at(name, Stage::Starting, start)
     }
 
-    fn is_at(&self, name: Name, stage: Stage, start: u32) -> bool {
+    pub(super) fn is_at(&self, name: Name, stage: Stage, start: u32) -> bool {
         self.lives
             .get(&name)
             .is_some_and(|life| life.stage == stage && life.start == start)
@@ -249,9 +293,13 @@ impl Machine {
 
 /// What no restart brings back.
 fn lost_with(name: Name) -> &'static str {
-    if name == Name::Jupyter {
-        "jupyter's kernels ended with it: variables in the engines are kept, those in kernels are lost"
-    } else {
-        "engines keep their variables and go on; tasks on their way through it, and all unfinished ones of load-balanced views, are lost: send those again"
+    match name {
+        Name::Jupyter => {
+            "jupyter's kernels ended with it: variables in the engines are kept, those in kernels are lost"
+        }
+        Name::Engines => "what the engines had in their memories is lost",
+        _ => {
+            "engines keep their variables and go on; tasks on their way through it, and all unfinished ones of load-balanced views, are lost: send those again"
+        }
     }
 }

@@ -63,12 +63,21 @@ impl Machine {
                 format!("engines {counted}/{} registered", self.engines.expected),
             );
         }
-        if self.engines.step {
-            self.lost_from_step(gone, out);
+        if self.engines.set.is_some() {
+            self.missed_from_set(gone, out);
+        } else if self.engines.step {
+            let own = self.engines_of_their_own();
+            let (own, rest): (Vec<u32>, Vec<u32>) =
+                gone.into_iter().partition(|id| own.contains(id));
+            self.lost_from_step(rest, out);
+            if !own.is_empty() {
+                out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
+            }
         } else if !gone.is_empty() {
             out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
         }
         self.replace_engines(out);
+        self.start_the_set(out);
         out.push(Effect::Publish);
     }
 
@@ -98,6 +107,7 @@ impl Machine {
             );
         }
         self.became_ready(Name::Engines, out);
+        self.became_ready_again(Name::Engines, out);
     }
 
     /// Too few engines have registered in time: which are missing and where they are, each with its last lines, and the cause
@@ -141,31 +151,27 @@ impl Machine {
 
     /// The last lines of one engine: of a step all lines are in one log, else each has its own.
     pub(super) fn show_engine(&self, id: u32) -> Effect {
-        if self.engines.step {
+        if self.engines.step && !self.engines.has_left_the_step(id) {
             Effect::ShowTask(id)
         } else {
-            Effect::ShowLog(ProcessId {
-                service: Name::Engines,
-                index: id,
-            })
+            Effect::ShowLog(self.own_process(id))
         }
     }
 
     /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.
     pub(super) fn say_dropped(&mut self, out: &mut Vec<Effect>) {
-        let alive = match self.lives.get(&Name::Engines) {
-            Some(life) if life.stage == Stage::Ready => &life.alive,
-            _ => return,
-        };
-        let fresh: Vec<u32> = alive
-            .iter()
-            .filter(|id| {
-                !self.engines.registered.contains(id)
-                    && !self.engines.dropped.contains(id)
-                    && !self.engines.arrives(**id)
-            })
-            .copied()
-            .collect();
+        if self.engines.set.is_some() {
+            return self.say_missed(out);
+        }
+        if self.stage(Name::Engines) != Stage::Ready {
+            return;
+        }
+        let mut fresh = self.engines_of_their_own();
+        fresh.retain(|id| {
+            !self.engines.registered.contains(id)
+                && !self.engines.dropped.contains(id)
+                && !self.engines.arrives(*id)
+        });
         if fresh.is_empty() {
             return;
         }

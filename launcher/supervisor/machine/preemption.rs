@@ -42,9 +42,6 @@ impl Machine {
 
     /// Slurm's answer.
     pub(super) fn preempted(&mut self, preempted: bool, out: &mut Vec<Effect>) {
-        let Some(end) = &self.engines.unexplained else {
-            return;
-        };
         if preempted {
             let reason = "preemption: Slurm takes the job's nodes for another job, and has ended the engines";
             let end = End {
@@ -53,7 +50,9 @@ impl Machine {
                 failure: None,
             };
             self.begin_stop(end, out);
-        } else if !end.signal_comes {
+        } else if let Some(end) = &self.engines.unexplained
+            && !end.signal_comes
+        {
             self.slurm_says_nothing(out);
         }
     }
@@ -64,7 +63,7 @@ impl Machine {
             if end.with_log {
                 out.push(Effect::ShowLog(first_process(Name::Engines)));
             }
-            self.fail(end.failure, out);
+            self.set_ended(end.failure, out);
         }
     }
 }

@@ -2,11 +2,16 @@
 
 use super::engines::Engines;
 use super::healing::{HEALTHY, LIMIT, PAUSES};
-use super::{Effect, Machine, Phase, Stage, Timer, step_line, warning};
+use super::{Effect, Machine, Phase, SIGNAL_PATIENCE, Stage, Timer, step_line, warning};
 use crate::failure::Failure;
 use crate::plan::engines::named;
+use crate::plan::report::job_is_ending;
 use crate::plan::service::{Name, ProcessId};
 use std::collections::BTreeMap;
+
+/// How many engines are on their way back at once: after the end of a whole step each is an srun of its own, and Slurm's
+/// controller has other jobs to look after.
+pub(super) const AT_ONCE: usize = 16;
 
 /// What has become of an engine that ended.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +47,12 @@ impl Engines {
             .any(|(_, replaced)| matches!(replaced.state, State::Resting | State::Due))
     }
 
+    /// Whether an engine has ended before: what is told of the task that it was in the first step counts no more.
+    pub(super) fn has_left_the_step(&self, id: u32) -> bool {
+        let replaced = self.replaced.as_ref();
+        replaced.is_some_and(|replaced| replaced.contains_key(&id))
+    }
+
     /// Whether an engine was started again and has not registered.
     pub(super) fn arrives(&self, id: u32) -> bool {
         let replaced = self
@@ -60,18 +71,56 @@ impl Machine {
         self
     }
 
-    /// An engine of a process of its own ended, and `end` tells how: it is started again, or lost.
+    /// Whether engines that end now are started again, each by itself.
+    pub(super) fn replaces(&self) -> bool {
+        self.engines.replaced.is_some() && matches!(self.phase, Phase::Up)
+    }
+
+    /// The process that an engine is when it has been started again.
+    pub(super) fn own_process(&self, engine: u32) -> ProcessId {
+        if self.engines.step {
+            ProcessId::own_step(engine)
+        } else {
+            ProcessId {
+                service: Name::Engines,
+                index: engine,
+            }
+        }
+    }
+
+    /// The engines that live as a process of their own.
+    pub(super) fn engines_of_their_own(&self) -> Vec<u32> {
+        let step = self.engines.step;
+        let engine = |index: &u32| {
+            let service = Name::Engines;
+            let process = ProcessId {
+                service,
+                index: *index,
+            };
+            if step {
+                process.engine_of_own_step()
+            } else {
+                Some(*index)
+            }
+        };
+        let life = self.lives.get(&Name::Engines);
+        life.map_or_else(Vec::new, |life| {
+            life.alive.iter().filter_map(engine).collect()
+        })
+    }
+
+    /// An engine ended, and `end` tells how: it is started again, or lost.
     pub(super) fn engine_ended(
         &mut self,
         process: ProcessId,
         end: &Failure,
         out: &mut Vec<Effect>,
     ) {
-        let up = matches!(self.phase, Phase::Up);
+        let up = self.replaces();
         let Some(all) = self.engines.replaced.as_mut().filter(|_| up) else {
             return self.engine_lost(process, end, out);
         };
-        let engine = process.index;
+        let engine = process.engine_of_own_step().unwrap_or(process.index);
         let replaced = all.entry(engine).or_default();
         replaced.ends += 1;
         let tries = PAUSES.len();
@@ -83,7 +132,18 @@ impl Machine {
                     "{process} was started again {tries} times and ended each time: the job goes on without it"
                 ),
             );
-            return self.engine_lost(process, end, out);
+            self.engine_lost(process, end, out);
+            // Others may have waited for it to come.
+            return self.replace_engines(out);
+        };
+        // What Slurm takes down with the whole job is not to be started again before its signal has told us; preempted with a grace
+        // time, we get that at its end only, so it is asked.
+        let cause = end.cause.iter().chain([&end.message]);
+        let pause = if cause.into_iter().any(|text| job_is_ending(text)) {
+            out.push(Effect::AskForPreemption);
+            SIGNAL_PATIENCE.max(*pause)
+        } else {
+            *pause
         };
         replaced.start += 1;
         replaced.state = State::Resting;
@@ -98,8 +158,9 @@ impl Machine {
                 replaced.ends
             ),
         );
-        out.push(Effect::SetTimer(timer, *pause));
+        out.push(Effect::SetTimer(timer, pause));
         out.push(Effect::Publish);
+        self.replace_engines(out);
     }
 
     /// One of an engine's timers ran out.
@@ -123,10 +184,10 @@ impl Machine {
                 self.replace_engines(out);
             }
             (Timer::Arrive { .. }, State::Arriving) => {
-                let process = ProcessId {
-                    service: Name::Engines,
-                    index: engine,
-                };
+                let process = self.own_process(engine);
+                if self.engines.step {
+                    out.push(Effect::ShowLog(process));
+                }
                 warning(
                     out,
                     format!("{process} did not register within {} s", LIMIT.as_secs()),
@@ -149,14 +210,29 @@ impl Machine {
         if !hub || !matches!(self.phase, Phase::Up) {
             return;
         }
-        for (engine, replaced) in self.engines.replaced.iter_mut().flatten() {
-            let (engine, start) = (*engine, replaced.start);
+        let ids: Vec<u32> = self
+            .engines
+            .replaced
+            .iter()
+            .flatten()
+            .map(|(id, _)| *id)
+            .collect();
+        let come = |id: &&u32| self.engines.arrives(**id) && !self.engines.registered.contains(id);
+        let mut arriving = ids.iter().filter(come).count();
+        for engine in ids {
+            let index = self.own_process(engine).index;
             let registered = self.engines.registered.contains(&engine);
-            if replaced.state == State::Due && !registered {
+            let all = self.engines.replaced.as_mut();
+            let Some(replaced) = all.and_then(|all| all.get_mut(&engine)) else {
+                continue;
+            };
+            let start = replaced.start;
+            if replaced.state == State::Due && !registered && arriving < AT_ONCE {
+                arriving += 1;
                 replaced.state = State::Arriving;
                 self.engines.lost.remove(&engine);
                 if let Some(life) = self.lives.get_mut(&Name::Engines) {
-                    life.alive.insert(engine);
+                    life.alive.insert(index);
                 }
                 out.push(Effect::Replace(engine));
                 out.push(Effect::SetTimer(Timer::Arrive { engine, start }, LIMIT));
@@ -187,10 +263,7 @@ impl Machine {
             ),
         );
         for id in ids {
-            out.push(Effect::KillOne(ProcessId {
-                service: Name::Engines,
-                index: *id,
-            }));
+            out.push(Effect::KillOne(self.own_process(*id)));
         }
         true
     }

@@ -160,6 +160,8 @@ impl Machine {
             | Timer::Replace { .. }
             | Timer::Arrive { .. }
             | Timer::Settled { .. }
+            | Timer::Nannies { .. }
+            | Timer::Forgotten { .. }
             | Timer::Recount { .. } => self.healing_timer(timer, out),
             other => self.deadline_timer(other, out),
         }

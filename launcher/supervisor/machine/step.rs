@@ -93,9 +93,13 @@ impl Machine {
                 self.engines.short_of_memory = Some(told);
             }
         }
-        self.engines.srun_said.get_or_insert(words.text);
-        out.push(Effect::Publish);
+        let of_tasks = !words.tasks.is_empty();
         let fresh = self.not_known_as_lost(words.tasks);
+        // What is heard late of an engine that is being started again is not the cause of the next end.
+        if !(self.replaces() && of_tasks && fresh.is_empty()) {
+            self.engines.srun_said.get_or_insert(words.text);
+        }
+        out.push(Effect::Publish);
         if !fresh.is_empty() {
             self.lose_tasks(fresh, out);
         }
@@ -144,7 +148,11 @@ impl Machine {
     }
 
     fn not_known_as_lost(&self, mut ids: Vec<u32>) -> Vec<u32> {
-        ids.retain(|id| *id < self.engines.expected && !self.engines.lost.contains(id));
+        ids.retain(|id| {
+            *id < self.engines.expected
+                && !self.engines.lost.contains(id)
+                && !self.engines.has_left_the_step(*id)
+        });
         ids
     }
 
@@ -152,6 +160,9 @@ impl Machine {
     fn lose_tasks(&mut self, ids: Vec<u32>, out: &mut Vec<Effect>) {
         let index = ids.first().copied().unwrap_or_default();
         out.push(self.show_engine(index));
+        if self.replaces() {
+            return self.tasks_ended(ids, out);
+        }
         self.engines.lost.extend(ids);
         if matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready) {
             let service = Name::Engines;
@@ -165,7 +176,13 @@ impl Machine {
             if short {
                 end = end.hint(MORE_MEMORY);
             }
-            self.engine_lost(ProcessId { service, index }, &end, out);
+            if !self.restarts_the_set() {
+                self.engine_lost(ProcessId { service, index }, &end, out);
+            } else if job_is_ending(&end.message) {
+                self.hear_slurm_first(end, true, false, out);
+            } else {
+                self.set_ended(end, out);
+            }
         }
     }
 

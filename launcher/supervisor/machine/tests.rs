@@ -11,10 +11,13 @@ mod idle;
 mod orders;
 mod repeat;
 mod replacing;
+mod set;
+mod steps;
 mod time;
 
 use super::*;
 use crate::failure::Failure;
+use crate::plan::report::Words;
 use crate::plan::service::{Environment, Process, ProcessId, Streams};
 use crate::supervisor::event::Exit;
 use std::path::PathBuf;
@@ -179,6 +182,12 @@ impl World {
         if self.watched.contains(&Name::Controller) && !self.ready.contains(&Name::Controller) {
             events.push(port_taken());
         }
+        if self.machine.engines.step
+            && (self.machine.engines.set.is_some() || self.machine.engines.replaced.is_some())
+        {
+            let task = self.alive.contains(&process(Name::Engines, 0));
+            events.extend(task.then(|| killed(&[1])));
+        }
         events.extend(self.timers.iter().copied().map(Event::TimeUp));
         events.extend(self.owed.iter().copied().map(Event::Swept));
         if self
@@ -262,8 +271,10 @@ impl World {
                     self.reason.is_none(),
                     "rule 8: engine {engine} started again after the stop"
                 );
-                let new = self.alive.insert(process(Name::Engines, *engine));
-                assert!(new, "rule 8: engine {engine} started twice");
+                let new = self.alive.insert(self.machine.own_process(*engine));
+                assert!(new, "rule 10: engine {engine} started twice");
+                let known = self.machine.engines.registered.contains(engine);
+                assert!(!known, "rule 8: the hub still knows engine {engine}");
             }
             Effect::Announce => {
                 assert!(!self.announced, "rule 2: announced twice");
@@ -301,6 +312,7 @@ impl World {
             Effect::Say(..)
             | Effect::LookForUse
             | Effect::AskForPreemption
+            | Effect::EndStep
             | Effect::GiveUp(_)
             | Effect::KillOne(_)
             | Effect::ShowLog(_)
@@ -375,6 +387,10 @@ impl World {
             restarts.is_some_and(|restarts| restarts <= 5),
             "rule 8: {name} started again {restarts:?} times"
         );
+        if name == Name::Engines {
+            let known = self.machine.engines.registered.range(..ENGINES).next();
+            assert_eq!(known, None, "rule 8: the hub still knows the set");
+        }
         self.ready.remove(&name);
         self.killed.remove(&name);
         self.alive.insert(process(name, 0));
@@ -449,6 +465,19 @@ fn exited(process: ProcessId, exit: Exit, tail: &[&str]) -> Event {
         tail: tail.iter().map(|line| (*line).to_owned()).collect(),
         memory: None,
     }
+}
+
+/// srun says that tasks were killed.
+fn killed(tasks: &[u32]) -> Event {
+    Event::SrunSaid(Words {
+        text: format!("srun: error: node2: tasks {tasks:?}: Killed"),
+        tasks: tasks.to_vec(),
+    })
+}
+
+/// The hub lists these engines.
+fn listed(ids: &[u32]) -> Event {
+    Event::Registered(ids.iter().copied().collect())
 }
 
 /// A world in which the job is up.

@@ -6,6 +6,7 @@ pub mod engines;
 pub mod jupyter;
 pub mod processes;
 pub mod ranks;
+pub mod replacement;
 pub mod step;
 
 use super::event::Event;

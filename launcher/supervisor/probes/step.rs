@@ -11,6 +11,7 @@ use crate::supervisor::notice::{Notice, Sender};
 use crate::supervisor::query;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// How long srun's own words are kept back: they overtake the last lines of the very task that they are about, which come
@@ -37,7 +38,7 @@ pub struct Expected {
 
 /// Follows the log as long as the job lives: often until all has come that is expected or its limit is over, then calmly. `job` is
 /// the Slurm job whose steps may be in the way.
-pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) {
+pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) -> JoinHandle<()> {
     lookers::spawn(async move {
         let begin = Instant::now();
         let mut awaits_world = expected.world;
@@ -99,7 +100,7 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
             let calm = complete || begin.elapsed() > expected.limit;
             sleep(if calm { CALM_PAUSE } else { PAUSE }).await;
         }
-    });
+    })
 }
 
 /// A step as squeue tells it.
@@ -190,7 +191,7 @@ mod tests {
                 world: true,
                 limit: Duration::from_secs(60),
             };
-            watch(log, None, expected, sender);
+            drop(watch(log, None, expected, sender));
             let mut said = 0;
             loop {
                 match notices.recv().await.expect("a notice") {

@@ -12,11 +12,7 @@ fn ended(engine: u32) -> Event {
     exited(process(Name::Engines, engine), Exit::Code(1), &[])
 }
 
-fn listed(ids: &[u32]) -> Event {
-    Event::Registered(ids.iter().copied().collect())
-}
-
-fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
+pub(super) fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
     effects.iter().find_map(|effect| match effect {
         Effect::SetTimer(timer @ Timer::Replace { .. }, pause) => Some((*timer, pause.as_secs())),
         _ => None,

@@ -1,0 +1,137 @@
+//! One engine of a step again, as a step of one task. PURE.
+
+use super::{Context, engines, srun};
+use crate::plan::World;
+use crate::plan::profile::Profile;
+use crate::plan::service::{Name, Process};
+use crate::plan::settings::{Launcher, Respawn};
+use core::fmt;
+use core::str::FromStr;
+use std::path::PathBuf;
+
+/// Which engine a task becomes that is the only one of its step, and what it finds of the one before it: its argument of
+/// `ipjob engine`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Succession {
+    /// The engine's id, which was its rank in the first step.
+    pub id: u32,
+    /// Which of that step's tasks on its node it was: scripts that choose a GPU go by it.
+    pub local: u32,
+    /// The process that was this engine before, which may still live: frozen, it never registers again.
+    pub before: Before,
+}
+
+/// A process of an earlier step, on the same node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// Its process id.
+    pub pid: u32,
+    /// Its step, `123.0`.
+    pub step: String,
+}
+
+impl fmt::Display for Succession {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Before { pid, step } = &self.before;
+        write!(out, "{},{},{pid},{step}", self.id, self.local)
+    }
+}
+
+impl FromStr for Succession {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let words: Vec<&str> = text.split(',').collect();
+        let number = |word: &str| word.parse::<u32>().map_err(|_| "no number");
+        let [id, local, pid, step] = words[..] else {
+            return Err("not `ID,LOCAL,PID,STEP`");
+        };
+        Ok(Self {
+            id: number(id)?,
+            local: number(local)?,
+            before: Before {
+                pid: number(pid)?,
+                step: step.to_owned(),
+            },
+        })
+    }
+}
+
+/// How one engine of the step is started again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    srun: PathBuf,
+    options: Vec<String>,
+    /// The words by which a task runs ours, and what they are followed by: the engine's command.
+    ipjob: Vec<String>,
+    ipengine: Vec<String>,
+}
+
+/// How single engines are started again, where that was asked for and the engines are a step.
+pub fn replacement(context: &Context, launcher: Launcher) -> Option<Replacement> {
+    let wanted = context.settings.respawn == Respawn::Engine && launcher == Launcher::Srun;
+    let (slurm, srun) = (&context.allocation.slurm, &context.here.srun);
+    let (Some(slurm), Some(srun), true) = (slurm, srun, wanted) else {
+        return None;
+    };
+    // All that the first step was told holds for this one too; what it is itself comes last, because srun takes the last word.
+    let mut options = srun::shared();
+    options.extend(context.settings.srun_args.iter().cloned());
+    options.extend(srun::of_each_task(slurm));
+    options.extend(srun::of_world(&World::None));
+    let of_one = [
+        "--job-name=ipjob-engine",
+        "--nodes=1",
+        "--ntasks=1",
+        "--ntasks-per-node=1",
+    ];
+    options.extend(of_one.map(str::to_owned));
+    Some(Replacement {
+        srun: srun.program.clone(),
+        options,
+        ipjob: [srun.ipjob.display().to_string()]
+            .into_iter()
+            .chain(engines::task(context, None))
+            .collect(),
+        ipengine: srun::ipengine(context, &[]),
+    })
+}
+
+impl Replacement {
+    /// The srun that starts this engine again on this node, with a log of its own.
+    #[must_use]
+    pub fn process(&self, profile: &Profile, node: &str, who: &Succession) -> Process {
+        let mut args = self.options.clone();
+        args.push(format!("--nodelist={node}"));
+        args.extend(self.ipjob.iter().cloned());
+        // Before the `--` behind which the engine's command stands.
+        args.insert(args.len() - 1, format!("--again={who}"));
+        args.extend(self.ipengine.iter().cloned());
+        Process {
+            program: self.srun.clone(),
+            args,
+            log: profile.log(Name::Engines, who.id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_succession_survives_a_command_line() {
+        let who = Succession {
+            id: 4,
+            local: 1,
+            before: Before {
+                pid: 117,
+                step: "12.0".to_owned(),
+            },
+        };
+        assert_eq!(who.to_string().parse(), Ok(who));
+        for other in ["", "4", "4,1,117", "4,1,x,12.0", "4,1,117,12.0,5"] {
+            assert!(other.parse::<Succession>().is_err(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Engines of a step that are started again as steps of their own. PURE.
+
+use super::causes;
+use super::{Effect, Machine, warning};
+use crate::failure::Failure;
+use crate::plan::exit::MORE_MEMORY;
+use crate::plan::report::{Report, Words, is_out_of_memory};
+use crate::plan::service::{Name, ProcessId};
+use crate::supervisor::event::Exit;
+
+impl Machine {
+    /// Tasks of the first step ended, or the hub has dropped them: each is started again.
+    pub(super) fn tasks_ended(&mut self, ids: Vec<u32>, out: &mut Vec<Effect>) {
+        // What srun said of this end, if that is how it is known: it is asked once.
+        let said = self.engines.srun_said.take();
+        self.engines.lost.extend(&ids);
+        for id in ids {
+            let text = match &said {
+                Some(words) => words.clone(),
+                None => format!("{} left the hub's list", self.engine(id)),
+            };
+            let mut end = Failure::service(text);
+            if is_out_of_memory(&end.message) {
+                end = end.hint(MORE_MEMORY);
+            }
+            let process = ProcessId {
+                service: Name::Engines,
+                index: id,
+            };
+            self.engine_ended(process, &end, out);
+        }
+    }
+
+    /// An srun has ended: that of one engine, or the first, with all that were still its tasks.
+    pub(super) fn step_of_some_ended(
+        &mut self,
+        process: ProcessId,
+        pid: u32,
+        exit: &Exit,
+        tail: &[String],
+        out: &mut Vec<Effect>,
+    ) {
+        let own = process.engine_of_own_step();
+        let whose = own.map_or_else(|| "the engines'".to_owned(), |id| format!("engine {id}'s"));
+        let mut end = Failure::service(format!("{whose} srun (pid {pid}) ended with {exit}"));
+        let words = tail.iter().find_map(|line| Words::read(line));
+        end.cause = words
+            .map(|words| words.text)
+            .or_else(|| causes::of(exit, tail).cloned());
+        let ids: Vec<u32> = match own {
+            Some(id) => vec![id],
+            None => (0..self.engines.expected)
+                .filter(|id| {
+                    !self.engines.lost.contains(id) && !self.engines.has_left_the_step(*id)
+                })
+                .collect(),
+        };
+        if ids.is_empty() {
+            // Each of its engines had ended before, and was told.
+            return out.push(Effect::Publish);
+        }
+        warning(out, end.to_string());
+        out.push(Effect::ShowLog(process));
+        self.engines.lost.extend(&ids);
+        for id in ids {
+            let process = ProcessId {
+                service: Name::Engines,
+                index: id,
+            };
+            self.engine_ended(process, &end, out);
+        }
+    }
+
+    /// Where an engine told that it runs.
+    #[must_use]
+    pub fn place_of(&self, engine: u32) -> Option<&Report> {
+        self.engines.places.get(&engine)
+    }
+
+    /// How many engines with lower ids are on the same node: which of the node's tasks it was in the first step.
+    #[must_use]
+    pub fn neighbours_below(&self, engine: u32) -> u32 {
+        let node = self.place_of(engine).map(|report| &report.node);
+        let below = self.engines.places.range(..engine);
+        let same = below.filter(|(_, report)| Some(&report.node) == node);
+        u32::try_from(same.count()).unwrap_or(u32::MAX)
+    }
+}

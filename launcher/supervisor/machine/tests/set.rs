@@ -1,0 +1,178 @@
+//! Engines that are one MPI world and start again together.
+
+use super::*;
+use crate::plan::report::World as Seen;
+
+fn world() -> World {
+    let mut world = up(ENGINES, Name::Engines);
+    world.machine = world.machine.restarting_the_set(true);
+    world
+}
+
+fn ended(words: &str) -> Event {
+    exited(process(Name::Engines, 0), Exit::Code(137), &[words])
+}
+
+const SWEPT: Event = Event::Swept(Some(Name::Engines));
+
+const NANNIES: Event = Event::TimeUp(Timer::Nannies { start: 1 });
+
+/// What the end of a set comes with.
+const ENDED: Effect = Effect::SetTimer(Timer::Nannies { start: 1 }, Duration::from_secs(1));
+
+const AGAIN: Effect = Effect::Restart(Name::Engines);
+
+/// The timer of the pause before the next start, and its seconds.
+fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::SetTimer(timer @ Timer::Rest { .. }, pause) => Some((*timer, pause.as_secs())),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
+    let mut world = world();
+    let lost = world.machine.step(killed(&[1]));
+    assert_eq!(lost.iter().find(|effect| **effect == Effect::EndStep), None);
+    let lost = world.machine.step(NANNIES);
+    assert!(lost.contains(&Effect::EndStep));
+    assert!(
+        lost.contains(&Effect::Kill(Name::Engines)),
+        "MPI waits for the lost one"
+    );
+    assert_eq!(world.machine.state(), State::Degraded);
+    assert_eq!(world.machine.missing_engines(), [0, 1]);
+    let _ = world.machine.step(SWEPT);
+    let gone = world.machine.step(ended(""));
+    assert!(!gone.contains(&AGAIN), "the hub would give other ids");
+    assert!(!world.machine.step(listed(&[0])).contains(&AGAIN));
+    assert!(
+        world.machine.step(listed(&[7])).contains(&AGAIN),
+        "another's engine is not ours"
+    );
+    assert_eq!(world.machine.missing_engines(), [0, 1]);
+    let _ = world.machine.step(listed(&[0, 1, 7]));
+    assert_eq!(world.machine.state(), State::Ready);
+}
+
+#[test]
+fn a_rank_that_the_hub_has_dropped_is_the_end_of_the_set() {
+    let mut world = world();
+    let dropped = world.machine.step(listed(&[0]));
+    assert!(!dropped.contains(&ENDED), "srun may be about to tell more");
+    let end = world.machine.step(Event::TimeUp(Timer::Dropped));
+    assert!(end.contains(&ENDED));
+    let again = world.machine.step(Event::TimeUp(Timer::Dropped));
+    assert_eq!(again, [], "it is on its way");
+}
+
+#[test]
+fn a_set_that_ends_again_and_again_ends_the_job() {
+    let mut world = world();
+    let mut pauses = Vec::new();
+    loop {
+        let _ = world
+            .machine
+            .step(ended("srun: error: node2: task 1: Killed"));
+        if world.machine.reason().is_some() {
+            break;
+        }
+        let _ = world.machine.step(listed(&[]));
+        let mut effects = world.machine.step(SWEPT);
+        if let Some((timer, seconds)) = pause(&effects) {
+            pauses.push(seconds);
+            effects = world.machine.step(Event::TimeUp(timer));
+        }
+        assert!(effects.contains(&AGAIN), "{effects:?}");
+        let _ = world.machine.step(listed(&[0, 1]));
+        assert_eq!(world.machine.state(), State::Ready);
+    }
+    assert_eq!(pauses, [1, 3, 10, 30], "after none");
+    let reason = world.machine.reason().unwrap_or_default();
+    assert!(
+        reason.starts_with("the engines were started again 5 times"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn each_set_is_to_see_the_same_world() {
+    let wanted = WantedWorld {
+        size: ENGINES,
+        required: true,
+        otherwise: "--mpi pmix made no common MPI world".to_owned(),
+        hints: Vec::new(),
+    };
+    let mut world = up(ENGINES, Name::Engines);
+    let machine = world.machine.expecting_a_world(Some(wanted));
+    world.machine = machine.restarting_the_set(true);
+    let _ = world.machine.step(Event::World(Seen {
+        task: 0,
+        size: ENGINES,
+    }));
+    let _ = world.machine.step(ended(""));
+    let _ = world.machine.step(listed(&[]));
+    assert!(world.machine.step(SWEPT).contains(&AGAIN));
+    let _ = world.machine.step(Event::World(Seen { task: 1, size: 1 }));
+    let reason = world.machine.reason().unwrap_or_default();
+    assert!(
+        reason.contains("that of engine 1 has a size of 1, not 2"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
+    let mut world = world();
+    let said = world
+        .machine
+        .step(ended("srun: error: node2: tasks 0-1: Terminated"));
+    assert!(!said.contains(&ENDED));
+    assert!(said.contains(&Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE)));
+    let mut stopped = world.clone();
+    stopped.hear(Event::StopAsked {
+        by: "SIGTERM".to_owned(),
+        insists: false,
+    });
+    assert_eq!(stopped.machine.reason(), Some("SIGTERM"));
+    // None has come: somebody meant the step alone.
+    assert!(
+        world
+            .machine
+            .step(Event::TimeUp(Timer::JobEnds))
+            .contains(&ENDED)
+    );
+}
+
+#[test]
+fn a_hub_that_never_drops_the_ids_ends_the_job() {
+    let mut world = world();
+    let _ = world.machine.step(ended(""));
+    let waits = world.machine.step(SWEPT);
+    let forgotten = Timer::Forgotten { start: 1 };
+    assert!(
+        waits
+            .iter()
+            .any(|effect| matches!(effect, Effect::SetTimer(timer, _) if *timer == forgotten))
+    );
+    let _ = world.machine.step(Event::TimeUp(forgotten));
+    let reason = world.machine.reason().unwrap_or_default();
+    let text = "the hub still lists engines 0, 1, 180 s after";
+    assert!(reason.starts_with(text), "{reason}");
+}
+
+#[test]
+fn every_order_of_events_with_sets_keeps_the_rules() {
+    let (states, _) = orders::walk(world(), depth() - 1);
+    assert!(states > 1_000, "only {states} states");
+    let mut resting = world();
+    for event in [ended(""), listed(&[0]), NANNIES, SWEPT] {
+        resting.hear(event);
+    }
+    let (states, _) = orders::walk(resting.clone(), depth() - 1);
+    assert!(states > 1_000, "only {states} states");
+    resting.hear(listed(&[]));
+    assert!(resting.alive.contains(&process(Name::Engines, 0)));
+    orders::walk(resting, depth() - 2);
+}

@@ -1,0 +1,182 @@
+//! Engines of a step that are started again as steps of their own.
+
+use super::replacing::pause;
+use super::*;
+
+fn world() -> World {
+    let mut world = up(1, Name::Engines);
+    world.machine = world.machine.replacing_engines(true);
+    world
+}
+
+fn first_step_ended(words: &str) -> Event {
+    exited(process(Name::Engines, 0), Exit::Code(137), &[words])
+}
+
+fn own_step_ended(engine: u32) -> Event {
+    exited(ProcessId::own_step(engine), Exit::Code(137), &[])
+}
+
+/// Lets the pause before an engine's next start pass.
+fn rest(world: &mut World, effects: &[Effect]) -> (u64, Vec<Effect>) {
+    let (timer, seconds) = pause(effects).expect("a pause");
+    (seconds, world.machine.step(Event::TimeUp(timer)))
+}
+
+#[test]
+fn a_killed_task_becomes_a_step_of_its_own() {
+    let mut world = world();
+    let said = world.machine.step(killed(&[1]));
+    assert_eq!(world.machine.state(), State::Degraded);
+    assert_eq!(
+        world.machine.step(killed(&[1])).len(),
+        2,
+        "told, and no more"
+    );
+    let (_, none) = rest(&mut world, &said);
+    assert_eq!(none, [], "the hub would give it another id");
+    assert!(
+        world
+            .machine
+            .step(listed(&[0]))
+            .contains(&Effect::Replace(1))
+    );
+    let _ = world.machine.step(listed(&[0, 1]));
+    assert_eq!(world.machine.state(), State::Ready);
+    // What the first step says of its task, late, is not about the new engine.
+    let _ = world.machine.step(killed(&[1]));
+    assert_eq!(world.machine.state(), State::Ready);
+}
+
+#[test]
+fn a_frozen_engine_is_replaced_whether_it_is_a_task_or_a_step() {
+    let mut world = world();
+    let first = world.machine.step(listed(&[0]));
+    let (_, again) = rest(&mut world, &first);
+    assert!(
+        again.contains(&Effect::Replace(1)),
+        "who starts ends the frozen one"
+    );
+    let _ = world.machine.step(listed(&[0, 1]));
+    let second = world.machine.step(listed(&[0]));
+    assert_eq!(pause(&second), None, "its srun may tell of its end");
+    let frozen = world.machine.step(Event::TimeUp(Timer::Dropped));
+    assert!(frozen.contains(&Effect::KillOne(ProcessId::own_step(1))));
+    let ended = world.machine.step(own_step_ended(1));
+    assert_eq!(pause(&ended).map(|(_, seconds)| seconds), Some(1));
+}
+
+#[test]
+fn the_end_of_the_first_step_is_that_of_the_engines_still_in_it() {
+    let mut world = world();
+    let said = world.machine.step(killed(&[1]));
+    let _ = world.machine.step(listed(&[0]));
+    let (_, again) = rest(&mut world, &said);
+    assert!(again.contains(&Effect::Replace(1)));
+    let _ = world.machine.step(listed(&[0, 1]));
+    let ended = world
+        .machine
+        .step(first_step_ended("srun: error: node1: task 0: Killed"));
+    assert_eq!(world.machine.missing_engines(), [0]);
+    assert_eq!(world.machine.reason(), None);
+    let _ = world.machine.step(listed(&[1]));
+    let (_, again) = rest(&mut world, &ended);
+    assert!(again.contains(&Effect::Replace(0)));
+    let _ = world.machine.step(listed(&[0, 1]));
+    assert_eq!(world.machine.state(), State::Ready);
+    let _ = world.machine.step(Event::StopAsked {
+        by: "SIGTERM".to_owned(),
+        insists: false,
+    });
+    assert_eq!(world.machine.state(), State::Stopping);
+}
+
+#[test]
+fn nothing_is_started_again_while_slurm_takes_the_job_down() {
+    let mut world = world();
+    let ended = world.machine.step(first_step_ended(
+        "srun: error: node1: tasks 0-1: Terminated",
+    ));
+    let (_, seconds) = pause(&ended).expect("a pause");
+    assert_eq!(seconds, SIGNAL_PATIENCE.as_secs());
+    let stop = world.machine.step(Event::StopAsked {
+        by: "SIGTERM".to_owned(),
+        insists: false,
+    });
+    assert_eq!(world.machine.reason(), Some("SIGTERM"), "{stop:?}");
+}
+
+#[test]
+fn an_engine_of_a_step_that_ends_again_and_again_is_left_out_by_name() {
+    let mut world = world();
+    let mut effects = world.machine.step(killed(&[1]));
+    let mut pauses = Vec::new();
+    while pause(&effects).is_some() {
+        let _ = world.machine.step(listed(&[0]));
+        let (seconds, again) = rest(&mut world, &effects);
+        assert!(again.contains(&Effect::Replace(1)));
+        pauses.push(seconds);
+        effects = world.machine.step(own_step_ended(1));
+    }
+    assert_eq!(pauses, [0, 1, 3, 10, 30]);
+    let said = "engine 1 was started again 5 times and ended each time: the job goes on without it";
+    assert!(effects.contains(&Effect::Say(Level::Warning, said.to_owned())));
+    assert_eq!(world.machine.state(), State::Degraded);
+    let last = world.machine.step(killed(&[0]));
+    assert!(pause(&last).is_some(), "the other has its own count");
+}
+
+#[test]
+fn not_all_engines_of_a_large_step_come_back_at_once() {
+    let mut services = services(1, Name::Engines);
+    services[1].ready = Readiness::Engines {
+        expected: 40,
+        minimum: 1,
+        step: true,
+        world: false,
+    };
+    let all: Vec<u32> = (0..40).collect();
+    let mut machine = Machine::new(&services, Duration::from_secs(9)).replacing_engines(true);
+    let ready = Event::Ready {
+        service: Name::Controller,
+        detail: String::new(),
+    };
+    for event in [Event::Begin, ready, listed(&all)] {
+        let _ = machine.step(event);
+    }
+    let ended = machine.step(first_step_ended(""));
+    let _ = machine.step(listed(&[]));
+    let replaced = |effects: &[Effect]| -> Vec<u32> {
+        let id = |effect: &Effect| match effect {
+            Effect::Replace(id) => Some(*id),
+            _ => None,
+        };
+        effects.iter().filter_map(id).collect()
+    };
+    let mut started = Vec::new();
+    for effect in ended {
+        if let Effect::SetTimer(timer @ Timer::Replace { .. }, _) = effect {
+            started.extend(replaced(&machine.step(Event::TimeUp(timer))));
+        }
+    }
+    assert_eq!(started, all[..16]);
+    let next = replaced(&machine.step(listed(&[0, 1])));
+    assert_eq!(next, [16, 17], "as many as have come");
+    let failed = machine.step(own_step_ended(2));
+    assert_eq!(replaced(&failed), [18], "and as many as have ended again");
+}
+
+#[test]
+fn every_order_of_events_with_steps_of_one_engine_keeps_the_rules() {
+    let (states, _) = orders::walk(world(), depth() - 1);
+    assert!(states > 1_000, "only {states} states");
+    let mut replaced = world();
+    let said = replaced.machine.step(killed(&[1]));
+    let (timer, _) = pause(&said).expect("a pause");
+    replaced.timers.insert(timer);
+    replaced.hear(listed(&[0]));
+    replaced.hear(Event::TimeUp(timer));
+    assert!(replaced.alive.contains(&ProcessId::own_step(1)));
+    let (states, _) = orders::walk(replaced, depth() - 2);
+    assert!(states > 1_000, "only {states} states");
+}
