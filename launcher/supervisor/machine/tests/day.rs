@@ -16,7 +16,7 @@ fn let_happen(machine: &mut Machine, event: Event) {
         for effect in machine.step(event) {
             match effect {
                 Effect::SetTimer(timer, _) if mends(timer) => {
-                    events.push_back(Event::TimeUp(timer))
+                    events.push_back(Event::TimeUp(timer));
                 }
                 Effect::Sweep { service, .. } => events.push_back(Event::Swept(service)),
                 Effect::Restart(service) => events.push_back(Event::Ready {
