@@ -12,6 +12,7 @@ pub mod event;
 mod fork;
 pub mod guard;
 mod healing;
+mod hearing;
 pub mod http;
 mod lookers;
 mod machine;
@@ -212,103 +213,6 @@ pub async fn run(
 }
 
 impl Supervisor<'_> {
-    /// Takes one notice; tells the end once there is one.
-    fn handle(&mut self, notice: Notice) -> Option<End> {
-        if self.is_of_an_earlier_start(&notice) {
-            return None;
-        }
-        self.ask_for_the_end(&notice);
-        self.kept.restored &= !self.machine.believes_the_hub();
-        let event = match notice {
-            Notice::OfAttempt { attempt, notice } => {
-                return (attempt == self.attempt.number)
-                    .then(|| self.handle(*notice))
-                    .flatten();
-            }
-            Notice::Event(event) => event,
-            Notice::Exited { pid, exit } => {
-                self.scancel_ended(pid, &exit);
-                let event = self.children.exited(pid, exit);
-                self.settle_forking();
-                event?
-            }
-            Notice::ScancelIsLate => {
-                self.ask_by_srun();
-                return None;
-            }
-            Notice::RecordIsDue => {
-                self.record_waits = false;
-                return None;
-            }
-            Notice::RecordWritten { took, written } => {
-                self.record_written(took, written);
-                return None;
-            }
-            Notice::HeldAreDue => return self.carry_out_held(),
-            Notice::ForkingSaid(said) => {
-                self.forking_said(said);
-                return None;
-            }
-            Notice::ForkingIsSilent => {
-                self.forking_is_silent();
-                return None;
-            }
-            Notice::NotForked(told) => {
-                self.say_exec(&told.to_string());
-                return None;
-            }
-            Notice::StopRequested { by, personal } => {
-                let event = self.stop_requested(by, personal);
-                self.unless_superseded(event)
-            }
-            Notice::ControllerWired(wired) => self.controller_wired(wired),
-            Notice::NodeTold(rest) => {
-                self.activity.told(rest);
-                return None;
-            }
-            Notice::UseSeen(seen) => {
-                let elsewhere = self.in_use_elsewhere();
-                self.activity.judge(seen, elsewhere)
-            }
-            Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
-            Notice::Broken {
-                service,
-                ended,
-                failure,
-                ..
-            } => self.broken(service, ended, failure),
-            Notice::EnginesListed(list) => self.engines_listed(list),
-            Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
-            Notice::EngineReported(report) => self.engine_reported(report),
-            Notice::EngineIsBack { srun, report } => self.engine_is_back(srun, report)?,
-            Notice::RankEnded { rank, end } => self.rank_ended(rank, end),
-            Notice::Refresh => {
-                let _ = self.children.out_of_memory(false);
-                self.beat();
-                self.unpublished = true;
-                self.next_record = Instant::now();
-                return None;
-            }
-        };
-        let mut end = None;
-        for effect in self.machine.step(event) {
-            end = end.or(self.carry_out(effect));
-        }
-        end
-    }
-
-    /// A signal asks for the end; a repeated one that is meant insists.
-    fn stop_requested(&mut self, by: &str, personal: bool) -> Event {
-        let insists = self
-            .first_request
-            .is_some_and(|first| personal || first.elapsed() >= REPEAT_PAUSE);
-        self.first_request.get_or_insert_with(Instant::now);
-        Event::StopAsked {
-            by: by.to_owned(),
-            insists,
-        }
-    }
-
     /// The last things: no connection file, no secret, a record that says how it ended. Tells whether nothing is left that
     /// the next ipjob should look for.
     fn close(&mut self, end: &End) -> bool {

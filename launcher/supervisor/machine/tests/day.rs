@@ -80,6 +80,7 @@ fn a_day_of_repairs_leaves_no_trace_in_the_machine() {
                 node: format!("node{round}"),
                 pid,
                 step: None,
+                memory: None,
             }),
         );
         let_happen(&mut machine, Event::Active);

@@ -13,6 +13,12 @@ fn ended(words: &str) -> Event {
     exited(process(Name::Engines, 0), Exit::Code(137), &[words])
 }
 
+/// The engines' srun ended, and Slurm has no other job for the nodes.
+fn end_of_its_own(world: &mut World, words: &str) {
+    let _ = world.machine.step(ended(words));
+    let _ = world.machine.step(Event::Preempted(false));
+}
+
 const SWEPT: Event = Event::Swept(Some(Name::Engines));
 
 const NANNIES: Event = Event::TimeUp(Timer::Nannies { start: 1 });
@@ -72,9 +78,7 @@ fn a_set_that_ends_again_and_again_ends_the_job() {
     let mut world = world();
     let mut pauses = Vec::new();
     loop {
-        let _ = world
-            .machine
-            .step(ended("srun: error: node2: task 1: Killed"));
+        end_of_its_own(&mut world, "srun: error: node2: task 1: Killed");
         if world.machine.reason().is_some() {
             break;
         }
@@ -111,7 +115,7 @@ fn each_set_is_to_see_the_same_world() {
         task: 0,
         size: ENGINES,
     }));
-    let _ = world.machine.step(ended(""));
+    end_of_its_own(&mut world, "");
     let _ = world.machine.step(listed(&[]));
     assert!(world.machine.step(SWEPT).contains(&AGAIN));
     let _ = world.machine.step(Event::World(Seen { task: 1, size: 1 }));
@@ -148,7 +152,7 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
 #[test]
 fn a_hub_that_never_drops_the_ids_ends_the_job() {
     let mut world = world();
-    let _ = world.machine.step(ended(""));
+    end_of_its_own(&mut world, "");
     let waits = world.machine.step(SWEPT);
     let forgotten = Timer::Forgotten { start: 1 };
     assert!(
@@ -167,7 +171,13 @@ fn every_order_of_events_with_sets_keeps_the_rules() {
     let (states, _) = orders::walk(world(), depth() - 1);
     assert!(states > 1_000, "only {states} states");
     let mut resting = world();
-    for event in [ended(""), listed(&[0]), NANNIES, SWEPT] {
+    for event in [
+        ended(""),
+        Event::Preempted(false),
+        listed(&[0]),
+        NANNIES,
+        SWEPT,
+    ] {
         resting.hear(event);
     }
     let (states, _) = orders::walk(resting.clone(), depth() - 1);
