@@ -229,8 +229,8 @@ pub struct RunOptions {
     #[arg(long, env = "IPJOB_STOP_BEFORE", value_name = "TIME", value_parser = values::duration, help_heading = "Time")]
     pub stop_before: Option<Duration>,
 
-    /// End the job when no kernel, engine or client has done anything for so long, with a warning before; local engines only
-    /// [default: off].
+    /// End the job when no kernel, engine or client has done anything for so long, with a warning before; not with the launcher
+    /// `ranks` [default: off].
     #[arg(long, env = "IPJOB_IDLE_TIMEOUT", value_name = "TIME", value_parser = values::idle, help_heading = "Time")]
     pub idle_timeout: Option<Duration>,
 }

@@ -205,6 +205,19 @@ fn are_refused_as_one() {
 }
 
 #[test]
+fn are_refused_with_a_limit_of_idleness_that_none_would_tell() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let output = mpiexec(&place, &venv, &["--idle-timeout", "30s"]).output();
+    let output = output.expect("it starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let refused = "--idle-timeout is not for --launcher ranks";
+    assert!(text.contains(refused), "{text}");
+    assert_eq!(start::meetings(&place), Vec::<String>::new());
+}
+
+#[test]
 fn say_where_they_looked_for_the_first() {
     let place = Place::empty();
     let output = place
