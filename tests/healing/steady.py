@@ -24,7 +24,8 @@ def bump(number):
 
 rc = ipp.Client(profile=sys.argv[1])
 everyone = rc[:]
-everyone.execute("import os; done = []", block=True)
+# Not with block=True: that waits, without a limit, also for the end of the output, which a client that has just connected may never hear.
+everyone.execute("import os; done = []").get(PATIENCE)
 everyone.scatter("data", range(8000), block=True)
 pids = everyone.apply_async(os.getpid).get(PATIENCE)
 sums = everyone.apply_async(lambda: sum(data)).get(PATIENCE)
