@@ -7,8 +7,6 @@ use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::rest::{Rest, Telling, gap};
 use crate::plan::service::Name;
 use crate::report::task;
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use std::collections::BTreeSet;
 use std::env;
@@ -46,8 +44,7 @@ pub fn start(limit_ms: u64, node: &str) {
 
 /// Watches until the task, which is our parent, has ended.
 pub fn run(limit_ms: u64, node: &str, task: u32) -> u8 {
-    // At the very moment of the task's end: srun tells of that end only when its log is closed.
-    let follows = prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
+    let follows = ends_with_its_parent();
     let has_task = || u32::try_from(getppid().as_raw()) == Ok(task);
     let limit = Duration::from_millis(limit_ms);
     let mut telling = Telling::new(limit);
@@ -66,6 +63,19 @@ pub fn run(limit_ms: u64, node: &str, task: u32) -> u8 {
         before = now;
     }
     0
+}
+
+/// Asks for our end at the very moment of the task's: srun tells of that end only when its log is closed.
+#[cfg(target_os = "linux")]
+fn ends_with_its_parent() -> bool {
+    use nix::sys::{prctl, signal::Signal};
+    prctl::set_pdeathsig(Signal::SIGKILL).is_ok()
+}
+
+/// Only a laptop is no Linux, and no engines of a job run there.
+#[cfg(not(target_os = "linux"))]
+fn ends_with_its_parent() -> bool {
+    false
 }
 
 /// The CPU time of all the engines on this node that belong to our job, whichever task or step started them, and of what they have
