@@ -5,10 +5,11 @@ heart has started, and the hub writes the list of all engines at every registrat
 
   - that sleep is left out: no process, thread or peer that it could wait for has been started by then;
   - an engine's first answer to a ping counts at once, and not at the next beat;
-  - until as many engines have answered as are expected, the heart beats faster and counts no misses: engines that start on a busy
-    machine are slow to answer. Then it beats as ARGS say, for as long as the job lives;
-  - the list is written again only once 20 times as long has passed as its last writing took: thousands of engines make it
-    large, a network's file system makes it slow. The last change is always written.
+  - until as many engines have answered as are expected, or none has come for half a minute, the heart beats faster and counts no
+    misses: engines that start on a busy machine are slow to answer. Then it beats as ARGS say, for as long as the job lives;
+  - the list is written again only once 20 times as long has passed as its last writing took, half a second at most: thousands of
+    engines make it large, a network's file system makes it slow. The last change is always written. A hub that restores the list
+    writes it once, when it has all of it.
 
 ORDER is JSON: {"beat_ms": 100, "engines": 4, "patience_s": 60, "else": ["--HeartMonitor.period=250", ...]}; after `patience_s`
 the fast beats end in any case, and `beat_ms` 0 leaves the heartbeat alone. Where ipyparallel is not what is known here (8.8 and
@@ -27,8 +28,11 @@ import sys
 import time
 
 SLEEP = 0.25
-# Times as long as the list took to write, it rests.
+# Times as long as the list took to write, it rests; in seconds, the longest rest: who reads the list waits for it.
 REST = 20
+LONGEST_REST = 0.5
+# Seconds in which no engine has come.
+QUIET = 30
 
 
 class Time:
@@ -74,6 +78,7 @@ def beat_eagerly(order, heartmonitor):
             period, self.period = self.period, order["beat_ms"]
             super().start()
             self.period = period
+            self.came = time.monotonic()
             self.loop.call_later(order["patience_s"], self.settle)
 
         def settle(self):
@@ -92,11 +97,14 @@ def beat_eagerly(order, heartmonitor):
 
         def handle_new_hearts(self, hearts):
             super().handle_new_hearts(hearts)
+            self.came = time.monotonic()
             if len(self.hearts) >= order["engines"]:
                 self.settle()
 
         def _check_missed(self, missed_beats, on_probation, hearts):
             if self.eager:
+                if time.monotonic() - self.came > QUIET:
+                    self.settle()
                 return [], {}
             return super()._check_missed(missed_beats, on_probation, hearts)
 
@@ -106,10 +114,11 @@ def beat_eagerly(order, heartmonitor):
 
 def write_the_list_seldom(hub):
     """Lets registrations that come together share a writing of the list; tells what hinders that."""
-    save = getattr(getattr(hub, "Hub", None), "_save_engine_state", None)
-    if save is None or list(inspect.signature(save).parameters) != ["self"]:
-        return "ipyparallel's Hub._save_engine_state is not what it was"
-    rests_until, due = 0, False
+    save, load = (getattr(getattr(hub, "Hub", None), name, None) for name in ("_save_engine_state", "_load_engine_state"))
+    for method in (save, load):
+        if method is None or list(inspect.signature(method).parameters) != ["self"]:
+            return "ipyparallel's Hub does not save and load its engines as it did"
+    rests_until, due, loads = 0, False, False
 
     def write(self):
         nonlocal rests_until, due
@@ -119,19 +128,29 @@ def write_the_list_seldom(hub):
             save(self)
         finally:
             end = time.monotonic()
-            rests_until = end + REST * (end - begin)
+            rests_until = end + min(REST * (end - begin), LONGEST_REST)
 
     def seldom(self):
         nonlocal due
         pause = rests_until - time.monotonic()
-        if due:
+        if due or loads:
             return
         if pause <= 0:
             return write(self)
         due = True
         self.loop.call_later(pause, write, self)
 
+    def load_whole(self):
+        nonlocal loads
+        loads = True
+        try:
+            load(self)
+        finally:
+            loads = False
+        write(self)
+
     hub.Hub._save_engine_state = seldom
+    hub.Hub._load_engine_state = load_whole
     return None
 
 

@@ -86,7 +86,10 @@ fn look(task: u32) -> Computed {
         .into_iter()
         .filter(|(_, service)| service.as_deref() == Some(Name::Engines.word()))
         .map(|(engine, _)| engine.pid);
+    // Some clean their environment: what the starter of our task runs here are its other tasks.
+    let starter = process::stat(task).map(|stat| stat.parent);
     let mut pids: BTreeSet<u32> = engines.chain([task]).collect();
+    pids.extend(starter.map(process::descendants).unwrap_or_default());
     for root in pids.clone() {
         pids.extend(process::descendants(root));
     }

@@ -16,6 +16,10 @@ import select
 FOR_TASKS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
+# Seconds in which a task tells what it wants, which it does at once.
+SILENCE = 10
+
+
 class Tasks:
     """The tasks of this node, each with its engine."""
 
@@ -60,6 +64,8 @@ class Tasks:
         if int.from_bytes(peer[4:8], sys.byteorder) != os.geteuid():
             connection.close()
             return False
+        # The tasks of this node wait for each other here: one that says nothing is not waited for.
+        connection.settimeout(SILENCE)
         streams = array.array("i")
         try:
             order = receive(connection, streams)

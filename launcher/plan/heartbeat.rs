@@ -74,10 +74,12 @@ impl Heartbeat {
         30_000 / self.period_ms
     }
 
-    /// Missed beats after which an engine gives the controller up and ends.
+    /// Missed beats after which an engine gives the controller up and ends. Where the controller may turn out not to be eager after
+    /// all, by the shorter period that it has then.
     #[must_use]
-    pub fn engine_misses(self) -> u32 {
-        ENGINE_PATIENCE_MS / (self.period_ms + LOOK_MS)
+    pub fn engine_misses(self, engines: u32) -> u32 {
+        let shortest = self.period_ms.min(Self::of(engines, false).period_ms);
+        ENGINE_PATIENCE_MS / (shortest + LOOK_MS)
     }
 }
 
@@ -101,11 +103,13 @@ mod tests {
             let heart = Heartbeat::of(engines, eager);
             let period = heart.period_ms;
             assert_eq!(heart.misses() * period, 30_000, "{engines} engines");
-            let patience = heart.engine_misses() * (period + LOOK_MS);
-            assert!(
-                ENGINE_PATIENCE_MS - patience < period + LOOK_MS,
-                "{engines} engines"
-            );
+            for period in [period, Heartbeat::of(engines, false).period_ms] {
+                let patience = heart.engine_misses(engines) * (period + LOOK_MS);
+                assert!(
+                    patience + period + LOOK_MS > ENGINE_PATIENCE_MS,
+                    "{engines} engines"
+                );
+            }
         }
     }
 

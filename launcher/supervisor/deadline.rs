@@ -139,20 +139,17 @@ impl Supervisor<'_> {
             let is_time = word.is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
             Notice::Event(Event::Preempted(is_time))
         };
-        let squeue = programs::find("squeue", "Slurm's client programs").ok();
-        let (Some(job), Some(squeue)) = (&self.plan.allocation.job, squeue) else {
-            let _ = self.sender.send(answer(None));
-            return;
-        };
-        let args = ["--noheader", "--jobs", job, "--Format=PreemptTime"].map(str::to_owned);
-        let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
-        query::ask(
-            squeue,
-            args.to_vec(),
-            variables,
-            answer,
-            self.sender.clone(),
-        );
+        let (job, sender) = (self.plan.allocation.job.clone(), self.sender.clone());
+        lookers::spawn(async move {
+            let squeue = programs::find("squeue", "Slurm's client programs").ok();
+            let (Some(job), Some(squeue)) = (job, squeue) else {
+                let _ = sender.send(answer(None));
+                return;
+            };
+            let args = ["--noheader", "--jobs", &job, "--Format=PreemptTime"].map(str::to_owned);
+            let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
+            query::ask(squeue, args.to_vec(), variables, answer, sender);
+        });
     }
 
     /// Whether the job is being taken down.

@@ -46,6 +46,7 @@ impl Supervisor<'_> {
                     self.sender.clone(),
                 );
             }
+            Effect::SetTimer(timer, _) if self.is_of_held(timer) => self.held.push(effect),
             Effect::SetTimer(timer, after) => {
                 let sender = match timer {
                     // The job's time goes on when its start is tried again.

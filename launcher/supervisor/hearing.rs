@@ -57,7 +57,11 @@ impl Supervisor<'_> {
             }
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::NodeTold(rest) => {
-                self.activity.told(rest);
+                // Programs of the user's print into that log as well.
+                let mut engines = self.record.engines.list.iter();
+                if engines.any(|engine| engine.node == rest.node) {
+                    self.activity.told(rest);
+                }
                 return None;
             }
             Notice::UseSeen(seen) => {

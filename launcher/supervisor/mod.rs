@@ -90,6 +90,8 @@ struct Supervisor<'a> {
     asked: BTreeMap<Name, Instant>,
     /// The steps of engines that were started again, by their ids.
     own_steps: BTreeMap<u32, String>,
+    /// What follows each of them.
+    own_watches: BTreeMap<u32, JoinHandle<()>>,
     /// What follows the engines' step.
     step_watch: Option<JoinHandle<()>>,
     /// The scancel that asks the engines' step to end, until it has done so.
@@ -164,6 +166,7 @@ pub async fn run(
         held: Vec::new(),
         asked: BTreeMap::new(),
         own_steps: BTreeMap::new(),
+        own_watches: BTreeMap::new(),
         step_watch: None,
         scancel: None,
         steady: deadline::Steady::default(),

@@ -3,7 +3,7 @@
 
 use super::Supervisor;
 use super::effects::first;
-use super::event::{Effect, End, Event, Exit, Level};
+use super::event::{Effect, End, Event, Exit, Level, Timer};
 use super::notice::Notice;
 use super::timers;
 use crate::here::directory;
@@ -74,20 +74,40 @@ impl Supervisor<'_> {
         let (gone, held) = std::mem::take(&mut self.held)
             .into_iter()
             .partition(|effect| {
-                let process = process_of(effect);
-                process.service == name && one.is_none_or(|one| one == process)
+                let is_it = |process: ProcessId| {
+                    process.service == name && one.is_none_or(|one| one == process)
+                };
+                self.process_of(effect).is_some_and(is_it)
             });
         self.held = held;
         let gone: Vec<Effect> = gone;
-        for effect in &gone {
+        for process in gone.iter().filter_map(|effect| self.process_of(effect)) {
             let _ = self.sender.send(Notice::Event(Event::Exited {
-                process: process_of(effect),
+                process,
                 pid: 0,
                 exit: Exit::Code(0),
                 tail: Vec::new(),
                 memory: None,
             }));
         }
+    }
+
+    /// The process that is to be started.
+    fn process_of(&self, effect: &Effect) -> Option<ProcessId> {
+        match effect {
+            Effect::Restart(name) => Some(first(*name)),
+            Effect::Replace(engine) => Some(self.machine.own_process(*engine)),
+            _ => None,
+        }
+    }
+
+    /// Whether a limit is that of a start that is kept: it runs from the start, not from the outage on.
+    pub(super) fn is_of_held(&self, timer: Timer) -> bool {
+        self.held.iter().any(|effect| match (effect, timer) {
+            (Effect::Restart(name), Timer::Service { service, .. }) => *name == service,
+            (Effect::Replace(id), Timer::Arrive { engine, .. }) => *id == engine,
+            _ => false,
+        })
     }
 
     /// No connection file, no secret, and the last record: waited for as long as the stop has time. Tells whether that was enough.
@@ -115,19 +135,6 @@ impl Supervisor<'_> {
         };
         self.record_written(Duration::ZERO, written);
         true
-    }
-}
-
-/// The process that is to be started.
-fn process_of(effect: &Effect) -> ProcessId {
-    match effect {
-        Effect::Restart(name) => first(*name),
-        Effect::Replace(engine) => ProcessId {
-            service: Name::Engines,
-            index: *engine,
-        },
-        // Nothing else is kept.
-        _ => first(Name::Driver),
     }
 }
 

@@ -31,7 +31,11 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
             }
             vec![srun::step(context)?]
         }
-        Launcher::Mpiexec => vec![mpiexec::start(context)?],
+        Launcher::Mpiexec => {
+            // Handed on to all nodes, it is the name of this one.
+            environment.dropped.push("SLURMD_NODENAME".to_owned());
+            vec![mpiexec::start(context)?]
+        }
         Launcher::Ranks => {
             let order = order.insert(ranks::order(context, &environment)?);
             if order.keeps_mpi {
@@ -127,7 +131,7 @@ pub(super) fn arguments(context: &Context) -> Vec<String> {
         "--IPEngine.mpi_registration_delay=0".to_owned(),
         format!(
             "--IPEngine.max_heartbeat_misses={}",
-            context.heartbeat.engine_misses()
+            context.heartbeat.engine_misses(context.engines)
         ),
     ];
     if !context.nanny {

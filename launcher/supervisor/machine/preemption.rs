@@ -42,8 +42,8 @@ impl Machine {
 
     /// Slurm's answer.
     pub(super) fn preempted(&mut self, preempted: bool, out: &mut Vec<Effect>) {
-        // Engines that come back were asked for with a word that may mean the whole job.
-        let asked = self.engines.unexplained.is_some() || self.engines.any_comes_back();
+        // Where single engines come back, it is asked at the end of each.
+        let asked = self.engines.unexplained.is_some() || self.engines.replaced.is_some();
         if preempted && asked {
             let reason = "preemption: Slurm takes the job's nodes for another job, and has ended the engines";
             let end = End {

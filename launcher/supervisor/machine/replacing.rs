@@ -77,7 +77,8 @@ impl Machine {
     }
 
     /// The process that an engine is when it has been started again.
-    pub(super) fn own_process(&self, engine: u32) -> ProcessId {
+    #[must_use]
+    pub fn own_process(&self, engine: u32) -> ProcessId {
         if self.engines.step {
             ProcessId::own_step(engine)
         } else {
@@ -136,11 +137,13 @@ impl Machine {
             // Others may have waited for it to come.
             return self.replace_engines(out);
         };
-        // What Slurm takes down with the whole job is not to be started again before its signal has told us; preempted with a grace
-        // time, we get that at its end only, so it is asked.
+        if self.engines.step {
+            // Preempted with a grace time, engines get Slurm's signal at its begin and we only at its end.
+            out.push(Effect::AskForPreemption);
+        }
+        // What Slurm takes down with the whole job is not to be started again before its signal has told us.
         let cause = end.cause.iter().chain([&end.message]);
         let pause = if cause.into_iter().any(|text| job_is_ending(text)) {
-            out.push(Effect::AskForPreemption);
             SIGNAL_PATIENCE.max(*pause)
         } else {
             *pause

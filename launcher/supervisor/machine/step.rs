@@ -176,12 +176,11 @@ impl Machine {
             if short {
                 end = end.hint(MORE_MEMORY);
             }
-            if !self.restarts_the_set() {
-                self.engine_lost(ProcessId { service, index }, &end, out);
-            } else if job_is_ending(&end.message) {
-                self.hear_slurm_first(end, true, false, out);
+            if self.restarts_the_set() {
+                let signal_comes = job_is_ending(&end.message);
+                self.hear_slurm_first(end, signal_comes, false, out);
             } else {
-                self.set_ended(end, out);
+                self.engine_lost(ProcessId { service, index }, &end, out);
             }
         }
     }

@@ -1,29 +1,40 @@
-//! What an engine that was started again as a step of its own tells in its log: who and where it is.
+//! What an engine that was started again as a step of its own tells in its log: who and where it is, and, where it takes the place of
+//! a node's first one, whether the engines there are at rest.
 
-use super::PAUSE;
+use super::{CALM_PAUSE, PAUSE};
 use crate::here::log::Log;
-use crate::plan::report::Report;
+use crate::plan::report::{Line, read};
+use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender};
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// How long it is looked for: one that has not told by then does not come in time, and its srun is killed.
+/// How long it is looked for often: one that has not told by then does not come in time, and its srun is killed.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Follows the log until the engine has told. `srun` is the process that starts it.
-pub fn watch(log: Log, srun: u32, engine: u32, sender: Sender) {
-    tokio::spawn(async move {
+/// Follows the log until another start of that engine is followed. `srun` is the process that starts it.
+pub fn watch(log: Log, srun: u32, engine: u32, sender: Sender) -> JoinHandle<()> {
+    lookers::spawn(async move {
         let begin = Instant::now();
-        let mut offset = 0;
-        while !sender.is_closed() && begin.elapsed() < LIMIT {
+        let (mut offset, mut is_back) = (0, false);
+        while !sender.is_closed() {
             let (lines, next) = log.lines_from(offset);
             offset = next;
-            let mut reports = lines.iter().filter_map(|line| Report::read(line));
-            if let Some(report) = reports.find(|report| report.rank == engine) {
-                let _ = sender.send(Notice::EngineIsBack { srun, report });
-                return;
+            for line in lines.iter().filter_map(|line| read(line)) {
+                match line {
+                    Line::Task(report) if report.rank == engine && !is_back => {
+                        is_back = true;
+                        let _ = sender.send(Notice::EngineIsBack { srun, report });
+                    }
+                    Line::Rest(rest) => {
+                        let _ = sender.send(Notice::NodeTold(rest));
+                    }
+                    _ => {}
+                }
             }
-            sleep(PAUSE).await;
+            let calm = is_back || begin.elapsed() > LIMIT;
+            sleep(if calm { CALM_PAUSE } else { PAUSE }).await;
         }
-    });
+    })
 }

@@ -40,7 +40,9 @@ fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
 fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
     let mut world = world();
     let lost = world.machine.step(killed(&[1]));
-    assert_eq!(lost.iter().find(|effect| **effect == Effect::EndStep), None);
+    assert!(lost.contains(&Effect::AskForPreemption));
+    let lost = world.machine.step(Event::Preempted(false));
+    assert!(lost.contains(&ENDED) && !lost.contains(&Effect::EndStep));
     let lost = world.machine.step(NANNIES);
     assert!(lost.contains(&Effect::EndStep));
     assert!(
