@@ -3,7 +3,7 @@
 //! By itself ipyparallel counts an engine one to two periods after its heart starts (heartmonitor.py: the answer to a ping is
 //! noticed at the next beat), so its default of 3 s costs every start 3 to 6 s. An eager controller (`controller/eager.py`) beats
 //! faster until all engines are there and counts an engine at its first answer; afterwards a slow period does, which costs a
-//! quarter of the CPU. Whatever the period, the hub's patience is the same: the number of missed beats grows as it falls.
+//! third of the CPU. Whatever the period, the hub's patience is the same: the number of missed beats grows as it falls.
 
 use super::Here;
 use super::settings::Settings;
