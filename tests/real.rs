@@ -13,11 +13,13 @@ mod idle;
 mod imports;
 mod nanny;
 mod notebook;
+mod printing;
 pub mod python;
 mod recovery;
 mod secrets;
 mod stop;
 mod supervision;
+mod terminals;
 mod user_config;
 mod versions;
 

@@ -192,6 +192,9 @@ def find_modules_of(ipengine):
 
 
 def share():
-    """What is collected by none stays shared by all."""
+    """What is collected by none stays shared by all. What a site's module printed is written once, not by each fork again, and
+    not where an engine reads its nanny's address."""
+    sys.stdout.flush()
+    sys.stderr.flush()
     gc.collect()
     gc.freeze()

@@ -197,11 +197,9 @@ def main(_, ipengine, *args):
             why = hindrance(listener)
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())
-    sys.stdout.flush()
-    sys.stderr.flush()
+    share()
     # They are the first task's.
     put(*(os.open(os.devnull, os.O_RDWR) for _ in range(3)))
-    share()
     nannies = None if why else fork_nannies(args, listener)
     show([sys.executable, ipengine, "(forks the engines of this node)"], "ipengine forks")
     tasks = Tasks(listener, why)

@@ -1,4 +1,5 @@
 //! Versions of Python packages: told by files where they tell, else by the program itself, which is half a second of the start.
+//! And what a Python prints when it starts, which only it can tell.
 
 use super::packages;
 use super::text::printable;
@@ -54,20 +55,28 @@ async fn by_asking(program: &Path, package: &str, limit: Duration) -> Outcome<Ve
             program.display()
         ))
     };
-    let mut question = Question::ask(program).map_err(|error| failure(&error.to_string()))?;
-    let begin = Instant::now();
-    let status = loop {
-        match question.child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if begin.elapsed() > limit => {
-                let seconds = limit.as_secs_f64();
-                return Err(failure(&format!("it did not answer within {seconds} s")));
-            }
-            Ok(None) => sleep(PAUSE).await,
-            Err(error) => return Err(failure(&error.to_string())),
-        }
-    };
+    let mut question =
+        Question::ask(program, &["--version"]).map_err(|error| failure(&error.to_string()))?;
+    let status = question.end(limit).await.map_err(|cause| failure(&cause))?;
     question.answer(status).map_err(|cause| failure(&cause))
+}
+
+/// A Python that was started to do nothing: what its site's modules print is seen, 10 ms later.
+pub struct Start(Question);
+
+impl Start {
+    /// Starts it; `None` where it cannot be.
+    #[must_use]
+    pub fn of(python: &Path) -> Option<Self> {
+        Question::ask(python, &["-c", ""]).ok().map(Self)
+    }
+
+    /// The first line that it has printed; `None` where there is none, or it has not ended within `limit`.
+    pub async fn printed(mut self, limit: Duration) -> Option<String> {
+        self.0.end(limit).await.ok()?;
+        let output = read(&mut self.0.output);
+        output.lines().next().map(printable)
+    }
 }
 
 /// A nameless file in memory, so that neither a full pipe nor a full disk holds the answer up.
@@ -95,10 +104,10 @@ struct Question {
 }
 
 impl Question {
-    fn ask(program: &Path) -> io::Result<Self> {
+    fn ask(program: &Path, args: &[&str]) -> io::Result<Self> {
         let (output, errors) = (paper()?, paper()?);
         let child = Command::new(program)
-            .arg("--version")
+            .args(args)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(errors.try_clone()?)
@@ -109,6 +118,24 @@ impl Question {
             output,
             errors,
         })
+    }
+
+    /// Waits until it has ended, and tells how.
+    async fn end(&mut self, limit: Duration) -> Result<ExitStatus, String> {
+        let begin = Instant::now();
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) if begin.elapsed() > limit => {
+                    return Err(format!(
+                        "it did not answer within {} s",
+                        limit.as_secs_f64()
+                    ));
+                }
+                Ok(None) => sleep(PAUSE).await,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
     }
 
     /// The version that was printed, or the last line of what went wrong.

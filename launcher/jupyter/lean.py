@@ -1,10 +1,14 @@
-"""Runs a console script of Jupyter's without two things that take most of its start and of which nothing is seen:
-`python lean.py SCRIPT ARGS...`.
+"""Runs a console script of Jupyter's without two things that take most of its start and of which nothing is seen, and with
+terminals that keep the job's environment: `python lean.py SCRIPT ARGS...`.
 
   - jsonschema imports `rfc3987_syntax`, if it is there, for the format `iri`, which no schema of Jupyter's has; that builds a
     grammar, 1.1 of the 1.6 s of CPU that JupyterLab's imports take.
   - jupyterlab.labapp asks for JupyterLab's version when it is imported, and for that starts Node.js, if it is there, to read
     yarn's configuration (0.4 s); the version does not depend on it. Who asks for it later gets the real one.
+  - Where its own output is no terminal, Jupyter takes it for a server that a spawner started with next to no environment, and
+    lets the shells of its terminals be login shells, to set one up. A job has its environment, and /etc/profile would take from
+    PATH what was activated for it. So it is told that its output is a terminal, where it asks for that; a `shell_command` of the
+    user's own holds as ever, and shells read their rc files.
 
 The script is run as it stands.
 """
@@ -14,6 +18,31 @@ import runpy
 import sys
 
 WITH_JUPYTERLAB = ("jupyter-lab", "jupyter-notebook")
+# The modules that start terminals, in Notebook 6 and in all later ones.
+TERMINALS = {"jupyter-notebook": ("notebook.terminal", "jupyter_server_terminals.app")}
+TERMINALS_ELSEWHERE = ("jupyter_server_terminals.app",)
+
+
+class Sys:
+    """The module `sys` with a terminal in the place of the log."""
+
+    class stdout:
+        isatty = staticmethod(lambda: True)
+
+    def __getattr__(self, name):
+        return getattr(sys, name)
+
+
+def keep_the_environment_of_terminals(front_end):
+    for name in TERMINALS.get(front_end, TERMINALS_ELSEWHERE):
+        try:
+            terminals = importlib.import_module(name)
+        except Exception:
+            # Jupyter tells, where it needs it.
+            continue
+        if getattr(terminals, "sys", None) is sys:
+            terminals.sys = Sys()
+            return
 
 
 def leave_yarn_alone():
@@ -39,7 +68,9 @@ def main(script):
     if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(__file__)):
         sys.path[0] = os.path.dirname(os.path.realpath(script))
     sys.modules["rfc3987_syntax"] = None
-    if os.path.basename(script) in WITH_JUPYTERLAB:
+    front_end = os.path.basename(script)
+    keep_the_environment_of_terminals(front_end)
+    if front_end in WITH_JUPYTERLAB:
         leave_yarn_alone()
     runpy.run_path(script, run_name="__main__")
 

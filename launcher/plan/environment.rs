@@ -50,6 +50,14 @@ pub fn of(name: Name, context: &Context) -> Environment {
     plain("IPYTHONDIR", &utf8(&context.profile.ipython_dir));
     if matches!(name, Name::Jupyter | Name::Driver) {
         plain(CLIENT_PROFILE_VARIABLE, &context.profile.name);
+        // For who types `ipjob status` in a terminal of Jupyter's: behind all else, so that it takes no other program's place.
+        if let Some(directory) = &context.here.own_directory {
+            let path = |(name, _): &&(String, String)| name == "PATH";
+            let before = context.here.environment.iter().find(path);
+            if let Some((_, before)) = before.filter(|(_, value)| is_whole(value)) {
+                plain("PATH", &format!("{before}:{}", directory.display()));
+            }
+        }
     }
     if name == Name::Jupyter {
         plain(
@@ -105,6 +113,11 @@ pub fn is_of_mpi(variable: &str) -> bool {
         && MPI_PREFIXES
             .iter()
             .any(|prefix| variable.starts_with(prefix))
+}
+
+/// Whether a variable's text is what it is: what is no Unicode in it was replaced.
+fn is_whole(value: &str) -> bool {
+    !value.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// A path of the profile as text: settings take only Unicode paths, so nothing is lost.

@@ -57,6 +57,8 @@ pub struct Here {
     pub ipengine: PathBuf,
     /// The Python that `ipengine` runs with, where its first line tells and engines are to be forked.
     pub engine_python: Option<PathBuf>,
+    /// What that of engines that are started one by one prints when it starts, where anything.
+    pub python_prints: Option<String>,
     /// `srun` and what it needs, with that launcher.
     pub srun: Option<Srun>,
     /// `mpiexec` and what it needs, with that launcher.
@@ -79,6 +81,8 @@ pub struct Here {
     pub root: bool,
     /// The variables of our own environment, by name and text; what is no Unicode in a value is replaced.
     pub environment: Vec<(String, String)>,
+    /// The directory of this program, where PATH does not lead to it.
+    pub own_directory: Option<PathBuf>,
     /// Whether `XDG_RUNTIME_DIR` is an existing directory of ours.
     pub runtime_dir_is_ours: bool,
 }
@@ -129,7 +133,7 @@ pub struct Jupyter {
     pub program: PathBuf,
     /// Whether it is the classic Notebook (below 7), whose options are `NotebookApp.*`.
     pub classic: bool,
-    /// Its Python, where that certainly has a package whose cost at every start can be left out.
+    /// Its Python, where its first line tells and it was not named by a path of the user's own.
     pub python: Option<PathBuf>,
 }
 
@@ -251,6 +255,7 @@ impl Plan {
         };
         let (engine_service, order) = services::engines(&context, launcher)?;
         let fork = services::fork(&context, launcher, &mut remarks);
+        services::check_nannies(&context, launcher, fork.as_ref(), &mut remarks)?;
         let replacement = services::replacement(&context, launcher);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::here::{address, controller_config, identity, mpi, packages, programs, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
-use crate::plan::settings::{EngineStart, Frontend, Launcher, Mode, Mpi, Settings};
+use crate::plan::settings::{EngineStart, Frontend, Launcher, Mode, Mpi, Nanny, Settings};
 use crate::plan::{self, Here, Jupyter, Mpiexec, Ranks, Srun, version};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,13 @@ pub async fn look(
     }
     let ipcontroller = programs::find("ipcontroller", "ipyparallel")?;
     let ipengine = programs::find("ipengine", "ipyparallel")?;
+    let python = packages::python_of(&ipengine);
+    // First, as it takes the longest. In what a wrapper makes around it another Python may start.
+    let has_nannies = settings.nanny != Nanny::Off && settings.engine_wrapper.is_empty();
+    let started = python
+        .as_deref()
+        .filter(|_| has_nannies)
+        .and_then(versions::Start::of);
     let ipyparallel = versions::of(&ipcontroller, "ipyparallel", limit).await?;
     version::check_ipyparallel(&ipyparallel)?;
     // 7 has other names for what is done, and other ports.
@@ -38,10 +45,7 @@ pub async fn look(
         _ => None,
     };
     let launcher = plan::launcher(settings, allocation, rank.is_some());
-    let engine_python = match settings.engine_start {
-        EngineStart::Fork => packages::python_of(&ipengine),
-        EngineStart::Exec => None,
-    };
+    let engine_python = python.filter(|_| settings.engine_start == EngineStart::Fork);
     let srun = match launcher {
         Launcher::Srun => Some(find_srun(settings, allocation, &ipengine)?),
         _ => None,
@@ -68,6 +72,10 @@ pub async fn look(
         None => address,
     };
     let shaping_config = controller_config::shaping(settings, &ipcontroller);
+    let python_prints = match started {
+        Some(start) => start.printed(limit).await,
+        None => None,
+    };
     Ok(Here {
         srun,
         mpiexec,
@@ -78,12 +86,14 @@ pub async fn look(
         ipcontroller,
         ipengine,
         engine_python,
+        python_prints,
         ipyparallel,
         jupyter,
         driver,
         shaping_config,
         root: nix::unistd::geteuid().is_root(),
         environment,
+        own_directory: directory_off_the_path(),
         runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),
     })
 }
@@ -123,6 +133,13 @@ fn own_program() -> Outcome<PathBuf> {
         .map_err(|error| Failure::missing("ipjob cannot find its own program").because(error))
 }
 
+/// Where this program lies, if who types its name would not find it.
+fn directory_off_the_path() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let hidden = programs::find(env!("CARGO_PKG_NAME"), "").is_err();
+    program.parent().filter(|_| hidden).map(Path::to_owned)
+}
+
 /// The address that the other nodes and the login node reach; without a scheduler the loopback address.
 pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) -> Outcome<Ipv4Addr> {
     let Some(slurm) = &allocation.slurm else {
@@ -145,9 +162,6 @@ pub fn own_address(allocation: &Allocation, environment: &[(String, String)]) ->
     address::towards(&peers)
 }
 
-/// Packages that do at every start of Jupyter what is not needed: `jupyter/lean.py`.
-const COSTLY: [&str; 2] = ["rfc3987_syntax", "jupyterlab"];
-
 /// Finds the front end and which family of options it understands.
 async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> {
     let program = match frontend {
@@ -159,13 +173,7 @@ async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> 
     let classic =
         may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
     let own = !matches!(frontend, Frontend::Program(_));
-    let python = own
-        .then(|| {
-            COSTLY
-                .iter()
-                .find_map(|package| versions::python_with(&program, package))
-        })
-        .flatten();
+    let python = own.then(|| packages::python_of(&program)).flatten();
     Ok(Jupyter {
         program,
         classic,

@@ -81,7 +81,7 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
 fn local(context: &Context) -> Vec<Process> {
     (0..context.engines)
         .map(|index| {
-            let mut args = arguments(context);
+            let mut args = arguments(context, false);
             // Without it ids go by arrival; a busy id is refused politely (the engine takes the next free one).
             args.push(format!("--IPEngine.id={index}"));
             Process {
@@ -119,8 +119,15 @@ pub(super) fn task(context: &Context, fork: Option<&Path>) -> Vec<String> {
     words
 }
 
-/// The arguments that every ipengine gets, however it is started.
-pub(super) fn arguments(context: &Context) -> Vec<String> {
+/// What keeps nannies from starting: an engine takes the first line of its nanny's output for its address (nanny.py), and a Python
+/// of this site prints a line of its own before it. A forked nanny is no Python that starts.
+pub(super) fn nanny_fails<'a>(context: &'a Context, forked: bool) -> Option<&'a str> {
+    let printed = context.here.python_prints.as_deref();
+    printed.filter(|_| context.nanny && !forked)
+}
+
+/// The arguments that every ipengine gets; whether its Python is `forked` decides what a nanny of it may be.
+pub(super) fn arguments(context: &Context, forked: bool) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);
     let mut defaults = vec![
         format!("--IPEngine.timeout={patience}"),
@@ -134,7 +141,7 @@ pub(super) fn arguments(context: &Context) -> Vec<String> {
             context.heartbeat.engine_misses(context.engines)
         ),
     ];
-    if !context.nanny {
+    if !context.nanny || nanny_fails(context, forked).is_some() {
         defaults.push("--IPEngine.enable_nanny=False".to_owned());
     }
     let mut args = vec![context.profile_dir_argument()];

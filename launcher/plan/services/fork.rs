@@ -1,9 +1,10 @@
 //! Engines as forks of one Python.
 
 use super::{Context, engines};
+use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::service::{Name, Process};
-use crate::plan::settings::{EngineStart, Launcher};
+use crate::plan::settings::{EngineStart, Launcher, Nanny};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -70,7 +71,7 @@ pub fn fork(context: &Context, launcher: Launcher, remarks: &mut Vec<String>) ->
         context.profile.fork_order().display().to_string(),
         context.here.ipengine.display().to_string(),
     ];
-    args.extend(engines::arguments(context));
+    args.extend(engines::arguments(context, true));
     Some(Process {
         program: python,
         args,
@@ -79,6 +80,29 @@ pub fn fork(context: &Context, launcher: Launcher, remarks: &mut Vec<String>) ->
             .log_dir()
             .join(format!("ipjob-{}.log", Name::Engines)),
     })
+}
+
+/// Tells that engines go without nannies, where it is what a Python prints that keeps them from starting.
+pub fn check_nannies(
+    context: &Context,
+    launcher: Launcher,
+    fork: Option<&Process>,
+    remarks: &mut Vec<String>,
+) -> Outcome<()> {
+    let in_a_step = || launcher == Launcher::Srun && matches!(in_a_step(context), Ok(Some(_)));
+    let Some(printed) = engines::nanny_fails(context, fork.is_some() || in_a_step()) else {
+        return Ok(());
+    };
+    let why = format!(
+        "the Python of {} prints {printed:?} when it starts, which an engine would take for its nanny's address",
+        context.here.ipengine.display()
+    );
+    let hint = "let its sitecustomize, usercustomize or .pth file print to stderr";
+    if context.settings.nanny == Nanny::On {
+        return Err(Failure::missing(format!("--nanny on, but {why}")).hint(hint));
+    }
+    remarks.push(format!("engines start without nannies: {why}; {hint}"));
+    Ok(())
 }
 
 /// The Python of `ipengine`; else why there is none.

@@ -15,7 +15,7 @@ pub use again::controller_again;
 pub use controller::controller;
 pub use driver::driver;
 pub use engines::{CONNECTION_INFO, engines, tells_its_world};
-pub use fork::{Forked, Said, fork};
+pub use fork::{Forked, Said, check_nannies, fork};
 pub use jupyter::jupyter;
 pub use replacement::{Before, Replacement, Succession, replacement};
 pub use srun::STEP_NAME;

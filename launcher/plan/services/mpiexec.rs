@@ -16,7 +16,7 @@ pub fn start(context: &Context) -> Outcome<Process> {
     args.extend(engines::task(context, None));
     args.extend(context.settings.engine_wrapper.iter().cloned());
     args.push(context.here.ipengine.display().to_string());
-    args.extend(engines::arguments(context));
+    args.extend(engines::arguments(context, false));
     if mpiexec.world {
         args.extend(engines::in_a_world(context));
     }

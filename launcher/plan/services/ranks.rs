@@ -21,7 +21,7 @@ pub fn order(context: &Context, environment: &Environment) -> Outcome<Order> {
     }
     let mut words = context.settings.engine_wrapper.clone();
     words.push(context.here.ipengine.display().to_string());
-    words.extend(engines::arguments(context));
+    words.extend(engines::arguments(context, false));
     if ranks.world {
         words.extend(engines::in_a_world(context));
     }

@@ -93,7 +93,7 @@ pub fn replacement(context: &Context, launcher: Launcher) -> Option<Replacement>
             .into_iter()
             .chain(engines::task(context, None))
             .collect(),
-        ipengine: srun::ipengine(context, &[]),
+        ipengine: srun::ipengine(context, false, &[]),
     })
 }
 

@@ -63,7 +63,7 @@ pub fn step(context: &Context) -> Outcome<Process> {
     args.push(srun.ipjob.display().to_string());
     let python = fork::in_a_step(context).unwrap_or_default();
     args.extend(engines::task(context, python.as_deref()));
-    args.extend(ipengine(context, &more));
+    args.extend(ipengine(context, python.is_some(), &more));
     Ok(Process {
         program: srun.program.clone(),
         args,
@@ -109,10 +109,10 @@ pub(super) fn of_each_task(slurm: &Slurm) -> Vec<String> {
 }
 
 /// The command that a task becomes, with more arguments of ipengine's.
-pub(super) fn ipengine(context: &Context, more: &[String]) -> Vec<String> {
+pub(super) fn ipengine(context: &Context, forked: bool, more: &[String]) -> Vec<String> {
     let mut words = context.settings.engine_wrapper.clone();
     words.push(context.here.ipengine.display().to_string());
-    words.extend(engines::arguments(context));
+    words.extend(engines::arguments(context, forked));
     words.extend(more.iter().cloned());
     words
 }

@@ -1,0 +1,70 @@
+//! Sites whose Python prints when it starts: a sitecustomize that greets.
+
+use super::python;
+use crate::support::{Job, Place, carriers, venv};
+use serde_json::{Value, json};
+use std::fs;
+
+/// A job whose every Python greets.
+fn start(place: &Place, more: &[&str]) -> Job {
+    let site = place.dir().join("site");
+    fs::create_dir_all(&site).expect("made");
+    let text = "print('Welcome to the site')\n";
+    fs::write(site.join("sitecustomize.py"), text).expect("written");
+    let mut command = place.ipjob(["--mode", "cluster-only", "-n", "2"].iter().chain(more));
+    command.env("PYTHONPATH", site);
+    Job::spawn(place, "job_local", command)
+}
+
+fn nannies(record: &Value) -> usize {
+    let all = carriers(record["incarnation"]["id"].as_str().expect("an id")).into_iter();
+    all.filter(|(_, line)| line.contains("ipyparallel.engine.nanny"))
+        .count()
+}
+
+#[test]
+fn engines_that_are_forked_have_their_nannies() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let mut job = start(&place, &["--engine-start", "fork"]);
+    let record = job.wait_ready();
+    assert_eq!(nannies(&record), 3, "one of each, and what forks them");
+    let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
+    assert_eq!(seen["ids"], json!([0, 1]));
+    for id in 0..2 {
+        let log = job.profile().join(format!("log/ipjob-engine-{id}.log"));
+        let log = fs::read_to_string(log).expect("a log");
+        assert!(!log.contains("Welcome"), "it was printed once: {log}");
+    }
+    let transcript = job.stop();
+    assert!(!transcript.contains("without nannies"), "{transcript}");
+}
+
+#[test]
+fn engines_that_are_started_one_by_one_go_without_nannies_which_is_said() {
+    for name in ["main", "ipp88"] {
+        let Some(venv) = venv(name) else { return };
+        let place = Place::with_venv(&venv);
+        let mut job = start(&place, &[]);
+        let line = job.wait_line("engines start without nannies: the Python of ");
+        assert!(line.contains("prints \"Welcome to the site\""), "{line}");
+        let record = job.wait_ready();
+        assert_eq!(nannies(&record), 0);
+        let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
+        assert_eq!(seen["ids"], json!([0, 1]));
+        job.stop();
+    }
+}
+
+#[test]
+fn nannies_that_are_insisted_on_are_refused_with_the_reason() {
+    let Some(venv) = venv("main") else { return };
+    let place = Place::with_venv(&venv);
+    let mut job = start(&place, &["--nanny", "on"]);
+    let (code, transcript) = job.finish();
+    assert_eq!(code, 4, "{transcript}");
+    assert!(
+        transcript.contains("error: --nanny on, but the Python of "),
+        "{transcript}"
+    );
+}
