@@ -10,15 +10,19 @@ SHELL := bash
 ARCH := $(shell uname -m)
 BINARY := $(CURDIR)/target/ipjob
 VENVS := main ipp88 ipp71 nb6
-# The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, a page of
-# Jupyter in a browser, and jobs in a home that hangs and with a clock that is set. `a|b` means
-# either: newer Debians have renamed it.
-TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base chromium bindfs faketime
+# The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, the completions
+# through their shells, a page of Jupyter in a browser, and jobs in a home that hangs and with a clock that is set.
+# `a|b` means either: newer Debians have renamed it.
+TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base zsh fish openssl chromium bindfs faketime
+# What did not run for want of something, a line each: `WHAT LACKS<tab>TEST`.
+SKIPPED = $(CURDIR)/target/skipped
 PREFIX = /usr/local
 # Empty means: musl where it can be had, else glibc.
 TARGET =
 CARGO_FLAGS =
 long := $(filter-out 0,$(LONG))
+# The tests that only LONG=1 runs are named. With a filter it would be all others, too.
+naming = $(if $(TEST_ARGS),,--status-level skip)
 
 # rustup puts cargo where a root shell without its profile doesn't look.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -42,6 +46,20 @@ static_build() {
 }
 # Build scripts run on this machine and are linked by its own compiler.
 command -v cc >/dev/null || tests/install-packages gcc libc6-dev
+endef
+
+# Shell functions for what did not run: `skips WHAT WHY` tells and notes it, or ends it all where nothing may lack.
+define skipping
+skips() {
+  [[ -z $${IPJOB_TEST_REQUIRE-} ]] || { echo "$$1 does not run, and IPJOB_TEST_REQUIRE is set: $$2" >&2; exit 1; }
+  echo "$$1 does not run: $$2" >&2
+  printf '%s\t%s\n' "$$2" "$$1" >>$(SKIPPED)
+}
+list_skipped() {
+  [[ -s $(SKIPPED) ]] || return 0
+  printf '\n%d checks or tests did not run, in whole or in part, because\n' "$$(cut -f2 $(SKIPPED) | sort -u | wc -l)"
+  sort -u $(SKIPPED) | awk -F '\t' '$$1 != why { why = $$1; print "  " why } { print "    " $$2 }'
+} >&2
 endef
 
 .PHONY: help run build test check fuzz chaos soak bench lab lab-down dist install clean venvs $(VENVS:%=venv-%)
@@ -72,42 +90,50 @@ build $(BINARY): ## build the static binary, target/ipjob; TARGET= names another
 
 test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1 for the slow ones too
 	@$(toolchain)
-	tests/install-packages $(TEST_PACKAGES) || echo "make test: tests that need them are skipped" >&2
+	$(skipping)
+	# What can't be had here is told; which tests lack it they say themselves.
+	tests/install-packages $(TEST_PACKAGES) || true
 	# Once, before many labs start side by side.
-	tests/lab/lab install --mpi-packages openmpi || echo "make test: tests inside a real Slurm job are skipped" >&2
+	tests/lab/lab install --mpi-packages openmpi || true
 	for name in main ipp88 nb6 $(if $(long),ipp71); do
 	  if venv=$$(tests/python/venv.sh $$name); then
 	    export IPJOB_TEST_VENV_$${name^^}="$$venv"
 	  else
 	    [[ $$? -eq 75 ]] || exit 1
 	    unset IPJOB_TEST_VENV_$${name^^}
-	    echo "make test: tests that need the virtual environment $$name are skipped" >&2
 	  fi
 	done
-	export IPJOB_TEST_BINARY=$(BINARY) $(if $(long),IPJOB_TEST_LONG=1)
+	export IPJOB_TEST_BINARY=$(BINARY) IPJOB_TEST_SKIPPED=$(SKIPPED)
 	# What `make dist` builds for the other architecture is started as well, where qemu can.
 	aarch64=aarch64-unknown-linux-musl
 	if [[ $(ARCH) == x86_64 ]] && (command -v qemu-aarch64-static || command -v qemu-aarch64) >/dev/null && have_target $$aarch64; then
 	  (static_build $$aarch64)
 	  export IPJOB_TEST_BINARY_AARCH64="$${CARGO_TARGET_DIR:-$$PWD/target}/$$aarch64/release/ipjob"
-	else
-	  echo "make test: the test of the aarch64 binary is skipped" >&2
 	fi
+	result=0
 	if cargo nextest --version >/dev/null 2>&1; then
-	  exec cargo nextest run $(CARGO_FLAGS) --no-fail-fast $(TEST_ARGS)
+	  cargo nextest run $(CARGO_FLAGS) --no-fail-fast $(if $(long),--run-ignored all) $(naming) $(TEST_ARGS) || result=$$?
+	else
+	  # The empty line at its end is cut off: the last line is to be the one with the result.
+	  cargo test $(CARGO_FLAGS) --no-fail-fast $(TEST_ARGS) $(if $(long),-- --include-ignored) | sed '$${/^$$/d}' || result=$$?
 	fi
-	# The empty line at its end is cut off: the last line is to be the one with the result.
-	cargo test $(CARGO_FLAGS) --no-fail-fast $(TEST_ARGS) | sed '$${/^$$/d}'
+	# Nothing is listed where whatever lacks is a failure, so that the runner's line stays the last one.
+	list_skipped
+	exit $$result
 
 check: ## look for wrong format, for warnings (for macOS too), and for broken rules of the sources (tests/source_rules.rs)
-	@cargo fmt --check
+	@$(skipping)
+	# A list of what does not run begins here; `make test` goes on with it.
+	mkdir -p target
+	: >$(SKIPPED)
+	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	# The laptop's side is for macOS as well. Checking needs no linker and no SDK.
 	$(toolchain)
 	if have_target aarch64-apple-darwin; then
 	  cargo check --quiet $(CARGO_FLAGS) --target aarch64-apple-darwin
 	else
-	  echo "make check: the check for macOS is skipped: its Rust target can't be had" >&2
+	  skips "the check for macOS" "the Rust target aarch64-apple-darwin can't be had"
 	fi
 	cargo test --quiet $(CARGO_FLAGS) --test tests source_rules
 

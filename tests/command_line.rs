@@ -1,10 +1,10 @@
 //! The command line as people and shells meet it: the manual, the completions, the man page, and wrong words.
 
-use crate::support::Place;
+use crate::support::{Needed, Place, program};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The options of a run that have no default because they have no value to give one to.
@@ -181,19 +181,14 @@ fn long_options(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether a program is there; a test that needs it says when it is not.
-fn there(program: &str) -> bool {
-    let found = ["/usr/bin", "/bin"]
-        .iter()
-        .any(|directory| Path::new(directory).join(program).exists());
-    if !found {
-        eprintln!("skipped: {program} is not here");
-    }
-    found
+/// A program of the system's.
+fn system(name: &str) -> Needed<PathBuf> {
+    program(&["/usr/bin", "/bin"], &[name])
 }
 
 /// Runs a program with this on its stdin; it must succeed and complain of nothing.
-fn feed(program: &str, args: &[&str], input: &str) -> String {
+fn feed(program: impl AsRef<Path>, args: &[&str], input: &str) -> String {
+    let program = program.as_ref();
     let mut child = Command::new(program)
         .args(args)
         .env("LC_ALL", "C.UTF-8")
@@ -208,8 +203,8 @@ fn feed(program: &str, args: &[&str], input: &str) -> String {
     let output = child.wait_with_output().expect("it ends");
     writer.join().expect("no panic").expect("it reads all");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program}: {errors}");
-    assert_eq!(errors, "", "{program}");
+    assert!(output.status.success(), "{}: {errors}", program.display());
+    assert_eq!(errors, "", "{}", program.display());
     String::from_utf8(output.stdout).expect("text")
 }
 
@@ -233,11 +228,20 @@ fn completions_know_every_option_and_shells_can_read_them() {
             "no {option}"
         );
     }
-    for (shell, script) in [("zsh", &zsh), ("fish", &fish)] {
-        if there(shell) {
-            feed(shell, &["-n", "/dev/stdin"], script);
-        }
-    }
+}
+
+#[test]
+fn zsh_can_read_its_completions() {
+    let zsh = needed!(system("zsh"));
+    let script = printed(&["completions", "zsh"]);
+    feed(zsh, &["-n", "/dev/stdin"], &script);
+}
+
+#[test]
+fn fish_can_read_its_completions() {
+    let fish = needed!(system("fish"));
+    let script = printed(&["completions", "fish"]);
+    feed(fish, &["-n", "/dev/stdin"], &script);
 }
 
 #[test]
@@ -288,13 +292,12 @@ fn the_man_page_is_troff_and_names_every_option_and_variable() {
             "no {variable} in {plain}"
         );
     }
-    if there("groff") {
-        let shown = feed("groff", &["-man", "-Tutf8", "-ww"], &page);
-        assert!(
-            shown.contains("ipjob") && shown.contains("cluster-only"),
-            "{shown}"
-        );
-    }
+    let groff = needed!(system("groff"));
+    let shown = feed(groff, &["-man", "-Tutf8", "-ww"], &page);
+    assert!(
+        shown.contains("ipjob") && shown.contains("cluster-only"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -435,13 +438,11 @@ fn a_full_stdout_is_an_error_of_all_that_prints() {
 #[test]
 fn make_install_puts_everything_below_destdir() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    if !there("make") {
-        return;
-    }
+    let make = needed!(system("make"));
     let place = Place::empty();
     let destination = place.dir().join("destination");
     let output = place
-        .command("make")
+        .command(make)
         .current_dir(root)
         .args(["install", "PREFIX=/usr"])
         .arg(format!("DESTDIR={}", destination.display()))

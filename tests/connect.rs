@@ -143,8 +143,7 @@ impl<'a> Connect<'a> {
 fn collect(stream: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
     let output = Arc::clone(output);
     thread::spawn(move || {
-        for line in BufReader::new(stream).lines() {
-            let Ok(line) = line else { return };
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let mut text = output.lock().expect("no panic");
             text.push_str(&line);
             text.push('\n');

@@ -27,7 +27,7 @@ fn in_a_job(lab: &Lab, args: &str) -> (i32, String) {
 
 #[test]
 fn a_login_node_and_an_allocation_are_looked_at() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let Done { code, text } = lab.shell(ALICE, "login", "ipjob doctor");
     assert_eq!(code, 0, "{text}");
     assert_eq!(about(&text, "ipcontroller").0, "ok");
@@ -79,7 +79,7 @@ fn a_login_node_and_an_allocation_are_looked_at() {
 
 #[test]
 fn the_report_has_everything_but_secrets() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N1", "--ntasks-per-node=1"],
         "exec ipjob --mode notebook",
@@ -120,9 +120,7 @@ fn the_report_has_everything_but_secrets() {
 
 #[test]
 fn what_each_engine_gets_is_told() {
-    let Some(lab) = Lab::up(&["--gpus", "2"]) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&["--gpus", "2"]));
     let doctor = "exec ipjob doctor";
     let own = lab.submit(
         &[
@@ -167,9 +165,7 @@ fn what_each_engine_gets_is_told() {
 
 #[test]
 fn gpus_of_their_own_reach_the_engines() {
-    let Some(lab) = Lab::up(&["--gpus", "2"]) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&["--gpus", "2"]));
     let code = "import ipyparallel as ipp, os\nrc = ipp.Client(profile=os.environ['IPJOB_CLIENT_PROFILE'], timeout=30)\nprint('gpus', *sorted(rc[:].apply_sync(lambda: __import__('os').environ['SLURM_STEP_GPUS'] + '/' + __import__('os').environ['CUDA_VISIBLE_DEVICES'])))";
     let driver = lab.script("driver.py", code);
     let job = lab.submit(

@@ -41,9 +41,7 @@ fn run(lab: &Lab, options: &str) -> (i32, String) {
 
 #[test]
 fn engines_run_in_the_components_that_were_named() {
-    let Some(lab) = Lab::up(&["--nodes", "3"]) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&["--nodes", "3"]));
     for (options, ids, hosts) in [
         ("", "[0]", "['node1']"),
         (

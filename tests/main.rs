@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, with what it expected, and says why it is skipped and what it measured"
 )]
 
+#[macro_use]
 mod support;
 
 mod broken_world;

@@ -6,7 +6,7 @@ mod frozen;
 mod hung;
 mod unmounted;
 
-use crate::support::{Job, Place};
+use crate::support::{Job, Needed, Place, Skipped, mounts};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
@@ -21,20 +21,18 @@ struct Home {
 }
 
 impl Home {
-    /// Makes it empty; `None` where nothing may be mounted.
-    fn in_place(place: Place) -> Option<Self> {
+    /// Makes it empty.
+    fn in_place(place: Place) -> Needed<Self> {
+        mounts()?;
         let private = || {
             unshare(CloneFlags::CLONE_NEWNS)?;
             let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
             mount::<str, _, str, str>(None, "/", None, flags, None)
         };
-        if private().is_err() {
-            eprintln!("skipped: no file system may be mounted here");
-            return None;
-        }
+        private().expect("just tried by another process");
         let path = place.dir().join("home");
         fs::create_dir(&path).expect("a directory");
-        Some(Self { place, path })
+        Ok(Self { place, path })
     }
 
     /// Runs a program of the system's, and tells whether it is there and content.
@@ -70,16 +68,17 @@ fn engine(record: &Value, id: usize) -> u32 {
     crate::healing::pid_of(&record["engines"]["list"][id]["pid"])
 }
 
-/// A file system in a file of a directory; `None` where there are no such devices.
-fn image(home: &Home, directory: &Path) -> Option<()> {
+/// A file system in a file of a directory.
+fn image(home: &Home, directory: &Path) -> Needed<()> {
     let image = directory.join("image");
     let file = fs::File::create(&image).expect("a file");
     file.set_len(32 << 20).expect("room");
     let image = image.to_str().expect("text");
     let made = home.does("mkfs.ext4", &["-q", image])
         && home.does("mount", &["-o", "loop", image, home.text()]);
-    if !made {
-        eprintln!("skipped: no loop device can be mounted here");
+    if made {
+        Ok(())
+    } else {
+        Err(Skipped::for_want_of("no loop device can be mounted here"))
     }
-    made.then_some(())
 }

@@ -50,7 +50,7 @@ fn assert_no_life_left(job: &SlurmJob) {
 
 #[test]
 fn a_requeued_job_starts_afresh_under_its_id() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1", "--requeue"],
         "exec ipjob --mode cluster-only",
@@ -81,9 +81,7 @@ fn an_earlier_life_on_a_cut_off_node_ends_itself_and_touches_nothing() {
     let conf = ["SlurmdTimeout=10", "MessageTimeout=5"];
     let mut options = vec!["--nodes", "3"];
     options.extend(conf.iter().flat_map(|line| ["--slurm-conf", line]));
-    let Some(lab) = Lab::up(&options) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&options));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1", "--requeue"],
         "exec ipjob --mode cluster-only",

@@ -1,7 +1,7 @@
 //! A real controller with hundreds and thousands of engines. They are stand-ins (`scale/starter`): memory for as many real ones is
 //! nowhere, and to the hub they are the same.
 
-use crate::support::{Job, Place, venv, wait_within};
+use crate::support::{Job, Place, made, venv, wait_within};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,23 +28,26 @@ fn five_hundred_engines_are_all_counted() {
 }
 
 #[test]
+#[ignore = "make test LONG=1"]
 fn a_thousand_engines_are_all_counted() {
-    when_there_is_time(1_000, "5m");
+    all_are_counted(1_000, "5m");
 }
 
 #[test]
+#[ignore = "make test LONG=1"]
 fn two_thousand_engines_are_all_counted() {
-    when_there_is_time(2_000, "10m");
+    all_are_counted(2_000, "10m");
 }
 
 #[test]
+#[ignore = "make test LONG=1"]
 fn five_thousand_engines_are_all_counted() {
-    when_there_is_time(5_000, "30m");
+    all_are_counted(5_000, "30m");
 }
 
 #[test]
 fn sixty_four_real_engines_are_all_counted() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let args = ["--mode", "cluster-only", "-n", "64", "--engine-start"];
     let mut job = Job::start(&place, &[&args[..], &["fork"]].concat());
@@ -54,16 +57,8 @@ fn sixty_four_real_engines_are_all_counted() {
     job.stop();
 }
 
-fn when_there_is_time(engines: u32, limit: &str) {
-    if std::env::var_os("IPJOB_TEST_LONG").is_none() {
-        eprintln!("skipped: IPJOB_TEST_LONG is not set (make test LONG=1 sets it)");
-        return;
-    }
-    all_are_counted(engines, limit);
-}
-
 fn all_are_counted(engines: u32, limit: &str) {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scale/starter");
     let mut command = place.ipjob([
@@ -133,7 +128,7 @@ fn all_are_counted(engines: u32, limit: &str) {
         "counted {late:?} after the hub's last registration"
     );
     // Much of cargo's own build is debug information, which is mapped and counts as well.
-    if std::env::var_os("IPJOB_TEST_BINARY").is_some() {
+    if made("IPJOB_TEST_BINARY").is_ok() {
         assert!(memory < MOST_MEMORY, "{memory} kB");
     }
     assert!(cpu < MOST_CPU_PER_ENGINE * engines, "{cpu:?}");

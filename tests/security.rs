@@ -7,7 +7,7 @@ mod places;
 mod ports;
 mod slurm;
 
-use crate::support::carriers;
+use crate::support::{Needed, carriers, program, root};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -17,25 +17,20 @@ use std::process::{Command, Stdio};
 /// The user id of the attacker on this machine.
 const BOB: &str = "65534";
 
-/// Code in Python, to be run as another user; `None`, with a line that says so, where nobody can become one or he has no Python.
-fn as_bob(code: &str) -> Option<Command> {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can act as another user");
-        return None;
-    }
+/// Code in Python, to be run as another user.
+fn as_bob(code: &str) -> Needed<Command> {
+    root()?;
+    let python = program(&["/usr/bin"], &["python3"])?;
     let mut command = Command::new("setpriv");
     command
         .args(["--reuid", BOB, "--regid", BOB, "--clear-groups"])
-        .args(["/usr/bin/python3", "-c", code])
+        .arg(python)
+        .args(["-c", code])
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
-    if !Path::new("/usr/bin/python3").exists() {
-        eprintln!("skipped: there is no /usr/bin/python3");
-        return None;
-    }
-    Some(command)
+    Ok(command)
 }
 
 /// All that runs for a job: its process ids.

@@ -272,6 +272,41 @@ fn nothing_is_unsafe() {
     hold(&files("launcher", &["rs"]), rule, "launcher/run.rs", &bad);
 }
 
+/// What leaves a test early, or asks on its own for what may lack.
+const SKIPS: &[&str] = &[
+    "return;",
+    "return }",
+    "skipped: ",
+    "is_root()",
+    "var(\"IPJOB_TEST",
+    "var_os(\"IPJOB_TEST",
+];
+
+#[test]
+fn no_test_ends_early_but_by_what_it_needs() {
+    let own = Path::new("tests/source_rules.rs");
+    let mut tests = files("tests", &["rs"]);
+    tests.retain(|path| path != own && !path.starts_with("tests/support"));
+    let rule = |path: &Path, text: &str| {
+        code(text)
+            .filter(|(_, line)| SKIPS.iter().any(|word| line.contains(word)))
+            .map(|(number, line)| {
+                format!(
+                    "{}:{number}: {} (tests/support/needs.rs says how)",
+                    path.display(),
+                    line.trim()
+                )
+            })
+            .collect()
+    };
+    let bad = [
+        "        return;",
+        "    let Ok(x) = x() else { return };",
+        "    if env::var_os(\"IPJOB_TEST_LONG\").is_none() {",
+    ];
+    hold(&tests, rule, "tests/x.rs", &bad);
+}
+
 /// Whether a line lets time pass instead of waiting for a fact: `sleep` of a thread, of tokio, of Python, of a shell.
 fn sleeps(line: &str) -> bool {
     line.match_indices("sleep").any(|(at, word)| {

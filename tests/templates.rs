@@ -186,9 +186,7 @@ fn the_settings_of_a_site_do_not_stand_in_the_way() {
 
 #[test]
 fn slurm_takes_every_line() {
-    let Some(lab) = Lab::up(&EXAMPLE_CLUSTER) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&EXAMPLE_CLUSTER));
     let features = lab
         .on("root", "ctl")
         .args(["scontrol", "update", "NodeName=node[1-2]"])
@@ -294,7 +292,7 @@ fn assert_cancelled_in_order(lab: &Lab, job: &SlurmJob) -> Ended {
 
 #[test]
 fn both_templates_run_as_they_are_and_end_in_order() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     for (_, file) in TEMPLATES {
         lab.script(file, &text(file));
     }
@@ -332,7 +330,7 @@ fn both_templates_run_as_they_are_and_end_in_order() {
 
 #[test]
 fn what_follows_the_scripts_name_reaches_ipjob() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     lab.script("run_ipcluster.sbatch", &text("run_ipcluster.sbatch"));
     lab.script(
         "driver.py",
@@ -354,7 +352,7 @@ fn what_follows_the_scripts_name_reaches_ipjob() {
 
 #[test]
 fn a_printed_script_can_be_piped_to_sbatch() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = submitted(
         &lab,
         "ipjob template notebook --nodes 1 --ntasks-per-node 2 --time 5 | sbatch --parsable",

@@ -18,7 +18,7 @@ print('driver', *rc[:].apply_sync(look), flush=True)
 
 #[test]
 fn engines_start_without_a_shared_profile_and_leave_nothing() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let driver = lab.script("driver.py", DRIVER);
     for way in ["exec", "fork"] {
         start_unshared(&lab, &driver, way);

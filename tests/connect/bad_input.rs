@@ -47,7 +47,7 @@ fn publish(lab: &Lab, record: &Value, client: &str) {
 
 #[test]
 fn a_hostile_record_does_no_harm_on_the_laptop() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let good = client().to_string();
     let changed = |field: &str, value: Value| {
         let mut bad = record();
@@ -135,7 +135,7 @@ fn a_hostile_record_does_no_harm_on_the_laptop() {
 
 #[test]
 fn a_record_that_is_cut_off_or_huge_is_told() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     // As a full disk and a mad program leave it.
     let whole = serde_json::to_string_pretty(&record()).expect("JSON");
     for (text, told) in [
@@ -158,7 +158,7 @@ fn a_record_that_is_cut_off_or_huge_is_told() {
 
 #[test]
 fn jobs_that_are_none_are_told_apart() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let (code, output) = refused(&lab, &["login:4711"]);
     assert_eq!(code, 5, "{output}");
     assert!(output.contains("there is no job 4711"), "{output}");

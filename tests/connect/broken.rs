@@ -4,7 +4,7 @@ use std::fs;
 
 #[test]
 fn what_ssh_refuses_is_told_in_its_own_words_with_what_to_do() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let known = lab.laptop_home(".ssh/known_hosts");
     let good = fs::read_to_string(&known).expect("known hosts");
     let tell = |expected: i32, args: &[&str], words: &[&str]| {
@@ -50,7 +50,7 @@ fn what_ssh_refuses_is_told_in_its_own_words_with_what_to_do() {
 
 #[test]
 fn a_laptop_or_a_server_that_forbids_what_is_needed_is_told() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(&["-N1", "-n1"], "exec ipjob --mode notebook --mpi none");
     let record = job.wait_state("ready");
     let target = format!("login:{}", job.id);

@@ -1,5 +1,5 @@
 use super::{Connect, views};
-use crate::support::{Lab, lab::ALICE};
+use crate::support::{Lab, lab::ALICE, program};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -21,15 +21,11 @@ fn notebook() -> Value {
 
 #[test]
 fn a_notebook_in_a_real_browser_runs_on_all_ranks_and_a_local_client_uses_them_meanwhile() {
-    let browsers = ["chromium", "chromium-browser", "google-chrome"];
-    if !browsers
-        .iter()
-        .any(|name| Path::new("/usr/bin").join(name).exists())
-    {
-        eprintln!("skipped: no Chromium in /usr/bin (make test installs it where it can)");
-        return;
-    }
-    let Some(lab) = Lab::up(&[]) else { return };
+    needed!(program(
+        &["/usr/bin"],
+        &["chromium", "chromium-browser", "google-chrome"]
+    ));
+    let lab = needed!(Lab::up(&[]));
     lab.script("ranks.ipynb", &notebook().to_string());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/connect/browser.py");
     let shared = lab.share().join("browser.py");

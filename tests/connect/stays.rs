@@ -4,7 +4,7 @@ use std::fs;
 
 #[test]
 fn a_cut_connection_and_a_requeued_job_keep_the_local_ports_and_a_refused_login_is_the_end() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N1", "-n1", "--requeue"],
         "exec ipjob --mode notebook --mpi none",
@@ -56,7 +56,7 @@ fn a_cut_connection_and_a_requeued_job_keep_the_local_ports_and_a_refused_login_
 
 #[test]
 fn a_pulled_cable_is_noticed_and_what_a_killed_connect_left_is_cleaned_up() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(&["-N1", "-n1"], "exec ipjob --mode notebook --mpi none");
     job.wait_state("ready");
     let profile = format!("job_{}", job.id);

@@ -3,7 +3,7 @@ use crate::support::{Lab, lab::ALICE, wait_for};
 
 #[test]
 fn where_neither_forwards_nor_nodes_are_allowed_the_bytes_go_through_a_step_of_the_job() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     configure_sshd(&lab, "login", "AllowTcpForwarding no\nMaxSessions 1");
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1"],

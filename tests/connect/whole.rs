@@ -21,7 +21,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn a_job_that_still_waits_is_used_from_the_laptop_after_one_login() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     configure_sshd(&lab, "login", "MaxSessions 1");
     let body = "export IPYTHONDIR=$HOME/else/where; exec ipjob --mode notebook --mpi none";
     let job = lab.submit(&["-N2", "-n2", "--ntasks-per-node=1", "--hold"], body);
@@ -77,7 +77,7 @@ fn a_job_that_still_waits_is_used_from_the_laptop_after_one_login() {
 
 #[test]
 fn engines_alone_are_used_by_every_way_and_the_end_of_the_job_is_the_end() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(&["-N1", "-n1"], "exec ipjob --mode cluster-only --mpi none");
     job.wait_state("ready");
     for way in ["forward", "jump"] {
@@ -122,7 +122,7 @@ fn engines_alone_are_used_by_every_way_and_the_end_of_the_job_is_the_end() {
 
 #[test]
 fn services_on_the_node_s_loopback_address_are_reached_through_the_node() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let body = "exec ipjob --mode notebook --mpi none --address lo --jupyter-address 127.0.0.1";
     let job = lab.submit(&["-N1", "-n1"], body);
     let record = job.wait_state("ready");

@@ -10,7 +10,7 @@ const ENGINES: &str = "8";
 
 /// Ends one process of the controller after the other, by its place among the nine (0 is the main one), while a client computes.
 fn replace(version: &str, victims: &[(usize, Signal)]) {
-    let Some(venv) = venv(version) else { return };
+    let venv = needed!(venv(version));
     let place = Place::with_venv(&venv);
     let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", ENGINES]);
     let begun = job.wait_ready();
@@ -92,7 +92,7 @@ fn a_controller_of_ipyparallel_8_is_replaced_while_a_client_computes() {
 
 #[test]
 fn a_controller_whose_ports_are_from_a_range_and_that_took_its_files_along_is_replaced() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let args = ["--mode", "cluster-only", "-n", "1", "--controller-ports"];
     let range = crate::support::free_ports(20);

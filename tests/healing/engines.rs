@@ -8,7 +8,7 @@ use serde_json::json;
 
 #[test]
 fn a_killed_and_a_frozen_engine_are_replaced_under_their_ids() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let args = ["--mode", "cluster-only", "-n", "3", "--respawn", "engine"];
     // The hub drops a silent engine after 30 s by default.

@@ -1,7 +1,7 @@
 //! What hinders ipjob itself for a while: it goes on afterwards, and the record catches up.
 
 use super::{pid_of, send};
-use crate::support::{Job, Place, wait_for};
+use crate::support::{Job, Place, mounts, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
@@ -48,6 +48,7 @@ fn what_ended_while_ipjob_was_stopped_is_told_once_it_goes_on() {
 
 #[test]
 fn a_record_on_a_disk_that_was_full_catches_up() {
+    needed!(mounts());
     let place = Place::with_fakes();
     // A file system that only ipjob sees, and this test by way of ipjob's root.
     let script = "mkdir small && mount -t tmpfs -o size=256k tmpfs small && exec \"$@\"";
@@ -57,14 +58,6 @@ fn a_record_on_a_disk_that_was_full_catches_up() {
     command.arg(ipjob.get_program()).args(ipjob.get_args());
     let copy = place.dir().join("small/record.json");
     command.arg("--record").arg(&copy);
-    let mounted = place
-        .command("unshare")
-        .args(["-m", "sh", "-c", "mount -t tmpfs tmpfs bin"])
-        .output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no file system may be mounted here");
-        return;
-    }
     let mut job = Job::spawn(&place, "job_local", command);
     let before = job.wait_ready();
     let seen = |path: &Path| {

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 #[test]
 fn a_killed_jupyter_is_back_at_the_same_address_and_the_engines_never_notice() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = Job::start(&place, &["--mode", "notebook", "-n", "2"]);
     let before = job.wait_ready();

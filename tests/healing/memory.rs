@@ -1,7 +1,7 @@
 //! Memory runs out: the kernel kills, and ipjob tells whom and why.
 
 use super::{pid_of, send};
-use crate::support::{Job, Place, venv, wait_for};
+use crate::support::{Job, Needed, Place, Skipped, venv, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fs;
@@ -22,7 +22,7 @@ struct Group {
 
 impl Group {
     /// `None` where none can be made, which is said.
-    fn new(name: &str) -> Option<Self> {
+    fn new(name: &str) -> Needed<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let one = own.lines().find_map(|line| line.split_once(":memory:/"));
         let top = one.map_or_else(
@@ -40,11 +40,11 @@ impl Group {
             limit,
             usage,
         });
-        let group = group.filter(|group| group.directory.join(limit).exists());
-        if group.is_none() {
-            eprintln!("skipped: no control group with a limit of memory can be made here");
-        }
         group
+            .filter(|group| group.directory.join(limit).exists())
+            .ok_or_else(|| {
+                Skipped::for_want_of("no control group with a limit of memory can be made here")
+            })
     }
 
     /// Has a command run in it.
@@ -86,10 +86,8 @@ fn warnings(record: &Value) -> Vec<String> {
 
 #[test]
 fn an_engine_that_took_too_much_memory_is_told_with_node_and_limit() {
-    let Some(venv) = venv("main") else { return };
-    let Some(group) = Group::new("engine") else {
-        return;
-    };
+    let venv = needed!(venv("main"));
+    let group = needed!(Group::new("engine"));
     let place = Place::with_venv(&venv);
     let args = ["--mode", "cluster-only", "-n", "3"];
     let mut job = Job::spawn(&place, "job_local", group.run(&place, &place.ipjob(args)));
@@ -133,9 +131,7 @@ fn an_engine_that_took_too_much_memory_is_told_with_node_and_limit() {
 
 #[test]
 fn the_end_of_a_driver_for_want_of_memory_is_the_reason() {
-    let Some(group) = Group::new("driver") else {
-        return;
-    };
+    let group = needed!(Group::new("driver"));
     let place = Place::with_fakes();
     let limit = group.leave(300);
     let words =
@@ -157,10 +153,8 @@ fn the_end_of_a_driver_for_want_of_memory_is_the_reason() {
 
 #[test]
 fn a_scheduler_that_the_kernel_killed_is_told_with_the_limit_and_the_controller_replaced() {
-    let Some(venv) = venv("main") else { return };
-    let Some(group) = Group::new("scheduler") else {
-        return;
-    };
+    let venv = needed!(venv("main"));
+    let group = needed!(Group::new("scheduler"));
     let place = Place::with_venv(&venv);
     let args = ["--mode", "cluster-only", "-n", "1"];
     let mut job = Job::spawn(&place, "job_local", group.run(&place, &place.ipjob(args)));

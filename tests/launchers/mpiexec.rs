@@ -9,7 +9,7 @@ use serde_json::Value;
 
 #[test]
 fn starts_all_engines_as_one_world_by_whatever_name() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     place.script(
         "ibrun",
@@ -42,7 +42,7 @@ fn starts_all_engines_as_one_world_by_whatever_name() {
 
 #[test]
 fn starts_the_whole_world_again_where_that_was_asked_for() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let command = place.ipjob([
         "--mode=cluster-only",

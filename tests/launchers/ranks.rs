@@ -30,7 +30,7 @@ fn offered_mpi(pid: &Value) -> bool {
 
 #[test]
 fn are_one_cluster_and_one_world() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = Start::of(&place, "job_local", mpiexec(&place, &venv, &[]));
     let record = job.wait_state("ready");
@@ -53,7 +53,7 @@ fn are_one_cluster_and_one_world() {
 
 #[test]
 fn end_when_the_first_is_asked() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = Start::of(&place, "job_local", mpiexec(&place, &venv, &[]));
     let record = job.wait_state("ready");
@@ -67,7 +67,7 @@ fn end_when_the_first_is_asked() {
 
 #[test]
 fn end_with_the_cause_when_their_world_loses_one() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = Start::of(&place, "job_local", mpiexec(&place, &venv, &[]));
     let record = job.wait_state("ready");
@@ -90,7 +90,7 @@ fn end_with_the_cause_when_their_world_loses_one() {
 
 #[test]
 fn end_in_order_when_one_aborts() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = Start::of(&place, "job_local", mpiexec(&place, &venv, &[]));
     job.wait_state("ready");
@@ -121,7 +121,7 @@ print(str(result.wait(5)).lower())
 
 #[test]
 fn live_on_without_mpi_when_one_is_lost() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let command = mpiexec(&place, &venv, &["--mpi", "none"]);
     let mut job = Start::of(&place, "job_local", command);
@@ -147,7 +147,7 @@ fn live_on_without_mpi_when_one_is_lost() {
 
 #[test]
 fn are_not_misled_by_what_a_killed_life_left() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let start = || {
         let mut command = mpiexec(&place, &venv, &["--mpi", "none"]);
@@ -185,7 +185,7 @@ fn are_not_misled_by_what_a_killed_life_left() {
 
 #[test]
 fn are_refused_as_one() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut first = Start::of(
         &place,
@@ -206,7 +206,7 @@ fn are_refused_as_one() {
 
 #[test]
 fn are_refused_with_a_limit_of_idleness_that_none_would_tell() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let output = mpiexec(&place, &venv, &["--idle-timeout", "30s"]).output();
     let output = output.expect("it starts");
@@ -238,7 +238,7 @@ fn say_where_they_looked_for_the_first() {
 
 #[test]
 fn are_not_made_of_what_an_earlier_start_left_in_a_shell() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     // A port on which nobody listens: it was given back.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -270,7 +270,7 @@ fn are_not_made_of_what_an_earlier_start_left_in_a_shell() {
 
 #[test]
 fn without_a_common_world_are_not_ready_where_one_was_asked_for() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     // A starter that the engines' MPI library does not know.
     let mut command = place.command("sh");

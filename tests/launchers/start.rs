@@ -83,12 +83,9 @@ impl<'a> Start<'a> {
     }
 }
 
-impl Drop for Start<'_> {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(Some(_))) && !std::thread::panicking() {
-            return;
-        }
-        eprintln!("it wrote:\n{}", self.output());
+impl Start<'_> {
+    /// Ends it, and all that carries its incarnation, by force.
+    fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Some(id) = self
@@ -96,6 +93,15 @@ impl Drop for Start<'_> {
             .and_then(|record| Some(record["incarnation"]["id"].as_str()?.to_owned()))
         {
             kill_carriers(&id);
+        }
+    }
+}
+
+impl Drop for Start<'_> {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) || std::thread::panicking() {
+            eprintln!("it wrote:\n{}", self.output());
+            self.kill();
         }
     }
 }

@@ -52,7 +52,7 @@ fn assert_no_meeting(lab: &Lab) {
 
 #[test]
 fn with_pmi2_is_one_world_that_scancel_ends_in_order() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let body = format!("{STAY}srun --mpi=pmi2 -n 6 ipjob --mode notebook & wait; wait");
     let job = lab.submit(&["--nodes=2", "--ntasks-per-node=3"], &body);
     let record = job.wait_state("ready");
@@ -71,7 +71,7 @@ fn with_pmi2_is_one_world_that_scancel_ends_in_order() {
 
 #[test]
 fn without_mpi_is_independent_engines_and_does_not_meet_another() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let body = format!(
         "{STAY}for name in a b; do srun --overlap -n 4 ipjob --mode cluster-only --profile $name & done\nwait; wait"
     );
@@ -103,7 +103,7 @@ fn without_mpi_is_independent_engines_and_does_not_meet_another() {
 
 #[test]
 fn ends_on_all_nodes_when_its_first_task_is_killed() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let body = format!("{STAY}srun -n 4 ipjob --mode cluster-only & wait");
     let job = lab.submit(&["--nodes=2", "--ntasks-per-node=2"], &body);
     let record = job.wait_state("ready");
@@ -119,9 +119,7 @@ fn ends_on_all_nodes_when_its_first_task_is_killed() {
 /// `exec srun ipjob`: srun gets the SIGTERM of scancel as well, but the job is ended by then, and Slurm kills nothing at srun's word.
 #[test]
 fn that_the_batch_script_became_ends_in_order() {
-    let Some(lab) = Lab::up(&["--mpi-packages", "openmpi"]) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&["--mpi-packages", "openmpi"]));
     let options = ["--nodes=2", "--ntasks-per-node=1"];
     let ranks = |environment: &str, srun: &str| {
         let body = format!("{environment}\nexec srun {srun} -n 2 ipjob --mode cluster-only");
@@ -168,7 +166,7 @@ fn that_the_batch_script_became_ends_in_order() {
 
 #[test]
 fn that_its_starter_gave_no_common_world_is_said() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     // MPICH knows nothing of cray_shasta.
     let job = lab.submit(
         &["--nodes=2", "--ntasks-per-node=1"],
@@ -183,7 +181,7 @@ fn that_its_starter_gave_no_common_world_is_said() {
 
 #[test]
 fn that_cannot_meet_says_where_and_who_is_missing() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     // Each node of the lab has a /tmp of its own.
     let job = lab.submit(
         &["--nodes=2", "--ntasks-per-node=1"],

@@ -1,28 +1,30 @@
 //! The clock is set while a job runs.
 
-use crate::support::{Job, Place, binary};
+use crate::support::{Job, Needed, Place, Skipped};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// libfaketime, which gives a program a clock that can be set while it runs; `None` where it is missing, or the binary is static.
-fn library() -> Option<PathBuf> {
-    let found = fs::read_dir("/usr/lib").ok()?.flatten().find_map(|entry| {
-        let path = entry.path().join("faketime/libfaketimeMT.so.1");
-        path.exists().then_some(path)
-    });
-    let linked = Command::new("ldd").arg(binary()).output();
-    let dynamic =
-        linked.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libc.so"));
-    if found.is_none() || !dynamic {
-        eprintln!(
-            "skipped: a clock can be set with libfaketime (make test installs it) and for a binary with a dynamic libc"
-        );
-        return None;
+/// Cargo's own build: a static binary takes no library.
+const BINARY: &str = env!("CARGO_BIN_EXE_ipjob");
+
+/// libfaketime, which gives a program with a dynamic libc a clock that can be set while it runs.
+fn library() -> Needed<PathBuf> {
+    let linked = Command::new("ldd").arg(BINARY).output();
+    if !linked.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libc.so")) {
+        return Err(Skipped::for_want_of(
+            "cargo's own build has no dynamic libc here",
+        ));
     }
-    found
+    let found = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let found = found
+        .map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"))
+        .find(|path| path.exists());
+    found.ok_or_else(|| {
+        Skipped::for_want_of("there is no libfaketime (make test installs it where it can)")
+    })
 }
 
 /// How long the job has when Slurm is asked first, and when it is asked again, near that end.
@@ -59,7 +61,8 @@ fn job(place: &Place, library: &Path) -> Job {
         "--profile",
         "x",
     ];
-    let mut command = place.ipjob(args);
+    let mut command = place.command(BINARY);
+    command.args(args);
     let host = nix::unistd::gethostname().expect("a name");
     let host = host
         .to_str()
@@ -96,7 +99,7 @@ fn set_clock(place: &Place, off: i64) {
 }
 
 /// Sets the clock once the job is ready, and tells after how many seconds of the true time it ends.
-fn ends_after(off: i64) -> Option<u64> {
+fn ends_after(off: i64) -> Needed<u64> {
     let library = library()?;
     let place = Place::with_fakes();
     slurm(&place);
@@ -117,13 +120,13 @@ fn ends_after(off: i64) -> Option<u64> {
     let passed = seconds(&record["updated"]) - seconds(&before["updated"]);
     assert!((passed - off).abs() < 600, "{passed} s by its clock");
     assert_eq!(record["reason"], "the job's time limit");
-    Some(took)
+    Ok(took)
 }
 
 #[test]
 fn a_clock_that_is_set_ends_no_job_early_and_none_late() {
     for off in [3600, -3600] {
-        let Some(took) = ends_after(off) else { return };
+        let took = needed!(ends_after(off));
         assert!(
             (LIMITS[1] - 5..LIMITS[1] + 60).contains(&took),
             "{took} s with {off:+} s"

@@ -2,7 +2,7 @@
 
 use super::{Home, engine, image};
 use crate::healing::send;
-use crate::support::{Place, wait_for};
+use crate::support::{Needed, Place, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::fs;
@@ -11,11 +11,11 @@ use std::fs;
 struct Freezer(Home);
 
 impl Freezer {
-    fn make() -> Option<Self> {
+    fn make() -> Needed<Self> {
         let home = Home::in_place(Place::with_fakes())?;
         let directory = home.place.dir().to_owned();
         image(&home, &directory)?;
-        Some(Self(home))
+        Ok(Self(home))
     }
 
     fn freeze(&self) {
@@ -36,9 +36,7 @@ impl Drop for Freezer {
 
 #[test]
 fn a_record_on_a_frozen_home_catches_up() {
-    let Some(freezer) = Freezer::make() else {
-        return;
-    };
+    let freezer = needed!(Freezer::make());
     let mut job = freezer.0.job(&["--mode", "cluster-only", "-n", "3"]);
     let before = job.wait_ready();
     freezer.freeze();
@@ -63,9 +61,7 @@ fn a_record_on_a_frozen_home_catches_up() {
 
 #[test]
 fn a_stop_on_a_frozen_home_ends_all_services_and_then_ipjob() {
-    let Some(freezer) = Freezer::make() else {
-        return;
-    };
+    let freezer = needed!(Freezer::make());
     let args = ["--mode", "notebook", "-n", "2", "--stop-timeout", "4"];
     let mut job = freezer.0.job(&args);
     let before = job.wait_ready();

@@ -2,7 +2,7 @@
 
 use super::{Home, engine};
 use crate::healing::{pid_of, send};
-use crate::support::{Job, Place, venv, wait_for};
+use crate::support::{Job, Needed, Place, program, venv, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
@@ -30,13 +30,14 @@ impl Drop for Server {
 }
 
 /// A home that a process serves, without keeping anything in the kernel's memory.
-fn served(place: Place) -> Option<(Home, Server)> {
+fn served(place: Place) -> Needed<(Home, Server)> {
+    let bindfs = program(&["/usr/bin"], &["bindfs"])?;
     let home = Home::in_place(place)?;
     let source = home.place.dir().join("served");
     fs::create_dir(&source).expect("a directory");
     let server = home
         .place
-        .command("bindfs")
+        .command(bindfs)
         .args([
             "-f",
             "-o",
@@ -44,16 +45,14 @@ fn served(place: Place) -> Option<(Home, Server)> {
         ])
         .arg(&source)
         .arg(&home.path)
-        .spawn();
-    let Ok(server) = server.map(Server) else {
-        eprintln!("skipped: there is no bindfs (make test installs it)");
-        return None;
-    };
+        .spawn()
+        .map(Server)
+        .expect("bindfs starts");
     wait_for("the mount", || {
         let mounts = fs::read_to_string("/proc/thread-self/mounts").ok()?;
         mounts.contains(home.text()).then_some(())
     });
-    Some((home, server))
+    Ok((home, server))
 }
 
 fn replaced(job: &Job) -> Option<Value> {
@@ -63,10 +62,8 @@ fn replaced(job: &Job) -> Option<Value> {
 
 #[test]
 fn a_job_is_supervised_while_its_home_hangs_and_its_record_catches_up() {
-    let Some(venv) = venv("main") else { return };
-    let Some((home, server)) = served(Place::with_venv(&venv)) else {
-        return;
-    };
+    let venv = needed!(venv("main"));
+    let (home, server) = needed!(served(Place::with_venv(&venv)));
     let mut job = home.job(&["--mode", "notebook", "-n", "2"]);
     let before = job.wait_ready();
     server.stops();
@@ -84,10 +81,8 @@ fn a_job_is_supervised_while_its_home_hangs_and_its_record_catches_up() {
 
 #[test]
 fn a_stop_does_not_wait_for_a_home_that_hangs() {
-    let Some(venv) = venv("main") else { return };
-    let Some((home, server)) = served(Place::with_venv(&venv)) else {
-        return;
-    };
+    let venv = needed!(venv("main"));
+    let (home, server) = needed!(served(Place::with_venv(&venv)));
     let mut job = home.job(&["--mode", "notebook", "-n", "2", "--stop-timeout", "6"]);
     let before = job.wait_ready();
     server.stops();

@@ -2,7 +2,7 @@
 
 use super::{Home, engine};
 use crate::healing::{pid_of, send};
-use crate::support::{Place, venv, wait_for};
+use crate::support::{Needed, Place, venv, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
@@ -33,10 +33,10 @@ impl Home {
     }
 }
 
-fn mounted(place: Place) -> Option<Home> {
+fn mounted(place: Place) -> Needed<Home> {
     let home = Home::in_place(place)?;
     home.come();
-    Some(home)
+    Ok(home)
 }
 
 fn client(home: &Home, record: &Value, what: &str) {
@@ -58,10 +58,8 @@ fn lives(pid: &Value) -> bool {
 
 #[test]
 fn a_job_outlives_an_unmounted_home_and_replaces_what_died_meanwhile_once_it_is_back() {
-    let Some(venv) = venv("main") else { return };
-    let Some(home) = mounted(Place::with_venv(&venv)) else {
-        return;
-    };
+    let venv = needed!(venv("main"));
+    let home = needed!(mounted(Place::with_venv(&venv)));
     let mut job = home.job(&["--mode", "notebook", "-n", "2"]);
     let before = job.wait_ready();
     client(&home, &before, "push");
@@ -93,9 +91,7 @@ fn a_job_outlives_an_unmounted_home_and_replaces_what_died_meanwhile_once_it_is_
 #[test]
 fn a_stop_while_the_home_is_away_ends_everything_and_one_that_it_comes_back_to_tidies_up() {
     for comes_back in [false, true] {
-        let Some(home) = mounted(Place::with_fakes()) else {
-            return;
-        };
+        let home = needed!(mounted(Place::with_fakes()));
         let mut job = home.job(&["--mode", "notebook", "-n", "2", "--stop-timeout", "4"]);
         let before = job.wait_ready();
         home.go();

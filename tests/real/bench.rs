@@ -20,7 +20,7 @@ fn measure(venv: &Path, options: &[&str]) -> String {
 
 #[test]
 fn the_benchmark_measures_ipjob_and_leaves_nothing() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let tables = measure(&venv, &["--quick"]);
     for row in [
         "ipjob --mode notebook",
@@ -40,17 +40,10 @@ fn the_benchmark_measures_ipjob_and_leaves_nothing() {
 }
 
 #[test]
+#[ignore = "make test LONG=1"]
 fn the_benchmark_measures_a_job_of_two_nodes() {
-    if std::env::var_os("IPJOB_TEST_LONG").is_none() {
-        eprintln!("skipped: IPJOB_TEST_LONG is not set (make test LONG=1 sets it)");
-        return;
-    }
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let tables = measure(&venv, &["--only", "slurm", "--runs", "1"]);
-    if tables.starts_with("skipped: ") {
-        eprintln!("{tables}");
-        return;
-    }
     assert!(tables.contains("| classic script "), "{tables}");
     for line in tables.lines().filter(|line| line.contains("ipjob --mode")) {
         assert!(line.contains("nothing"), "something was left: {line}");

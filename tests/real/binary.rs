@@ -1,9 +1,8 @@
 //! The static binaries: small, without a dynamic linker, and the one for aarch64 runs.
 
-use crate::support::Place;
-use std::env;
+use crate::support::{Place, made, program};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What it may weigh: it is read from a shared file system on every start.
 const MOST_BYTES: usize = 3_000_000;
@@ -11,35 +10,17 @@ const MOST_BYTES: usize = 3_000_000;
 /// The type of the program header that names a dynamic linker.
 const PT_INTERP: u32 = 3;
 
-fn given(variable: &str) -> Option<PathBuf> {
-    let path = env::var_os(variable).map(PathBuf::from);
-    if path.is_none() {
-        eprintln!("skipped: {variable} is not set (make test sets it)");
-    }
-    path
-}
-
 #[test]
 fn the_static_binary_is_small_and_needs_no_dynamic_linker() {
-    if let Some(binary) = given("IPJOB_TEST_BINARY") {
-        assert_static(&binary);
-    }
+    assert_static(&needed!(made("IPJOB_TEST_BINARY")));
 }
 
 #[test]
 fn the_aarch64_binary_runs() {
-    let Some(binary) = given("IPJOB_TEST_BINARY_AARCH64") else {
-        return;
-    };
+    let binary = needed!(made("IPJOB_TEST_BINARY_AARCH64"));
     assert_static(&binary);
-    let programs = ["qemu-aarch64-static", "qemu-aarch64"];
-    let Some(qemu) = programs
-        .into_iter()
-        .find_map(|name| which::which(name).ok())
-    else {
-        eprintln!("skipped: neither {} is on PATH", programs.join(" nor "));
-        return;
-    };
+    let names = ["qemu-aarch64-static", "qemu-aarch64"];
+    let qemu = needed!(program(&["/usr/bin", "/usr/local/bin"], &names));
     let place = Place::with_fakes();
     let run = |args: &[&str]| {
         let output = place.command(&qemu).arg(&binary).args(args).output();

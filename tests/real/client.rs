@@ -15,7 +15,7 @@ fn a_client_computes_on_forked_engines_as_well() {
 }
 
 fn every_view_computes(way: &str) {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut command = place.ipjob(["--mode", "notebook", "-n", "4", "--engine-start", way]);
     // What shells and MPI jobs leave behind: each of these, handed on, breaks a controller, an engine's MPI or Jupyter.

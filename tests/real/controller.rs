@@ -28,7 +28,7 @@ fn range_with_a_taken_port() -> (String, u16, TcpListener) {
 
 #[test]
 fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let (range, port, _listener) = range_with_a_taken_port();
     let mut job = Job::start(
@@ -56,7 +56,7 @@ fn a_taken_port_of_the_controllers_is_named_with_its_holder() {
 
 #[test]
 fn a_taken_port_of_the_range_is_passed_over_where_ipjob_makes_the_wiring() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let (range, port, _listener) = range_with_a_taken_port();
     let options = [
@@ -114,7 +114,7 @@ exec "$VENV/bin/ipcontroller" "$@""#;
 
 #[test]
 fn a_port_that_was_stolen_costs_a_second_start() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     place.script("ipcontroller", THIEF);
     let mut command = place.ipjob(["--mode", "cluster-only", "-n", "2"]);

@@ -5,7 +5,7 @@ use std::fs::File;
 
 #[test]
 fn a_driver_computes_and_its_output_and_exit_code_are_ipjobs() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/driver.py");
     let printed = place.dir().join("stdout");

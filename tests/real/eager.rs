@@ -43,7 +43,7 @@ fn the_heart_of_ipyparallel_8_8_is_eager_until_all_engines_are_there() {
 }
 
 fn is_eager(name: &str) {
-    let Some(venv) = venv(name) else { return };
+    let venv = needed!(venv(name));
     let (found, said) = run(&venv, &[], &file("tests/real/heart.py"));
     let found: Value = serde_json::from_str(&found).expect("an answer");
     assert_eq!(
@@ -59,7 +59,7 @@ fn is_eager(name: &str) {
 
 #[test]
 fn a_heart_that_is_not_known_beats_its_own_way() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let dir = tempfile::tempdir().expect("a directory");
     let print = dir.path().join("print.py");
     fs::write(&print, "import sys\nprint(sys.argv[1:])\n").expect("a file");
@@ -78,7 +78,7 @@ fn a_jobs_controller_is_eager_unless_its_heartbeat_is_the_users() {
         ("ipp88", &[], 1000),
         ("main", &["--controller-arg=--HeartMonitor.period=300"], 300),
     ] {
-        let Some(venv) = venv(name) else { continue };
+        let Ok(venv) = venv(name) else { continue };
         let place = Place::with_venv(&venv);
         let mut job = Job::start(
             &place,

@@ -53,7 +53,7 @@ fn seen(place: &Place, venv: &Path, way: &str) -> Value {
 #[test]
 fn a_forked_engine_sees_what_one_of_its_own_sees() {
     for name in ["main", "ipp88"] {
-        let Some(venv) = venv(name) else { return };
+        let venv = needed!(venv(name));
         let place = Place::with_venv(&venv);
         let (exec, fork) = (seen(&place, &venv, "exec"), seen(&place, &venv, "fork"));
         for id in ["0", "1"] {
@@ -72,7 +72,7 @@ fn a_forked_engine_sees_what_one_of_its_own_sees() {
 
 #[test]
 fn forked_engines_have_random_numbers_of_their_own() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     // numpy's own generator is one that a site-wide module may have made before the fork: with a state, and seeded anew only
     // when it is told to.
@@ -98,7 +98,7 @@ fn forked_engines_have_random_numbers_of_their_own() {
 #[test]
 fn the_nannies_are_forked_as_well_and_end_with_their_engines() {
     for name in ["main", "ipp88"] {
-        let Some(venv) = venv(name) else { return };
+        let venv = needed!(venv(name));
         let place = Place::with_venv(&venv);
         let nanny = "--engine-arg=--IPEngine.enable_nanny=True";
         let mut job = Job::start(&place, &[&args("fork", "2")[..], &[nanny]].concat());
@@ -132,7 +132,7 @@ fn the_nannies_are_forked_as_well_and_end_with_their_engines() {
 
 /// What makes ipjob start engines one by one after all, and what it then says.
 fn is_declined(module: &str, text: &str, why: &str) {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     with_module(&place, module, "");
     with_module(&place, "sitecustomize.py", text);
@@ -189,7 +189,7 @@ fn a_site_that_wants_no_forks_is_heard() {
 
 #[test]
 fn an_ipengine_without_a_python_in_its_first_line_is_started_one_by_one() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let ipengine = venv.join("bin/ipengine");
     let wrapper = place.script("ipengine", &format!("exec {} \"$@\"", ipengine.display()));
@@ -204,7 +204,7 @@ fn an_ipengine_without_a_python_in_its_first_line_is_started_one_by_one() {
 
 #[test]
 fn a_stop_while_python_still_imports_leaves_nothing() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let sign = place.dir().join("imports");
     with_module(
@@ -222,7 +222,7 @@ fn a_stop_while_python_still_imports_leaves_nothing() {
 
 #[test]
 fn a_python_that_cannot_import_is_told_by_its_tracebacks_last_line() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let path = place.script("ipengine", "");
     let text = "#!/usr/bin/python3\nimport sys\nfrom ipyparallel.engine.app import main\nsys.exit(main())\n";

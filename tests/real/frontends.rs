@@ -7,7 +7,7 @@ use std::path::Path;
 
 #[test]
 fn notebook_7_shows_its_tree() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     assert_opens(
         &venv,
         &["--frontend", "notebook"],
@@ -18,13 +18,13 @@ fn notebook_7_shows_its_tree() {
 
 #[test]
 fn classic_notebook_6_shows_its_tree() {
-    let Some(venv) = venv("nb6") else { return };
+    let venv = needed!(venv("nb6"));
     assert_opens(&venv, &["--frontend", "notebook"], "/tree", "notebook_list");
 }
 
 #[test]
 fn the_bare_server_answers_and_honours_a_base_url() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let (record, _) = assert_opens(
         &venv,
         &["--frontend", "server", "--", "--ServerApp.base_url=/x/"],
@@ -37,7 +37,7 @@ fn the_bare_server_answers_and_honours_a_base_url() {
 
 #[test]
 fn a_program_of_the_users_is_run_with_its_arguments_and_directory() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     std::fs::create_dir(place.dir().join("shown")).expect("a directory");
     // A container's wrapper does not exec: Jupyter is a grandchild.
@@ -71,7 +71,7 @@ fn a_program_of_the_users_is_run_with_its_arguments_and_directory() {
 
 #[test]
 fn jupyterlab_builds_no_grammar_asks_no_node_and_finds_no_module_in_the_working_directory() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     std::fs::write(
         place.dir().join("random.py"),

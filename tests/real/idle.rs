@@ -22,7 +22,7 @@ fn ran(pid: u64) -> u64 {
 
 #[test]
 fn a_busy_engine_and_a_waiting_kernel_keep_a_job_that_ends_itself_when_idle() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let busy = place.dir().join("busy");
     fs::write(&busy, "").expect("a file");

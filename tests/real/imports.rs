@@ -33,7 +33,7 @@ fn an_ipcontroller_without_ipyparallel_is_told_by_its_tracebacks_last_line() {
 
 #[test]
 fn a_package_that_hides_ipyparallel_is_told_by_its_tracebacks_last_line() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     fs::create_dir_all(place.dir().join("mine/ipyparallel")).expect("a directory");
     fs::write(place.dir().join("mine/ipyparallel/__init__.py"), "").expect("a file");
@@ -51,7 +51,7 @@ fn a_package_that_hides_ipyparallel_is_told_by_its_tracebacks_last_line() {
 
 #[test]
 fn an_engine_that_cannot_import_is_told_by_its_tracebacks_last_line() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     script_of_another_python(&place, "ipengine", "engine");
     lacks_ipyparallel(Job::start(&place, &["--mode", "cluster-only", "-n", "2"]));

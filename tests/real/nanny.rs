@@ -16,7 +16,7 @@ fn nannies(record: &Value) -> usize {
 
 #[test]
 fn engines_have_a_nanny_each_or_none_and_a_dead_one_is_told_either_way() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     for (nanny, number) in [("auto", 2), ("off", 0)] {
         let place = Place::with_venv(&venv);
         let options = ["--mode", "cluster-only", "-n", "2", "--nanny", nanny];

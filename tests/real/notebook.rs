@@ -19,7 +19,7 @@ const PX: &str = "%%px\nimport os\nprint('engine process', os.getpid())";
 
 #[test]
 fn px_cells_run_on_four_engines_through_jupyterlab_and_its_shut_down_ends_the_job() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = Job::start(&place, &["--mode", "notebook", "-n", "4"]);
     let record = job.wait_ready();

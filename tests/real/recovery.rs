@@ -15,7 +15,7 @@ fn the_next_ipjob_ends_forked_engines_that_a_killed_one_left() {
 }
 
 fn what_a_killed_one_left_is_ended(way: &str) {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let args = ["--mode", "notebook", "-n", "2", "--engine-start", way];
     let mut first = Job::start(&place, &args);

@@ -21,7 +21,7 @@ fn four_healthy_forked_engines_and_a_kernel_stop_at_once() {
 }
 
 fn healthy_engines_stop(way: &str) {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = ready(&place, "4", &["--engine-start", way]);
     run_cell(&place, &venv, &job, "1", None);
@@ -30,7 +30,7 @@ fn healthy_engines_stop(way: &str) {
 
 #[test]
 fn a_kernel_that_loops_for_ever_is_ended() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = ready(&place, "1", &[]);
     let cell = "print('it loops', flush=True)\nwhile True: pass";
@@ -49,7 +49,7 @@ fn a_forked_engine_that_loops_for_ever_is_ended() {
 }
 
 fn a_looping_engine_is_ended(way: &str) {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     // Python runs its signal handlers between two calls of the event loop: such an engine does not hear SIGTERM.
     let args = ["--stop-timeout", "5s", "--engine-start", way];
@@ -73,7 +73,7 @@ fn a_looping_engine_is_ended(way: &str) {
 
 #[test]
 fn what_a_kernel_started_in_a_session_of_its_own_is_ended() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = ready(&place, "1", &[]);
     // One carries the incarnation, the other has cleaned its environment: only its parentage tells.

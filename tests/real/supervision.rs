@@ -17,7 +17,7 @@ fn a_killed_forked_engine_degrades_the_job_and_the_last_one_ends_it() {
 }
 
 fn engines_are_killed(way: &str) {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let args = ["--mode", "notebook", "-n", "2", "--engine-start", way];
     let mut job = Job::start(&place, &args);

@@ -16,7 +16,7 @@ fn jobs(lab: &Lab) -> Vec<Value> {
 
 #[test]
 fn jobs_are_shown_stopped_and_cleaned_from_a_laptop() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let exec = lab.submit(&["-N2", "--ntasks-per-node=1"], &format!("exec {CLUSTER}"));
     let step = lab.submit(
         &["-N1", "-n1"],
@@ -141,7 +141,7 @@ fn another_cluster_is_left_alone(lab: &Lab, jobs: &[&SlurmJob]) {
 
 #[test]
 fn a_job_that_slurm_killed_is_dead_and_its_remains_go() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(&["-N1", "-n1"], &format!("exec {CLUSTER}"));
     job.wait_state("ready");
     let killed = lab.shell(

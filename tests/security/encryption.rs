@@ -2,7 +2,7 @@
 
 use super::{as_bob, ports::text_of};
 use crate::real::python;
-use crate::support::{Job, Place, carriers, venv, wait_for};
+use crate::support::{Job, Needed, Place, carriers, venv, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -29,7 +29,7 @@ fn file(profile: &Path, side: &str) -> Value {
 }
 
 /// Whether another user, who connects to the port of the engines' output as clients do, hears what one prints.
-fn is_overheard(curve: &str) -> Option<bool> {
+fn is_overheard(curve: &str) -> Needed<bool> {
     let venv = venv("main")?;
     let mut bob = as_bob(LISTEN)?;
     let place = Place::with_venv(&venv);
@@ -49,21 +49,19 @@ fn is_overheard(curve: &str) -> Option<bool> {
     stdout.read_line(&mut line).expect("a line");
     assert!(bob.wait().expect("our child").success());
     job.stop();
-    Some(line == "heard\n")
+    Ok(line == "heard\n")
 }
 
 #[test]
 fn what_engines_print_is_heard_by_others_only_without_encryption() {
     for (curve, heard) in [("off", true), ("on", false)] {
-        let Some(found) = is_overheard(curve) else {
-            return;
-        };
+        let found = needed!(is_overheard(curve));
         assert_eq!(found, heard, "--curve {curve}");
     }
 }
 
 /// What an engine says to somebody who listens on a port of its dead controller, and whether it does what he says.
-fn meets_a_fake_controller(curve: &str) -> Option<String> {
+fn meets_a_fake_controller(curve: &str) -> Needed<String> {
     let venv = venv("main")?;
     let mut bob = as_bob(LISTEN)?;
     let place = Place::with_venv(&venv);
@@ -90,18 +88,14 @@ fn meets_a_fake_controller(curve: &str) -> Option<String> {
     let told = text_of(bob);
     assert!(!obeyed.exists(), "the engine did what he said");
     job.signal(Signal::SIGCONT);
-    Some(told)
+    Ok(told)
 }
 
 #[test]
 fn an_engine_does_not_obey_who_listens_on_a_freed_port() {
-    let Some(open) = meets_a_fake_controller("off") else {
-        return;
-    };
+    let open = needed!(meets_a_fake_controller("off"));
     assert_eq!(open, "met an engine\n");
     // It asks for a proof of the server's key, and says nothing more without one.
-    let Some(closed) = meets_a_fake_controller("on") else {
-        return;
-    };
+    let closed = needed!(meets_a_fake_controller("on"));
     assert_eq!(closed, "met nobody who speaks to him\n");
 }

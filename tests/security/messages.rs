@@ -9,10 +9,8 @@ const GARBAGE: &str = concat!(include_str!("zmtp.py"), include_str!("garbage.py"
 
 #[test]
 fn garbage_and_unsigned_messages_on_every_port_change_nothing() {
-    let Some(venv) = venv("main") else { return };
-    let Some(mut bob) = as_bob(GARBAGE) else {
-        return;
-    };
+    let venv = needed!(venv("main"));
+    let mut bob = needed!(as_bob(GARBAGE));
     let place = Place::with_venv(&venv);
     let mut job = Job::start(&place, &["--mode", "notebook", "-n", "2"]);
     let record = job.wait_ready();
@@ -42,7 +40,7 @@ fn garbage_and_unsigned_messages_on_every_port_change_nothing() {
 
 #[test]
 fn what_was_said_twice_or_is_signed_wrongly_is_done_once() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", "1"]);
     job.wait_ready();

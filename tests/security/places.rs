@@ -1,6 +1,6 @@
 //! Places that others can write in: /tmp and its like.
 
-use crate::support::{Job, Place, chmod};
+use crate::support::{Job, Place, chmod, root};
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 
@@ -12,10 +12,7 @@ const MALLORY: u32 = 65533;
 
 #[test]
 fn what_another_user_made_where_the_second_record_goes_is_neither_followed_nor_filled() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can act as another user");
-        return;
-    }
+    needed!(root());
     for is_link in [true, false] {
         let place = Place::with_fakes();
         let shared = place.dir().join("tmp");
@@ -51,10 +48,7 @@ fn what_another_user_made_where_the_second_record_goes_is_neither_followed_nor_f
 
 #[test]
 fn an_ipython_directory_that_another_user_made_first_is_not_used() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can act as another user");
-        return;
-    }
+    needed!(root());
     for (mode, told) in [
         (0o1777, "(mode 1777) of uid 65533"),
         (0o755, "Permission denied"),

@@ -14,12 +14,12 @@ exec "$REAL" "$@""#;
 
 #[test]
 fn who_slips_in_before_jupyter_listens_gets_no_token_and_another_port_is_taken() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     place.script("jupyter-lab", HELD_BACK);
     let mut command = place.ipjob(["--mode", "notebook", "-n", "1"]);
     command.env("REAL", venv.join("bin/jupyter-lab"));
-    let Some(mut bob) = as_bob(BIND) else { return };
+    let mut bob = needed!(as_bob(BIND));
     let mut job = Job::spawn(&place, "job_local", command);
     let asked = wait_for("jupyter's arguments", || {
         let text = fs::read_to_string(place.dir().join("asked")).ok()?;
@@ -54,7 +54,7 @@ fn who_slips_in_before_jupyter_listens_gets_no_token_and_another_port_is_taken()
     // Now that they listen, nobody gets any of the ports in any way.
     let ports = listening(&processes(&record));
     assert!(ports.len() > 18, "{ports:?}");
-    let Some(mut bob) = as_bob(BIND) else { return };
+    let mut bob = needed!(as_bob(BIND));
     let bob = bob
         .args(ports.iter().map(u16::to_string))
         .spawn()
@@ -87,9 +87,7 @@ pub fn text_of(mut child: Child) -> String {
 
 #[test]
 fn no_signal_of_another_user_arrives() {
-    let Some(mut bob) = as_bob(SIGNAL) else {
-        return;
-    };
+    let mut bob = needed!(as_bob(SIGNAL));
     let place = Place::with_fakes();
     let mut job = Job::start(&place, &["--mode", "notebook", "-n", "2"]);
     let record = job.wait_ready();

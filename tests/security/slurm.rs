@@ -14,7 +14,7 @@ chmod -R 777 /tmp/unshared/profile_job_1";
 
 #[test]
 fn a_profile_that_another_user_made_on_a_node_is_not_the_jobs() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let trap = lab.shell("bob", "node2", TRAP);
     assert_eq!(trap.code, 0, "{}", trap.text);
     let job = lab.submit(
@@ -30,7 +30,7 @@ fn a_profile_that_another_user_made_on_a_node_is_not_the_jobs() {
 
 #[test]
 fn slurm_lets_another_user_neither_end_the_job_nor_into_it() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
         "exec ipjob --mode cluster-only --mpi none",

@@ -22,7 +22,7 @@ fn status(lab: &Lab, machine: &str, url: &str) -> String {
 
 #[test]
 fn the_login_node_reaches_a_job_of_one_node() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let body = "exec ipjob --mode notebook --mpi none";
     let plain = lab.submit(&["-N1", "-n1", "-wnode2"], body);
     let hidden = lab.submit(

@@ -31,9 +31,7 @@ fn wait_phase(lab: &Lab, job: &SlurmJob) {
 #[test]
 fn a_job_ends_in_order_in_every_phase() {
     // Slurm's own default, and not the lab's 5 s: Jupyter on a busy machine takes its time.
-    let Some(lab) = Lab::up(&["--slurm-conf", "KillWait=30"]) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&["--slurm-conf", "KillWait=30"]));
     let run = "exec ipjob --mode notebook --mpi none";
     let submit = |body: &str| lab.submit(&["-n1"], body);
     let looking = hanging(&lab, "ipcontroller", "--version");

@@ -13,7 +13,7 @@ fn kill_engine<'a>(lab: &Lab, record: &'a Value, id: usize) -> &'a Value {
 
 #[test]
 fn six_engines_on_two_nodes_are_one_mpi_world() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=3", "--time=20"],
         // A user's own default, by which squeue would tell of no job at all.
@@ -73,7 +73,7 @@ fn six_engines_on_two_nodes_are_one_mpi_world() {
 
 #[test]
 fn engines_without_mpi_outlive_a_lost_one() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=3", "--time=20"],
         "exec ipjob --mode cluster-only --mpi none --srun-arg=--comment=mine --engine-wrapper 'env WRAPPED=yes'",
@@ -127,7 +127,7 @@ fn engines_without_mpi_outlive_a_lost_one() {
 
 #[test]
 fn an_mpi_world_ends_with_its_first_lost_rank() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
         "exec ipjob --mode cluster-only",

@@ -4,7 +4,7 @@ use crate::support::{Lab, carriers, wait_for};
 
 #[test]
 fn what_cannot_start_is_refused_by_name() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let run = "exec ipjob --mode cluster-only";
     let venv = "PATH=${PATH%%:*}:$(dirname $(command -v ipjob)):/tmp/tools\nmkdir -p /tmp/tools\nln -sf /usr/bin/{getent,env,scancel,python3} /tmp/tools";
     let no_srun = lab.submit(&["-n1"], &format!("{venv}\n{run}"));
@@ -41,7 +41,7 @@ fn what_cannot_start_is_refused_by_name() {
 
 #[test]
 fn a_node_without_ipengine_is_named() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     // A program on the first node's own disk, as with a module that was loaded there alone.
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
@@ -58,7 +58,7 @@ fn a_node_without_ipengine_is_named() {
 
 #[test]
 fn a_killed_srun_and_a_killed_ipjob_leave_nothing() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let options = ["-N2", "--ntasks-per-node=1"];
     let without_srun = lab.submit(&options, "exec ipjob --mode cluster-only --mpi none");
     let killed = lab.submit(&options, "exec ipjob --mode notebook --mpi none");

@@ -7,6 +7,7 @@ use crate::support::{
     lab::{ALICE, SlurmJob},
     wait_for,
 };
+use crate::support::{Needed, Skipped};
 use serde_json::{Value, json};
 
 /// What each engine sees of itself, one JSON object for all.
@@ -62,15 +63,20 @@ const OF_A_STEP: [&str; 6] = [
     "SLURM_STEP_LAUNCHER_PORT",
 ];
 
+/// Tasks are bound to a CPU each.
+fn two_cpus() -> Needed<()> {
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return Err(Skipped::for_want_of("this machine has only one CPU"));
+    }
+    Ok(())
+}
+
 #[test]
 fn a_forked_engine_of_a_step_sees_what_one_of_its_own_sees() {
-    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
-        eprintln!("skipped: tasks are bound to a CPU each, and this machine has only one");
-        return;
-    }
+    needed!(two_cpus());
     // As many CPUs as are there: task/affinity binds each task to one.
     let options = ["--cpus", "2", "--slurm-conf", "TaskPlugin=task/affinity"];
-    let Some(lab) = Lab::up(&options) else { return };
+    let lab = needed!(Lab::up(&options));
     let driver = lab.script("driver.py", DRIVER);
     let run = |way: &str| {
         let driver = driver.display();
@@ -142,9 +148,7 @@ fn wait_missing(job: &SlurmJob, missing: &Value) {
 #[test]
 fn forked_engines_of_a_step_outlive_each_other_and_what_forked_them() {
     // Slurm fills the first node, and has two left for the second.
-    let Some(lab) = Lab::up(&["--cpus", "3"]) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&["--cpus", "3"]));
     let job = lab.submit(
         &["-N2", "-n5", "--time=20"],
         "exec ipjob --mode cluster-only --mpi none --engine-start fork",
@@ -209,7 +213,7 @@ fn forked_engines_of_a_step_outlive_each_other_and_what_forked_them() {
 
 #[test]
 fn only_the_node_whose_python_cannot_fork_starts_engines_one_by_one() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     lab.script(
         "sitecustomize.py",
         "import os, threading\nif os.uname().nodename == 'node2':\n    threading.Thread(target=threading.Event().wait, daemon=True).start()\n",
@@ -235,7 +239,7 @@ fn only_the_node_whose_python_cannot_fork_starts_engines_one_by_one() {
 
 #[test]
 fn a_dry_run_tells_what_forks_the_engines_of_a_step_or_why_none_are_forked() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let run = "ipjob --mode cluster-only --engine-start fork --dry-run";
     let cases = [
         ("", "--mpi none", "/ipjob engine --fork=/"),

@@ -71,7 +71,7 @@ fn connection_files(job: &SlurmJob) -> [Value; 2] {
 
 #[test]
 fn controller_and_jupyter_are_replaced_while_a_client_computes_on_two_nodes() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
         "exec ipjob --mode notebook --mpi none",
@@ -136,7 +136,7 @@ fn controller_and_jupyter_are_replaced_while_a_client_computes_on_two_nodes() {
 
 #[test]
 fn a_controller_is_replaced_beside_an_mpi_world() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
         "exec ipjob --mode cluster-only",
@@ -169,7 +169,7 @@ fn a_controller_is_replaced_beside_an_mpi_world() {
 
 #[test]
 fn what_happened_while_ipjob_stood_still_and_slurmctld_was_started_anew_is_caught_up_with() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
         "exec ipjob --mode cluster-only --mpi none",

@@ -31,7 +31,7 @@ fn assert_idle_end(job: &crate::support::lab::SlurmJob) {
 
 #[test]
 fn jobs_on_two_nodes_that_nobody_uses_end_themselves() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let run = "exec ipjob --mode cluster-only --idle-timeout 12s";
     let local = lab.script(
         "mpiexec-here",
@@ -64,7 +64,7 @@ fn jobs_on_two_nodes_that_nobody_uses_end_themselves() {
 
 #[test]
 fn an_engine_that_computes_on_the_other_node_keeps_the_job_until_it_is_done() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     lab.script("busy", "");
     // From the engine's first moment on, and without any message: no client has a part in it.
     let compute = "import os, threading; compute = compile(\"while os.path.exists('/home/alice/busy'): pass\", '', 'exec'); os.uname().nodename == 'node2' and threading.Thread(target=exec, args=(compute, dict(os=os)), daemon=True).start()";

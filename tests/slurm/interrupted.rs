@@ -36,7 +36,7 @@ fn wait_again(lab: &Lab, job: &SlurmJob) {
 fn a_job_that_is_cancelled_while_engines_come_back_ends_in_order() {
     // Slurm's own default, and not the lab's 5 s.
     let options = ["--slurm-conf", "KillWait=30"];
-    let Some(lab) = Lab::up(&options) else { return };
+    let lab = needed!(Lab::up(&options));
     let engine = "exec ipjob --mode cluster-only --mpi none --respawn engine";
     let set = format!("exec ipjob --mode cluster-only --respawn set {IMPATIENT}");
     let patient = "exec ipjob --mode cluster-only --respawn set";
@@ -76,7 +76,7 @@ fn a_job_that_is_cancelled_while_engines_come_back_ends_in_order() {
 
 #[test]
 fn a_job_that_is_requeued_while_an_engine_comes_back_starts_anew() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let hangs = wrapper(
         &lab,
         "hangs",
@@ -108,7 +108,7 @@ fn engines_of_a_node_without_power_are_given_up_by_name() {
         .iter()
         .flat_map(|line| ["--slurm-conf", line])
         .collect();
-    let Some(lab) = Lab::up(&options) else { return };
+    let lab = needed!(Lab::up(&options));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1", "--no-kill"],
         &format!("exec ipjob --mode cluster-only --mpi none --respawn engine {IMPATIENT}"),

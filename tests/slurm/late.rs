@@ -4,7 +4,7 @@ use crate::support::Lab;
 
 #[test]
 fn a_step_that_waits_is_told_with_the_step_that_holds_the_nodes() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     // With --overlap, as ipjob asks for it, a step gets its place at once: a site's own srun may know no such thing.
     let plain = lab.script(
         "plain-srun",
@@ -35,7 +35,7 @@ fn a_step_that_waits_is_told_with_the_step_that_holds_the_nodes() {
 
 #[test]
 fn engines_that_never_register_are_named_with_their_nodes_and_last_lines() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let wrapper = lab.script(
         "wrapper",
         "#!/bin/sh\n[ $((SLURM_PROCID % 2)) = 0 ] && exec \"$@\"\necho \"no licence for $SLURM_PROCID\"\nexec tail -f /dev/null\n",

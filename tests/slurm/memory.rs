@@ -34,9 +34,7 @@ fn wait_told(job: &SlurmJob, begin: &str) -> String {
 
 #[test]
 fn an_engine_of_the_other_node_that_took_too_much_is_told_with_rank_node_and_limit() {
-    let Some(lab) = Lab::up(&["--constrain", "memory"]) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&["--constrain", "memory"]));
     let options = ["-N2", "--ntasks-per-node=2", "--mem=600"];
     let job = lab.submit(&options, "exec ipjob --mode cluster-only --mpi none");
     let record = job.wait_state("ready");

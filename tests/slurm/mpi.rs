@@ -4,7 +4,7 @@ use serde_json::json;
 
 #[test]
 fn a_wrong_type_is_found_and_said() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     // MPICH knows nothing of cray_shasta: every engine is alone in a world of its own, and srun sees no error.
     let alone = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
@@ -40,9 +40,7 @@ fn a_wrong_type_is_found_and_said() {
 
 #[test]
 fn open_mpi_is_told_from_mpich() {
-    let Some(lab) = Lab::up(&["--mpi-packages", "openmpi"]) else {
-        return;
-    };
+    let lab = needed!(Lab::up(&["--mpi-packages", "openmpi"]));
     // mpi4py has modules for both libraries and takes the one that it is told.
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
@@ -63,7 +61,7 @@ fn open_mpi_is_told_from_mpich() {
 
 #[test]
 fn a_chosen_type_makes_the_world() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
         "exec ipjob --mode cluster-only --mpi pmi2",

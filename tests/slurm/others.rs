@@ -60,7 +60,7 @@ print('tried, with', seen, 'processes of hers in sight')
 
 #[test]
 fn another_user_gets_nothing() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
         "exec ipjob --mode notebook --mpi none",

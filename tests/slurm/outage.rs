@@ -35,7 +35,7 @@ fn stop(lab: &Lab, job: &SlurmJob) -> (String, Vec<String>) {
 
 #[test]
 fn a_job_goes_on_and_ends_in_order_while_slurmctld_is_down() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let running = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
         "exec ipjob --mode cluster-only --mpi none",

@@ -15,7 +15,7 @@ print('driver', os.environ['IPJOB_CLIENT_PROFILE'], *sorted(set(rc[:].apply_sync
 
 #[test]
 fn an_interactive_shell_at_the_login_node_gets_the_line_to_type() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let driver = lab.script("driver.py", DRIVER);
     // What salloc leaves behind at a site without LaunchParameters=use_interactive_step: a shell here, the nodes there.
     let command = format!("ipjob --mode cluster-only -- python3 {}", driver.display());
@@ -49,7 +49,7 @@ fn an_interactive_shell_at_the_login_node_gets_the_line_to_type() {
 
 #[test]
 fn an_empty_environment_an_array_and_a_step_of_its_own() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let driver = lab.script("driver.py", DRIVER);
     let driver = format!("ipjob --mode cluster-only -- python3 {}", driver.display());
     // The outer step's MPI type, distribution, labels and its one task must not reach the engines' step.

@@ -11,7 +11,7 @@ fn the_engines_of_the_other_nodes_outlive_a_node_without_power() {
         .iter()
         .flat_map(|line| ["--slurm-conf", line])
         .collect();
-    let Some(lab) = Lab::up(&options) else { return };
+    let lab = needed!(Lab::up(&options));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--no-kill"],
         "exec ipjob --mode cluster-only --mpi none",

@@ -15,7 +15,7 @@ fn preemption_is_an_orderly_end() {
         .iter()
         .flat_map(|line| ["--slurm-conf", line])
         .collect();
-    let Some(lab) = Lab::up(&options) else { return };
+    let lab = needed!(Lab::up(&options));
     let slurms =
         "preemption: Slurm takes the job's nodes for another job, and has ended the engines";
     let cluster = "exec ipjob --mode cluster-only";

@@ -22,7 +22,7 @@ fn record(lab: &Lab, place: &str, id: &str) -> Option<Value> {
 
 #[test]
 fn a_full_file_system_is_named_and_a_job_that_runs_goes_on() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let submit = |place: &str, more: &str| {
         let body =
             format!("exec ipjob --mode cluster-only --mpi none --ipython-dir {place} {more}");

@@ -34,7 +34,7 @@ fn runs(lab: &Lab, engine: &Value) -> bool {
 
 #[test]
 fn killed_and_frozen_engines_come_back_as_steps_of_their_own() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
         &format!("exec ipjob --mode cluster-only --mpi none --respawn engine {IMPATIENT}"),
@@ -98,7 +98,7 @@ fn killed_and_frozen_engines_come_back_as_steps_of_their_own() {
 
 #[test]
 fn an_engine_that_is_killed_six_times_is_given_up_by_name() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
         &format!("exec ipjob --mode cluster-only --mpi none --respawn engine {IMPATIENT}"),
@@ -136,7 +136,7 @@ print(rc.ids, rc[:].apply_sync(world), flush=True)
 fn an_mpi_world_that_loses_a_rank_starts_again_as_a_whole() {
     use std::io::{BufRead, BufReader, Write};
     use std::process::Stdio;
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
         &format!("exec ipjob --mode notebook --respawn set {IMPATIENT}"),

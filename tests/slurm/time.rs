@@ -4,7 +4,7 @@ use crate::support::Lab;
 
 #[test]
 fn the_job_ends_in_order_before_its_time_does() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     // Slurm looks at limits every 30 s, so this signal comes 10 to 40 s before the end.
     let signalled = lab.submit(
         &["-n1", "--time=1", "--signal=B:TERM@10"],
@@ -39,7 +39,7 @@ fn the_job_ends_in_order_before_its_time_does() {
 
 #[test]
 fn an_end_that_was_moved_is_heard_of_when_it_matters() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let run = "exec ipjob --mode cluster-only --mpi none";
     // Slurm ends a job at the next of its looks, every 30 s; ipjob would ask for the end again after ten minutes.
     let shortened = lab.submit(&["-n1", "--time=20"], run);

@@ -164,9 +164,16 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if self.exited().is_some() {
-            return;
+        if self.exited().is_none() {
+            self.kill();
+            eprintln!("ipjob's lines:\n{}", self.transcript());
         }
+    }
+}
+
+impl Job {
+    /// Ends it, and all that carries its incarnation, by force.
+    fn kill(&mut self) {
         let incarnation = self
             .record()
             .and_then(|record| Some(record["incarnation"]["id"].as_str()?.to_owned()));
@@ -187,6 +194,5 @@ impl Drop for Job {
                 );
             }
         }
-        eprintln!("ipjob's lines:\n{}", self.transcript());
     }
 }

@@ -1,7 +1,7 @@
 //! A Slurm cluster of a test's own (tests/lab), with this project's program and virtual environment in its users' reach.
 
 use super::ended::assert_nothing_left;
-use super::{binary, venv, wait_for};
+use super::{Needed, Skipped, binary, venv, wait_for};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::fs;
@@ -34,16 +34,14 @@ pub struct Done {
 }
 
 impl Lab {
-    /// Starts a lab of two nodes with these further options of `lab up`; `None`, and a line that names why, where this host
-    /// cannot have one.
-    pub fn up(options: &[&str]) -> Option<Self> {
+    /// Starts a lab of two nodes with these further options of `lab up`.
+    pub fn up(options: &[&str]) -> Needed<Self> {
         let venv = venv("main")?;
         if let Some(closed) = closed(&venv) {
-            eprintln!(
-                "skipped: the lab's users cannot enter {}, above the virtual environment",
+            return Err(Skipped::for_want_of(format_args!(
+                "the lab's users cannot enter {}, above the virtual environment",
                 closed.display()
-            );
-            return None;
+            )));
         }
         let dir = tempfile::Builder::new()
             .prefix("ipjob-lab-")
@@ -67,11 +65,11 @@ impl Lab {
         let output = command.output().expect("lab starts");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.code() == Some(LACKING) {
-            eprintln!("skipped: {}", text.lines().last().unwrap_or_default());
-            return None;
+            let lacking = text.lines().last().unwrap_or_default();
+            return Err(Skipped::for_want_of(lacking));
         }
         assert!(output.status.success(), "no lab: {text}");
-        Some(lab)
+        Ok(lab)
     }
 
     /// The program as the lab's users see it.

@@ -1,15 +1,21 @@
 //! What tests share: a place of their own, ipjob running in it, and facts to wait for.
+//!
+//! What not every machine has (an environment, a lab, root's rights, a program) is taken with `needed!`, as
+//! `let venv = needed!(venv("main"));`: see needs.rs.
 
 mod ended;
 mod failing;
 mod job;
 pub mod lab;
+#[macro_use]
+mod needs;
 mod place;
 
 pub use ended::assert_nothing_left;
 pub use failing::{chmod, wait_fake};
 pub use job::Job;
 pub use lab::Lab;
+pub use needs::{Needed, Skipped, made, mounts, program, root, venv};
 pub use place::Place;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -23,16 +29,6 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub fn binary() -> PathBuf {
     std::env::var_os("IPJOB_TEST_BINARY")
         .map_or_else(|| env!("CARGO_BIN_EXE_ipjob").into(), PathBuf::from)
-}
-
-/// A virtual environment that `make test` made; without it the test says that it is skipped.
-pub fn venv(name: &str) -> Option<PathBuf> {
-    let variable = format!("IPJOB_TEST_VENV_{}", name.to_uppercase());
-    let path = std::env::var_os(&variable).map(PathBuf::from);
-    if path.is_none() {
-        eprintln!("skipped: {variable} is not set (make test sets it)");
-    }
-    path
 }
 
 /// Waits for a fact and returns it; `what` names it when it does not come.
