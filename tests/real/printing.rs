@@ -24,7 +24,7 @@ fn nannies(record: &Value) -> usize {
 
 #[test]
 fn engines_that_are_forked_have_their_nannies() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = start(&place, &["--engine-start", "fork"]);
     let record = job.wait_ready();
@@ -43,7 +43,7 @@ fn engines_that_are_forked_have_their_nannies() {
 #[test]
 fn engines_that_are_started_one_by_one_go_without_nannies_which_is_said() {
     for name in ["main", "ipp88"] {
-        let Some(venv) = venv(name) else { return };
+        let venv = needed!(venv(name));
         let place = Place::with_venv(&venv);
         let mut job = start(&place, &[]);
         let line = job.wait_line("engines start without nannies: the Python of ");
@@ -58,7 +58,7 @@ fn engines_that_are_started_one_by_one_go_without_nannies_which_is_said() {
 
 #[test]
 fn nannies_that_are_insisted_on_are_refused_with_the_reason() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = start(&place, &["--nanny", "on"]);
     let (code, transcript) = job.finish();

@@ -30,7 +30,7 @@ fn with_shell(place: &Place, shell: &str, rc: &str, text: &str, front_end: &str)
 #[test]
 fn a_terminal_finds_what_the_job_was_started_with_in_every_shell() {
     for (name, front_end) in [("main", "lab"), ("nb6", "notebook")] {
-        let Some(venv) = venv(name) else { return };
+        let venv = needed!(venv(name));
         for (shell, rc, text) in [
             ("/bin/bash", ".bashrc", "export FROM_RC=read\n"),
             ("/usr/bin/zsh", ".zshrc", "export FROM_RC=read\n"),
@@ -68,7 +68,7 @@ fn a_terminal_finds_what_the_job_was_started_with_in_every_shell() {
 
 #[test]
 fn a_shell_command_of_the_users_own_holds() {
-    let Some(venv) = venv("main") else { return };
+    let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let dir = place.dir().join(".jupyter");
     fs::create_dir(&dir).expect("a directory");
