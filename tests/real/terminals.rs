@@ -1,7 +1,7 @@
 //! Terminals of the job's Jupyter: they have the environment that the job was started in, and the user's rc files are read.
 
 use super::python;
-use crate::support::{Job, Place, binary, venv};
+use crate::support::{Job, Place, binary, program, venv};
 use std::fs;
 use std::path::Path;
 
@@ -32,18 +32,14 @@ fn a_terminal_finds_what_the_job_was_started_with_in_every_shell() {
     for (name, front_end) in [("main", "lab"), ("nb6", "notebook")] {
         let venv = needed!(venv(name));
         for (shell, rc, text) in [
-            ("/bin/bash", ".bashrc", "export FROM_RC=read\n"),
-            ("/usr/bin/zsh", ".zshrc", "export FROM_RC=read\n"),
-            (
-                "/usr/bin/fish",
-                ".config/fish/config.fish",
-                "set -x FROM_RC read\n",
-            ),
+            ("bash", ".bashrc", "export FROM_RC=read\n"),
+            ("zsh", ".zshrc", "export FROM_RC=read\n"),
+            ("fish", ".config/fish/config.fish", "set -x FROM_RC read\n"),
         ] {
-            if !Path::new(shell).exists() {
-                eprintln!("skipped: no {shell} here");
+            let Ok(shell) = program(&["/bin", "/usr/bin"], &[shell]) else {
                 continue;
-            }
+            };
+            let shell = shell.to_str().expect("text");
             let place = Place::with_venv(&venv);
             let mut job = with_shell(&place, shell, rc, text, front_end);
             job.wait_ready();
