@@ -10,7 +10,8 @@ use crate::support::{Place, command_line, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -88,15 +89,31 @@ fn children_of(pid: u32) -> Vec<u32> {
 }
 
 /// The child that runs a program.
-fn child_of(pid: u32, program: &str) -> u32 {
+pub fn child_of(pid: u32, program: &str) -> u32 {
     children_of(pid)
         .into_iter()
         .find(|child| command_line(*child).contains(program))
         .expect("it runs")
 }
 
+/// Asks Jupyter for its status.
+pub fn ask(port: &Value, token: &str) -> TcpStream {
+    let port = port.as_u64().and_then(|port| u16::try_from(port).ok());
+    let address = (Ipv4Addr::LOCALHOST, port.expect("a port"));
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(stream, "GET /api/status?token={token} HTTP/1.0\r\n\r\n").expect("it is sent");
+    stream
+}
+
+/// Its answer.
+pub fn answer_of(mut asked: TcpStream) -> String {
+    let mut answer = String::new();
+    asked.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
 /// Waits until a service was started so often again and the job is ready.
-fn wait_replaced(job: &crate::support::Job, service: &str, times: usize) -> Value {
+pub fn wait_replaced(job: &crate::support::Job, service: &str, times: usize) -> Value {
     wait_for(&format!("restart {times} of {service}"), || {
         let record = job.record()?;
         assert_ne!(record["state"], "ended", "{}", job.transcript());

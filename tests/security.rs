@@ -79,7 +79,7 @@ fn every_test_that_the_document_names_exists() {
         .filter(|word| word.matches('_').count() > 2 && !word.contains([' ', '\n', '=']))
         .collect();
     assert!(named.len() > 10, "{named:?}");
-    let sources: String = ["security", "slurm", "real"]
+    let sources: String = ["security", "slurm", "real", "healing"]
         .iter()
         .flat_map(|dir| fs::read_dir(root.join("tests").join(dir)).expect("tests"))
         .map(|entry| fs::read_to_string(entry.expect("a file").path()).unwrap_or_default())

@@ -32,9 +32,14 @@ pub fn random_hex<const N: usize>() -> Outcome<String> {
 pub fn secrets() -> Outcome<Secrets> {
     Ok(Secrets {
         key: Text::Secret(random_hex::<32>()?),
-        token: Text::Secret(random_hex::<32>()?),
+        token: token()?,
         curve: Pair::of(random()?),
     })
+}
+
+/// A new token of Jupyter's.
+pub fn token() -> Outcome<Text> {
+    Ok(Text::Secret(random_hex::<32>()?))
 }
 
 /// The name of this host; `localhost` where the kernel has none.

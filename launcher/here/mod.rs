@@ -9,6 +9,7 @@ pub mod directory;
 pub mod files;
 pub mod foreman;
 pub mod guarded;
+pub mod handing;
 pub mod identity;
 pub mod leftovers;
 pub mod limits;

@@ -91,7 +91,15 @@ fn interpreter(script: &[u8]) -> Option<PathBuf> {
     // `#!/usr/bin/env python3` says nothing about where the packages are.
     (path.contains("python") && !path.contains(' ') || Path::new(&path).is_file())
         .then(|| PathBuf::from(path))
-        .filter(|path| path.is_absolute() && path.file_name().is_some_and(|name| name != "env"))
+        .filter(|path| path.is_absolute() && is_python(path))
+}
+
+/// `#!/bin/bash` names a program too.
+fn is_python(program: &Path) -> bool {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    ["python", "pypy", "graalpy"]
+        .iter()
+        .any(|start| name.starts_with(start))
 }
 
 /// The `lib/python3.12` of a prefix: the one that its pyvenv.cfg means, or the only one.

@@ -1,42 +1,60 @@
-//! Ports are reserved, not guessed.
+//! Ports are held, not guessed.
 //!
-//! A reservation is a socket that was bound without `SO_REUSEADDR`, got it afterwards, and does not listen. Plain binds and
-//! a second ipjob are refused while it lives; the owner that it is meant for (tornado, ZeroMQ) sets `SO_REUSEADDR` itself
-//! and so may bind and listen beside it.
+//! A program that takes descriptors gets a socket on which ipjob listens itself, as long as the job lives: nobody else can ever
+//! have the port, and who connects while that program is away waits in the backlog.
+//! For one that does not, a reservation is a socket that was bound without `SO_REUSEADDR`, got it afterwards, and does not listen. Plain
+//! binds and a second ipjob are refused while it lives; the owner that it is meant for (tornado) sets `SO_REUSEADDR` itself
+//! and so may bind and listen beside it, as may anybody else who sets it.
 
 use super::sockets;
 use crate::failure::{Failure, Outcome};
 use crate::plan::settings::PortRange;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, setsockopt,
+    socket, sockopt,
 };
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// A port that nobody else gets while this lives.
+/// Connections that wait until they are accepted; the kernel's own limit (`net.core.somaxconn`) may be lower.
+const BACKLOG: i32 = 4096;
+
+/// How a port is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// By listening: its owner gets the descriptor.
+    Listening,
+    /// By being bound alone: its owner binds beside it.
+    Bound,
+}
+
+/// A port that is held while this lives.
 #[derive(Debug)]
 pub struct Reservation {
     /// The port.
     pub port: u16,
-    _socket: OwnedFd,
+    /// How.
+    pub hold: Hold,
+    socket: OwnedFd,
 }
 
-/// Reserves one free port of the range, beginning at a random one so that jobs on a shared node do not meet; ports in
-/// `avoid` were tried before.
-pub fn reserve(address: Ipv4Addr, range: PortRange, avoid: &BTreeSet<u16>) -> Outcome<Reservation> {
-    reserve_for("--port-range", address, range, avoid)
+impl AsFd for Reservation {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
-/// The same for the range of another option.
-pub fn reserve_for(
+/// Holds one free port of the range of this option, beginning at a random one so that jobs on a shared node do not meet.
+pub fn reserve(
     option: &str,
     address: Ipv4Addr,
     range: PortRange,
-    avoid: &BTreeSet<u16>,
+    hold: Hold,
 ) -> Outcome<Reservation> {
-    in_range(address, range, avoid).map_err(|refused| {
+    in_range(address, range, &BTreeSet::new(), hold).map_err(|refused| {
         let failure = Failure::missing(format!("no free port in {option} {range}"));
         let example = format!("for example {option} 8000-9999");
         told(failure, refused, range, &example)
@@ -48,12 +66,13 @@ pub fn reserve_all(
     addresses: &[Ipv4Addr],
     range: Option<PortRange>,
     avoid: &BTreeSet<u16>,
+    hold: Hold,
 ) -> Outcome<Vec<Reservation>> {
     let mut avoid = avoid.clone();
     let mut held = Vec::new();
     for address in addresses {
         let reservation = match range {
-            Some(range) => in_range(*address, range, &avoid).map_err(|refused| {
+            Some(range) => in_range(*address, range, &avoid, hold).map_err(|refused| {
                 let failure = Failure::missing(format!(
                     "the controller takes {} ports, and only {} are free in --controller-ports {range}",
                     addresses.len(),
@@ -61,7 +80,7 @@ pub fn reserve_all(
                 ));
                 told(failure, refused, range, "or leave it out")
             })?,
-            None => any(*address, &avoid)?,
+            None => any(*address, &avoid, hold)?,
         };
         avoid.insert(reservation.port);
         held.push(reservation);
@@ -85,6 +104,7 @@ fn in_range(
     address: Ipv4Addr,
     range: PortRange,
     avoid: &BTreeSet<u16>,
+    hold: Hold,
 ) -> Result<Reservation, Option<(u16, Errno)>> {
     let size = u32::from(range.last - range.first) + 1;
     let offset = u32::from_ne_bytes(super::identity::random().unwrap_or_default()) % size;
@@ -97,7 +117,7 @@ fn in_range(
         if avoid.contains(&port) {
             continue;
         }
-        match reserve_one(address, port) {
+        match reserve_one(address, port, hold) {
             Ok(reservation) => return Ok(reservation),
             Err(Errno::EADDRINUSE) => refused = Some((port, Errno::EADDRINUSE)),
             Err(Errno::EACCES) if range.last < 1024 => {
@@ -111,10 +131,10 @@ fn in_range(
 }
 
 /// A port of the kernel's choice. Those to be avoided are held meanwhile, so that it chooses another.
-fn any(address: Ipv4Addr, avoid: &BTreeSet<u16>) -> Outcome<Reservation> {
+fn any(address: Ipv4Addr, avoid: &BTreeSet<u16>, hold: Hold) -> Outcome<Reservation> {
     let mut avoided = Vec::new();
     loop {
-        let reservation = reserve_one(address, 0).map_err(|error| {
+        let reservation = reserve_one(address, 0, hold).map_err(|error| {
             Failure::missing(format!("no port can be had on {address}"))
                 .because(error.desc())
                 .hint("check --address; `sysctl net.ipv4.ip_local_port_range` shows the ports that the kernel chooses from")
@@ -140,7 +160,7 @@ fn open() -> Result<OwnedFd, Errno> {
 /// The same where a socket has to be made first and is closed to children then.
 #[cfg(not(target_os = "linux"))]
 fn open() -> Result<OwnedFd, Errno> {
-    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    use nix::fcntl::FdFlag;
     let fd = socket(
         AddressFamily::Inet,
         SockType::Stream,
@@ -158,15 +178,23 @@ fn name(fd: &OwnedFd, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
     )
 }
 
-/// Reserves this very port, or with 0 one of the kernel's choice.
-pub fn reserve_one(address: Ipv4Addr, port: u16) -> Result<Reservation, Errno> {
-    let fd = open()?;
-    name(&fd, address, port)?;
-    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
-    let bound: SockaddrIn = getsockname(fd.as_raw_fd())?;
+/// Holds this very port, or with 0 one of the kernel's choice.
+pub fn reserve_one(address: Ipv4Addr, port: u16, hold: Hold) -> Result<Reservation, Errno> {
+    let socket = open()?;
+    name(&socket, address, port)?;
+    match hold {
+        Hold::Listening => {
+            // Accepting is not to wait where whoever had connected has gone again.
+            fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            listen(&socket, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))?;
+        }
+        Hold::Bound => setsockopt(&socket, sockopt::ReuseAddr, &true)?,
+    }
+    let bound: SockaddrIn = getsockname(socket.as_raw_fd())?;
     Ok(Reservation {
         port: bound.port(),
-        _socket: fd,
+        hold,
+        socket,
     })
 }
 
@@ -198,7 +226,7 @@ fn told(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -216,8 +244,9 @@ mod tests {
             first: port,
             last: port,
         };
-        let held = reserve(LOCAL, range, &BTreeSet::new()).expect("it is free");
-        let second = reserve(LOCAL, range, &BTreeSet::new()).expect_err("it is reserved");
+        let reserve = || reserve("--port-range", LOCAL, range, Hold::Bound);
+        let held = reserve().expect("it is free");
+        let second = reserve().expect_err("it is reserved");
         assert!(second.message.contains(&format!("{port}-{port}")));
         // std's TcpListener sets SO_REUSEADDR, as tornado and ZeroMQ do.
         let owner = TcpListener::bind((LOCAL, held.port));
@@ -227,28 +256,40 @@ mod tests {
     #[test]
     fn all_reserved_ports_are_different_and_in_the_range() {
         let addresses = [LOCAL; 4];
-        let any = reserve_all(&addresses, None, &BTreeSet::new()).expect("any");
+        let any = reserve_all(&addresses, None, &BTreeSet::new(), Hold::Bound).expect("any");
         let ports: BTreeSet<u16> = any.iter().map(|held| held.port).collect();
         assert_eq!(ports.len(), 4);
-        let again = reserve_all(&addresses, None, &ports).expect("others");
+        let again = reserve_all(&addresses, None, &ports, Hold::Bound).expect("others");
         assert!(again.iter().all(|held| !ports.contains(&held.port)));
         let port = any[0].port;
         let range = PortRange {
             first: port,
             last: port,
         };
-        let failure = reserve_all(&addresses, Some(range), &BTreeSet::new()).expect_err("held");
+        let failure =
+            reserve_all(&addresses, Some(range), &BTreeSet::new(), Hold::Bound).expect_err("held");
         assert!(failure.message.contains("only 0 are free"), "{failure}");
     }
 
     #[test]
     fn a_reserved_port_does_not_listen_until_its_owner_does() {
-        let held = any(LOCAL, &BTreeSet::new()).expect("a port");
+        let held = any(LOCAL, &BTreeSet::new(), Hold::Bound).expect("a port");
         assert!(!is_listening(LOCAL, held.port));
         let owner = TcpListener::bind((LOCAL, held.port)).expect("the owner may");
         assert!(is_listening(LOCAL, held.port));
         drop(owner);
         assert!(!is_listening(LOCAL, held.port));
+    }
+
+    #[test]
+    fn nobody_binds_beside_a_port_on_which_we_listen_and_who_connects_waits() {
+        let held = any(LOCAL, &BTreeSet::new(), Hold::Listening).expect("a port");
+        assert!(is_listening(LOCAL, held.port));
+        assert!(TcpListener::bind((LOCAL, held.port)).is_err());
+        let early = TcpStream::connect((LOCAL, held.port)).expect("it waits");
+        let owner = TcpListener::from(held.socket.try_clone().expect("a descriptor"));
+        let (_, met) = owner.accept().expect("who waited");
+        assert_eq!(met, early.local_addr().expect("bound"));
     }
 
     #[test]
@@ -259,7 +300,8 @@ mod tests {
             first: port,
             last: port,
         };
-        let failure = reserve(LOCAL, range, &BTreeSet::new()).expect_err("it is busy");
+        let failure =
+            reserve("--port-range", LOCAL, range, Hold::Listening).expect_err("it is busy");
         assert!(
             failure
                 .cause

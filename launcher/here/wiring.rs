@@ -2,7 +2,7 @@
 
 use super::files;
 use super::guarded::unusable;
-use super::ports::{self, Reservation};
+use super::ports::{self, Hold, Reservation};
 use crate::failure::Outcome;
 use crate::plan::connection::Keys;
 use crate::plan::profile::Profile;
@@ -29,7 +29,7 @@ impl Wiring {
         keys: Keys,
         avoid: &BTreeSet<u16>,
     ) -> Outcome<Self> {
-        let held = ports::reserve_all(&Ports::addresses(address), range, avoid)?;
+        let held = ports::reserve_all(&Ports::addresses(address), range, avoid, Hold::Bound)?;
         let mut numbers = [0; PORTS];
         for (number, reservation) in numbers.iter_mut().zip(&held) {
             *number = reservation.port;

@@ -1,5 +1,6 @@
-"""Runs a console script of Jupyter's without two things that take most of its start and of which nothing is seen, and with
-terminals that keep the job's environment: `python lean.py SCRIPT ARGS...`.
+"""Runs a console script of Jupyter's with the listening socket that ipjob hands to it (handed.py, beside this file), without two
+things that take most of its start and of which nothing is seen, and with terminals that keep the job's environment:
+`python lean.py SCRIPT ARGS...`.
 
   - jsonschema imports `rfc3987_syntax`, if it is there, for the format `iri`, which no schema of Jupyter's has; that builds a
     grammar, 1.1 of the 1.6 s of CPU that JupyterLab's imports take.
@@ -16,6 +17,12 @@ import importlib
 import os
 import runpy
 import sys
+
+# Also where Python is told to look for nothing beside a script (PYTHONSAFEPATH).
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import handed
+
+del sys.path[0]
 
 WITH_JUPYTERLAB = ("jupyter-lab", "jupyter-notebook")
 # The modules that start terminals, in Notebook 6 and in all later ones.
@@ -67,6 +74,7 @@ def main(script):
     # Modules are found where they are for the script itself, and not in the working directory.
     if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(__file__)):
         sys.path[0] = os.path.dirname(os.path.realpath(script))
+    handed.take()
     sys.modules["rfc3987_syntax"] = None
     front_end = os.path.basename(script)
     keep_the_environment_of_terminals(front_end)

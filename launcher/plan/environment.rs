@@ -26,6 +26,9 @@ const JUPYTER_KEPT: &[&str] = &[
     "JUPYTER_USE_ENV_PATH",
 ];
 
+/// Where Jupyter finds its token.
+pub const TOKEN: &str = "JUPYTER_TOKEN";
+
 /// Variables of an MPI launcher that do not hold for a process started without one. Open MPI's mpirun forbids by one of its own
 /// parameters (`OMPI_MCA_ess=^singleton`) what a single engine needs.
 const MPI_PREFIXES: &[&str] = &[
@@ -64,7 +67,7 @@ pub fn of(name: Name, context: &Context) -> Environment {
             "JUPYTER_RUNTIME_DIR",
             &utf8(&context.profile.jupyter_runtime()),
         );
-        set.insert("JUPYTER_TOKEN".to_owned(), context.secrets.token.clone());
+        set.insert(TOKEN.to_owned(), context.secrets.token.clone());
     }
     if name == Name::Controller && context.encrypted {
         let pair = &context.secrets.curve;

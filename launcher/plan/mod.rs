@@ -133,7 +133,7 @@ pub struct Jupyter {
     pub program: PathBuf,
     /// Whether it is the classic Notebook (below 7), whose options are `NotebookApp.*`.
     pub classic: bool,
-    /// Its Python, where its first line tells and it was not named by a path of the user's own.
+    /// Its Python, where it is a script whose first line names one: then it can be handed a socket.
     pub python: Option<PathBuf>,
 }
 

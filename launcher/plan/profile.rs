@@ -170,6 +170,12 @@ impl Profile {
         self.runtime().join("fork.json")
     }
 
+    /// What these two programs take handed sockets with, by the name under which they import it.
+    #[must_use]
+    pub fn handed_module(&self) -> PathBuf {
+        self.runtime().join("handed.py")
+    }
+
     /// The program that runs Jupyter.
     #[must_use]
     pub fn jupyter_program(&self) -> PathBuf {

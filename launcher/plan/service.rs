@@ -158,7 +158,7 @@ pub struct Carried {
     pub text: &'static str,
 }
 
-/// Ports that are reserved before the service starts and given to it as an argument.
+/// Ports that are held before the service starts and given to it as an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortNeed {
     /// One port.
@@ -167,6 +167,8 @@ pub enum PortNeed {
         range: PortRange,
         /// The argument before the number: `--ServerApp.port=`.
         argument: String,
+        /// Whether ipjob listens itself and hands the socket over; else the program binds the port.
+        handed: bool,
     },
     /// Those of the wiring; only the internal ones are an argument, the others stand in the connection files.
     Wiring {
@@ -216,7 +218,7 @@ pub struct Service {
     /// Its processes.
     pub processes: Vec<Process>,
     /// What its processes run that no package has.
-    pub carried: Option<Carried>,
+    pub carried: Vec<Carried>,
     /// The environment of all its processes.
     pub environment: Environment,
     /// Their standard streams.

@@ -110,7 +110,9 @@ fn describe(service: &Service, out: &mut String) {
 /// The argument that is known when the service starts.
 fn port(need: Option<&PortNeed>) -> String {
     match need {
-        Some(PortNeed::One { range, argument }) => format!(" {argument}<a free port of {range}>"),
+        Some(PortNeed::One {
+            range, argument, ..
+        }) => format!(" {argument}<a free port of {range}>"),
         Some(PortNeed::Wiring { range }) => {
             let range = range.map_or_else(String::new, |range| format!(" of {range}"));
             format!(" --ports=<three free ports{range}; the others stand in the connection files>")

@@ -172,12 +172,10 @@ async fn find_jupyter(frontend: &Frontend, limit: Duration) -> Outcome<Jupyter> 
     };
     let classic =
         may_be_classic(&program) && versions::of(&program, "notebook", limit).await?.major() < 7;
-    let own = !matches!(frontend, Frontend::Program(_));
-    let python = own.then(|| packages::python_of(&program)).flatten();
     Ok(Jupyter {
+        python: packages::python_of(&program),
         program,
         classic,
-        python,
     })
 }
 

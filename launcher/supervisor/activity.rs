@@ -147,7 +147,7 @@ impl Supervisor<'_> {
         let mut running = self.children.running.keys().copied();
         let server = running.find(|pid| self.children.runs(Name::Jupyter, *pid));
         let probe = match (server, &self.children.reservation) {
-            (Some(pid), Some(reservation)) => Some(Probe::new(self.plan, pid, reservation.port)),
+            (Some(pid), Some(held)) => Some(Probe::new(self.plan, pid, held, &self.token)),
             _ => None,
         };
         // Without a Jupyter there is nothing that it could tell.

@@ -1,12 +1,14 @@
 //! One try of the start. When a port of the wiring was lost to somebody else, everything is taken down and started again with
 //! another: what watches the first try must not speak of the second.
 
+use super::children::Given;
 use super::machine::Machine;
 use super::notice::{Notice, Sender};
 use super::{Event, Supervisor};
 use crate::failure::{Failure, Outcome};
+use crate::here::ports::{self, Hold};
 use crate::here::wiring::Wiring;
-use crate::here::{files, ports};
+use crate::here::{files, handing};
 use crate::plan::Plan;
 use crate::plan::service::{Name, PortNeed, Service};
 use crate::plan::settings::Respawn;
@@ -110,28 +112,42 @@ impl Supervisor<'_> {
         let _ = self.sender.send(Notice::Event(event));
     }
 
-    /// Tells the argument that gives a service its ports; Jupyter's is reserved here.
-    pub(super) fn port_argument(&mut self, service: &Service) -> Result<Vec<String>, Failure> {
-        if let Some(PortNeed::One { range, .. }) = &service.port {
-            self.children.reservation = None;
-            let reservation =
-                ports::reserve(self.plan.jupyter_address, *range, &self.children.tried)?;
-            self.children.tried.insert(reservation.port);
-            self.children.reservation = Some(reservation);
+    /// Tells what gives a service its ports; Jupyter's is chosen here.
+    pub(super) fn ports_of(&mut self, service: &Service) -> Result<Given, Failure> {
+        if let Some(PortNeed::One { range, handed, .. }) = &service.port {
+            let hold = if *handed {
+                Hold::Listening
+            } else {
+                Hold::Bound
+            };
+            let address = self.plan.jupyter_address;
+            let held = ports::reserve("--port-range", address, *range, hold)?;
+            self.children.reservation = Some(held);
         }
-        Ok(self.port_again(service))
+        self.ports_again(service)
     }
 
-    /// The argument that gives a service the ports that it had before: they are held for it as long as the job lives.
-    pub(super) fn port_again(&self, service: &Service) -> Vec<String> {
+    /// What gives a service the ports that it had before: they are held for it as long as the job lives.
+    pub(super) fn ports_again(&self, service: &Service) -> Result<Given, Failure> {
+        let mut given = Given::default();
         match (&service.port, &self.children.reservation, &self.wiring) {
-            (Some(PortNeed::One { argument, .. }), Some(reservation), _) => {
-                vec![format!("{argument}{}", reservation.port)]
+            (Some(PortNeed::One { argument, .. }), Some(held), _) => {
+                given.arguments.push(format!("{argument}{}", held.port));
+                if held.hold == Hold::Listening {
+                    // Nobody asks whether it was taken: an answer to the token says it.
+                    let (stdin, _) = handing::parcel(&[held]).map_err(|error| {
+                        Failure::missing("jupyter's socket cannot be handed over").because(error)
+                    })?;
+                    given.stdin = Some(stdin);
+                }
             }
             (Some(PortNeed::Wiring { .. }), _, Some(wiring)) => {
-                vec![format!("--ports={}", wiring.ports.internal())]
+                given
+                    .arguments
+                    .push(format!("--ports={}", wiring.ports.internal()));
             }
-            _ => Vec::new(),
+            _ => {}
         }
+        Ok(given)
     }
 }

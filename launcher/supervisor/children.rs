@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{PipeReader, pipe};
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 /// Lines of a log that are shown when its process fails.
@@ -26,6 +27,15 @@ pub const TAIL_LINES: usize = 10;
 
 /// Lines of a log that are looked through for a cause.
 pub const CAUSE_LINES: usize = 40;
+
+/// What a process gets beside what was planned.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// More arguments.
+    pub arguments: Vec<String>,
+    /// What brings the sockets that it is handed.
+    pub stdin: Option<OwnedFd>,
+}
 
 /// The children of this life.
 #[derive(Debug)]
@@ -40,8 +50,6 @@ pub struct Children {
     logs: BTreeMap<ProcessId, Log>,
     /// The port that is held for Jupyter as long as it may be started again.
     pub reservation: Option<Reservation>,
-    /// Ports that were tried for Jupyter.
-    pub tried: BTreeSet<u16>,
     /// What forks the engines, until it has told of all of them.
     pub forking: Option<Forking>,
 }
@@ -57,7 +65,6 @@ impl Children {
             running: BTreeMap::new(),
             logs: BTreeMap::new(),
             reservation: None,
-            tried: BTreeSet::new(),
             forking: None,
         }
     }
@@ -68,13 +75,13 @@ impl Children {
         service: &Service,
         id: ProcessId,
         process: &Process,
-        more: &[String],
+        given: Given,
     ) -> Result<u32, Failure> {
         let mut command = command(service, process)?;
-        command.args(more);
+        command.args(given.arguments);
         if service.streams == Streams::Log {
             let log = into_log(&mut command, process, &log_head(&self.incarnation, &id))?;
-            command.stdin(Stdio::null());
+            command.stdin(given.stdin.map_or_else(Stdio::null, Stdio::from));
             self.logs.insert(id, log);
         }
         let pid = start(&mut command, process, &id)?;

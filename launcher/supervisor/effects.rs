@@ -2,6 +2,7 @@
 
 use super::event::{Effect, End, Event, Level, Timer};
 use super::notice::{Answer, Notice, Wired};
+use super::probes::jupyter::Probe;
 use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
 use crate::here::patience::{LOOK, within};
@@ -11,6 +12,7 @@ use crate::plan::settings::Frontend;
 use crate::report::record::Engine;
 use crate::report::{summary, timeline};
 use nix::sys::signal::Signal;
+use std::mem::take;
 use std::time::Instant;
 
 /// Columns of the start's chart that -v shows, behind the time that stands before every line.
@@ -163,8 +165,8 @@ impl Supervisor<'_> {
         let Some(service) = self.plan.service(name) else {
             return;
         };
-        let more = match self.port_argument(service) {
-            Ok(more) => more,
+        let mut given = match self.ports_of(service) {
+            Ok(given) => given,
             Err(failure) => {
                 return self.spawn_failed(first(name), failure);
             }
@@ -176,7 +178,7 @@ impl Supervisor<'_> {
                 service: name,
                 index,
             };
-            match self.children.spawn(service, id, process, &more) {
+            match self.children.spawn(service, id, process, take(&mut given)) {
                 Ok(pid) => {
                     self.say(Level::Detail, format!("{id} started (pid {pid})"));
                     pids.push((index, pid));
@@ -238,13 +240,9 @@ impl Supervisor<'_> {
                 );
             }
             Readiness::Jupyter => {
-                if let (Some(pid), Some(reservation)) = (first, &self.children.reservation) {
-                    probes::jupyter::watch_start(
-                        self.plan,
-                        pid,
-                        reservation.port,
-                        self.attempt.sender.clone(),
-                    );
+                if let (Some(pid), Some(held)) = (first, &self.children.reservation) {
+                    let probe = Probe::new(self.plan, pid, held, &self.token);
+                    probes::jupyter::watch_start(probe, self.attempt.sender.clone());
                 }
             }
             Readiness::Started => {}
@@ -275,7 +273,7 @@ impl Supervisor<'_> {
             Frontend::Server | Frontend::Program(_) => "",
         };
         let place = format!("http://{ip}:{}{}{page}", answer.port, answer.base_url);
-        let token = self.plan.secrets.token.reveal();
+        let token = self.token.reveal();
         self.record.url = Some(format!("{place}?token={token}"));
         self.record.token = Some(token.to_owned());
         self.record.port = Some(answer.port);

@@ -1,15 +1,18 @@
 //! Carrying out a restart: a service that died gets its wiring, port and token again. No decision is made here.
 
 use super::Supervisor;
+use super::children::Given;
 use super::effects::first;
 use super::event::{Event, Level};
 use super::notice::{Notice, Wired};
 use crate::failure::Failure;
-use crate::here::files;
+use crate::here::ports::Hold;
+use crate::here::{files, identity};
 use crate::plan::engine_list::EngineList;
+use crate::plan::environment::TOKEN;
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::report::Report;
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::service::{Name, ProcessId, Service};
 use crate::plan::services::controller_again;
 use crate::plan::settings::Launcher;
 use std::fs;
@@ -80,15 +83,43 @@ impl Supervisor<'_> {
             self.restore_wiring();
             process.args = controller_again(&process.args);
         }
-        let more = self.port_again(service);
         let id = first(name);
-        match self.children.spawn(service, id, &process, &more) {
+        let mut service = service.clone();
+        let spawned = self
+            .renew_the_token(&mut service)
+            .and_then(|()| self.ports_again(&service))
+            .and_then(|given| self.children.spawn(&service, id, &process, given));
+        match spawned {
             Ok(pid) => {
                 self.say(Level::Detail, format!("{id} started again (pid {pid})"));
-                self.started(service, &[(0, pid)]);
+                self.started(&service, &[(0, pid)]);
             }
             Err(failure) => self.spawn_failed(id, failure),
         }
+    }
+
+    /// Another token for a Jupyter whose port was free while nothing listened: a page that was open may have told the old one to
+    /// whoever took it.
+    fn renew_the_token(&mut self, service: &mut Service) -> Result<(), Failure> {
+        let held = self.children.reservation.as_ref();
+        let program = service.processes.first().map(|process| &process.program);
+        let (Name::Jupyter, Some(Hold::Bound), Some(program)) =
+            (service.name, held.map(|held| held.hold), program)
+        else {
+            return Ok(());
+        };
+        self.token = identity::token()?;
+        self.record.forget_jupyter();
+        let environment = &mut service.environment.set;
+        environment.insert(TOKEN.to_owned(), self.token.clone());
+        self.say(
+            Level::Warning,
+            format!(
+                "jupyter gets a new token, because its port was free for a moment ({} takes no socket of ipjob's): `ipjob connect` and the record tell it",
+                program.display()
+            ),
+        );
+        Ok(())
     }
 
     /// Starts one engine again.
@@ -109,7 +140,7 @@ impl Supervisor<'_> {
             return;
         };
         self.record.count_restart(Name::Engines);
-        match self.children.spawn(service, id, process, &[]) {
+        match self.children.spawn(service, id, process, Given::default()) {
             Ok(pid) => {
                 self.say(Level::Detail, format!("{id} started again (pid {pid})"));
                 let _ = self.engine_reported(Report {

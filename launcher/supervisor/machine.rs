@@ -56,9 +56,6 @@ const WORLD_PATIENCE: Duration = Duration::from_secs(3);
 /// Time between srun's word that Slurm takes the job down and Slurm's signal to us.
 const SIGNAL_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Ports that are tried for Jupyter, each taken by somebody else between our reservation and its bind.
-const PORT_TRIES: u32 = 5;
-
 /// What the machine must know of a service.
 #[derive(Clone, Debug)]
 struct Rule {
@@ -139,7 +136,6 @@ pub struct Machine {
     engines: Engines,
     /// The MPI world that engines are expected to see, until one has told what it sees.
     world: Option<WantedWorld>,
-    port_tries: u32,
     /// How often the start may be tried again with another wiring.
     repeats: u32,
     /// Whether what is taken down now is to be started again.
@@ -197,7 +193,6 @@ impl Machine {
             lives,
             engines,
             world: None,
-            port_tries: 0,
             repeats: 0,
             again: false,
             deadline: Deadline::default(),

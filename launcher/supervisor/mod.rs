@@ -39,7 +39,7 @@ use crate::here::ownership::Ownership;
 use crate::here::wiring::Wiring;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
-use crate::plan::service::Name;
+use crate::plan::service::{Name, Text};
 use crate::report::console::Console;
 use crate::report::pointer;
 use crate::report::record::{REFRESH_S, Record, Writer};
@@ -106,6 +106,8 @@ struct Supervisor<'a> {
     successor: Option<Incarnation>,
     /// Where the other ranks hear of us, with the launcher `ranks`.
     meeting: Option<&'a mut Leader>,
+    /// Jupyter's token: another one, once somebody else may have heard the planned one.
+    token: Text,
     /// The wiring that ipjob made, with an overlapped start: its ports are held to the end.
     wiring: Option<Wiring>,
     sender: Sender,
@@ -174,6 +176,7 @@ pub async fn run(
         ownership,
         successor: None,
         meeting,
+        token: plan.secrets.token.clone(),
         wiring,
         console,
         attempt: Attempt::new(&sender, 1),

@@ -1,5 +1,6 @@
 //! Engines of a step that start again: each as a step of its own, or all together. No decision is made here.
 
+use super::children::Given;
 use super::effects::first;
 use super::event::{Event, Level};
 use super::{Supervisor, probes};
@@ -30,7 +31,7 @@ impl Supervisor<'_> {
         self.own_steps.remove(&engine);
         let started = self
             .step_of_one(engine)
-            .and_then(|process| self.children.spawn(service, id, &process, &[]));
+            .and_then(|process| self.children.spawn(service, id, &process, Given::default()));
         let pid = match started {
             Ok(pid) => pid,
             Err(failure) => return self.spawn_failed(id, failure),
@@ -92,7 +93,7 @@ impl Supervisor<'_> {
         }
         self.record.step = None;
         let id = first(Name::Engines);
-        match self.children.spawn(service, id, process, &[]) {
+        match self.children.spawn(service, id, process, Given::default()) {
             Ok(pid) => {
                 self.say(
                     Level::Detail,

@@ -1,6 +1,6 @@
 //! Jupyter dies.
 
-use super::{child_of, send, wait_replaced};
+use super::{answer_of, ask, child_of, send, wait_replaced};
 use crate::support::{Job, Place, venv};
 use nix::sys::signal::Signal;
 
@@ -30,5 +30,33 @@ fn a_killed_jupyter_is_back_at_the_same_address_and_the_engines_never_notice() {
     let look = "import os, ipyparallel as ipp\nrc = ipp.Client(profile=os.environ['IPJOB_CLIENT_PROFILE'])\nprint('x is', rc[:]['x'])";
     let printed = cell(look);
     assert!(printed.contains("x is [7, 7]"), "{printed}");
+    job.stop();
+}
+
+#[test]
+fn a_jupyter_that_takes_no_socket_of_ours_gets_a_new_token_when_it_is_started_again() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    place.script("jupyter-lab", r#"exec "$REAL" "$@""#);
+    let mut command = place.ipjob(["--mode", "notebook", "-n", "1"]);
+    command.env("REAL", venv.join("bin/jupyter-lab"));
+    let mut job = Job::spawn(&place, "job_local", command);
+    let before = job.wait_ready();
+    let old = before["token"].as_str().expect("a token");
+    send(child_of(job.pid(), "jupyter-lab"), Signal::SIGKILL);
+    job.wait_line("jupyter gets a new token");
+    let after = wait_replaced(&job, "jupyter", 1);
+    let new = after["token"].as_str().expect("a token");
+    assert_ne!(new, old);
+    let told = format!("token={new}");
+    assert!(
+        after["url"]
+            .as_str()
+            .is_some_and(|url| url.ends_with(&told))
+    );
+    for (token, code) in [(new, "200"), (old, "403")] {
+        let answer = answer_of(ask(&after["port"], token));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{answer}");
+    }
     job.stop();
 }

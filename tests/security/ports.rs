@@ -1,19 +1,23 @@
 //! Ports: reserved ones before their owner listens, and those that the job's programs listen on.
 
 use super::{as_bob, listening, processes};
+use crate::healing::{answer_of, ask, child_of, send, wait_replaced};
 use crate::support::{Job, Place, command_line, venv, wait_for};
+use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
 
 const BIND: &str = include_str!("bind.py");
 
-/// A `jupyter-lab` that waits until the file `go`, a FIFO, is written to. The second time it is just jupyter-lab.
-const HELD_BACK: &str = r#"mkfifo go 2>/dev/null && echo "$@" >asked && read _ <go
+/// A `jupyter-lab` that is no script of Python's, so that it cannot be handed a socket; it waits until the file `go`, a FIFO, is
+/// written to.
+const HELD_BACK: &str = r#"mkfifo go && echo "$@" >asked && read _ <go
 exec "$REAL" "$@""#;
 
 #[test]
-fn who_slips_in_before_jupyter_listens_gets_no_token_and_another_port_is_taken() {
+fn who_slips_in_before_a_foreign_jupyter_listens_gets_no_token() {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     place.script("jupyter-lab", HELD_BACK);
@@ -44,24 +48,45 @@ fn who_slips_in_before_jupyter_listens_gets_no_token_and_another_port_is_taken()
         }
     }
     fs::write(place.dir().join("go"), "\n").expect("the FIFO has its reader");
-    let record = job.wait_ready();
-    assert_ne!(record["port"], port);
+    let taken = format!("port {port} is not available");
+    job.fails(3, &["jupyter (pid ", &taken]);
     drop(bob.stdin.take());
     let taken = lines.next().expect("his last line").expect("text");
     assert_eq!(taken, "0 connections brought 0 bytes");
     assert!(bob.wait().expect("our child").success());
+}
 
-    // Now that they listen, nobody gets any of the ports in any way.
-    let ports = listening(&processes(&record));
+#[test]
+fn no_port_of_a_job_can_be_had_not_even_while_nothing_but_ipjob_lives() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    let mut job = Job::start(&place, &["--mode", "notebook", "-n", "1"]);
+    let before = job.wait_ready();
+    let ports = listening(&processes(&before));
     assert!(ports.len() > 18, "{ports:?}");
-    let mut bob = needed!(as_bob(BIND));
-    let bob = bob
-        .args(ports.iter().map(u16::to_string))
-        .spawn()
-        .expect("python");
-    let told = text_of(bob);
+    let tries = |ports: &BTreeSet<u16>| {
+        let mut bob = as_bob(BIND)?;
+        let ports = ports.iter().map(u16::to_string);
+        Ok(text_of(bob.args(ports).spawn().expect("python")))
+    };
+    let told = needed!(tries(&ports));
     assert_eq!(told.lines().count(), ports.len() * 8, "{told}");
     assert!(!told.contains("GOT"), "{told}");
+
+    // ipjob would start another one: it is held while jupyter is dead.
+    let jupyter = child_of(job.pid(), "jupyter-lab");
+    job.signal(Signal::SIGSTOP);
+    send(jupyter, Signal::SIGKILL);
+    let port = u16::try_from(before["port"].as_u64().expect("a port")).expect("a port");
+    let told = needed!(tries(&BTreeSet::from([port])));
+    assert!(!told.contains("GOT"), "{told}");
+    // Who asks meanwhile waits, and is answered by the next one.
+    let early = ask(&before["port"], before["token"].as_str().expect("a token"));
+    job.signal(Signal::SIGCONT);
+    let answer = answer_of(early);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let after = wait_replaced(&job, "jupyter", 1);
+    assert_eq!(after["token"], before["token"]);
     job.stop();
 }
 

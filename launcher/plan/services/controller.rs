@@ -47,9 +47,9 @@ pub fn controller(context: &Context) -> Service {
                 path: context.profile.controller_program(),
                 text: EAGER,
             };
-            (python.clone(), Some(carried))
+            (python.clone(), vec![carried])
         }
-        None => (context.here.ipcontroller.clone(), None),
+        None => (context.here.ipcontroller.clone(), Vec::new()),
     };
     Service {
         name: Name::Controller,

@@ -21,7 +21,7 @@ pub fn driver(context: &Context) -> Outcome<Service> {
             args: args.to_vec(),
             log: context.profile.log(Name::Driver, 0),
         }],
-        carried: None,
+        carried: Vec::new(),
         environment: environment::of(Name::Driver, context),
         streams: Streams::Inherited,
         port: None,

@@ -57,7 +57,7 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
         name: Name::Engines,
         after: context.after(),
         processes,
-        carried: None,
+        carried: Vec::new(),
         environment,
         streams: Streams::Log,
         port: None,

@@ -5,7 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::plan::environment;
 use crate::plan::service::{Asking, Carried, Name, PortNeed, Process, Readiness, Service, Streams};
 
-/// The program that runs a console script of Jupyter's without what only its start pays for.
+/// The program that runs a console script of Jupyter's: with a socket of ours, and without what only its start pays for.
 const LEAN: &str = include_str!("../../jupyter/lean.py");
 
 /// Jupyter on the address that its users reach, on a port of our choice, with a token that stands in no argv.
@@ -42,9 +42,10 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
             let path = context.profile.jupyter_program();
             let programs = [&path, &jupyter.program].map(|path| path.display().to_string());
             args.splice(..0, programs);
-            (python.clone(), Some(Carried { path, text: LEAN }))
+            let carried = vec![context.handed(), Carried { path, text: LEAN }];
+            (python.clone(), carried)
         }
-        None => (jupyter.program.clone(), None),
+        None => (jupyter.program.clone(), Vec::new()),
     };
     Ok(Service {
         name: Name::Jupyter,
@@ -60,6 +61,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         port: Some(PortNeed::One {
             range: context.settings.port_range,
             argument: format!("--{class}.port="),
+            handed: jupyter.python.is_some(),
         }),
         ready: Readiness::Jupyter,
         asking: Asking::Signal,

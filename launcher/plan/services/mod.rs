@@ -24,11 +24,14 @@ use super::allocation::Allocation;
 use super::heartbeat::Heartbeat;
 use super::incarnation::Incarnation;
 use super::profile::Profile;
-use super::service::Name;
+use super::service::{Carried, Name};
 use super::settings::Settings;
 use super::wiring::Start;
 use super::{Here, Secrets};
 use core::time::Duration;
+
+/// How a program takes the sockets on which ipjob listens for it.
+const HANDED: &str = include_str!("../../handed.py");
 
 /// What every service is planned from.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +71,14 @@ impl Context<'_> {
     /// `--cluster-id=restart1` in the life of a requeued job.
     fn cluster_id_argument(&self) -> Option<String> {
         Some(format!("--cluster-id={}", self.profile.cluster_id()?))
+    }
+
+    /// What a program of ours takes handed sockets with.
+    fn handed(&self) -> Carried {
+        Carried {
+            path: self.profile.handed_module(),
+            text: HANDED,
+        }
     }
 
     /// What engines and Jupyter wait for: nothing, where ipjob has made the wiring already.

@@ -2,10 +2,10 @@
 
 use super::reach::Endpoint;
 use crate::failure::{Failure, Outcome};
-use crate::here::ports::{self, Reservation};
+use crate::here::ports::{self, Hold, Reservation};
 use crate::plan::settings::PortRange;
 use nix::errno::Errno;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -60,7 +60,7 @@ impl LocalPorts {
 
     fn take(&self, wanted: u16) -> Outcome<Reservation> {
         if let Some(range) = self.range {
-            return ports::reserve_for("--local-ports", LOCAL, range, &BTreeSet::new());
+            return ports::reserve("--local-ports", LOCAL, range, Hold::Bound);
         }
         // A browser may ask the other loopback address first: who listens there would be sent the token.
         let others = std::net::TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, wanted));
@@ -68,11 +68,11 @@ impl LocalPorts {
             others.is_err_and(|error| error.raw_os_error() == Some(Errno::EADDRINUSE as i32));
         if wanted >= FIRST_FREE
             && !taken_there
-            && let Ok(reservation) = ports::reserve_one(LOCAL, wanted)
+            && let Ok(reservation) = ports::reserve_one(LOCAL, wanted, Hold::Bound)
         {
             return Ok(reservation);
         }
-        ports::reserve_one(LOCAL, 0).map_err(|error| {
+        ports::reserve_one(LOCAL, 0, Hold::Bound).map_err(|error| {
             Failure::missing("no local port is free")
                 .because(error.desc())
                 .hint("the system gives none any more: end programs that hold many connections, or name a range with --local-ports")
@@ -113,7 +113,9 @@ mod tests {
     }
 
     fn free_port() -> u16 {
-        ports::reserve_one(LOCAL, 0).expect("a free port").port
+        ports::reserve_one(LOCAL, 0, Hold::Bound)
+            .expect("a free port")
+            .port
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// A process's command with its environment.
 pub fn command(service: &Service, process: &Process) -> Result<Command, Failure> {
-    if let Some(Carried { path, text }) = &service.carried {
+    for Carried { path, text } in &service.carried {
         files::replace(path, text.as_bytes()).map_err(|error| {
             Failure::missing(format!("{} cannot be written", path.display())).because(error)
         })?;

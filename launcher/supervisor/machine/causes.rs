@@ -55,14 +55,6 @@ pub(super) fn next_step_of_srun(words: Option<&str>) -> &'static str {
     }
 }
 
-/// Whether Jupyter's last lines say that its port was taken: Jupyter Server and Notebook 6 word it alike.
-pub(super) fn port_taken(tail: &[String]) -> bool {
-    tail.iter().any(|line| {
-        line.contains("is already in use")
-            || line.contains("because port") && line.contains("is not available")
-    })
-}
-
 /// Whether the controller's last lines say that a port was taken: the hub's own ports are bound in its main process.
 pub(super) fn address_in_use(tail: &[String]) -> bool {
     tail.iter()

@@ -1,7 +1,7 @@
 //! What the end of a process means while nobody asked for it. PURE.
 
-use super::causes::{self, address_in_use, is_import_error, port_taken};
-use super::{Effect, End, Machine, PORT_TRIES, Stage, warning};
+use super::causes::{self, address_in_use, is_import_error};
+use super::{Effect, End, Machine, Stage, warning};
 use crate::failure::Failure;
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::service::{Name, ProcessId};
@@ -87,22 +87,6 @@ impl Machine {
                     failure: None,
                 };
                 self.begin_stop(end, out);
-            }
-            Name::Jupyter
-                if self.starting()
-                    && !ready
-                    && port_taken(tail)
-                    && self.port_tries + 1 < PORT_TRIES =>
-            {
-                self.port_tries += 1;
-                warning(
-                    out,
-                    "jupyter's port was taken by somebody else before jupyter bound it; trying another",
-                );
-                if let Some(life) = self.lives.get_mut(&Name::Jupyter) {
-                    life.alive.insert(process.index);
-                }
-                out.push(Effect::Spawn(Name::Jupyter));
             }
             Name::Controller
                 if self.starting() && !ready && self.repeats > 0 && address_in_use(tail) =>

@@ -34,7 +34,7 @@ fn service(name: Name, after: &[Name], processes: u32, ready: Readiness) -> Serv
         name,
         after: after.to_vec(),
         processes: vec![process; processes as usize],
-        carried: None,
+        carried: Vec::new(),
         environment: Environment::default(),
         streams: Streams::Log,
         port: None,

@@ -1,11 +1,13 @@
-//! Jupyter is ready when GET /api/status answers 200 to our token, and to nobody without it. Before the token is sent, the
+//! Jupyter is ready when GET /api/status answers 200 to our token, and to nobody without it. Where ipjob listens itself, nobody can
+//! get the token but whom it has handed the socket. Else, before the token is sent, the
 //! listener must be our own child's: another user's program could sit on the port.
 
 use super::{Lack, pause};
 use crate::failure::Failure;
+use crate::here::ports::{Hold, Reservation};
 use crate::here::{process, sockets};
 use crate::plan::Plan;
-use crate::plan::service::Name;
+use crate::plan::service::{Name, Text};
 use crate::supervisor::http;
 use crate::supervisor::lookers;
 use crate::supervisor::notice::{Answer, Notice, Sender};
@@ -21,6 +23,7 @@ pub struct Probe {
     pid: u32,
     address: Ipv4Addr,
     port: u16,
+    hold: Hold,
     runtime: PathBuf,
     token: String,
 }
@@ -45,8 +48,8 @@ enum Look {
 }
 
 /// Watches a Jupyter that starts.
-pub fn watch_start(plan: &Plan, pid: u32, port: u16, sender: Sender) {
-    let probe = Probe::new(plan, pid, port);
+pub fn watch_start(probe: Probe, sender: Sender) {
+    let pid = probe.pid;
     lookers::spawn(async move {
         let mut lack = Lack::of(Name::Jupyter);
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
@@ -105,14 +108,15 @@ struct Kernel {
 }
 
 impl Probe {
-    /// What is needed to look at this process on this port.
-    pub fn new(plan: &Plan, pid: u32, port: u16) -> Self {
+    /// What is needed to look at this process on the port that is held for it.
+    pub fn new(plan: &Plan, pid: u32, held: &Reservation, token: &Text) -> Self {
         Self {
             pid,
             address: plan.jupyter_address,
-            port,
+            port: held.port,
+            hold: held.hold,
             runtime: plan.profile.jupyter_runtime(),
-            token: plan.secrets.token.reveal().to_owned(),
+            token: token.reveal().to_owned(),
         }
     }
 
@@ -136,7 +140,7 @@ impl Probe {
         (code == 200).then_some(body)
     }
 
-    /// What the server says about itself, once our own child listens; before, what is lacking.
+    /// What the server says about itself, once nobody but our own child can answer; before, what is lacking.
     fn listening(&self) -> Result<ServerFile, String> {
         let port = self.port;
         let server = server_file(&self.runtime, port).ok_or_else(|| {
@@ -145,10 +149,12 @@ impl Probe {
                 self.runtime.display()
             )
         })?;
-        let mut tree = process::descendants(self.pid);
-        tree.insert(self.pid);
-        if !sockets::Listening::of(tree).answers(self.address, port) {
-            return Err(format!("it does not listen on port {port}"));
+        if self.hold == Hold::Bound {
+            let mut tree = process::descendants(self.pid);
+            tree.insert(self.pid);
+            if !sockets::Listening::of(tree).answers(self.address, port) {
+                return Err(format!("it does not listen on port {port}"));
+            }
         }
         Ok(server)
     }

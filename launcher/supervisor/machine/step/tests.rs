@@ -19,7 +19,7 @@ fn started(world: Option<&str>) -> Machine {
             args: Vec::new(),
             log: PathBuf::from("log"),
         }],
-        carried: None,
+        carried: Vec::new(),
         environment: Environment::default(),
         streams: Streams::Log,
         port: None,

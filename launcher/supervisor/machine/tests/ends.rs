@@ -100,27 +100,3 @@ fn an_import_error_before_ready_is_something_missing() {
         Some("ModuleNotFoundError: No module named 'ipyparallel'")
     );
 }
-
-#[test]
-fn a_taken_port_is_tried_again_but_not_for_ever() {
-    let mut world = World::new(2, Name::Jupyter);
-    world.hear(Event::Ready {
-        service: Name::Controller,
-        detail: String::new(),
-    });
-    let taken = || {
-        exited(
-            process(Name::Jupyter, 0),
-            Exit::Code(1),
-            &["The port 8000 is already in use."],
-        )
-    };
-    let tries = (0..20)
-        .take_while(|_| {
-            let again = world.machine.step(taken());
-            again.contains(&Effect::Spawn(Name::Jupyter))
-        })
-        .count();
-    assert_eq!(tries, PORT_TRIES as usize - 1);
-    assert_eq!(world.machine.state(), State::Stopping);
-}

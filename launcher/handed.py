@@ -1,0 +1,81 @@
+"""The listening sockets that ipjob hands to a program on its standard input, by SCM_RIGHTS, and how it takes them.
+
+ipjob listens for as long as the job lives, so that nobody else ever gets one of its ports, and who connects while the program
+is started again waits in the backlog. `take()` puts a descriptor of ours wherever this process, or one that it forks, binds one of these
+ports: Python's sockets and, once `take_zmq()` was called, ZeroMQ's. Each bind is told on the same stream as a line
+`PORT PID DESCRIPTOR`. The descriptors pass no exec: kernels and other programs inherit none.
+"""
+import array
+import os
+import socket
+
+MOST = 64
+handed = {}
+teller = None
+
+
+def receive():
+    """Takes the sockets from standard input, which is /dev/null afterwards."""
+    global teller
+    try:
+        teller = socket.socket(fileno=os.dup(0))
+        room = socket.CMSG_SPACE(MOST * array.array("i").itemsize)
+        _, messages, _, _ = teller.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
+    except OSError:
+        # Standard input is something else.
+        return
+    for level, kind, data in messages:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            for descriptor in memoryview(data).cast("i"):
+                listener = socket.socket(fileno=descriptor)
+                handed[listener.getsockname()[1]] = listener
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def tell(port, descriptor):
+    try:
+        teller.send(f"{port} {os.getpid()} {descriptor}\n".encode(), socket.MSG_DONTWAIT)
+    except OSError:
+        # Nobody listens to it.
+        pass
+
+
+def take():
+    """Lets Python's sockets take them; tells whether there are any."""
+    receive()
+    bind = socket.socket.bind
+
+    def taking(self, address):
+        listener = self.family == socket.AF_INET and isinstance(address, tuple) and handed.get(address[1])
+        if not listener:
+            return bind(self, address)
+        os.dup2(listener.fileno(), self.fileno(), inheritable=False)
+        tell(address[1], self.fileno())
+
+    if handed:
+        socket.socket.bind = taking
+    return bool(handed)
+
+
+def take_zmq(zmq):
+    """Lets ZeroMQ's sockets take them."""
+    bind = zmq.Socket.bind
+
+    def taking(self, address):
+        port = address.rpartition(":")[2]
+        listener = address.startswith("tcp:") and port.isdecimal() and handed.get(int(port))
+        if not listener:
+            return bind(self, address)
+        descriptor = os.dup(listener.fileno())
+        self.setsockopt(zmq.USE_FD, descriptor)
+        try:
+            bound = bind(self, address)
+        finally:
+            self.setsockopt(zmq.USE_FD, -1)
+        tell(port, descriptor)
+        return bound
+
+    if handed:
+        zmq.Socket.bind = taking
