@@ -69,23 +69,23 @@ pub fn reserve_all(
     hold: Hold,
 ) -> Outcome<Vec<Reservation>> {
     let mut avoid = avoid.clone();
-    let mut held = Vec::new();
+    let mut taken = Vec::new();
     for address in addresses {
         let reservation = match range {
             Some(range) => in_range(*address, range, &avoid, hold).map_err(|refused| {
                 let failure = Failure::missing(format!(
                     "the controller takes {} ports, and only {} are free in --controller-ports {range}",
                     addresses.len(),
-                    held.len()
+                    taken.len()
                 ));
                 told(failure, refused, range, "or leave it out")
             })?,
             None => any(*address, &avoid, hold)?,
         };
         avoid.insert(reservation.port);
-        held.push(reservation);
+        taken.push(reservation);
     }
-    Ok(held)
+    Ok(taken)
 }
 
 /// Whether something listens on a port, at the price of a few system calls; whose it is, is another question. A second socket

@@ -115,13 +115,13 @@ impl Supervisor<'_> {
     /// Tells what gives a service its ports; Jupyter's is chosen here.
     pub(super) fn ports_of(&mut self, service: &Service) -> Result<Given, Failure> {
         if let Some(PortNeed::One { range, handed, .. }) = &service.port {
-            let hold = if *handed {
+            let way = if *handed {
                 Hold::Listening
             } else {
                 Hold::Bound
             };
             let address = self.plan.jupyter_address;
-            let held = ports::reserve("--port-range", address, *range, hold)?;
+            let held = ports::reserve("--port-range", address, *range, way)?;
             self.children.reservation = Some(held);
         }
         self.ports_again(service)
