@@ -171,7 +171,7 @@ fn allocation(
     };
     if slurm.alone_in_step {
         // `srun -n1 ipjob`: the engines are a step of the whole job, not of our own step.
-        slurm.tasks = scontrol::tasks_of_job(&slurm.job).or(slurm.tasks);
+        slurm.tasks = scontrol::tasks_of_job(slurm.job.name()).or(slurm.tasks);
     }
     let host = identity::host();
     if slurm.node_of(&host).is_none() {

@@ -1,5 +1,6 @@
 //! Jobs seen from elsewhere: `ipjob status`, `stop` and `clean`, on this machine, on a login node, and from a laptop over ssh.
 
+mod arrays;
 mod hostile;
 mod lab;
 mod late;

@@ -2,6 +2,7 @@
 
 use super::{paths, values};
 use crate::failure::Outcome;
+use crate::plan::profile::ProfileName;
 use crate::plan::settings::PortRange;
 use crate::report::console::Verbosity;
 use clap::{Args, ValueEnum};
@@ -60,7 +61,7 @@ pub struct ConnectOptions {
 
     /// The name of the local profile [default: job_<JOBID>].
     #[arg(long, value_name = "NAME", value_parser = values::profile_name)]
-    pub profile: Option<String>,
+    pub profile: Option<ProfileName>,
 
     /// Local ports are taken from this range [default: the same as in the job, others where these are taken].
     #[arg(long, env = "IPJOB_LOCAL_PORTS", value_name = "FIRST-LAST", value_parser = values::port_range)]

@@ -4,7 +4,7 @@ use super::arguments::{
     CurveArgument, EngineStartArgument, LauncherArgument, ModeArgument, NannyArgument,
     RespawnArgument, StartArgument,
 };
-use super::paths::{ipython_dir, record, root_dir};
+use super::paths::{ipython_dir, profile_name, record, root_dir};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
 use crate::plan::settings::{Frontend, Launcher, Mpi, PortRange, Settings, StartLimits};
@@ -289,7 +289,7 @@ impl RunOptions {
             curve: self.curve.into(),
             frontend: self.frontend.clone(),
             root_dir: self.root_dir.as_deref().map(root_dir).transpose()?,
-            profile: self.profile.clone().unwrap_or_else(|| format!("job_{job}")),
+            profile: profile_name(self.profile.as_deref(), job)?,
             ipython_dir: ipython_dir(self.ipython_dir.as_deref())?,
             record: self.record.as_deref().map(record).transpose()?,
             starting: self.start.map(Start::from),

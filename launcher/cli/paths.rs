@@ -1,6 +1,7 @@
 //! Paths that options name.
 
 use crate::failure::{Failure, Outcome};
+use crate::plan::profile::ProfileName;
 use std::env;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -66,5 +67,16 @@ fn absolute(path: &Path, option: &str) -> Outcome<PathBuf> {
             path.display().to_string()
         ))
         .because(error)
+    })
+}
+
+/// The name of the profile, as `--profile` gives it, or that of this job.
+pub fn profile_name(name: Option<&str>, job: &str) -> Outcome<ProfileName> {
+    let Some(name) = name else {
+        return Ok(ProfileName::of_job(job));
+    };
+    ProfileName::new(name).map_err(|fault| {
+        Failure::usage(format!("--profile {name:?} {fault}"))
+            .hint("give a plain name such as `job_local`; the directory is set by --ipython-dir")
     })
 }

@@ -1,5 +1,6 @@
 //! Values of options, read from text.
 
+use crate::plan::profile::ProfileName;
 use crate::plan::service::Name;
 use crate::plan::settings::{Frontend, Mpi, PortRange};
 use jiff::SignedDuration;
@@ -109,14 +110,9 @@ pub fn remote_program(text: &str) -> Result<String, String> {
     Err("a path of letters, digits and ._@+-/ is wanted".to_owned())
 }
 
-/// Reads the name of a profile: one plain word, as it becomes a part of a path.
-pub fn profile_name(text: &str) -> Result<String, String> {
-    let plain = |char: char| char.is_ascii_alphanumeric() || "._@+-".contains(char);
-    let fits = !text.is_empty() && text.len() <= 200 && !text.starts_with(['.', '-']);
-    if fits && text.chars().all(plain) {
-        return Ok(text.to_owned());
-    }
-    Err("a name of letters, digits and ._@+- is wanted".to_owned())
+/// Reads the name of a profile.
+pub fn profile_name(text: &str) -> Result<ProfileName, String> {
+    ProfileName::new(text).map_err(|fault| format!("it {fault}"))
 }
 
 /// Reads a front end: one of three words, or a path.

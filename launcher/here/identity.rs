@@ -80,7 +80,7 @@ pub fn signalled_as(slurm: &Slurm) -> Option<String> {
     }
     Some(match &slurm.step {
         None => "batch".to_owned(),
-        Some(step) => format!("{}.{step}", slurm.job),
+        Some(step) => format!("{}.{step}", slurm.job.number()),
     })
 }
 

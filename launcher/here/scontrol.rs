@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// The tasks that the job asked for: inside a step the environment tells those of the step only.
+/// The tasks that the job of this name asked for: inside a step the environment tells those of the step only.
 #[must_use]
 pub fn tasks_of_job(job: &str) -> Option<u32> {
     let text = ask(&["--oneliner", "show", "job", job])?;

@@ -1,5 +1,6 @@
 //! What we were given to run on: nodes, tasks, a job id; without a scheduler, this machine.
 
+use super::job::JobId;
 use super::slurm::Slurm;
 
 /// The allocation.
@@ -7,8 +8,8 @@ use super::slurm::Slurm;
 pub struct Allocation {
     /// The cluster's name; `local` without a scheduler.
     pub cluster: String,
-    /// The job id; `None` without a scheduler.
-    pub job: Option<String>,
+    /// The job; `None` without a scheduler.
+    pub job: Option<JobId>,
     /// How often the job was requeued.
     pub restart: u32,
     /// The nodes by their names.
@@ -60,9 +61,9 @@ impl Allocation {
         }
     }
 
-    /// The job id as it stands in names of profiles: `local` without a scheduler.
+    /// The job's number as it stands in names of profiles: `local` without a scheduler.
     #[must_use]
     pub fn job_name(&self) -> &str {
-        self.job.as_deref().unwrap_or("local")
+        self.job.as_ref().map_or("local", JobId::number)
     }
 }

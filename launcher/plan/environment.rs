@@ -52,7 +52,7 @@ pub fn of(name: Name, context: &Context) -> Environment {
     plain(SERVICE_VARIABLE, name.word());
     plain("IPYTHONDIR", &utf8(&context.profile.ipython_dir));
     if matches!(name, Name::Jupyter | Name::Driver) {
-        plain(CLIENT_PROFILE_VARIABLE, &context.profile.name);
+        plain(CLIENT_PROFILE_VARIABLE, context.profile.name.as_str());
         // For who types `ipjob status` in a terminal of Jupyter's: behind all else, so that it takes no other program's place.
         if let Some(directory) = &context.here.own_directory {
             let path = |(name, _): &&(String, String)| name == "PATH";

@@ -17,6 +17,7 @@ pub mod heartbeat;
 pub mod het;
 pub mod hostlist;
 pub mod incarnation;
+pub mod job;
 pub mod jupyter_args;
 pub mod meeting;
 pub mod profile;
@@ -150,7 +151,6 @@ pub struct Secrets {
 
 /// What can be told of the settings without a look at the machine.
 pub fn check(settings: &Settings) -> Outcome<()> {
-    profile::check_name(&settings.profile)?;
     if let (Some(expected), Some(minimum)) = (settings.engines, settings.min_engines) {
         engines::check_minimum(expected, minimum)?;
     }

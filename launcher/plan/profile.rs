@@ -1,7 +1,9 @@
 //! Where files of a job lie: `$IPYTHONDIR/profile_<name>` and what ipjob keeps in it.
 
+use super::job::reads_as_a_job;
 use super::service::Name;
-use crate::failure::{Failure, Outcome};
+use core::fmt;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// How a later life's cluster id begins.
@@ -13,11 +15,14 @@ pub const RUNTIME: &str = "ipjob-runtime";
 /// The name of the key's file in it.
 pub const KEY_FILE: &str = "session.key";
 
+/// The name of the file that says that ipjob made the directory.
+pub const MADE_BY_IPJOB: &str = ".made-by-ipjob";
+
 /// One profile directory. All paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The name, as in `ipp.Client(profile="job_local")`.
-    pub name: String,
+    pub name: ProfileName,
     /// The IPython directory, which Jupyter's kernels and the driver get as IPYTHONDIR.
     pub ipython_dir: PathBuf,
     /// The directory itself.
@@ -29,9 +34,9 @@ pub struct Profile {
 impl Profile {
     /// The profile `name` below `ipython_dir`.
     #[must_use]
-    pub fn new(ipython_dir: &Path, name: &str) -> Self {
+    pub fn new(ipython_dir: &Path, name: &ProfileName) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.clone(),
             ipython_dir: ipython_dir.to_owned(),
             dir: ipython_dir.join(format!("profile_{name}")),
             restart: 0,
@@ -67,7 +72,7 @@ impl Profile {
     /// Its presence says that ipjob made the directory and may remove what it finds there.
     #[must_use]
     pub fn marker(&self) -> PathBuf {
-        self.dir.join(".made-by-ipjob")
+        self.dir.join(MADE_BY_IPJOB)
     }
 
     /// Where ipyparallel keeps the connection files.
@@ -198,19 +203,103 @@ pub fn log_name(name: Name, index: u32) -> String {
     }
 }
 
-/// Refuses a profile name that is not one plain path component, or that would confuse a terminal or a log.
-pub fn check_name(name: &str) -> Outcome<()> {
-    let fault = if name.is_empty() {
-        "is empty"
-    } else if name.contains('/') || name == "." || name == ".." {
-        "is a path"
-    } else if name.chars().any(char::is_control) {
-        "has control characters"
-    } else if name.len() > 200 {
-        "is longer than 200 bytes"
-    } else {
-        return Ok(());
-    };
-    Err(Failure::usage(format!("--profile {name:?} {fault}"))
-        .hint("give a plain name such as `job_local`; the directory is set by --ipython-dir"))
+/// The longest name of a profile, in bytes.
+const LONGEST_NAME: usize = 200;
+
+/// The name of a profile. It is a part of a path and of a shell's word, and is told apart from a job id: `stop 7` is for job 7.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ProfileName(String);
+
+impl ProfileName {
+    /// A name as a person gives it; else what is wrong with it, to be read after the name.
+    pub fn new(text: &str) -> Result<Self, &'static str> {
+        let plain = |char: char| char.is_ascii_alphanumeric() || "._@+-".contains(char);
+        let fault = if text.is_empty() {
+            "is empty"
+        } else if text.len() > LONGEST_NAME {
+            "is longer than 200 bytes"
+        } else if !text.chars().all(plain) {
+            "has other characters than letters, digits and ._@+-"
+        } else if text.starts_with(['.', '-']) || text.contains("..") {
+            "begins with a dot or a dash, or has two dots in a row"
+        } else if reads_as_a_job(text) {
+            "reads as a job id"
+        } else {
+            return Ok(Self(text.to_owned()));
+        };
+        Err(fault)
+    }
+
+    /// The name of a job's profile, `job_123`; `job` is its number, the name of its element, or `local`.
+    #[must_use]
+    pub fn of_job(job: &str) -> Self {
+        Self(format!("job_{job}"))
+    }
+
+    /// The name beside a job's own profile: `connect_123` for `job_123`.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let name = self.0.strip_prefix("job_").unwrap_or(&self.0);
+        Self(format!("connect_{name}"))
+    }
+
+    /// A name in a record: earlier versions took all that one part of a path can be.
+    #[must_use]
+    pub fn recorded(text: &str) -> Option<Self> {
+        let is_part = !text.is_empty() && !matches!(text, "." | "..") && !text.contains('/');
+        let fits = is_part && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProfileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_can_be_named_later() {
+        for name in ["job_local", "a", "my.job@x+1-2", "7a", "job_6_2"] {
+            assert_eq!(ProfileName::new(name).map(|name| name.to_string()), Ok(name.to_owned()));
+        }
+        for (name, fault) in [
+            ("", "is empty"),
+            ("my job", "has other characters"),
+            ("a/b", "has other characters"),
+            ("gr\u{f6}\u{df}e", "has other characters"),
+            ("a\nb", "has other characters"),
+            ("a:b", "has other characters"),
+            (".", "begins with a dot"),
+            ("a..b", "two dots"),
+            ("-a", "a dash"),
+            ("7", "reads as a job id"),
+            ("6_2", "reads as a job id"),
+            ("9+1", "reads as a job id"),
+        ] {
+            let told = ProfileName::new(name).expect_err(name);
+            assert!(told.contains(fault), "{name}: {told}");
+        }
+        assert!(ProfileName::new(&"a".repeat(201)).is_err());
+    }
+
+    #[test]
+    fn what_earlier_versions_took_is_read() {
+        for name in ["my job", "gr\u{f6}\u{df}e", "7", "-a"] {
+            assert!(ProfileName::recorded(name).is_some(), "{name}");
+        }
+        for name in ["", "..", "a/b", "a\nb", "\u{1b}[31m"] {
+            assert!(ProfileName::recorded(name).is_none(), "{name}");
+        }
+    }
 }

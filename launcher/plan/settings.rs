@@ -1,6 +1,7 @@
 //! What was asked: the run options after they were read from flags and variables, with their defaults filled in.
 
 use super::curve::Curve;
+use super::profile::ProfileName;
 use super::service::Name;
 use super::wiring::Start;
 use core::fmt;
@@ -181,7 +182,7 @@ pub struct Settings {
     /// The directory that Jupyter shows; `None` is the working directory.
     pub root_dir: Option<PathBuf>,
     /// The profile's name.
-    pub profile: String,
+    pub profile: ProfileName,
     /// The IPython directory, absolute.
     pub ipython_dir: PathBuf,
     /// Where a second copy of the record goes, absolute.

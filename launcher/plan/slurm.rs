@@ -2,13 +2,14 @@
 
 use super::het::Component;
 use super::hostlist;
+use super::job::JobId;
 use crate::failure::{Failure, Outcome};
 
 /// What Slurm gave to this job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slurm {
-    /// The job id; that of the element in a job array.
-    pub job: String,
+    /// The job; the element, in a job array.
+    pub job: JobId,
     /// The cluster's name.
     pub cluster: String,
     /// The job's nodes.
@@ -47,9 +48,9 @@ impl Slurm {
         let Some(job) = get("SLURM_JOB_ID") else {
             return Ok(None);
         };
-        if !job.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(garbage("SLURM_JOB_ID", job));
-        }
+        let array = (get("SLURM_ARRAY_JOB_ID"), get("SLURM_ARRAY_TASK_ID"));
+        let job = JobId::of_variables(job, array.0, array.1)
+            .ok_or_else(|| garbage("SLURM_JOB_ID", job))?;
         let number = |name: &'static str| get(name).map(|text| positive(name, text)).transpose();
         let tasks = tasks(get("SLURM_NTASKS"), get("SLURM_TASKS_PER_NODE"))?;
         let restart = get("SLURM_RESTART_COUNT").map_or(Ok(0), |text| {
@@ -66,7 +67,7 @@ impl Slurm {
             }
         };
         Ok(Some(Self {
-            job: job.to_owned(),
+            job,
             cluster: get("SLURM_CLUSTER_NAME").unwrap_or("slurm").to_owned(),
             nodes,
             tasks,

@@ -28,7 +28,7 @@ look_at_queue() {
     case $job in
     '' | *[!0-9]*) return ;;
     esac
-    printf '%s\n' "$lines" | grep -q "^$job|" && return
+    printf '%s\n' "$lines" | grep -q -e "^$job|" -e "^[0-9]*|${job}_" && return
     part owner
     SLURM_TIME_FORMAT=%s limited squeue --noheader --states=all --jobs="$job" --format="$format" 2>/dev/null
 }
@@ -88,13 +88,15 @@ look() {
 
 # Pointers and records that may be the job's.
 show_records() {
-    # An element of a job array has an id of its own, which squeue tells.
-    pattern=$job
+    # Elements of a job array have numbers of their own, which squeue tells; of one that it has forgotten only its record does,
+    # which is any ($forgotten).
+    numbers=$job
     case $job in
-    *[!0-9_]* | *_*_* | _* | *_) pattern='*' ;;
-    *_*) pattern=$(printf '%s\n' "$lines" | sed -n "s/^\([0-9]*\)|$job|.*/\1/p" | head -n 1) ;;
-    '') pattern='*' ;;
+    '' | *[!0-9_]* | *_*_* | _* | *_) numbers='*' ;;
+    *_*) numbers=$(numbers_of "$job|") ;;
+    *) numbers=$({ printf '%s\n' "$job"; numbers_of "${job}_"; } | sort -u) ;;
     esac
+    [ -n "$numbers" ] || numbers=$forgotten
     seen='
 '
     known=
@@ -105,16 +107,29 @@ show_records() {
         *) continue ;;
         esac
         known=$state
-        for file in "$state"/ipjob/*.$pattern.json; do show_pointer "$file"; done
+        set -f
+        for number in $numbers; do
+            set +f
+            for file in "$state"/ipjob/*.$number.json; do show_pointer "$file"; done
+        done
+        set +f
     done
     # Where no pointer could be written, the usual place tells.
     [ -n "$IPYTHONDIR" ] || IPYTHONDIR=$HOME/.ipython
     case $job in
-    '') pattern='*' ;;
-    *[!0-9_]* | *_*_* | _* | *_) pattern=$job ;;
-    *) pattern=job_$pattern ;;
+    '') numbers='*' prefix= ;;
+    *[!0-9_]* | *_*_* | _* | *_) numbers=$job prefix= ;;
+    *) prefix=job_ ;;
     esac
-    for file in "$IPYTHONDIR"/profile_$pattern/ipjob.json; do
-        [ ! -f "$file" ] || show_record "$file"
+    set -f
+    for number in $numbers; do
+        set +f
+        for file in "$IPYTHONDIR"/profile_$prefix$number/ipjob.json; do
+            [ ! -f "$file" ] || show_record "$file"
+        done
     done
+    set +f
 }
+
+# The numbers of the jobs whose name begins so, in the queue as it was told last.
+numbers_of() { printf '%s\n' "$lines" | sed -n "s/^\([0-9]*\)|$1.*/\1/p"; }

@@ -83,7 +83,6 @@ fn assert_harmless(sight: &Sight) -> Result<(), TestCaseError> {
         &sight.incarnation,
         &sight.life_host,
         &sight.boot,
-        &sight.profile,
         &sight.dir,
         &sight.host,
         &sight.token,
@@ -108,7 +107,8 @@ fn assert_harmless(sight: &Sight) -> Result<(), TestCaseError> {
         );
     }
     if let Some(name) = &sight.profile {
-        prop_assert!(!name.contains('/') && !name.starts_with(['-', '.']));
+        let name = name.as_str();
+        prop_assert!(!name.contains('/') && !name.contains(char::is_control) && name != "..");
     }
     if let Some(page) = &sight.page {
         prop_assert!(page.starts_with('/') && !page.contains(['?', '#', ' ']));
@@ -157,9 +157,10 @@ proptest! {
     fn no_field_of_a_pointer_does_harm(job in value(), record in value(), text in value(), bytes in vec(any::<u8>(), 0..80)) {
         let pointer = json!({"version": 1, "cluster": text, "job": job, "profile": text, "host": text, "record": record});
         let pointer = Pointer::read(pointer.to_string().as_bytes()).expect("a pointer");
-        for text in [&pointer.cluster, &pointer.profile, &pointer.host, &pointer.record].into_iter().flatten() {
+        for text in [&pointer.cluster, &pointer.host, &pointer.record].into_iter().flatten() {
             prop_assert!(!text.contains(char::is_control), "{:?}", text);
         }
+        prop_assert!(pointer.profile.is_none_or(|name| !name.as_str().contains(char::is_control)));
         prop_assert!(pointer.job.is_none_or(|job| job.bytes().all(|byte| byte.is_ascii_digit())));
         prop_assert!(pointer.record.is_none_or(|path| path.starts_with('/') && !path.split('/').any(|part| part == "..")));
         let _ = Pointer::read(&bytes);
@@ -190,16 +191,18 @@ proptest! {
     fn a_line_of_squeue_is_read_whatever_the_name_is(id in any::<u32>(), start in any::<u32>(), nodes in 1..9999_u32, name in "\\PC{1,20}") {
         let line = format!("{id}|{id}|RUNNING|{nodes}|{start}|N/A|n[1-2]|ada|None|{name}");
         let line = Line::read(&line).expect("a line");
-        prop_assert_eq!((line.id, line.start, line.end), (id.to_string(), Some(i64::from(start)), None));
+        prop_assert_eq!(line.job.name(), id.to_string());
+        prop_assert_eq!((line.start, line.end), (Some(i64::from(start)), None));
         prop_assert_eq!(line.node_count, Some(nodes));
     }
 
     #[test]
     fn no_line_of_squeue_does_harm(text in "(?s).{0,60}|[0-9]{1,4}\\|([A-Z0-9|\u{1b}\\[a-z/.-]|\\PC){0,60}") {
         if let Some(line) = Line::read(&text) {
-            for text in [&line.id, &line.shown, &line.state, &line.user, &line.name] {
+            for text in [line.job.number(), line.job.name(), &line.shown, &line.state, &line.user, &line.name] {
                 prop_assert!(!text.contains(char::is_control), "{:?}", text);
             }
+            prop_assert!(line.job.name().chars().all(|char| char.is_ascii_digit() || "_+[]-,:.".contains(char)));
             let _ = line.phase();
         }
     }

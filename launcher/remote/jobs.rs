@@ -6,6 +6,8 @@ use super::sight::Sight;
 use super::target;
 use super::verdict::{State, waits, with_record, without_record};
 use crate::failure::{Failure, Outcome};
+use crate::plan::job::JobId;
+use crate::plan::profile::ProfileName;
 use jiff::Timestamp;
 
 /// The beginning of the names of jobs from `ipjob template`: one of these without a record is shown as well.
@@ -16,10 +18,10 @@ const TEMPLATE_NAME: &str = "ipjob-";
 pub struct Job {
     /// The Slurm cluster; `local` without Slurm, `None` where nothing tells it.
     pub cluster: Option<String>,
-    /// The job id; `None` without Slurm.
-    pub id: Option<String>,
+    /// The job of Slurm; `None` without it.
+    pub id: Option<JobId>,
     /// The profile's name.
-    pub profile: Option<String>,
+    pub profile: Option<ProfileName>,
     /// How it is.
     pub state: State,
     /// What explains the state.
@@ -31,21 +33,24 @@ pub struct Job {
 }
 
 impl Job {
-    /// What people call it: its id, or its profile.
+    /// What people call it: its name in Slurm, or its profile.
     #[must_use]
     pub fn name(&self) -> String {
-        let shown = self.line.as_ref().map(|line| line.shown.clone());
-        shown
-            .or_else(|| self.id.clone())
-            .or_else(|| self.profile.clone())
+        let name = self.id.as_ref().map(|id| id.name().to_owned());
+        name.or_else(|| self.profile.as_ref().map(ProfileName::to_string))
             .unwrap_or_else(|| "?".to_owned())
+    }
+
+    /// Its number in Slurm.
+    fn number(&self) -> Option<&str> {
+        self.id.as_ref().map(JobId::number)
     }
 
     /// The record, if it is this job's.
     #[must_use]
     pub fn sight(&self) -> Option<&Sight> {
         let sight = self.trace.sight()?;
-        is_of(sight, self.cluster.as_deref(), self.id.as_deref()).then_some(sight)
+        is_of(sight, self.cluster.as_deref(), self.number()).then_some(sight)
     }
 
     /// When its time ends.
@@ -77,29 +82,31 @@ pub fn chosen(found: &Found, wanted: Option<&target::Job>, place: &str) -> Outco
         .iter()
         .map(|trace| judge(found, trace))
         .collect();
-    let known = |jobs: &[Job], id: &str| {
+    let known = |jobs: &[Job], id: &JobId| {
         jobs.iter()
-            .any(|job| job.id.as_deref() == Some(id) && job.cluster == found.cluster)
+            .any(|job| job.number() == Some(id.number()) && job.cluster == found.cluster)
     };
     for line in found.queue.lines() {
         let named = match wanted {
-            Some(target::Job::Id(id)) => line.id == *id,
-            Some(target::Job::Element(shown)) => line.shown == *shown,
+            Some(target::Job::Id(id)) => is_meant(&line.job, id),
+            Some(target::Job::Element(name)) => line.job.holds(name),
             Some(target::Job::Profile(_)) => false,
             None => line.name.starts_with(TEMPLATE_NAME) && line.phase() != Phase::Over,
         };
-        if named && !known(&jobs, &line.id) {
-            jobs.push(unseen(found, line));
+        if named && !known(&jobs, &line.job) {
+            let id = match wanted {
+                // Of several that wait only this one is meant.
+                Some(target::Job::Element(name)) => line.job.named(name),
+                _ => line.job.clone(),
+            };
+            jobs.push(unseen(found, line, id));
         }
     }
     if let Some(wanted) = wanted {
-        let id = match wanted {
-            target::Job::Element(shown) => found.queue.element(shown).map(|line| line.id.clone()),
-            other => Some(other.as_str().to_owned()),
-        };
         jobs.retain(|job| match wanted {
             target::Job::Profile(name) => job.profile.as_ref() == Some(name),
-            _ => job.id.is_some() && job.id == id,
+            target::Job::Id(id) => job.id.as_ref().is_some_and(|job| is_meant(job, id)),
+            target::Job::Element(name) => job.id.as_ref().is_some_and(|job| job.holds(name)),
         });
         if jobs.is_empty() {
             return Err(no_such_job(found, wanted, place));
@@ -108,12 +115,17 @@ pub fn chosen(found: &Found, wanted: Option<&target::Job>, place: &str) -> Outco
     jobs.sort_by_key(|job| {
         (
             job.state.is_over(),
-            job.id.as_ref().map_or(0, String::len),
-            job.id.clone(),
+            job.number().map_or(0, str::len),
+            job.number().map(str::to_owned),
             job.profile.clone(),
         )
     });
     Ok(jobs)
+}
+
+/// Whether a job may be meant by this number: its own, or that of its array.
+fn is_meant(job: &JobId, number: &str) -> bool {
+    job.number() == number || job.array() == Some(number)
 }
 
 fn no_such_job(found: &Found, wanted: &target::Job, place: &str) -> Failure {
@@ -144,7 +156,7 @@ fn no_such_job(found: &Found, wanted: &target::Job, place: &str) -> Failure {
 }
 
 /// A job that only the queue knows.
-fn unseen(found: &Found, line: &Line) -> Job {
+fn unseen(found: &Found, line: &Line, id: JobId) -> Job {
     let (state, note) = match line.phase() {
         Phase::Waiting => (State::Pending, waits(line)),
         Phase::Running => (
@@ -158,7 +170,7 @@ fn unseen(found: &Found, line: &Line) -> Job {
     };
     Job {
         cluster: found.cluster.clone(),
-        id: Some(line.id.clone()),
+        id: Some(id),
         profile: None,
         state,
         note: Some(note),
@@ -184,11 +196,18 @@ fn judge(found: &Found, trace: &Trace) -> Job {
     };
     let own = sight.filter(|sight| is_of(sight, cluster.as_deref(), id.as_deref()));
     let asked = cluster.is_some() && cluster == found.cluster;
+    // What stands for elements that wait has a number that is none of theirs.
     let line = id
         .as_ref()
         .filter(|_| asked)
         .and_then(|id| found.queue.job(id))
+        .filter(|line| !line.job.is_several())
         .cloned();
+    let id = id.and_then(|number| {
+        let recorded = own.and_then(|sight| sight.job_name.as_deref());
+        let told = line.as_ref().map(|line| line.job.clone());
+        told.or_else(|| JobId::shown(&number, recorded.unwrap_or(&number)))
+    });
     let (state, note) = match own {
         Some(sight) => with_record(found, trace, sight, line.as_ref(), id.is_some(), asked),
         None => without_record(trace, line.as_ref()),

@@ -104,7 +104,7 @@ remove_rest() {
 remove_tree() { mv "$1" "$2" && rm -rf "$2"; }
 
 follow() {
-    job=$1 format=$2 cluster=
+    job=$1 format=$2 cluster= forgotten='*'
     look
     while word order; do
         case $order in

@@ -1,6 +1,7 @@
 //! Slurm's queue, as squeue prints it for the script of `find`. PURE.
 
 use crate::here::text::printable;
+use crate::plan::job::JobId;
 
 /// What squeue is asked for: what the reader below expects, the job's name last because it may hold anything.
 pub const FORMAT: &str = "%A|%i|%T|%D|%S|%e|%N|%u|%r|%j";
@@ -19,9 +20,9 @@ pub enum Queue {
 /// One job of the queue. What it tells is fit for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// The job id; that of the element in a job array.
-    pub id: String,
-    /// The id as people know it: `123_4`.
+    /// The job.
+    pub job: JobId,
+    /// What squeue calls it: `123_4`.
     pub shown: String,
     /// Slurm's word: `PENDING`, `RUNNING` ...
     pub state: String,
@@ -63,16 +64,17 @@ impl Queue {
         Self::Silent(reason.map_or_else(|| "no answer from squeue".to_owned(), printable))
     }
 
-    /// The job of that id.
+    /// The job of that number.
     #[must_use]
-    pub fn job(&self, id: &str) -> Option<&Line> {
-        self.lines().iter().find(|line| line.id == id)
+    pub fn job(&self, number: &str) -> Option<&Line> {
+        let is = |line: &&Line| line.job.number() == number;
+        self.lines().iter().find(is)
     }
 
-    /// The element of a job array: `123_4`.
+    /// The element of a job array, `123_4`, or what stands for it while it waits.
     #[must_use]
-    pub fn element(&self, shown: &str) -> Option<&Line> {
-        self.lines().iter().find(|line| line.shown == shown)
+    pub fn element(&self, name: &str) -> Option<&Line> {
+        self.lines().iter().find(|line| line.job.holds(name))
     }
 
     /// All jobs that squeue told of.
@@ -105,12 +107,9 @@ impl Line {
         else {
             return None;
         };
-        let digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits
-            || !state
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
-        {
+        let job = JobId::shown(id, shown)?;
+        let plain = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
+        if !state.bytes().all(plain) {
             return None;
         }
         let told = |text: &str| {
@@ -119,7 +118,7 @@ impl Line {
             (!nothing).then_some(text)
         };
         Some(Self {
-            id: id.to_owned(),
+            job,
             shown: printable(shown),
             state: state.to_owned(),
             reason: told(reason),
@@ -155,7 +154,7 @@ mod tests {
         let text = "124|123_1|RUNNING|2|1764000000|1764003600|node[1-2]|ada|None|a|b\u{1b}[31m c";
         let line = Line::read(text).expect("a line");
         assert_eq!(
-            (&*line.id, &*line.shown, &*line.name),
+            (line.job.number(), line.job.name(), &*line.name),
             ("124", "123_1", "a|b c")
         );
         assert_eq!(

@@ -5,6 +5,7 @@
 mod fields;
 
 use crate::here::text::printable;
+use crate::plan::profile::ProfileName;
 use fields::{
     Fields, counts, job_id, life, name, number, page, path, signal_to, state, text, texts, time,
     timeline, token,
@@ -30,7 +31,7 @@ pub struct Pointer {
     /// The job id; `None` without Slurm.
     pub job: Option<String>,
     /// The profile's name.
-    pub profile: Option<String>,
+    pub profile: Option<ProfileName>,
     /// The host that ipjob runs on.
     pub host: Option<String>,
     /// The record's path.
@@ -50,8 +51,10 @@ pub struct Sight {
     pub exit: Option<u8>,
     /// The Slurm cluster; `local` without Slurm.
     pub cluster: Option<String>,
-    /// The job id; `None` without Slurm.
+    /// The job's number; `None` without Slurm.
     pub job: Option<String>,
+    /// What Slurm calls the job: `6_2`.
+    pub job_name: Option<String>,
     /// The nodes.
     pub nodes: Vec<String>,
     /// How often it was requeued.
@@ -70,8 +73,8 @@ pub struct Sight {
     pub pid: Option<u32>,
     /// The start of that process.
     pub pid_start: Option<u64>,
-    /// The profile's name: letters, digits and `._@+-`.
-    pub profile: Option<String>,
+    /// The profile's name.
+    pub profile: Option<ProfileName>,
     /// The profile's directory: absolute, without `..`.
     pub dir: Option<String>,
     /// The host that Jupyter and the controller run on.
@@ -116,7 +119,7 @@ impl Pointer {
         Ok(Self {
             cluster: fields.get("/cluster", text),
             job: fields.get("/job", job_id),
-            profile: fields.get("/profile", text),
+            profile: fields.get("/profile", name),
             host: fields.get("/host", text),
             record: fields.get("/record", path),
         })
@@ -135,6 +138,7 @@ impl Sight {
             exit: fields.get("/exit", number),
             cluster: fields.get("/job/cluster", text),
             job: fields.get("/job/id", job_id),
+            job_name: fields.get("/job/name", text),
             nodes: fields.get("/job/nodes", texts).unwrap_or_default(),
             restart: fields.get("/job/restart", number),
             deadline: fields.get("/job/deadline", time),

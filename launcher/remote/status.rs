@@ -7,6 +7,7 @@ use super::verdict::State;
 use crate::cli::jobs::StatusOptions;
 use crate::failure::Outcome;
 use crate::here::text::printable;
+use crate::plan::profile::ProfileName;
 use crate::report::output;
 use crate::report::table::{self, Cell};
 use crate::report::timeline;
@@ -101,7 +102,7 @@ fn charts(jobs: &[Job]) -> String {
 struct Row {
     job: Option<String>,
     cluster: Option<String>,
-    profile: Option<String>,
+    profile: Option<ProfileName>,
     state: &'static str,
     note: Option<String>,
     mode: Option<String>,
@@ -156,7 +157,7 @@ impl Row {
         });
         Self {
             name: job.name(),
-            job: job.id.clone(),
+            job: job.id.as_ref().map(|id| id.name().to_owned()),
             cluster: job.cluster.clone(),
             profile: job.profile.clone(),
             state: job.state.word(),

@@ -124,11 +124,11 @@ fn the_one(jobs: Vec<Job>) -> Outcome<Job> {
         _ => {
             let ids: Vec<String> = live
                 .iter()
-                .map(|job| job.id.clone().unwrap_or_else(|| job.name()))
+                .map(Job::name)
                 .collect();
             Err(
                 Failure::usage(format!("that name is several jobs': {}", ids.join(", ")))
-                    .hint("name one by its job id"),
+                    .hint("name one by its job id, an element of a job array as 6_2"),
             )
         }
     }

@@ -4,6 +4,8 @@
 //! is refused here, by name.
 
 use crate::failure::{Failure, Outcome};
+use crate::plan::job;
+use crate::plan::profile::ProfileName;
 
 /// The longest that each part may be.
 const LONGEST: usize = 255;
@@ -24,12 +26,12 @@ pub struct Host(String);
 /// A job, as people name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// A job id: `123456`.
+    /// A job's number, or that of a job array: `123456`.
     Id(String),
-    /// An element of a job array: `123456_7`. squeue knows its own id.
+    /// An element of a job array: `123456_7`. squeue knows its number.
     Element(String),
     /// A profile's name, for jobs without Slurm: `job_local`.
-    Profile(String),
+    Profile(ProfileName),
 }
 
 impl Target {
@@ -93,25 +95,22 @@ impl Host {
 
 impl Job {
     fn read(text: &str) -> Outcome<Self> {
-        let digits =
-            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if text.len() > LONGEST {
             return Err(
                 Failure::usage("a job's name of more than 255 bytes is none")
                     .hint("give the job id that sbatch printed, or the profile's name"),
             );
         }
-        if digits(text) {
-            return Ok(Self::Id(text.to_owned()));
-        }
-        if text
-            .split_once('_')
-            .is_some_and(|(array, index)| digits(array) && digits(index))
-        {
+        if job::element(text).is_some() {
             return Ok(Self::Element(text.to_owned()));
         }
-        if is_plain(text) {
-            return Ok(Self::Profile(text.to_owned()));
+        // A component of a heterogeneous job, `9+1`, is a part of job 9.
+        let (number, component) = text.split_once('+').unwrap_or((text, "0"));
+        if job::is_number(number) && job::is_number(component) {
+            return Ok(Self::Id(number.to_owned()));
+        }
+        if let Ok(name) = ProfileName::new(text) {
+            return Ok(Self::Profile(name));
         }
         Err(Failure::usage(format!(
             "{text:?} is neither a job id nor the name of a profile"
@@ -124,7 +123,8 @@ impl Job {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Id(word) | Self::Element(word) | Self::Profile(word) => word,
+            Self::Id(word) | Self::Element(word) => word,
+            Self::Profile(name) => name.as_str(),
         }
     }
 }
@@ -169,10 +169,11 @@ mod tests {
             ),
             ("[fe80::1%eth0]:5", (host("fe80::1%eth0"), id("5"))),
             ("me@[::1]:", (host("me@::1"), None)),
+            ("9+1", (None, id("9"))),
             ("12_3", (None, Some(Job::Element("12_3".to_owned())))),
             (
                 "a:job_local",
-                (host("a"), Some(Job::Profile("job_local".to_owned()))),
+                (host("a"), ProfileName::new("job_local").ok().map(Job::Profile)),
             ),
         ] {
             assert_eq!(read(text), expected, "{text}");

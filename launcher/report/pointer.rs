@@ -3,6 +3,7 @@
 
 use crate::here::{files, state};
 use crate::plan::Plan;
+use crate::plan::job::JobId;
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,8 +42,8 @@ pub fn write(plan: &Plan) -> io::Result<PathBuf> {
     let pointer = Pointer {
         version: VERSION,
         cluster: &plan.allocation.cluster,
-        job: plan.allocation.job.as_deref(),
-        profile: &plan.profile.name,
+        job: plan.allocation.job.as_ref().map(JobId::number),
+        profile: plan.profile.name.as_str(),
         host: &plan.incarnation.host,
         record: &record,
     };

@@ -9,6 +9,7 @@ use crate::failure::{Failure, Outcome};
 use crate::here::{files, identity};
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
+use crate::plan::profile::ProfileName;
 use crate::plan::service::Name;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -72,6 +73,7 @@ pub struct Record {
 struct Job {
     cluster: String,
     id: Option<String>,
+    name: Option<String>,
     nodes: Vec<String>,
     restart: u32,
     deadline: Option<String>,
@@ -81,7 +83,7 @@ struct Job {
 
 #[derive(Clone, Debug, Serialize)]
 struct ProfilePart {
-    name: String,
+    name: ProfileName,
     dir: PathBuf,
     log_dir: PathBuf,
 }
@@ -108,6 +110,7 @@ impl Record {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let now = now();
+        let job = plan.allocation.job.as_ref();
         Self {
             version: VERSION,
             state: "starting",
@@ -115,7 +118,8 @@ impl Record {
             reason: None,
             job: Job {
                 cluster: plan.allocation.cluster.clone(),
-                id: plan.allocation.job.clone(),
+                id: job.map(|job| job.number().to_owned()),
+                name: job.map(|job| job.name().to_owned()),
                 nodes: plan.allocation.nodes.clone(),
                 restart: plan.allocation.restart,
                 deadline: None,
@@ -172,6 +176,13 @@ impl Record {
     pub fn set_deadline(&mut self, deadline: &str) -> bool {
         let known = self.job.deadline.as_deref() == Some(deadline);
         self.job.deadline = Some(deadline.to_owned());
+        !known
+    }
+
+    /// Keeps what Slurm calls the job; false when it was known already.
+    pub fn set_job_name(&mut self, name: &str) -> bool {
+        let known = self.job.name.as_deref() == Some(name);
+        self.job.name = Some(name.to_owned());
         !known
     }
 

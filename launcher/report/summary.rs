@@ -29,7 +29,7 @@ pub fn lines(plan: &Plan, record: &Record, client_file: &str, terminal: bool) ->
     lines.push("python   import ipyparallel as ipp".to_owned());
     lines.push(format!(
         "         rc = ipp.Client(profile={:?})",
-        plan.profile.name
+        plan.profile.name.as_str()
     ));
     lines.extend(laptop(plan, record, client_file));
     lines.push(format!("record   {}", record_path.display()));
@@ -58,7 +58,7 @@ fn laptop(plan: &Plan, record: &Record, client_file: &str) -> Vec<String> {
         login.to_owned()
     };
     vec![
-        format!("laptop   ipjob connect {login}:{}", slurm.job),
+        format!("laptop   ipjob connect {login}:{}", slurm.job.name()),
         format!("         without ipjob there: ssh -N{forwards} {end}"),
     ]
 }

@@ -6,6 +6,7 @@ use super::machine::State;
 use super::notice::{Notice, Sender};
 use super::{Supervisor, lookers, query};
 use crate::here::programs;
+use crate::plan::job::JobId;
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
@@ -13,11 +14,11 @@ use tokio::time::{MissedTickBehavior, interval};
 /// Between two questions: more would burden a controller that serves thousands of jobs.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// What squeue prints of the job: its state, the reason of that, end, start and limit.
-const FORMAT: &str = "%T %r %e %S %l";
+/// What squeue prints of the job: its number and name, its state, the reason of that, end, start and limit.
+const FORMAT: &str = "%A %i %T %r %e %S %l";
 
 /// Asks at once and then every ten minutes.
-pub fn watch(job: String, sender: Sender) {
+pub fn watch(job: JobId, sender: Sender) {
     lookers::spawn(async move {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -29,21 +30,32 @@ pub fn watch(job: String, sender: Sender) {
 }
 
 /// Asks once; the answer is a notice.
-fn ask(job: &str, sender: Sender) {
+fn ask(job: &JobId, sender: Sender) {
     // PATH may have places that do not answer.
-    let job = job.to_owned();
+    let job = job.clone();
     lookers::spawn(async move { find_and_ask(&job, sender) });
 }
 
-fn find_and_ask(job: &str, sender: Sender) {
+fn find_and_ask(job: &JobId, sender: Sender) {
     let Ok(squeue) = programs::find("squeue", "Slurm's client programs") else {
         let _ = sender.send(Notice::JobEnds(None));
         return;
     };
-    let args = ["--noheader", "--jobs", job, "--format", FORMAT].map(str::to_owned);
+    let args = ["--noheader", "--jobs", job.name(), "--format", FORMAT].map(str::to_owned);
     // Without it squeue prints local time without a zone.
     let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
-    query::ask(squeue, args.to_vec(), variables, Notice::JobEnds, sender);
+    let number = job.number().to_owned();
+    let notice = move |text: &str| Notice::JobEnds(own_line(&number, text));
+    query::ask(squeue, args.to_vec(), variables, notice, sender);
+}
+
+/// The rest of the line that begins with the job's number: of a heterogeneous job squeue prints one for each component.
+fn own_line(number: &str, text: &str) -> Option<String> {
+    let lines = text.lines().map(str::trim);
+    lines
+        .filter_map(|line| line.split_once(' '))
+        .find(|(first, _)| *first == number)
+        .map(|(_, rest)| rest.to_owned())
 }
 
 /// The time of day as it was when Slurm answered first, and has gone on since. The clock may be set meanwhile, by hours, and a job must
@@ -135,19 +147,25 @@ impl Supervisor<'_> {
 
     /// Asks whether Slurm takes the job's nodes for another one. A job of which it tells no such moment is not preempted.
     pub(super) fn ask_for_preemption(&self) {
-        let answer = |word: Option<String>| {
-            let is_time = word.is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        let answer = |number: &str, text: &str| {
+            let word = own_line(number, text);
+            let is_time = word.is_some_and(|word| {
+                let word = word.trim();
+                !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+            });
             Notice::Event(Event::Preempted(is_time))
         };
         let (job, sender) = (self.plan.allocation.job.clone(), self.sender.clone());
         lookers::spawn(async move {
             let squeue = programs::find("squeue", "Slurm's client programs").ok();
             let (Some(job), Some(squeue)) = (job, squeue) else {
-                let _ = sender.send(answer(None));
+                let _ = sender.send(answer("", ""));
                 return;
             };
-            let args = ["--noheader", "--jobs", &job, "--Format=PreemptTime"].map(str::to_owned);
+            let format = "--Format=JobID:20,PreemptTime:30";
+            let args = ["--noheader", "--jobs", job.name(), format].map(str::to_owned);
             let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
+            let answer = move |text: &str| answer(job.number(), text);
             query::ask(squeue, args.to_vec(), variables, answer, sender);
         });
     }
@@ -159,7 +177,13 @@ impl Supervisor<'_> {
 
     /// What squeue said; nothing when it failed.
     pub(super) fn job_ends(&mut self, answer: Option<&str>) -> Option<Event> {
-        let Some(told) = answer.and_then(Told::read) else {
+        let (shown, words) = answer.and_then(|line| line.split_once(' ')).unwrap_or_default();
+        if let Some(job) = &self.plan.allocation.job
+            && let Some(named) = JobId::shown(job.number(), shown)
+        {
+            self.unpublished |= self.record.set_job_name(named.name());
+        }
+        let Some(told) = Told::read(words) else {
             if !self.slurm_is_silent && !self.stops() {
                 self.slurm_is_silent = true;
                 let text = "squeue does not answer: the job goes on, and its time limit is asked for again";

@@ -18,19 +18,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Bytes of an answer that are read.
 const LONGEST: u64 = 64 * 1024;
 
-/// Runs a program with these arguments and variables; the first line that it prints, if any, becomes a notice.
+/// Runs a program with these arguments and variables; what it prints, nothing where it fails, becomes a notice.
 pub fn ask(
     program: PathBuf,
     args: Vec<String>,
     variables: Vec<(String, String)>,
-    notice: impl FnOnce(Option<String>) -> Notice + Send + 'static,
+    notice: impl FnOnce(&str) -> Notice + Send + 'static,
     sender: Sender,
 ) {
     tokio::spawn(async move {
         let text = output(program, args, variables, LIMIT).await;
-        let mut lines = text.iter().flat_map(|text| text.lines()).map(str::trim);
-        let line = lines.find(|line| !line.is_empty()).map(str::to_owned);
-        let _ = sender.send(notice(line));
+        let _ = sender.send(notice(&text.unwrap_or_default()));
     });
 }
 

@@ -24,7 +24,7 @@ impl Supervisor<'_> {
     pub(super) fn own_step(&self) -> Option<String> {
         let slurm = self.plan.allocation.slurm.as_ref()?;
         self.meeting.as_ref()?;
-        Some(format!("{}.{}", slurm.job, slurm.step.as_ref()?))
+        Some(format!("{}.{}", slurm.job.number(), slurm.step.as_ref()?))
     }
 
     /// Watches which MPI world our own engine sees, where the ranks are to be one.

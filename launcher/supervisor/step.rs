@@ -13,12 +13,12 @@ use nix::sys::signal::Signal;
 use std::process::{Command, Stdio};
 
 impl Supervisor<'_> {
-    /// The Slurm job among whose steps that of the engines is to be found; `None` where there is none, or where it is spread over
+    /// The name of the Slurm job among whose steps that of the engines is to be found; `None` where there is none, or where it is spread over
     /// the components of a heterogeneous job.
     pub(super) fn job_of_the_step(&self) -> Option<String> {
         let slurm = self.plan.allocation.slurm.as_ref()?;
         let is_one = self.plan.launcher == Launcher::Srun && slurm.components.is_empty();
-        is_one.then(|| slurm.job.clone())
+        is_one.then(|| slurm.job.name().to_owned())
     }
 
     /// Follows what the engines' step tells in its log.

@@ -124,7 +124,7 @@ proptest! {
             ("SLURM_JOB_END_TIME", end.to_string()),
         ].map(|(name, value)| (name.to_owned(), value));
         let job = Slurm::read(&variables).expect("readable").expect("a job");
-        prop_assert_eq!(job.job, id.to_string());
+        prop_assert_eq!(job.job.number(), id.to_string());
         prop_assert_eq!(job.nodes.len(), nodes as usize);
         prop_assert_eq!(job.tasks, Some(tasks.iter().map(|(tasks, times)| tasks * times).sum()));
         prop_assert_eq!((job.restart, job.end), (restart, Some(i64::from(end))));
@@ -133,7 +133,7 @@ proptest! {
     #[test]
     fn no_variables_make_a_job_that_cannot_be(variables in variables(), het in "\\PC{0,4}|[0-9,-]{0,6}") {
         if let Ok(Some(job)) = Slurm::read(&variables) {
-            prop_assert!(job.job.bytes().all(|byte| byte.is_ascii_digit()));
+            prop_assert!(job.job.number().bytes().all(|byte| byte.is_ascii_digit()));
             prop_assert!(!job.nodes.is_empty() && job.nodes.len() <= MOST.0);
             prop_assert!(job.tasks != Some(0) && job.cpus_per_task != Some(0));
         }

@@ -1,6 +1,6 @@
 //! What a killed `ipjob connect` left on this machine: the local profile of a job.
 
-use super::super::connect::profile::{MARKER, clean, is_abandoned, second_name};
+use super::super::connect::profile::{MARKER, clean, is_abandoned};
 use super::super::target::Job;
 use crate::report::output;
 use std::fs;
@@ -16,7 +16,9 @@ pub struct LocalProfile {
 pub fn find(ipython_dir: &Path, wanted: Option<&Job>) -> Vec<LocalProfile> {
     let is_wanted = |name: &str| match wanted {
         None => true,
-        Some(Job::Profile(profile)) => name == profile || name == second_name(profile),
+        Some(Job::Profile(profile)) => {
+            name == profile.as_str() || name == profile.beside().as_str()
+        }
         Some(job) => ["job_", "connect_"]
             .iter()
             .any(|prefix| name.strip_prefix(prefix) == Some(job.as_str())),

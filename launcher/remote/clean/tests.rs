@@ -184,3 +184,19 @@ fn in_doubt_nothing_is_removed() {
         );
     }
 }
+
+#[test]
+fn names_that_earlier_versions_took_are_cleaned() {
+    for name in ["my job", "7", "-a"] {
+        let dir = format!("/h/profile_{name}");
+        let record = format!("{dir}/ipjob.json");
+        let changes = [
+            ("/profile/name", json!(name)),
+            ("/profile/dir", json!(dir)),
+            ("pointer:/profile", json!(name)),
+            ("pointer:/record", json!(record)),
+        ];
+        let remains = seen(Queue::Absent, None, &changes).expect("it goes");
+        assert_eq!(remains.record, record);
+    }
+}

@@ -63,7 +63,7 @@ watch() {
 }
 
 connect() {
-    job=$1 format=$2 cluster=
+    job=$1 format=$2 cluster= forgotten=
     watch </dev/null &
     watch=$!
     # Not in vain where the connection is cut without a word: sshd closes this stdin, or nothing does and nobody is kept busy.

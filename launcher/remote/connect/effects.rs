@@ -8,6 +8,7 @@ use super::reach::Reach;
 use super::{Connect, announce, browser, probe, refusal};
 use crate::failure::Outcome;
 use crate::plan::exit::Exit;
+use crate::plan::profile::ProfileName;
 use crate::remote::target::Job;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -125,11 +126,10 @@ impl Connect<'_> {
     }
 
     /// The name of the local profile; of the job's own where none is made.
-    fn profile_name(&self) -> String {
+    fn profile_name(&self) -> ProfileName {
         match (&self.options.profile, self.facts.job()) {
             (Some(name), _) | (None, Some(Job::Profile(name))) => name.clone(),
-            (None, Some(job)) => format!("job_{}", job.as_str()),
-            (None, None) => "job".to_owned(),
+            (None, job) => ProfileName::of_job(job.map_or("", Job::as_str)),
         }
     }
 
@@ -173,12 +173,12 @@ impl Connect<'_> {
     fn announce(&mut self, reach: &Reach) -> Outcome<()> {
         self.console.still();
         let profile = match &self.profile {
-            Some(profile) => profile.name().to_owned(),
+            Some(profile) => profile.name().clone(),
             None => self.profile_name(),
         };
         let ready = announce::Ready {
             job: self.facts.job().map_or("", Job::as_str),
-            profile: &profile,
+            profile: profile.as_str(),
             client_file: self.profile.as_ref().map(LocalProfile::client_file),
             reach,
             ports: &self.ports,

@@ -71,6 +71,13 @@ impl Facts {
         self.job.as_ref()
     }
 
+    /// The number by which srun knows the job, as its record tells it; `None` without Slurm.
+    #[must_use]
+    pub fn number(&self) -> Option<&str> {
+        let sight = self.chosen(self.job.as_ref()?)?.sight.as_ref().ok()?;
+        sight.job.as_deref()
+    }
+
     /// The same place, and now this job.
     #[must_use]
     pub fn again(job: Job, earlier: &Self) -> Self {
@@ -173,11 +180,13 @@ impl Facts {
     fn is_meant(&self, job: &Job, sight: &Sight) -> bool {
         match job {
             Job::Id(id) => sight.job.as_ref() == Some(id),
-            Job::Element(shown) => {
+            Job::Element(name) => {
                 let queue = self.queue.as_ref();
-                queue
-                    .and_then(|queue| queue.element(shown))
-                    .is_none_or(|line| sight.job.as_ref() == Some(&line.id))
+                let line = queue.and_then(|queue| queue.element(name));
+                match (line, &sight.job_name) {
+                    (Some(line), _) => sight.job.as_deref() == Some(line.job.number()),
+                    (None, told) => told.as_ref().is_none_or(|told| told == name),
+                }
             }
             Job::Profile(name) => sight.profile.as_ref() == Some(name),
         }
@@ -246,8 +255,17 @@ impl Facts {
                 let sight = self.chosen(job)?.sight.as_ref().ok()?;
                 queue.job(sight.job.as_ref()?)
             }
-            Job::Id(id) => queue.job(id),
-            Job::Element(shown) => queue.element(shown),
+            Job::Id(id) => match queue.job(id) {
+                Some(several) if several.job.is_several() => {
+                    let name = several.job.name();
+                    return Some(Event::Refused(
+                        Failure::usage(format!("{id} is a job array, and {name} of it wait"))
+                            .hint(format!("name one of its elements: {id}_INDEX")),
+                    ));
+                }
+                line => line,
+            },
+            Job::Element(name) => queue.element(name),
         };
         if line.is_none()
             && let Some(owner) = &self.owner

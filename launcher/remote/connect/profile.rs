@@ -6,7 +6,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::here::files;
 use crate::here::process;
-use crate::plan::profile::Profile;
+use crate::plan::profile::{MADE_BY_IPJOB, Profile, ProfileName};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub struct Marker {
 /// The profile; dropped, it goes.
 #[derive(Debug)]
 pub struct LocalProfile {
-    name: String,
+    name: ProfileName,
     dir: PathBuf,
     marker: Marker,
     /// Its lock is the sign of life.
@@ -58,16 +58,16 @@ impl LocalProfile {
     /// The name for the profile of a job whose own one is called `name`: where the IPython directory is the job's too (a shared home),
     /// that name is taken by the job.
     #[must_use]
-    pub fn free_name(ipython_dir: &Path, name: &str) -> String {
+    pub fn free_name(ipython_dir: &Path, name: &ProfileName) -> ProfileName {
         if !is_a_jobs(&Profile::new(ipython_dir, name)) {
-            return name.to_owned();
+            return name.clone();
         }
-        second_name(name)
+        name.beside()
     }
 
     /// Makes the profile of this name below the IPython directory. One that is there already is refused, unless a connect that was
     /// killed has left it.
-    pub fn make(ipython_dir: &Path, name: &str, marker: Marker) -> Outcome<Self> {
+    pub fn make(ipython_dir: &Path, name: &ProfileName, marker: Marker) -> Outcome<Self> {
         let dir = Profile::new(ipython_dir, name).dir;
         let failed = |error: io::Error| {
             Failure::missing(format!("the profile {} cannot be made", dir.display()))
@@ -80,7 +80,7 @@ impl LocalProfile {
             if is_a_jobs(&profile) {
                 return Err(a_jobs(&profile));
             }
-            clean(&dir, name)?;
+            clean(&dir, name.as_str())?;
         }
         // It gets its name with the marker in it already, so that nobody takes it for another's.
         let made = tempfile::Builder::new()
@@ -112,7 +112,7 @@ impl LocalProfile {
 
     /// Its name, for `ipp.Client(profile=...)`.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &ProfileName {
         &self.name
     }
 
@@ -156,12 +156,6 @@ fn a_jobs(profile: &Profile) -> Failure {
         profile.dir.display()
     ))
     .hint("choose another name with --profile; removing it would take away what the job works with")
-}
-
-/// The name beside a job's own profile: `connect_123` for `job_123`.
-#[must_use]
-pub fn second_name(name: &str) -> String {
-    format!("connect_{}", name.strip_prefix("job_").unwrap_or(name))
 }
 
 /// Whether a connect that was killed left this profile.
@@ -275,14 +269,12 @@ fn remove(dir: &Path) -> bool {
         // A directory that is not empty stays.
         let _ = fs::remove_dir(&path).or_else(|_| files::remove(&path));
     }
-    let sign = Profile::new(dir, "").marker();
-    let sign = sign.file_name().unwrap_or_default();
     let only_ours = fs::read_dir(dir).is_ok_and(|entries| {
         entries
             .flatten()
-            .all(|entry| entry.file_name() == MARKER || entry.file_name() == sign)
+            .all(|entry| entry.file_name() == MARKER || entry.file_name() == MADE_BY_IPJOB)
     });
-    let _ = files::remove(&dir.join(sign));
+    let _ = files::remove(&dir.join(MADE_BY_IPJOB));
     let _ = files::remove(&dir.join(MARKER));
     only_ours && fs::remove_dir(dir).is_ok()
 }

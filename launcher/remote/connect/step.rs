@@ -6,7 +6,6 @@ use super::reach::Reach;
 use super::{Connect, probe};
 use crate::failure::{Failure, Outcome};
 use crate::remote::relay;
-use crate::remote::target::Job;
 use std::io::{BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ChildStdout;
@@ -14,11 +13,7 @@ use std::process::ChildStdout;
 impl Connect<'_> {
     /// Asks the remote end to make way for the step.
     pub(super) fn start_step(&mut self, reach: &Reach) -> Outcome<()> {
-        let Some(job) = self
-            .facts
-            .job()
-            .filter(|job| !matches!(job, Job::Profile(_)))
-        else {
+        let Some(job) = self.facts.number() else {
             return Err(Failure::usage("--via srun is for jobs of Slurm")
                 .hint("leave --via out: a job without Slurm is reached by ssh alone"));
         };
@@ -28,8 +23,7 @@ impl Connect<'_> {
             .map(|endpoint| probe::direct(endpoint).to_string())
             .collect();
         let line = format!(
-            "srun {} {} {} relay {}",
-            job.as_str(),
+            "srun {job} {} {} relay {}",
             reach.node,
             self.options.remote_ipjob,
             targets.join(" ")

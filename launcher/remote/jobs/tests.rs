@@ -222,7 +222,7 @@ fn who_is_seen_to_live_is_not_dead_whatever_the_clocks_say() {
 fn a_named_job_is_found_or_told_why_not() {
     let id = |word: &str| target::Job::Id(word.to_owned());
     let element = target::Job::Element("9_1".to_owned());
-    let profile = target::Job::Profile("job_5".to_owned());
+    let profile = target::Job::Profile(ProfileName::of_job("5"));
     let queue = told(&[
         RUNNING,
         "10|9_1|PENDING|1|N/A|N/A||ada|Priority|x",
@@ -253,4 +253,52 @@ fn a_named_job_is_found_or_told_why_not() {
     let silent = found(Queue::Silent("down".to_owned()), vec![]);
     let failure = chosen(&silent, Some(&id("8")), "here").expect_err("none");
     assert_eq!(failure.cause.as_deref(), Some("squeue: down"));
+}
+
+/// An array of which 6_2, the last to start, has the array's number, and 6_3 waits.
+fn array() -> Found {
+    let mut record = trace(&[("/job/id", json!("6"))]);
+    if let Some(Ok(pointer)) = &mut record.pointer {
+        pointer.job = Some("6".to_owned());
+    }
+    let lines = [
+        "6|6_2|RUNNING|1|1764000000|1764003600|n1|ada|None|x",
+        "7|6_0|RUNNING|1|1764000000|1764003600|n1|ada|None|x",
+        "8|6_[3,5%2]|PENDING|1|N/A|N/A||ada|Resources|ipjob-jupyter",
+    ];
+    found(told(&lines), vec![record])
+}
+
+#[test]
+fn an_element_is_called_by_a_name_that_means_it_only() {
+    let all = array();
+    let named = |wanted: &target::Job| -> Vec<(String, String)> {
+        let jobs = chosen(&all, Some(wanted), "here").expect("jobs");
+        let both = |job: &Job| job.id.as_ref().map(|id| (id.name().to_owned(), id.number().to_owned()));
+        jobs.iter().filter_map(both).collect()
+    };
+    let pair = |name: &str, number: &str| (name.to_owned(), number.to_owned());
+    let element = |name: &str| target::Job::Element(name.to_owned());
+    assert_eq!(named(&element("6_2")), [pair("6_2", "6")]);
+    assert_eq!(named(&element("6_0")), [pair("6_0", "7")]);
+    assert_eq!(named(&element("6_5")), [pair("6_5", "8")]);
+    assert!(chosen(&all, Some(&element("6_4")), "here").is_err());
+    // The number may mean the array, so all of it is told.
+    let number = target::Job::Id("6".to_owned());
+    let whole = [pair("6_2", "6"), pair("6_0", "7"), pair("6_[3,5]", "8")];
+    assert_eq!(named(&number), whole);
+    assert_eq!(named(&target::Job::Id("7".to_owned())), [pair("6_0", "7")]);
+}
+
+#[test]
+fn an_element_that_squeue_does_not_tell_of_is_known_by_its_record() {
+    let mut record = trace(&[("/job/id", json!("6"))]);
+    if let (Record::Seen(sight), Some(Ok(pointer))) = (&mut record.record, &mut record.pointer) {
+        sight.job_name = Some("6_2".to_owned());
+        pointer.job = Some("6".to_owned());
+    }
+    let silent = found(Queue::Silent("down".to_owned()), vec![record]);
+    let element = target::Job::Element("6_2".to_owned());
+    let jobs = chosen(&silent, Some(&element), "here").expect("jobs");
+    assert_eq!(jobs[0].name(), "6_2");
 }

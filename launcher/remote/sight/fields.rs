@@ -1,7 +1,7 @@
 //! Fields of a record or a pointer, each only as what it should be. PURE.
 
 use crate::here::text::printable;
-use crate::remote::target;
+use crate::plan::profile::ProfileName;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ fn word(value: &Value, longest: usize, fits: impl Fn(char) -> bool) -> Option<St
     good.then(|| word.to_owned())
 }
 
-/// The id of a Slurm job.
+/// The number of a Slurm job.
 pub fn job_id(value: &Value) -> Option<String> {
     word(value, 20, |char| char.is_ascii_digit())
 }
@@ -119,8 +119,8 @@ pub fn life(value: &Value) -> Option<String> {
 }
 
 /// A profile's name.
-pub fn name(value: &Value) -> Option<String> {
-    word(value, 200, |_| true).filter(|name| target::is_plain(name))
+pub fn name(value: &Value) -> Option<ProfileName> {
+    ProfileName::recorded(value.as_str()?)
 }
 
 /// An absolute path without `..`.

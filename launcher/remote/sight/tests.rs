@@ -62,7 +62,7 @@ fn a_field_that_is_not_what_it_should_be_counts_as_missing() {
         ("/incarnation/pid", json!(1u64 << 40)),
         ("/profile/name", json!("../../etc")),
         ("/profile/name", json!("a/b")),
-        ("/profile/name", json!("$(id)")),
+        ("/profile/name", json!("a/b")),
         ("/profile/dir", json!("relative")),
         ("/profile/dir", json!("/a/../../etc")),
         ("/profile/dir", json!("/a\n/b")),

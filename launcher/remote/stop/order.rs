@@ -8,20 +8,21 @@ use super::super::target;
 use super::super::verdict::State;
 use super::note;
 use crate::failure::{Failure, Outcome};
+use crate::plan::job::JobId;
 
 /// How ipjob is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The job's batch script is ipjob.
-    Batch { id: String },
+    Batch { job: JobId },
     /// ipjob is a step.
     Step { step: String },
     /// The job waits in the queue.
-    Waiting { id: String },
+    Waiting { job: JobId },
     /// ipjob is a process of the host that was asked.
     Process(Process),
     /// ipjob is a process on another node of its job.
-    Node { id: String, process: Process },
+    Node { job: JobId, process: Process },
 }
 
 /// A process, as its record names it.
@@ -49,11 +50,12 @@ impl Order {
     /// The words of the script's order.
     pub fn words(&self) -> [&str; 8] {
         let (how, id, step, process) = match self {
-            Self::Batch { id } => ("batch", id.as_str(), "", None),
+            Self::Batch { job } => ("batch", job.name(), "", None),
             Self::Step { step } => ("step", "", step.as_str(), None),
-            Self::Waiting { id } => ("waiting", id.as_str(), "", None),
+            Self::Waiting { job } => ("waiting", job.name(), "", None),
             Self::Process(process) => ("process", "", "", Some(process)),
-            Self::Node { id, process } => ("node", id.as_str(), "", Some(process)),
+            // For srun, which goes by numbers.
+            Self::Node { job, process } => ("node", job.number(), "", Some(process)),
         };
         let [host, pid, start, boot] = process.map_or([""; 4], |process| {
             [
@@ -108,14 +110,16 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
         return Err(scancel(failure).hint("once it has begun it can be asked"));
     };
     if job.state == State::Pending {
-        return Ok(job.id.clone().map(|id| Order::Waiting { id }));
+        return Ok(job.id.clone().map(|job| Order::Waiting { job }));
     }
     match (&job.id, sight.signal_to.as_deref()) {
-        (Some(id), Some("batch")) => Ok(Some(Order::Batch { id: id.clone() })),
+        (Some(id), Some("batch")) => Ok(Some(Order::Batch { job: id.clone() })),
         // A step of another job is none that this job's record may name.
-        (Some(id), Some(step)) if step.split('.').next() == Some(id) => Ok(Some(Order::Step {
-            step: step.to_owned(),
-        })),
+        (Some(id), Some(step)) if step.split('.').next() == Some(id.number()) => {
+            Ok(Some(Order::Step {
+                step: step.to_owned(),
+            }))
+        }
         (id, _) => {
             let process = process(sight).ok_or_else(|| {
                 scancel(Failure::missing(format!(
@@ -126,7 +130,7 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
             match id {
                 _ if process.host == found.host => Ok(Some(Order::Process(process))),
                 Some(id) => Ok(Some(Order::Node {
-                    id: id.clone(),
+                    job: id.clone(),
                     process,
                 })),
                 None => Err(Failure::missing(format!(

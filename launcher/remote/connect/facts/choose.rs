@@ -2,6 +2,7 @@
 
 use super::{Facts, Told};
 use crate::failure::Failure;
+use crate::plan::job::{JobId, element};
 use crate::remote::connect::event::Event;
 use crate::remote::queue::{self, Queue};
 use crate::remote::sight::Sight;
@@ -22,10 +23,22 @@ impl Facts {
                 _ => self.now.is_none_or(|now| !sight.is_stale(now)),
             })
             .collect();
-        let name = |sight: &Sight| sight.job.clone().or_else(|| sight.profile.clone());
+        let named = |sight: &Sight| {
+            let number = sight.job.as_ref()?;
+            let told = self.queue.as_ref().and_then(|queue| queue.job(number));
+            let name = told.map_or_else(
+                || JobId::shown(number, sight.job_name.as_deref().unwrap_or(number)),
+                |line| Some(line.job.clone()),
+            );
+            name.map(|job| job.name().to_owned())
+        };
+        let name = |sight: &Sight| named(sight).or_else(|| sight.profile.as_ref().map(ToString::to_string));
         match alive.as_slice() {
             [only] => match (&only.job, &only.profile) {
-                (Some(id), _) => Told::Only(Job::Id(id.clone())),
+                (Some(id), _) => Told::Only(match named(only) {
+                    Some(name) if element(&name).is_some() => Job::Element(name),
+                    _ => Job::Id(id.clone()),
+                }),
                 (None, Some(profile)) => Told::Only(Job::Profile(profile.clone())),
                 (None, None) => Told::Event(Event::Refused(Failure::no_job(
                     "the only record names no job",

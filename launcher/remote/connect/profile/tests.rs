@@ -1,5 +1,9 @@
 use super::*;
 
+fn name(text: &str) -> ProfileName {
+    ProfileName::new(text).expect("a name")
+}
+
 fn marker() -> Marker {
     Marker {
         pid: 7,
@@ -20,7 +24,7 @@ fn mode(path: &Path) -> u32 {
 fn a_profile_is_private_and_goes_with_all_that_ipython_made_in_it() {
     let place = tempfile::tempdir().expect("a directory");
     let ipython = place.path().join("deep/.ipython");
-    let profile = LocalProfile::make(&ipython, "job_1", marker()).expect("made");
+    let profile = LocalProfile::make(&ipython, &name("job_1"), marker()).expect("made");
     profile.write("{}").expect("written");
     let dir = ipython.join("profile_job_1");
     assert_eq!(mode(&dir), 0o700);
@@ -38,7 +42,7 @@ fn a_profile_is_private_and_goes_with_all_that_ipython_made_in_it() {
 #[test]
 fn what_somebody_else_put_there_stays() {
     let place = tempfile::tempdir().expect("a directory");
-    let profile = LocalProfile::make(place.path(), "job_1", marker()).expect("made");
+    let profile = LocalProfile::make(place.path(), &name("job_1"), marker()).expect("made");
     let own = place.path().join("profile_job_1/startup/mine.py");
     fs::create_dir(own.parent().expect("a directory")).expect("made");
     fs::write(&own, "x").expect("written");
@@ -56,7 +60,7 @@ fn somebody_else_s_profile_is_refused_and_untouched() {
         .join("profile_job_1/security/ipcontroller-client.json");
     fs::create_dir_all(file.parent().expect("a directory")).expect("made");
     fs::write(&file, "theirs").expect("written");
-    let failure = LocalProfile::make(place.path(), "job_1", marker()).expect_err("refused");
+    let failure = LocalProfile::make(place.path(), &name("job_1"), marker()).expect_err("refused");
     assert!(failure.message.contains("did not make it"), "{failure}");
     assert_eq!(fs::read_to_string(&file).expect("it stays"), "theirs");
 }
@@ -65,25 +69,25 @@ fn somebody_else_s_profile_is_refused_and_untouched() {
 fn where_the_home_is_the_jobs_too_its_own_profile_is_left_alone() {
     let place = tempfile::tempdir().expect("a directory");
     for (own, free) in [("job_1", "connect_1"), ("mine", "connect_mine")] {
-        assert_eq!(LocalProfile::free_name(place.path(), own), own);
-        let record = Profile::new(place.path(), own).record();
+        assert_eq!(LocalProfile::free_name(place.path(), &name(own)), name(own));
+        let record = Profile::new(place.path(), &name(own)).record();
         fs::create_dir_all(record.parent().expect("a directory")).expect("made");
         fs::write(&record, "{}").expect("written");
-        assert_eq!(LocalProfile::free_name(place.path(), own), free);
-        let failure = LocalProfile::make(place.path(), own, marker()).expect_err("refused");
+        assert_eq!(LocalProfile::free_name(place.path(), &name(own)), name(free));
+        let failure = LocalProfile::make(place.path(), &name(own), marker()).expect_err("refused");
         assert!(failure.message.contains("a job's own"), "{failure}");
         assert!(record.exists());
-        let made = LocalProfile::make(place.path(), free, marker()).expect("made");
-        assert_eq!(made.name(), free);
+        let made = LocalProfile::make(place.path(), &name(free), marker()).expect("made");
+        assert_eq!(made.name().as_str(), free);
     }
 }
 
 #[test]
 fn a_second_connect_is_told_of_the_first_and_a_dead_one_is_cleaned_up_after() {
     let place = tempfile::tempdir().expect("a directory");
-    let mut first = LocalProfile::make(place.path(), "job_1", marker()).expect("made");
+    let mut first = LocalProfile::make(place.path(), &name("job_1"), marker()).expect("made");
     first.tell(Some("http://localhost:8000/lab?token=x".to_owned()));
-    let failure = LocalProfile::make(place.path(), "job_1", marker()).expect_err("in use");
+    let failure = LocalProfile::make(place.path(), &name("job_1"), marker()).expect_err("in use");
     assert!(failure.message.contains("pid 7"), "{failure}");
     assert!(
         failure
@@ -106,7 +110,7 @@ fn a_second_connect_is_told_of_the_first_and_a_dead_one_is_cleaned_up_after() {
     lock.unlock().expect("unlocked");
     std::mem::forget(first);
     fs::write(dir.join("security/ipcontroller-client.json"), "old").expect("written");
-    let second = LocalProfile::make(place.path(), "job_1", marker()).expect("cleaned and made");
+    let second = LocalProfile::make(place.path(), &name("job_1"), marker()).expect("cleaned and made");
     assert!(!second.client_file().exists());
     assert!(!private.path().exists());
 }
