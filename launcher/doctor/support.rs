@@ -66,7 +66,10 @@ pub fn write(
     part("environment", &secrets::environment(environment).join("\n"));
     part("slurm configuration", &configuration());
     if let Some(job) = &allocation.job {
-        let shown = ask(Command::new("scontrol").args(["show", "job", job.name()]), LIMIT);
+        let shown = ask(
+            Command::new("scontrol").args(["show", "job", job.name()]),
+            LIMIT,
+        );
         part("job", &format!("{}{}", shown.output, shown.errors));
     }
     match last_profile(ipython_dir) {

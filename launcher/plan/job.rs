@@ -75,21 +75,20 @@ impl JobId {
         if name == named {
             return true;
         }
-        let list = name.strip_prefix(array).and_then(|rest| {
+        let ranges = name.strip_prefix(array).and_then(|rest| {
             rest.strip_prefix("_[")
                 .and_then(|rest| rest.strip_suffix(']'))
         });
-        let (Some(list), Ok(index)) = (list, index.parse::<u32>()) else {
+        let (Some(ranges), Ok(index)) = (ranges, index.parse::<u32>()) else {
             return false;
         };
-        list.split(',').any(|range| {
+        ranges.split(',').any(|range| {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             // `0-9:3` is every third.
             let (last, step) = last.split_once(':').unwrap_or((last, "1"));
             match (first.parse::<u32>(), last.parse::<u32>(), step.parse()) {
                 (Ok(first), Ok(last), Ok(step)) => {
-                    (first..=last).contains(&index)
-                        && (index - first).checked_rem(step) == Some(0)
+                    (first..=last).contains(&index) && (index - first).checked_rem(step) == Some(0)
                 }
                 _ => false,
             }
@@ -166,11 +165,7 @@ mod tests {
             ("7", "6_$(id)", "7", None),
             ("7", "6_[$(id)]", "7", None),
         ] {
-            let expected = (
-                number.to_owned(),
-                name.to_owned(),
-                array.map(str::to_owned),
-            );
+            let expected = (number.to_owned(), name.to_owned(), array.map(str::to_owned));
             assert_eq!(names(number, shown), expected, "{shown}");
         }
         assert_eq!(JobId::shown("x", "x"), None);

@@ -271,7 +271,10 @@ mod tests {
     #[test]
     fn what_is_taken_can_be_named_later() {
         for name in ["job_local", "a", "my.job@x+1-2", "7a", "job_6_2"] {
-            assert_eq!(ProfileName::new(name).map(|name| name.to_string()), Ok(name.to_owned()));
+            assert_eq!(
+                ProfileName::new(name).map(|name| name.to_string()),
+                Ok(name.to_owned())
+            );
         }
         for (name, fault) in [
             ("", "is empty"),

@@ -122,10 +122,7 @@ fn the_one(jobs: Vec<Job>) -> Outcome<Job> {
             .ok_or_else(|| Failure::no_job("there is no such job")),
         1 => Ok(live.remove(0)),
         _ => {
-            let ids: Vec<String> = live
-                .iter()
-                .map(Job::name)
-                .collect();
+            let ids: Vec<String> = live.iter().map(Job::name).collect();
             Err(
                 Failure::usage(format!("that name is several jobs': {}", ids.join(", ")))
                     .hint("name one by its job id, an element of a job array as 6_2"),

@@ -173,7 +173,10 @@ mod tests {
             ("12_3", (None, Some(Job::Element("12_3".to_owned())))),
             (
                 "a:job_local",
-                (host("a"), ProfileName::new("job_local").ok().map(Job::Profile)),
+                (
+                    host("a"),
+                    ProfileName::new("job_local").ok().map(Job::Profile),
+                ),
             ),
         ] {
             assert_eq!(read(text), expected, "{text}");

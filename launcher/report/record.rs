@@ -174,16 +174,12 @@ impl Record {
 
     /// Keeps the end of the job's time; false when it was known already.
     pub fn set_deadline(&mut self, deadline: &str) -> bool {
-        let known = self.job.deadline.as_deref() == Some(deadline);
-        self.job.deadline = Some(deadline.to_owned());
-        !known
+        self.job.deadline.replace(deadline.to_owned()).as_deref() != Some(deadline)
     }
 
     /// Keeps what Slurm calls the job; false when it was known already.
     pub fn set_job_name(&mut self, name: &str) -> bool {
-        let known = self.job.name.as_deref() == Some(name);
-        self.job.name = Some(name.to_owned());
-        !known
+        self.job.name.replace(name.to_owned()).as_deref() != Some(name)
     }
 
     /// Takes out what was known of services that are started again.

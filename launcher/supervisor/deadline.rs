@@ -177,7 +177,9 @@ impl Supervisor<'_> {
 
     /// What squeue said; nothing when it failed.
     pub(super) fn job_ends(&mut self, answer: Option<&str>) -> Option<Event> {
-        let (shown, words) = answer.and_then(|line| line.split_once(' ')).unwrap_or_default();
+        let (shown, words) = answer
+            .and_then(|line| line.split_once(' '))
+            .unwrap_or_default();
         if let Some(job) = &self.plan.allocation.job
             && let Some(named) = JobId::shown(job.number(), shown)
         {

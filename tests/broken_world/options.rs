@@ -79,7 +79,10 @@ fn a_profile_name_that_is_a_path_is_refused() {
     refuses(
         &[],
         &["--mode", "notebook", "--profile", "../other"],
-        &["--profile \"../other\" has other characters than", "--ipython-dir"],
+        &[
+            "--profile \"../other\" has other characters than",
+            "--ipython-dir",
+        ],
     );
 }
 

@@ -4,9 +4,9 @@ use crate::support::lab::{ALICE, SlurmJob};
 use crate::support::{Lab, wait_for};
 use serde_json::Value;
 
-/// Submits an array of two elements, of which the first only sleeps and the second, with the array's number, becomes `body`.
+/// Submits an array of two elements, of which the first only waits and the second, with the array's number, becomes `body`.
 fn submit<'a>(lab: &'a Lab, body: &str) -> SlurmJob<'a> {
-    let script = format!("[ $SLURM_ARRAY_TASK_ID != 0 ] || exec sleep 600\n{body}");
+    let script = format!("[ $SLURM_ARRAY_TASK_ID != 0 ] || exec tail -f /dev/null\n{body}");
     lab.submit(&["-N1", "-n1", "--array=0-1"], &script)
 }
 
@@ -26,7 +26,7 @@ fn first_element(lab: &Lab, array: &str) -> String {
 
 #[test]
 fn an_element_with_the_arrays_number_is_stopped_alone() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let run = "ipjob --mode cluster-only --mpi none -n 1";
     let exec = submit(&lab, &format!("exec {run}"));
     let child = submit(&lab, &format!("{run}\necho code $?"));
@@ -34,7 +34,11 @@ fn an_element_with_the_arrays_number_is_stopped_alone() {
         &lab,
         &format!("exec srun -N1 -n1 --overlap --mpi=none {run}"),
     );
-    let arrays = [(&exec, "its batch script"), (&child, "pid"), (&step, "step")];
+    let arrays = [
+        (&exec, "its batch script"),
+        (&child, "pid"),
+        (&step, "step"),
+    ];
     for (job, way) in arrays {
         let name = format!("{}_1", job.id);
         let record = job.wait_state("ready");
@@ -51,11 +55,19 @@ fn an_element_with_the_arrays_number_is_stopped_alone() {
         let laptop = |line: String| lab.shell(ALICE, "laptop", &line);
         let both = laptop(format!("ipjob stop login:{}", job.id));
         assert_eq!(both.code, 2, "{}", both.text);
-        assert!(both.text.contains(&name) && both.text.contains(&other), "{}", both.text);
+        assert!(
+            both.text.contains(&name) && both.text.contains(&other),
+            "{}",
+            both.text
+        );
         let stopped = laptop(format!("ipjob stop login:{name}"));
         assert_eq!(stopped.code, 0, "{}\n{}", stopped.text, job.output());
         assert!(stopped.text.contains(way), "{way}: {}", stopped.text);
-        assert!(stopped.text.contains("has ended: SIGTERM (exit code 0)"), "{}", stopped.text);
+        assert!(
+            stopped.text.contains("has ended: SIGTERM (exit code 0)"),
+            "{}",
+            stopped.text
+        );
         job.assert_nothing_left();
         assert_eq!(first_element(&lab, &job.id), "RUNNING", "{}", stopped.text);
     }
@@ -63,7 +75,7 @@ fn an_element_with_the_arrays_number_is_stopped_alone() {
 
 #[test]
 fn a_requeued_element_is_taken_out_of_the_queue_alone() {
-    let Some(lab) = Lab::up(&[]) else { return };
+    let lab = needed!(Lab::up(&[]));
     let job = submit(&lab, "exec ipjob --mode cluster-only --mpi none -n 1");
     job.wait_state("ready");
     let name = format!("{}_1", job.id);
@@ -75,6 +87,10 @@ fn a_requeued_element_is_taken_out_of_the_queue_alone() {
     });
     let stopped = lab.shell(ALICE, "laptop", &format!("ipjob stop login:{name}"));
     assert_eq!(stopped.code, 0, "{}", stopped.text);
-    assert!(stopped.text.contains("out of the queue"), "{}", stopped.text);
+    assert!(
+        stopped.text.contains("out of the queue"),
+        "{}",
+        stopped.text
+    );
     assert_eq!(first_element(&lab, &job.id), "RUNNING", "{}", stopped.text);
 }

@@ -255,7 +255,7 @@ fn a_named_job_is_found_or_told_why_not() {
     assert_eq!(failure.cause.as_deref(), Some("squeue: down"));
 }
 
-/// An array of which 6_2, the last to start, has the array's number, and 6_3 waits.
+/// An array of which `6_2`, the last to start, has the array's number, and `6_3` waits.
 fn array() -> Found {
     let mut record = trace(&[("/job/id", json!("6"))]);
     if let Some(Ok(pointer)) = &mut record.pointer {
@@ -274,7 +274,11 @@ fn an_element_is_called_by_a_name_that_means_it_only() {
     let all = array();
     let named = |wanted: &target::Job| -> Vec<(String, String)> {
         let jobs = chosen(&all, Some(wanted), "here").expect("jobs");
-        let both = |job: &Job| job.id.as_ref().map(|id| (id.name().to_owned(), id.number().to_owned()));
+        let both = |job: &Job| {
+            job.id
+                .as_ref()
+                .map(|id| (id.name().to_owned(), id.number().to_owned()))
+        };
         jobs.iter().filter_map(both).collect()
     };
     let pair = |name: &str, number: &str| (name.to_owned(), number.to_owned());

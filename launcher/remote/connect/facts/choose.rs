@@ -32,7 +32,9 @@ impl Facts {
             );
             name.map(|job| job.name().to_owned())
         };
-        let name = |sight: &Sight| named(sight).or_else(|| sight.profile.as_ref().map(ToString::to_string));
+        let name = |sight: &Sight| {
+            named(sight).or_else(|| sight.profile.as_ref().map(ToString::to_string))
+        };
         match alive.as_slice() {
             [only] => match (&only.job, &only.profile) {
                 (Some(id), _) => Told::Only(match named(only) {

@@ -73,7 +73,10 @@ fn where_the_home_is_the_jobs_too_its_own_profile_is_left_alone() {
         let record = Profile::new(place.path(), &name(own)).record();
         fs::create_dir_all(record.parent().expect("a directory")).expect("made");
         fs::write(&record, "{}").expect("written");
-        assert_eq!(LocalProfile::free_name(place.path(), &name(own)), name(free));
+        assert_eq!(
+            LocalProfile::free_name(place.path(), &name(own)),
+            name(free)
+        );
         let failure = LocalProfile::make(place.path(), &name(own), marker()).expect_err("refused");
         assert!(failure.message.contains("a job's own"), "{failure}");
         assert!(record.exists());
@@ -110,7 +113,8 @@ fn a_second_connect_is_told_of_the_first_and_a_dead_one_is_cleaned_up_after() {
     lock.unlock().expect("unlocked");
     std::mem::forget(first);
     fs::write(dir.join("security/ipcontroller-client.json"), "old").expect("written");
-    let second = LocalProfile::make(place.path(), &name("job_1"), marker()).expect("cleaned and made");
+    let second =
+        LocalProfile::make(place.path(), &name("job_1"), marker()).expect("cleaned and made");
     assert!(!second.client_file().exists());
     assert!(!private.path().exists());
 }
