@@ -2,6 +2,7 @@
 //! holds. He is nobody on this machine, and bob on the lab's.
 
 mod encryption;
+mod kernels;
 mod messages;
 mod places;
 mod ports;

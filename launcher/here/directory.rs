@@ -4,13 +4,15 @@ use super::files;
 use super::guarded::{self, unusable};
 use super::leftovers::{self, Leftover};
 use super::lock::Lock;
+use super::socket_directory;
 use crate::failure::{Failure, Outcome};
 use crate::here::process;
 use crate::plan::connection;
 use crate::plan::incarnation::Incarnation;
-use crate::plan::profile::{KEY_FILE, LIFE_PREFIX, Profile, RUNTIME};
+use crate::plan::profile::{JUPYTER, KEY_FILE, LIFE_PREFIX, Profile, RUNTIME};
 use nix::sys::signal::Signal;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +27,8 @@ pub struct Directory {
     pub lock: Lock,
     /// What a person should know: what a dead ipjob left and was ended.
     pub remarks: Vec<String>,
+    /// Tells other ipjobs that Jupyter's runtime directory is in use, until the end.
+    _sockets: Option<File>,
 }
 
 /// Makes the profile directory ready for a controller: no connection file, no engine list and no process of an earlier life
@@ -45,7 +49,11 @@ pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Direc
     let ready = remove_stale(profile)
         .and_then(|()| furnish(profile, key).inspect_err(|_| clear(profile, key)));
     match ready {
-        Ok(()) => Ok(Directory { lock, remarks }),
+        Ok(sockets) => Ok(Directory {
+            lock,
+            remarks,
+            _sockets: sockets,
+        }),
         Err(failure) => {
             lock.ended();
             Err(failure)
@@ -69,19 +77,26 @@ fn remove_stale(profile: &Profile) -> Outcome<()> {
     remove_earlier_lives(profile)
 }
 
-/// Makes what a controller needs: its directories, and the key that it signs with.
-fn furnish(profile: &Profile, key: &str) -> Outcome<()> {
-    for dir in [
-        profile.runtime(),
-        profile.jupyter_runtime(),
-        profile.security(),
-    ] {
+/// Makes what a controller and Jupyter need: their directories, and the key that messages are signed with. The result is held as long
+/// as the runtime directory on a disk of this node is used.
+fn furnish(profile: &Profile, key: &str) -> Outcome<Option<File>> {
+    for dir in [profile.runtime(), profile.security()] {
         files::private_directory(&dir).map_err(|error| unusable(&dir, &error))?;
     }
+    let (jupyter, link) = (profile.jupyter_runtime(), profile.jupyter_link());
+    let sockets = if jupyter == link {
+        files::private_directory(&jupyter).map_err(|error| unusable(&jupyter, &error))?;
+        None
+    } else {
+        let made = socket_directory::make(&jupyter)?;
+        symlink(&jupyter, &link).map_err(|error| unusable(&link, &error))?;
+        Some(made)
+    };
     let logs = profile.log_dir();
     files::unwritable_directory(&logs).map_err(|error| unusable(&logs, &error))?;
     let key_file = profile.key_file();
-    files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, &error))
+    files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, &error))?;
+    Ok(sockets)
 }
 
 /// Removes what only a running job may have: connection files and secrets. Logs and the record stay, and so does the file of
@@ -103,6 +118,10 @@ pub fn clear(profile: &Profile, key: &str) {
             let _ = files::remove(&path);
         }
     }
+    if profile.takes_sockets() {
+        // Its name is of chance: no other life has it.
+        let _ = files::remove_tree(&profile.jupyter_runtime());
+    }
     // No other life has a runtime directory of this name, but a number that Slurm uses again.
     if carries || !key_file.exists() {
         let _ = files::remove_tree(&profile.runtime());
@@ -121,6 +140,7 @@ fn remove_earlier_lives(profile: &Profile) -> Outcome<()> {
         files::remove(&path).map_err(|error| unusable(&path, &error))?;
     }
     for path in named(&profile.dir, RUNTIME) {
+        socket_directory::remove_behind(&path.join(JUPYTER));
         files::remove_tree(&path).map_err(|error| unusable(&path, &error))?;
     }
     Ok(())

@@ -1,5 +1,5 @@
-"""Runs a console script of Jupyter's with the listening socket that ipjob hands to it (handed.py, beside this file), without two
-things that take most of its start and of which nothing is seen, and with terminals that keep the job's environment:
+"""Runs a console script of Jupyter's as it stands, with the listening socket that ipjob hands to it (handed.py, beside this file), closed to other
+users (closed.py), without two things that take most of its start and of which nothing is seen, and with terminals that keep the job's environment:
 `python lean.py SCRIPT ARGS...`.
 
   - jsonschema imports `rfc3987_syntax`, if it is there, for the format `iri`, which no schema of Jupyter's has; that builds a
@@ -10,8 +10,6 @@ things that take most of its start and of which nothing is seen, and with termin
     lets the shells of its terminals be login shells, to set one up. A job has its environment, and /etc/profile would take from
     PATH what was activated for it. So it is told that its output is a terminal, where it asks for that; a `shell_command` of the
     user's own holds as ever, and shells read their rc files.
-
-The script is run as it stands.
 """
 import importlib
 import os
@@ -20,6 +18,7 @@ import sys
 
 # Also where Python is told to look for nothing beside a script (PYTHONSAFEPATH).
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import closed
 import handed
 
 del sys.path[0]
@@ -80,6 +79,7 @@ def main(script):
     keep_the_environment_of_terminals(front_end)
     if front_end in WITH_JUPYTERLAB:
         leave_yarn_alone()
+    closed.shorten_socket_names()
     runpy.run_path(script, run_name="__main__")
 
 

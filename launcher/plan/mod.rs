@@ -84,6 +84,8 @@ pub struct Here {
     pub environment: Vec<(String, String)>,
     /// The directory of this program, where PATH does not lead to it.
     pub own_directory: Option<PathBuf>,
+    /// Where Jupyter's runtime directory will be, on a disk of this node that takes sockets; `None` where there is no place for it.
+    pub sockets: Option<PathBuf>,
     /// Whether `XDG_RUNTIME_DIR` is an existing directory of ours.
     pub runtime_dir_is_ours: bool,
 }
@@ -227,8 +229,9 @@ impl Plan {
     ) -> Outcome<Self> {
         service_args::check_controller(&settings.controller_args)?;
         service_args::check_engines(&settings.engine_args)?;
-        let profile =
-            Profile::new(&settings.ipython_dir, &settings.profile).in_life(allocation.restart);
+        let profile = Profile::new(&settings.ipython_dir, &settings.profile)
+            .in_life(allocation.restart)
+            .with_sockets(here.sockets.clone());
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
         engines::check_respawn(&settings, launcher, here, &allocation)?;
         engines::check_idle(&settings, launcher)?;

@@ -12,6 +12,9 @@ pub const LIFE_PREFIX: &str = "restart";
 /// How the name of every life's private directory begins.
 pub const RUNTIME: &str = "ipjob-runtime";
 
+/// The name of Jupyter's runtime directory in it, or of the link that leads there.
+pub const JUPYTER: &str = "jupyter";
+
 /// The name of the key's file in it.
 pub const KEY_FILE: &str = "session.key";
 
@@ -29,6 +32,8 @@ pub struct Profile {
     pub dir: PathBuf,
     /// The restart count of the job: each life has its own names for what its controller writes.
     restart: u32,
+    /// Jupyter's runtime directory on a disk of this node.
+    sockets: Option<PathBuf>,
 }
 
 impl Profile {
@@ -40,6 +45,7 @@ impl Profile {
             ipython_dir: ipython_dir.to_owned(),
             dir: ipython_dir.join(format!("profile_{name}")),
             restart: 0,
+            sockets: None,
         }
     }
 
@@ -47,6 +53,12 @@ impl Profile {
     #[must_use]
     pub fn in_life(self, restart: u32) -> Self {
         Self { restart, ..self }
+    }
+
+    /// The same profile with Jupyter's runtime directory on a disk of this node.
+    #[must_use]
+    pub fn with_sockets(self, sockets: Option<PathBuf>) -> Self {
+        Self { sockets, ..self }
     }
 
     /// The cluster id that a requeued life's controller and engines use. An earlier life's hub can still live on a node that was
@@ -181,16 +193,35 @@ impl Profile {
         self.runtime().join("handed.py")
     }
 
+    /// What closes Jupyter to other users, by the name under which its program imports it.
+    #[must_use]
+    pub fn closed_module(&self) -> PathBuf {
+        self.runtime().join("closed.py")
+    }
+
     /// The program that runs Jupyter.
     #[must_use]
     pub fn jupyter_program(&self) -> PathBuf {
         self.runtime().join("jupyter.py")
     }
 
-    /// Jupyter's runtime directory: its *-open.html files are 0644 with the token in them, so the directory is private.
+    /// Jupyter's runtime directory: its *-open.html files are 0644 with the token in them, and in it are the sockets of its kernels, so the
+    /// directory is private. On a disk of this node it has a name of chance, to which [`Self::jupyter_link`] leads.
     #[must_use]
     pub fn jupyter_runtime(&self) -> PathBuf {
-        self.runtime().join("jupyter")
+        self.sockets.clone().unwrap_or_else(|| self.jupyter_link())
+    }
+
+    /// Where Jupyter's runtime directory is found from the profile.
+    #[must_use]
+    pub fn jupyter_link(&self) -> PathBuf {
+        self.runtime().join(JUPYTER)
+    }
+
+    /// Whether the names of sockets in Jupyter's runtime directory are certain to be short enough.
+    #[must_use]
+    pub const fn takes_sockets(&self) -> bool {
+        self.sockets.is_some()
     }
 }
 

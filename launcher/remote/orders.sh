@@ -78,6 +78,7 @@ remove_profile() {
         return 1
     fi
     remove_rest "$1" || return
+    remove_sockets "$1"/ipjob-runtime*/jupyter || return
     if [ -f "$1/.made-by-ipjob" ] && [ ! -L "$1/.made-by-ipjob" ]; then
         # Under another name first: an ipjob that begins now makes a profile of its own.
         gone "$1" remove_tree "$1" "${1%/*}/.ipjob-removing-${1##*/}-$$"
@@ -91,6 +92,18 @@ remove_profile() {
         { [ ! -f "$file" ] || gone "$file" rm -f "$file"; } || return
     done
     gone "$record" rm -f "$record"
+}
+
+# Jupyter's runtime directories, which lie on a disk of the job's node: where these links lead, if this is that node.
+remove_sockets() {
+    for link; do
+        target=$(readlink "$link" 2>/dev/null) || continue
+        case ${target##*/} in
+        ipjob??????) [ -d "$target" ] && [ ! -L "$target" ] && [ -O "$target" ] || continue ;;
+        *) continue ;;
+        esac
+        gone "$target" rm -rf "$target" || return
+    done
 }
 
 # What an earlier clean of the profile $1 has moved away and could not remove: a file was still open (NFS: .nfs...), say.

@@ -1,7 +1,9 @@
 //! Looking around: the programs, versions, addresses and worlds of this machine that a plan needs.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::{address, controller_config, identity, mpi, packages, programs, versions};
+use crate::here::{
+    address, controller_config, identity, mpi, packages, programs, socket_directory, versions,
+};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::settings::{EngineStart, Frontend, Launcher, Mode, Mpi, Nanny, Settings};
@@ -43,6 +45,10 @@ pub async fn look(
     let driver = match (settings.mode, settings.arguments.first()) {
         (Mode::ClusterOnly, Some(program)) => Some(programs::find_driver(program)?),
         _ => None,
+    };
+    let sockets = match settings.mode {
+        Mode::Notebook => socket_directory::choose()?,
+        Mode::ClusterOnly => None,
     };
     let launcher = plan::launcher(settings, allocation, rank.is_some());
     let engine_python = python.filter(|_| settings.engine_start == EngineStart::Fork);
@@ -94,6 +100,7 @@ pub async fn look(
         root: nix::unistd::geteuid().is_root(),
         environment,
         own_directory: directory_off_the_path(),
+        sockets,
         runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),
     })
 }

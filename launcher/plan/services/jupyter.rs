@@ -8,6 +8,9 @@ use crate::plan::service::{Asking, Carried, Name, PortNeed, Process, Readiness, 
 /// The program that runs a console script of Jupyter's: with a socket of ours, and without what only its start pays for.
 const LEAN: &str = include_str!("../../jupyter/lean.py");
 
+/// What closes it to other users, beside that program.
+const CLOSED: &str = include_str!("../../jupyter/closed.py");
+
 /// Jupyter on the address that its users reach, on a port of our choice, with a token that stands in no argv.
 pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service> {
     let jupyter = context
@@ -33,6 +36,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         args.push("--allow-root".to_owned());
         remarks.push("running as root: --allow-root was added for Jupyter".to_owned());
     }
+    args.extend(kernels(context, remarks));
     if let Some(dir) = &context.settings.root_dir {
         args.push(format!("--{class}.{root_dir}={}", dir.display()));
     }
@@ -42,7 +46,11 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
             let path = context.profile.jupyter_program();
             let programs = [&path, &jupyter.program].map(|path| path.display().to_string());
             args.splice(..0, programs);
-            let carried = vec![context.handed(), Carried { path, text: LEAN }];
+            let closed = Carried {
+                path: context.profile.closed_module(),
+                text: CLOSED,
+            };
+            let carried = vec![context.handed(), closed, Carried { path, text: LEAN }];
             (python.clone(), carried)
         }
         None => (jupyter.program.clone(), Vec::new()),
@@ -68,4 +76,30 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         start_limit: context.settings.start.of(Name::Jupyter),
         stop_limit: context.stop_limit(Name::Jupyter),
     })
+}
+
+/// How kernels are reached. By jupyter_client's default they listen on TCP ports of the loopback address, where each user of this node can
+/// hear code and output.
+fn kernels(context: &Context, remarks: &mut Vec<String>) -> Vec<String> {
+    let users = context
+        .settings
+        .arguments
+        .iter()
+        .find(|argument| argument.ends_with(".transport=tcp"));
+    let why = match users {
+        Some(argument) => format!("{argument} was given"),
+        // `KernelManager` and its subclasses inherit the option of this class, and what a configuration sets for them goes before it, although
+        // this stands in argv.
+        None if context.profile.takes_sockets() => {
+            return vec!["--ConnectionFileMixin.transport=ipc".to_owned()];
+        }
+        None => {
+            "neither TMPDIR nor /tmp nor /dev/shm is a private place for their sockets".to_owned()
+        }
+    };
+    remarks.push(format!(
+        "kernels listen on TCP ports of this node ({why}): other users here can hear their code and output, unless jupyter_client is 8.10 or later and the kernel can encrypt"
+    ));
+    // The user's own, for `KernelManager`, goes before it. An older jupyter_client takes no notice.
+    vec!["--ConnectionFileMixin.transport_encryption=auto".to_owned()]
 }
