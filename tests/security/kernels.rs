@@ -2,7 +2,7 @@
 
 use super::{as_bob, listening, processes};
 use crate::real::python;
-use crate::support::{Job, Place, venv};
+use crate::support::{Job, Needed, Place, venv};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -71,7 +71,7 @@ fn socket_files() -> Vec<String> {
 }
 
 /// What another user hears of a kernel at all its sockets: how many let him in, and whether a cell's output came by.
-fn overheard(venv_name: &str, arguments: &[&str]) -> Option<(String, String)> {
+fn overheard(venv_name: &str, arguments: &[&str]) -> Needed<(String, String)> {
     let venv = venv(venv_name)?;
     let mut bob = as_bob(OVERHEAR)?;
     let place = Place::with_venv(&venv);
@@ -103,15 +103,13 @@ fn overheard(venv_name: &str, arguments: &[&str]) -> Option<(String, String)> {
     kernel.end();
     job.stop();
     assert!(!runtime.exists(), "{runtime:?} is left");
-    Some((entered, heard))
+    Ok((entered, heard))
 }
 
 #[test]
 fn what_cells_say_is_heard_by_nobody_else() {
     for (venv, frontend) in [("main", "lab"), ("main", "notebook"), ("nb6", "notebook")] {
-        let Some((entered, heard)) = overheard(venv, &["--frontend", frontend]) else {
-            return;
-        };
+        let (entered, heard) = needed!(overheard(venv, &["--frontend", frontend]));
         assert!(
             entered.starts_with("0 of "),
             "{venv}, {frontend}: {entered}"
@@ -124,13 +122,9 @@ fn what_cells_say_is_heard_by_nobody_else() {
 fn the_users_own_transport_holds_and_is_heard_only_where_it_is_not_encrypted() {
     let tcp = "--KernelManager.transport=tcp";
     let plain = "--KernelManager.transport_encryption=disabled";
-    let Some((_, heard)) = overheard("main", &["--", tcp, plain]) else {
-        return;
-    };
+    let (_, heard) = needed!(overheard("main", &["--", tcp, plain]));
     assert_eq!(heard, "heard");
-    let Some((entered, heard)) = overheard("main", &["--", tcp]) else {
-        return;
-    };
+    let (entered, heard) = needed!(overheard("main", &["--", tcp]));
     assert!(entered.starts_with("0 of "), "{entered}");
     assert_eq!(heard, "not heard");
 }
@@ -138,7 +132,7 @@ fn the_users_own_transport_holds_and_is_heard_only_where_it_is_not_encrypted() {
 #[test]
 fn kernels_are_restarted_interrupted_and_attached_to_and_leave_no_file() {
     for (name, frontend) in [("main", "lab"), ("nb6", "notebook")] {
-        let Some(venv) = venv(name) else { return };
+        let venv = needed!(venv(name));
         let place = Place::with_venv(&venv);
         let arguments = ["--mode", "notebook", "-n", "1", "--frontend", frontend];
         let mut job = Job::start(&place, &arguments);
