@@ -78,7 +78,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
     })
 }
 
-/// How kernels are reached. By jupyter_client's default they listen on TCP ports of the loopback address, where each user of this node can
+/// How kernels are reached. By `jupyter_client`'s default they listen on TCP ports of the loopback address, where each user of this node can
 /// hear code and output.
 fn kernels(context: &Context, remarks: &mut Vec<String>) -> Vec<String> {
     let users = context
