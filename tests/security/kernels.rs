@@ -102,7 +102,7 @@ fn overheard(venv_name: &str, arguments: &[&str]) -> Needed<(String, String)> {
     assert!(bob.wait().expect("our child").success());
     kernel.end();
     job.stop();
-    assert!(!runtime.exists(), "{runtime:?} is left");
+    assert!(!runtime.exists(), "{} is left", runtime.display());
     Ok((entered, heard))
 }
 
