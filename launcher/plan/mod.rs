@@ -24,6 +24,7 @@ pub mod profile;
 pub mod ranks;
 pub mod report;
 pub mod rest;
+pub mod secrets;
 pub mod service;
 pub mod service_args;
 pub mod services;
@@ -40,7 +41,8 @@ use connection::Keys;
 use core::net::Ipv4Addr;
 use incarnation::Incarnation;
 use profile::Profile;
-use service::{Service, Text};
+pub use secrets::Secrets;
+use service::Service;
 use settings::{Launcher, Mode, Settings};
 use std::path::PathBuf;
 use version::Version;
@@ -138,17 +140,6 @@ pub struct Jupyter {
     pub classic: bool,
     /// Its Python, where it is a script whose first line names one: then it can be handed a socket.
     pub python: Option<PathBuf>,
-}
-
-/// What only this job's own processes may know: 256 random bits each, as hexadecimal digits.
-#[derive(Clone, Debug)]
-pub struct Secrets {
-    /// What the controller, engines and clients sign messages with.
-    pub key: Text,
-    /// What Jupyter asks its users for.
-    pub token: Text,
-    /// What the controller encrypts with.
-    pub curve: curve::Pair,
 }
 
 /// What can be told of the settings without a look at the machine.
