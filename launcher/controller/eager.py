@@ -1,4 +1,5 @@
-"""Runs ipcontroller without the pauses of its start: `python eager.py ORDER IPCONTROLLER ARGS...`.
+"""Runs ipcontroller with the listening sockets that ipjob hands to it (handed.py, beside this file), and without the pauses of its
+start: `python eager.py ORDER IPCONTROLLER ARGS...`.
 
 ipcontroller sleeps for a quarter of a second before it makes the hub, an engine counts only one to two heartbeats after its
 heart has started, and the hub writes the list of all engines at every registration. Here
@@ -26,6 +27,12 @@ import os
 import runpy
 import sys
 import time
+
+# Also where Python is told to look for nothing beside a script (PYTHONSAFEPATH).
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import handed
+
+del sys.path[0]
 
 SLEEP = 0.25
 # Times as long as the list took to write, it rests; in seconds, the longest rest: who reads the list waits for it.
@@ -170,16 +177,21 @@ def main(order, ipcontroller, *args):
     # Modules are found where they are for the script itself.
     if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(__file__)):
         sys.path[0] = os.path.dirname(os.path.realpath(ipcontroller))
-    # Without them the script itself says what is missing.
-    app = importlib.import_module("ipyparallel.controller.app")
-    say("the controller sleeps at its start", leave_out_the_sleep(app))
-    hub = importlib.import_module("ipyparallel.controller.hub")
-    say("the list of engines is written at every registration", write_the_list_seldom(hub))
-    if order["beat_ms"]:
-        hindrance = beat_eagerly(order, importlib.import_module("ipyparallel.controller.heartmonitor"))
-        if hindrance:
-            say("engines are heard at the second heartbeat", hindrance)
-            args = replaced(args, order["else"])
+    handed.take()
+    try:
+        app, hub, heartmonitor = (importlib.import_module(f"ipyparallel.controller.{name}") for name in ("app", "hub", "heartmonitor"))
+    except ImportError:
+        # The script itself says what is missing.
+        pass
+    else:
+        handed.take_zmq(importlib.import_module("zmq"))
+        say("the controller sleeps at its start", leave_out_the_sleep(app))
+        say("the list of engines is written at every registration", write_the_list_seldom(hub))
+        if order["beat_ms"]:
+            hindrance = beat_eagerly(order, heartmonitor)
+            if hindrance:
+                say("engines are heard at the second heartbeat", hindrance)
+                args = replaced(args, order["else"])
     sys.argv = [ipcontroller, *args]
     runpy.run_path(ipcontroller, run_name="__main__")
 

@@ -8,10 +8,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 /// A standard input that brings these sockets, and our end of it, where each that is taken is told as `PORT PID DESCRIPTOR`.
-pub fn parcel(sockets: &[&Reservation]) -> io::Result<(OwnedFd, UnixStream)> {
+pub fn parcel<'a>(
+    sockets: impl IntoIterator<Item = &'a Reservation>,
+) -> io::Result<(OwnedFd, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let descriptors: Vec<RawFd> = sockets
-        .iter()
+        .into_iter()
         .map(|socket| socket.as_fd().as_raw_fd())
         .collect();
     let rights = ControlMessage::ScmRights(&descriptors);

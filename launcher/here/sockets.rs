@@ -81,6 +81,14 @@ pub struct Held {
 }
 
 impl Held {
+    /// The socket behind a descriptor of a process.
+    #[must_use]
+    pub fn at(pid: u32, descriptor: u32) -> Option<Self> {
+        let descriptor = PathBuf::from(format!("/proc/{pid}/fd/{descriptor}"));
+        let inode = socket_at(&descriptor)?;
+        Some(Self { descriptor, inode })
+    }
+
     /// Whether it is still there: one look at one link, where the kernel's table of all sockets would cost milliseconds.
     #[must_use]
     pub fn is_held(&self) -> bool {

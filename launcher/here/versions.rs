@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,13 +33,6 @@ pub async fn of(program: &Path, package: &str, limit: Duration) -> Outcome<Versi
         Some(version) => Ok(version),
         None => by_asking(program, package, limit).await,
     }
-}
-
-/// The Python of a console script, where it certainly finds this package.
-#[must_use]
-pub fn python_with(program: &Path, package: &str) -> Option<PathBuf> {
-    packages::certain(program, package, |name| std::env::var_os(name))?;
-    packages::python_of(program)
 }
 
 /// The version that the program itself prints, with its own words where it cannot.

@@ -2,34 +2,39 @@
 
 use super::files;
 use super::guarded::unusable;
+use super::handing;
 use super::ports::{self, Hold, Reservation};
 use crate::failure::Outcome;
 use crate::plan::connection::Keys;
 use crate::plan::profile::Profile;
 use crate::plan::settings::PortRange;
 use crate::plan::wiring::{PORTS, Ports};
-use std::collections::BTreeSet;
+use std::io;
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 /// A wiring whose ports are held as long as it lives: a controller that is started again needs the same ones.
 #[derive(Debug)]
 pub struct Wiring {
     /// Its ports.
     pub ports: Ports,
-    _held: Vec<Reservation>,
+    /// Where the controller that was given them last tells which it has taken.
+    pub told: Option<UnixStream>,
+    held: Vec<Reservation>,
 }
 
 impl Wiring {
-    /// Reserves the ports on the controller's address (in `range`, where there is one; those in `avoid` were lost before) and
+    /// Takes the ports on the controller's address (in `range`, where there is one), held in this way, and
     /// writes both connection files, each as a whole and 0600. The directory of them is private already.
     pub fn make(
         profile: &Profile,
         address: Ipv4Addr,
         range: Option<PortRange>,
+        way: Hold,
         keys: Keys,
-        avoid: &BTreeSet<u16>,
     ) -> Outcome<Self> {
-        let held = ports::reserve_all(&Ports::addresses(address), range, avoid, Hold::Bound)?;
+        let held = ports::reserve_all(&Ports::addresses(address), range, way)?;
         let mut numbers = [0; PORTS];
         for (number, reservation) in numbers.iter_mut().zip(&held) {
             *number = reservation.port;
@@ -42,6 +47,17 @@ impl Wiring {
         ] {
             files::replace(&path, text.as_bytes()).map_err(|error| unusable(&path, &error))?;
         }
-        Ok(Self { ports, _held: held })
+        Ok(Self {
+            ports,
+            told: None,
+            held,
+        })
+    }
+
+    /// A standard input that brings all of its sockets.
+    pub fn hand_over(&mut self) -> io::Result<OwnedFd> {
+        let (stdin, told) = handing::parcel(&self.held)?;
+        self.told = Some(told);
+        Ok(stdin)
     }
 }

@@ -6,7 +6,7 @@ use crate::failure::{Failure, Outcome};
 const OWNED: &[(&str, &str)] = &[
     (
         "port",
-        "ipjob reserves a free port; narrow it with --port-range",
+        "ipjob chooses a free port; narrow it with --port-range",
     ),
     (
         "port_retries",

@@ -54,7 +54,8 @@ pub use world::{WantedWorld, World};
 pub struct Here {
     /// `ipcontroller` as found on PATH.
     pub ipcontroller: PathBuf,
-    /// The Python of `ipcontroller`, where an ipyparallel is certain that is known to start without its pauses.
+    /// The Python of `ipcontroller`, where that is a script whose first line names one, of an ipyparallel that is known here: then it
+    /// can be handed sockets, and starts without its pauses.
     pub eager_python: Option<PathBuf>,
     /// `ipengine` as found on PATH.
     pub ipengine: PathBuf,
@@ -290,18 +291,6 @@ impl Plan {
         Keys {
             signing: self.secrets.key.reveal(),
             server: self.encrypted.then_some(self.secrets.curve.public.reveal()),
-        }
-    }
-
-    /// How often the start may be tried again with other ports. Other ranks hear one order only, and of a range ipcontroller
-    /// takes the same ports every time.
-    #[must_use]
-    pub fn repeats(&self) -> u32 {
-        let fixed = self.start == Start::Sequential && self.settings.controller_ports.is_some();
-        if fixed || self.launcher == Launcher::Ranks {
-            0
-        } else {
-            wiring::REPEATS
         }
     }
 

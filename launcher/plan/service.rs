@@ -174,6 +174,8 @@ pub enum PortNeed {
     Wiring {
         /// Ports to choose from; `None` for any that is free.
         range: Option<PortRange>,
+        /// Whether ipjob listens itself and hands the sockets over; else the controller binds its ports.
+        handed: bool,
     },
 }
 

@@ -1,5 +1,5 @@
 //! The wiring that ipjob makes itself, so that controller, engines and Jupyter start at once: the ports of a controller, each
-//! on its address, and the two connection files that tell of them. PURE: the ports were reserved elsewhere.
+//! on its address, and the two connection files that tell of them. PURE: the ports were taken elsewhere.
 //!
 //! With `--reuse` ipcontroller takes both files as they are (app.py, `load_config_from_json`) and draws only its internal
 //! ports from `--ports`. The addresses stand in its argv as well: what it reads from the files comes too late for the
@@ -13,9 +13,6 @@ use serde_json::{Value, json};
 
 /// The ports of a controller of ipyparallel 7 to 9 with its one level of broadcast schedulers.
 pub const PORTS: usize = 18;
-
-/// How often the start is tried again with other ports: who loses three wirings loses the next too.
-pub const REPEATS: u32 = 2;
 
 /// Ports of them that stand in the files; the others are internal.
 const LISTED: usize = 15;
@@ -85,12 +82,6 @@ impl Ports {
     #[must_use]
     pub fn new(address: Ipv4Addr, numbers: [u16; PORTS]) -> Self {
         Self { address, numbers }
-    }
-
-    /// All of them.
-    #[must_use]
-    pub fn numbers(&self) -> &[u16; PORTS] {
-        &self.numbers
     }
 
     /// The internal ones as `--ports` takes them: two broadcast schedulers and the monitor.

@@ -113,7 +113,7 @@ fn port(need: Option<&PortNeed>) -> String {
         Some(PortNeed::One {
             range, argument, ..
         }) => format!(" {argument}<a free port of {range}>"),
-        Some(PortNeed::Wiring { range }) => {
+        Some(PortNeed::Wiring { range, .. }) => {
             let range = range.map_or_else(String::new, |range| format!(" of {range}"));
             format!(" --ports=<three free ports{range}; the others stand in the connection files>")
         }

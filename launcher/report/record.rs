@@ -182,14 +182,6 @@ impl Record {
         self.job.name.replace(name.to_owned()).as_deref() != Some(name)
     }
 
-    /// Takes out what was known of services that are started again.
-    pub fn forget_services(&mut self) {
-        self.forget_jupyter();
-        self.step = None;
-        self.controller.pid = None;
-        self.engines.forget();
-    }
-
     /// Counts a service that was started again.
     pub fn count_restart(&mut self, service: Name) {
         *self.restarts.entry(service.word()).or_default() += 1;

@@ -36,7 +36,7 @@ pub async fn look(
     version::check_ipyparallel(&ipyparallel)?;
     // 7 has other names for what is done, and other ports.
     let eager_python = (ipyparallel.major() >= 8)
-        .then(|| versions::python_with(&ipcontroller, "ipyparallel"))
+        .then(|| packages::python_of(&ipcontroller))
         .flatten();
     let jupyter = match settings.mode {
         Mode::Notebook => Some(find_jupyter(&settings.frontend, limit).await?),

@@ -153,7 +153,7 @@ impl Supervisor<'_> {
         // Without a Jupyter there is nothing that it could tell.
         let asked = self.children.reservation.is_some();
         let schedulers = self.activity.schedulers.clone();
-        let sender = self.attempt.sender.clone();
+        let sender = self.sender.clone();
         lookers::spawn(async move {
             let jupyter = match probe {
                 Some(probe) => probe.usage().await,

@@ -1,6 +1,6 @@
 //! Carrying out what the machine says. No decision is made here.
 
-use super::event::{Effect, End, Event, Level, Timer};
+use super::event::{Effect, End, Event, Level};
 use super::notice::{Answer, Notice, Wired};
 use super::probes::jupyter::Probe;
 use super::{Supervisor, probes, sweep, timers};
@@ -50,14 +50,8 @@ impl Supervisor<'_> {
             }
             Effect::SetTimer(timer, _) if self.is_of_held(timer) => self.held.push(effect),
             Effect::SetTimer(timer, after) => {
-                let sender = match timer {
-                    // The job's time goes on when its start is tried again.
-                    Timer::Warn { .. } | Timer::Near { .. } | Timer::Deadline { .. } => {
-                        &self.sender
-                    }
-                    _ => &self.attempt.sender,
-                };
-                timers::once(after, Notice::Event(Event::TimeUp(timer)), sender.clone());
+                let notice = Notice::Event(Event::TimeUp(timer));
+                timers::once(after, notice, self.sender.clone());
             }
             Effect::AskForPreemption => self.ask_for_preemption(),
             Effect::LookForUse => self.look_for_use(),
@@ -67,7 +61,6 @@ impl Supervisor<'_> {
             Effect::Mark(event) => self.record.mark(self.console.elapsed(), event),
             Effect::Announce => self.announce(),
             Effect::Publish => self.unpublished = true,
-            Effect::StartAgain => self.start_again(),
             Effect::Finish(end) => return Some(end),
         }
         None
@@ -204,17 +197,13 @@ impl Supervisor<'_> {
         match service.ready {
             Readiness::Controller => {
                 self.record.controller.pid = first;
-                let log = self.children.log(ProcessId {
-                    service: service.name,
-                    index: 0,
-                });
-                if let (Some(pid), Some(log)) = (first, log) {
-                    probes::controller::watch_start(
-                        self.plan,
-                        pid,
-                        log.clone(),
-                        self.attempt.sender.clone(),
-                    );
+                let told = self.wiring.as_mut().and_then(|wiring| wiring.told.take());
+                if let Some(pid) = first {
+                    let sender = self.sender.clone();
+                    match told {
+                        Some(told) => probes::handed::watch_start(self.plan, pid, told, sender),
+                        None => probes::controller::watch_start(self.plan, pid, sender),
+                    }
                 }
             }
             Readiness::Engines { expected, step, .. } => {
@@ -236,13 +225,13 @@ impl Supervisor<'_> {
                     self.plan.profile.engines_list(),
                     expected,
                     service.start_limit,
-                    self.attempt.sender.clone(),
+                    self.sender.clone(),
                 );
             }
             Readiness::Jupyter => {
                 if let (Some(pid), Some(held)) = (first, &self.children.reservation) {
                     let probe = Probe::new(self.plan, pid, held, &self.token);
-                    probes::jupyter::watch_start(probe, self.attempt.sender.clone());
+                    probes::jupyter::watch_start(probe, self.sender.clone());
                 }
             }
             Readiness::Started => {}
@@ -257,7 +246,7 @@ impl Supervisor<'_> {
         let _ = within(LOOK, move || ownership.publish());
         self.keep(&wired);
         self.activity.follow(&wired);
-        probes::processes::watch(wired, self.attempt.sender.clone());
+        probes::processes::watch(wired, self.sender.clone());
         Event::Ready {
             service: Name::Controller,
             detail,

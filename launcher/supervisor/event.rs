@@ -150,10 +150,6 @@ pub enum Event {
         /// What: `ipcontroller-client.json is missing or empty`; nothing when it lacks what a probe can tell no more.
         what: String,
     },
-    /// A port of the controller's is somebody else's.
-    PortTaken(Failure),
-    /// The start cannot be tried again.
-    CannotBegin(Failure),
     /// A probe found a service that cannot work.
     Broken {
         /// Which.
@@ -265,8 +261,6 @@ pub enum Effect {
     Announce,
     /// The record is to be written anew.
     Publish,
-    /// Nothing of this try of the start is left: try it again, with another wiring.
-    StartAgain,
     /// All is done.
     Finish(End),
 }

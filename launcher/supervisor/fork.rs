@@ -79,7 +79,7 @@ impl Supervisor<'_> {
         let started = if subreaper::is_one() {
             self.write_program(service)
                 .and_then(|()| self.children.spawn_forking(service, process))
-                .and_then(|pipe| watch(pipe, self.attempt.sender.clone()))
+                .and_then(|pipe| watch(pipe, self.sender.clone()))
         } else {
             Err(Failure::missing("orphans cannot be adopted here"))
         };

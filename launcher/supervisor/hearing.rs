@@ -14,11 +14,6 @@ impl Supervisor<'_> {
         self.ask_for_the_end(&notice);
         self.kept.restored &= !self.machine.believes_the_hub();
         let event = match notice {
-            Notice::OfAttempt { attempt, notice } => {
-                return (attempt == self.attempt.number)
-                    .then(|| self.handle(*notice))
-                    .flatten();
-            }
             Notice::Event(event) => event,
             Notice::Exited { pid, exit } => {
                 self.scancel_ended(pid, &exit);

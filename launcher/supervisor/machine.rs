@@ -8,7 +8,7 @@
 //!  4. The first reason is the one that is reported; a signal that turns out to be Slurm's word for the time limit is told as that.
 //!  5. A second request to stop that insists is final: everything is killed at once.
 //!  6. From every state, time limits alone end the job once it stops.
-//!  7. `Finish` (or, where a port of the wiring was lost, `StartAgain`) comes once, last, and after everything that was started has ended, was killed or was given up by name.
+//!  7. `Finish` comes once, last, and after everything that was started has ended, was killed or was given up by name.
 //!  8. Controller and Jupyter are started again when they end while the job is up: after nothing of them lives any more, a bounded
 //!     number of times, and never after a stop was asked for. Jupyter that its user shut down is not.
 //!     The same holds for each engine, or for all engines together, where that was asked for, and only once the hub has dropped their ids.
@@ -25,7 +25,6 @@ mod healing;
 mod idle;
 mod muster;
 mod preemption;
-mod repeat;
 mod replacing;
 mod running;
 mod set;
@@ -136,10 +135,6 @@ pub struct Machine {
     engines: Engines,
     /// The MPI world that engines are expected to see, until one has told what it sees.
     world: Option<WantedWorld>,
-    /// How often the start may be tried again with another wiring.
-    repeats: u32,
-    /// Whether what is taken down now is to be started again.
-    again: bool,
     deadline: Deadline,
     idle: Idle,
 }
@@ -193,8 +188,6 @@ impl Machine {
             lives,
             engines,
             world: None,
-            repeats: 0,
-            again: false,
             deadline: Deadline::default(),
             idle: Idle::default(),
         }
@@ -228,9 +221,6 @@ impl Machine {
         let mut out = Vec::new();
         match self.phase {
             Phase::Starting | Phase::Up => self.step_running(event, &mut out),
-            Phase::Stopping { .. } | Phase::LastSweep { .. } if self.again => {
-                self.step_repeating(event, &mut out);
-            }
             Phase::Stopping { .. } | Phase::LastSweep { .. } => self.step_ending(&event, &mut out),
             Phase::Finished => {}
         }

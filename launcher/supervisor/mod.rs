@@ -3,7 +3,6 @@
 //! loop with `?`: what fails is an event.
 
 mod activity;
-mod again;
 mod children;
 mod clerk;
 mod deadline;
@@ -18,6 +17,7 @@ mod lookers;
 mod machine;
 pub mod notice;
 mod outage;
+mod ports;
 mod probes;
 mod query;
 pub mod rank;
@@ -40,18 +40,18 @@ use crate::here::wiring::Wiring;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::service::{Name, Text};
+use crate::plan::settings::Respawn;
 use crate::report::console::Console;
 use crate::report::pointer;
 use crate::report::record::{REFRESH_S, Record, Writer};
 use activity::Activity;
-use again::Attempt;
 use children::Children;
 use clerk::Clerk;
 use event::{Effect, End, Event, Level};
 use healing::Kept;
 use machine::Machine;
 use notice::{Notice, Sender};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -111,8 +111,17 @@ struct Supervisor<'a> {
     /// The wiring that ipjob made, with an overlapped start: its ports are held to the end.
     wiring: Option<Wiring>,
     sender: Sender,
-    /// What watches this try of the start sends here.
-    attempt: Attempt,
+}
+
+/// The machine of a job of which so many seconds are gone.
+fn machine(plan: &Plan, elapsed: f64) -> Machine {
+    Machine::new(&plan.services, plan.settings.start.whole)
+        .begun_before(Duration::try_from_secs_f64(elapsed).unwrap_or_default())
+        .stopping_before_the_end(plan.settings.stop_before)
+        .ending_when_idle(plan.settings.idle)
+        .expecting_a_world(plan.world.clone())
+        .replacing_engines(plan.settings.respawn == Respawn::Engine)
+        .restarting_the_set(plan.settings.respawn == Respawn::Set)
 }
 
 /// Runs the job to its end and tells how it ended.
@@ -131,7 +140,7 @@ pub async fn run(
     let ours = || ownership.successor().is_none();
     let wired = writer
         .first(&mut record, ours)
-        .and_then(|()| again::wire(plan, &BTreeSet::new()));
+        .and_then(|()| ports::wire(plan));
     let wiring = match wired {
         Ok(wiring) => wiring,
         Err(failure) => {
@@ -154,7 +163,7 @@ pub async fn run(
     }
     let mut supervisor = Supervisor {
         plan,
-        machine: again::machine(plan, console.elapsed()),
+        machine: machine(plan, console.elapsed()),
         children: Children::new(&plan.incarnation),
         kept: Kept::default(),
         activity: Activity::default(),
@@ -179,7 +188,6 @@ pub async fn run(
         token: plan.secrets.token.clone(),
         wiring,
         console,
-        attempt: Attempt::new(&sender, 1),
         sender,
     };
     for remark in plan.remarks.iter().chain(&directory.remarks) {

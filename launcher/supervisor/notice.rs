@@ -24,13 +24,6 @@ pub type Sender = UnboundedSender<Notice>;
 pub enum Notice {
     /// An event as the machine hears it.
     Event(Event),
-    /// What a watch of one try of the start has seen: what comes late says nothing of the next try.
-    OfAttempt {
-        /// Which try it is.
-        attempt: u32,
-        /// What it saw.
-        notice: Box<Notice>,
-    },
     /// A child ended; only the loop knows which process of which service it was.
     Exited {
         /// Its process id.

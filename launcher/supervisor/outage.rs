@@ -31,7 +31,7 @@ impl Supervisor<'_> {
                     Level::Warning,
                     format!("{why}: what is to be started again waits for that"),
                 );
-                timers::once(PAUSE, Notice::HeldAreDue, self.attempt.sender.clone());
+                timers::once(PAUSE, Notice::HeldAreDue, self.sender.clone());
             }
             self.held.push(effect.clone());
             return true;
@@ -45,7 +45,7 @@ impl Supervisor<'_> {
             return None;
         }
         if self.outage().is_some() {
-            timers::once(PAUSE, Notice::HeldAreDue, self.attempt.sender.clone());
+            timers::once(PAUSE, Notice::HeldAreDue, self.sender.clone());
             return None;
         }
         let held = std::mem::take(&mut self.held);

@@ -34,11 +34,7 @@ impl Supervisor<'_> {
             index: 0,
         };
         if let (Some(_), Some(log)) = (&self.plan.world, self.children.log(own)) {
-            probes::ranks::watch_world(
-                log.clone(),
-                service.start_limit,
-                self.attempt.sender.clone(),
-            );
+            probes::ranks::watch_world(log.clone(), service.start_limit, self.sender.clone());
         }
     }
 

@@ -41,7 +41,7 @@ impl Supervisor<'_> {
             format!("{id} started again (pid {pid} is its srun)"),
         );
         if let Some(log) = self.children.log(id) {
-            let sender = self.attempt.sender.clone();
+            let sender = self.sender.clone();
             let watch = probes::replacement::watch(log.clone(), pid, engine, sender);
             if let Some(before) = self.own_watches.insert(engine, watch) {
                 before.abort();

@@ -32,7 +32,7 @@ impl Supervisor<'_> {
                     world: self.plan.world.is_some(),
                     limit: service.start_limit,
                 },
-                self.attempt.sender.clone(),
+                self.sender.clone(),
             );
             self.step_watch = Some(watch);
         }
@@ -66,7 +66,7 @@ impl Supervisor<'_> {
         timers::once(
             service.stop_limit / 2,
             Notice::ScancelIsLate,
-            self.attempt.sender.clone(),
+            self.sender.clone(),
         );
         true
     }

@@ -149,30 +149,12 @@ fn controllers(place: &Place) -> usize {
 }
 
 #[test]
-fn a_port_lost_before_the_controller_bound_it_costs_a_second_start_and_no_more() {
+fn a_controller_that_finds_a_port_taken_ends_the_start() {
     let place = Place::with_fakes();
-    let notebook = ["--mode", "notebook", "-n", "2"];
-    let mut job = start(&place, &[("FAKE_CONTROLLER", "taken-once")], &[&notebook]);
-    let record = job.wait_ready();
-    assert_eq!(record["engines"]["registered"], 2);
-    assert_eq!(record["warnings"].as_array().map(Vec::len), Some(1));
-    let transcript = job.stop();
-    let said = transcript
-        .matches("starting again with other ports")
-        .count();
-    assert_eq!(said, 1, "{transcript}");
-    assert!(!transcript.contains("error:"), "{transcript}");
-    assert_eq!(controllers(&place), 2);
-    place.assert_deserted();
-}
-
-#[test]
-fn ports_that_are_lost_again_and_again_end_the_start() {
-    let place = Place::with_fakes();
-    let mut job = with_controller(&place, "taken-always", &[]);
+    let mut job = with_controller(&place, "taken", &[]);
     job.fails(3, &["controller (pid ", "Address already in use"]);
     job.assert_nothing_left();
-    assert_eq!(controllers(&place), 3);
+    assert_eq!(controllers(&place), 1);
     place.assert_deserted();
 }
 

@@ -93,6 +93,8 @@ fn what_it_shows_is_what_is_started() {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("run   "))
         .map(|line| line.trim_start_matches("/usr/bin/python3 "))
+        // Quoted for a shell.
+        .map(|line| line.replace('\'', ""))
         .map(|line| line.replace("<a free port of 8000-9999>", "PORT"))
         .map(|line| match line.split_once(" --ports=<") {
             Some((line, _)) => format!("{line} --ports=PORTS"),

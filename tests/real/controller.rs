@@ -94,11 +94,10 @@ fn a_taken_port_of_the_range_is_passed_over_where_ipjob_makes_the_wiring() {
     job.stop();
 }
 
-/// Takes the port of the clients' mux channel from a controller that is about to start, as only a program can that sets
-/// `SO_REUSEADDR` and listens: once, and in a process that is none of the controller's.
+/// A controller that cannot be handed its sockets, because this is no script of Python's. Before it starts, somebody takes the port of
+/// the clients' mux channel, as only a program can that sets `SO_REUSEADDR` and listens, in a process that is none of the controller's.
 const THIEF: &str = r#"case "$*" in *--version*) exec "$VENV/bin/ipcontroller" "$@";; esac
-if [ ! -e stolen ]; then
-    "$VENV/bin/python" -c "
+"$VENV/bin/python" -c "
 import glob, json, os, signal, socket
 [name] = glob.glob('.ipython/profile_job_local/security/ipcontroller-client.json')
 server = socket.socket()
@@ -108,28 +107,34 @@ server.listen()
 os.fork() and os._exit(0)
 signal.pause()
 "
-    : >stolen
-fi
 exec "$VENV/bin/ipcontroller" "$@""#;
 
 #[test]
-fn a_port_that_was_stolen_costs_a_second_start() {
+fn a_port_that_was_stolen_ends_the_start_of_a_controller_that_takes_no_sockets() {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     place.script("ipcontroller", THIEF);
     let mut command = place.ipjob(["--mode", "cluster-only", "-n", "2"]);
     command.env("VENV", &venv);
     let mut job = Job::spawn(&place, "job_local", command);
-    job.wait_ready();
-    let transcript = job.transcript();
-    let said = transcript
-        .matches("starting again with other ports")
-        .count();
-    assert_eq!(said, 1, "{transcript}");
+    let (code, transcript) = job.finish();
+    assert_eq!(code, 3, "{transcript}");
     assert!(
         transcript.contains("the controller's client mux port "),
         "{transcript}"
     );
+    job.assert_nothing_left();
+}
+
+#[test]
+fn a_controller_that_takes_no_sockets_binds_its_ports_itself() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    place.script("ipcontroller", r#"exec "$VENV/bin/ipcontroller" "$@""#);
+    let mut command = place.ipjob(["--mode", "cluster-only", "-n", "2"]);
+    command.env("VENV", &venv);
+    let mut job = Job::spawn(&place, "job_local", command);
+    job.wait_ready();
     let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
     assert_eq!(seen["ids"], serde_json::json!([0, 1]));
     job.stop();

@@ -19,6 +19,7 @@ fn run(venv: &Path, behind: &[PathBuf], script: &Path) -> (String, String) {
     let order = json!({"beat_ms": 10, "engines": 1, "patience_s": 600, "else": ["--period=250"]});
     let output = place
         .command(venv.join("bin/python"))
+        .env("PYTHONPATH", file("launcher"))
         .args(behind)
         .arg(file("launcher/controller/eager.py"))
         .arg(order.to_string())

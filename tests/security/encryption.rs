@@ -60,11 +60,15 @@ fn what_engines_print_is_heard_by_others_only_without_encryption() {
     }
 }
 
-/// What an engine says to somebody who listens on a port of its dead controller, and whether it does what he says.
+/// What an engine says to somebody who listens on a port of its dead controller, and whether it does what he says. The port can be had
+/// only where the controller does not take ipjob's sockets.
 fn meets_a_fake_controller(curve: &str) -> Needed<String> {
     let venv = venv("main")?;
     let mut bob = as_bob(LISTEN)?;
     let place = Place::with_venv(&venv);
+    // No script of Python's: it takes no sockets of ipjob's, and its ports are free when it is dead.
+    let real = venv.join("bin/ipcontroller");
+    place.script("ipcontroller", &format!("exec {} \"$@\"", real.display()));
     let (job, record) = cluster(&place, curve);
     let port = file(job.profile(), "engine")["mux"].to_string();
     // ipjob would take it all down or start another controller: it is held while the port is free.

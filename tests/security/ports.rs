@@ -1,8 +1,9 @@
 //! Ports: reserved ones before their owner listens, and those that the job's programs listen on.
 
 use super::{as_bob, listening, processes};
-use crate::healing::{answer_of, ask, child_of, send, wait_replaced};
-use crate::support::{Job, Place, command_line, venv, wait_for};
+use crate::healing::{answer_of, ask, send, wait_replaced};
+use crate::real::python;
+use crate::support::{Job, Place, carriers, command_line, venv, wait_for};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -62,31 +63,52 @@ fn no_port_of_a_job_can_be_had_not_even_while_nothing_but_ipjob_lives() {
     let place = Place::with_venv(&venv);
     let mut job = Job::start(&place, &["--mode", "notebook", "-n", "1"]);
     let before = job.wait_ready();
-    let ports = listening(&processes(&before));
-    assert!(ports.len() > 18, "{ports:?}");
     let tries = |ports: &BTreeSet<u16>| {
         let mut bob = as_bob(BIND)?;
-        let ports = ports.iter().map(u16::to_string);
-        Ok(text_of(bob.args(ports).spawn().expect("python")))
+        let words = ports.iter().map(u16::to_string);
+        let told = text_of(bob.args(words).spawn().expect("python"));
+        assert_eq!(told.lines().count(), ports.len() * 8, "{told}");
+        assert!(!told.contains("GOT"), "{told}");
+        Ok(())
     };
-    let told = needed!(tries(&ports));
-    assert_eq!(told.lines().count(), ports.len() * 8, "{told}");
-    assert!(!told.contains("GOT"), "{told}");
+    let held = listening(&BTreeSet::from([job.pid()]));
+    assert_eq!(held.len(), 19, "the controller's and jupyter's: {held:?}");
+    let all = listening(&processes(&before));
+    assert!(all.is_superset(&held), "{all:?}");
+    needed!(tries(&all));
 
-    // ipjob would start another one: it is held while jupyter is dead.
-    let jupyter = child_of(job.pid(), "jupyter-lab");
+    // ipjob would start others: it is held while they are dead.
     job.signal(Signal::SIGSTOP);
-    send(jupyter, Signal::SIGKILL);
-    let port = u16::try_from(before["port"].as_u64().expect("a port")).expect("a port");
-    let told = needed!(tries(&BTreeSet::from([port])));
-    assert!(!told.contains("GOT"), "{told}");
+    let incarnation = before["incarnation"]["id"].as_str().expect("an id");
+    let dead = |line: &str| line.contains("ipcontroller") || line.contains("jupyter-lab");
+    for (pid, line) in carriers(incarnation) {
+        if dead(&line) {
+            send(pid, Signal::SIGKILL);
+        }
+    }
+    wait_for("their ends", || {
+        let left = carriers(incarnation);
+        (!left.iter().any(|(_, line)| dead(line))).then_some(())
+    });
+    needed!(tries(&held));
     // Who asks meanwhile waits, and is answered by the next one.
     let early = ask(&before["port"], before["token"].as_str().expect("a token"));
     job.signal(Signal::SIGCONT);
     let answer = answer_of(early);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let after = wait_replaced(&job, "jupyter", 1);
+    assert_eq!(after["restarts"]["controller"], 1);
     assert_eq!(after["token"], before["token"]);
+    let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
+    assert_eq!(seen["ids"], serde_json::json!([0]));
+    // Nobody but the two has any of these sockets: no engine, no nanny.
+    for (pid, line) in carriers(incarnation) {
+        let inherited = listening(&BTreeSet::from([pid]));
+        assert!(
+            dead(&line) || inherited.is_disjoint(&held),
+            "{line}: {inherited:?}"
+        );
+    }
     job.stop();
 }
 

@@ -6,7 +6,7 @@ use crate::plan::heartbeat::{Heartbeat, Order};
 use crate::plan::service::{Asking, Carried, Name, PortNeed, Process, Readiness, Service, Streams};
 use crate::plan::wiring::Start;
 
-/// The program that runs ipcontroller without the pauses of its start.
+/// The program that runs ipcontroller: with sockets of ours, and without the pauses of its start.
 const EAGER: &str = include_str!("../../controller/eager.py");
 
 /// `ipcontroller` on the address that its peers reach, with our key and a heartbeat that fits the number of engines.
@@ -26,7 +26,10 @@ pub fn controller(context: &Context) -> Service {
             args.push(format!("--IPController.engine_ip={}", context.here.address));
             args.push(format!("--IPController.client_ip={}", context.here.address));
             args.push("--reuse".to_owned());
-            Some(PortNeed::Wiring { range })
+            Some(PortNeed::Wiring {
+                range,
+                handed: context.here.eager_python.is_some(),
+            })
         }
         (Start::Sequential, Some(range)) => {
             args.push(format!("--ports={range}"));
@@ -47,7 +50,7 @@ pub fn controller(context: &Context) -> Service {
                 path: context.profile.controller_program(),
                 text: EAGER,
             };
-            (python.clone(), vec![carried])
+            (python.clone(), vec![context.handed(), carried])
         }
         None => (context.here.ipcontroller.clone(), Vec::new()),
     };

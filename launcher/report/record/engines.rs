@@ -73,12 +73,6 @@ impl Engines {
     fn place_of(&self, id: u32) -> Result<usize, usize> {
         self.list.binary_search_by_key(&id, |engine| engine.id)
     }
-
-    /// They are started again.
-    pub(super) fn forget(&mut self) {
-        self.list.clear();
-        self.registered_at.clear();
-    }
 }
 
 #[cfg(test)]

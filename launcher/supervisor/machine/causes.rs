@@ -55,12 +55,6 @@ pub(super) fn next_step_of_srun(words: Option<&str>) -> &'static str {
     }
 }
 
-/// Whether the controller's last lines say that a port was taken: the hub's own ports are bound in its main process.
-pub(super) fn address_in_use(tail: &[String]) -> bool {
-    tail.iter()
-        .any(|line| line.contains("Address already in use"))
-}
-
 /// Whether a line is the last of a Python traceback: `ModuleNotFoundError: No module named 'x'`.
 fn is_exception(line: &str) -> bool {
     line.split_once(':').is_some_and(|(name, _)| {

@@ -9,7 +9,6 @@ impl Machine {
     /// Begins the orderly stop; only the first reason counts.
     pub(super) fn begin_stop(&mut self, end: End, out: &mut Vec<Effect>) {
         step_line(out, format!("stopping: {}", end.reason));
-        self.again = false;
         self.phase = Phase::Stopping { end, hurry: false };
         out.push(Effect::Publish);
         self.stop_next(out);
@@ -21,7 +20,6 @@ impl Machine {
         let failure = Failure::service(by)
             .hint("Slurm gave this node up and started the job anew: this life ends, the newer one goes on");
         step_line(out, format!("stopping: {}", failure.message));
-        self.again = false;
         let end = End {
             code: failure.exit_code(),
             reason: failure.to_string(),
@@ -201,11 +199,7 @@ impl Machine {
         if let Phase::LastSweep { end } = &self.phase {
             let end = end.clone();
             self.phase = Phase::Finished;
-            out.push(if self.again {
-                Effect::StartAgain
-            } else {
-                Effect::Finish(end)
-            });
+            out.push(Effect::Finish(end));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the end of a process means while nobody asked for it. PURE.
 
-use super::causes::{self, address_in_use, is_import_error};
+use super::causes::{self, is_import_error};
 use super::{Effect, End, Machine, Stage, warning};
 use crate::failure::Failure;
 use crate::plan::exit::MORE_MEMORY;
@@ -87,11 +87,6 @@ impl Machine {
                     failure: None,
                 };
                 self.begin_stop(end, out);
-            }
-            Name::Controller
-                if self.starting() && !ready && self.repeats > 0 && address_in_use(tail) =>
-            {
-                self.port_lost(self.end_of_service(process, pid, exit, tail, memory), out);
             }
             Name::Controller | Name::Jupyter => {
                 out.push(Effect::ShowLog(process));

@@ -49,17 +49,6 @@ impl Machine {
                     self.mend_or_fail(service, failure, out);
                 }
             }
-            Event::PortTaken(failure) => {
-                if !matches!(self.stage(Name::Controller), Stage::Starting | Stage::Ready) {
-                    return;
-                }
-                if self.repeats == 0 || !self.starting() {
-                    out.push(Effect::ShowLog(first_process(Name::Controller)));
-                }
-                let failure = self.of_now(failure);
-                self.port_lost(failure, out);
-            }
-            Event::CannotBegin(failure) => self.fail(failure, out),
             Event::Registered(ids) => self.listed(ids, out),
             Event::Placed(report) => self.placed(report, out),
             Event::World(world) => self.world_seen(world, out),

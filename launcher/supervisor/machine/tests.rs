@@ -9,7 +9,6 @@ mod engines;
 mod healing;
 mod idle;
 mod orders;
-mod repeat;
 mod replacing;
 mod set;
 mod steps;
@@ -112,13 +111,13 @@ struct World {
 
 impl World {
     fn new(minimum: u32, last: Name) -> Self {
-        Self::of(services(minimum, last), 0)
+        Self::of(services(minimum, last))
     }
 
-    /// A world of these services, whose start may be tried so often again.
-    fn of(services: Vec<Service>, repeats: u32) -> Self {
+    /// A world of these services.
+    fn of(services: Vec<Service>) -> Self {
         let mut world = Self {
-            machine: Machine::new(&services, Duration::from_secs(9)).repeating(repeats),
+            machine: Machine::new(&services, Duration::from_secs(9)),
             services,
             alive: BTreeSet::new(),
             watched: BTreeSet::new(),
@@ -150,16 +149,6 @@ impl World {
             ] {
                 events.push(exited(*process, exit, &[]));
             }
-            if process.service == Name::Controller {
-                events.push(exited(*process, Exit::Code(1), &[IN_USE]));
-            }
-            if process.service == Name::Jupyter {
-                events.push(exited(
-                    *process,
-                    Exit::Code(1),
-                    &["The port 8000 is already in use."],
-                ));
-            }
         }
         for name in &self.watched {
             if *name == Name::Engines {
@@ -178,9 +167,6 @@ impl World {
                     failure: Failure::not_ready(format!("{name} is broken")),
                 });
             }
-        }
-        if self.watched.contains(&Name::Controller) && !self.ready.contains(&Name::Controller) {
-            events.push(port_taken());
         }
         if self.machine.engines.step
             && (self.machine.engines.set.is_some() || self.machine.engines.replaced.is_some())
@@ -240,12 +226,8 @@ impl World {
             !self.finished || effects.is_empty(),
             "rule 7: {effects:?} after the end"
         );
-        let again = effects.contains(&Effect::StartAgain);
         for effect in effects {
             self.check(&effect);
-        }
-        if again {
-            return self.start_again();
         }
         if let Some(reason) = self.machine.reason() {
             let first = self.reason.get_or_insert_with(|| reason.to_owned());
@@ -303,12 +285,6 @@ impl World {
                 self.check_all_gone();
                 self.finished = true;
             }
-            Effect::StartAgain => {
-                assert_eq!(self.reason, None, "rule 4: what has a reason is over");
-                assert!(!self.announced, "rule 2: ready jobs do not start again");
-                assert_eq!(self.machine.state(), State::Starting);
-                self.check_all_gone();
-            }
             Effect::Say(..)
             | Effect::LookForUse
             | Effect::AskForPreemption
@@ -329,21 +305,6 @@ impl World {
                 "rule 7: {process} lives and was never killed"
             );
         }
-    }
-
-    /// What the supervisor does: another machine takes over where nothing is left of the first.
-    fn start_again(&mut self) {
-        let next = Self::of(self.services.clone(), 0);
-        let repeats = self.machine.repeats;
-        let mut machine = Machine::new(&self.services, Duration::from_secs(9)).after(&self.machine);
-        assert_eq!(machine.repeats, repeats);
-        let _ = machine.step(Event::Begin);
-        let deadlines = self.timers.split_off(&Timer::Warn {
-            telling: 0,
-            minutes: 0,
-        });
-        *self = Self { machine, ..next };
-        self.timers.extend(deadlines);
     }
 
     fn check_spawn(&mut self, name: Name) {
@@ -397,7 +358,7 @@ impl World {
     }
 
     fn check_terminate(&self, name: Name) {
-        assert!(self.machine.reason().is_some() || self.machine.again);
+        assert!(self.machine.reason().is_some());
         let later = self
             .services
             .iter()
@@ -448,13 +409,6 @@ impl World {
     fn key(&self) -> String {
         format!("{self:?}")
     }
-}
-
-/// What ZeroMQ says when a port of the hub's is taken.
-const IN_USE: &str = "zmq.error.ZMQError: Address already in use (addr='tcp://127.0.0.1:1')";
-
-fn port_taken() -> Event {
-    Event::PortTaken(Failure::not_ready("a port is held by somebody else"))
 }
 
 fn exited(process: ProcessId, exit: Exit, tail: &[&str]) -> Event {

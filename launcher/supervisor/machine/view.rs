@@ -8,7 +8,6 @@ impl Machine {
     #[must_use]
     pub fn state(&self) -> State {
         match &self.phase {
-            _ if self.again => State::Starting,
             Phase::Starting => State::Starting,
             Phase::Up if self.engines.complete() && self.all_ready() => State::Ready,
             Phase::Up => State::Degraded,
@@ -21,7 +20,6 @@ impl Machine {
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match &self.phase {
-            _ if self.again => None,
             Phase::Stopping { end, .. } | Phase::LastSweep { end } => Some(&end.reason),
             _ => None,
         }

@@ -5,15 +5,13 @@
 use super::processes::names;
 use super::{Lack, pause};
 use crate::failure::Failure;
-use crate::here::log::Log;
 use crate::here::{ports, process, sockets};
 use crate::plan::Plan;
 use crate::plan::connection::{self, Endpoint, Fault, Keys, Wiring};
 use crate::plan::service::Name;
-use crate::supervisor::event::Event;
 use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender, Wired};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -24,26 +22,19 @@ use tokio::time::sleep;
 const DOUBT: Duration = Duration::from_millis(100);
 
 /// How long a dead process must stand: a helper program's zombie is one on a busy machine until it is waited for.
-const ZOMBIE_DOUBT: Duration = Duration::from_secs(2);
+pub(super) const ZOMBIE_DOUBT: Duration = Duration::from_secs(2);
 
 /// Between two looks at whose the ports are, before all of them listen: a look at the kernel's table of sockets takes from
 /// the CPU that the controller needs.
-const THOROUGH: Duration = Duration::from_millis(250);
-
-/// Lines of the log that are looked through for what a process died of.
-const LAST_WORDS: usize = 60;
-
-/// How ZeroMQ words it that a port is taken.
-const IN_USE: &str = "Address already in use";
+pub(super) const THOROUGH: Duration = Duration::from_millis(250);
 
 /// What is looked at.
-struct Probe {
-    pid: u32,
+pub(super) struct Probe {
+    pub pid: u32,
     client_file: PathBuf,
     engine_file: PathBuf,
     key: String,
     server_key: Option<String>,
-    log: Log,
 }
 
 /// What one look tells.
@@ -62,8 +53,6 @@ struct Suspicion {
     fault: String,
     /// How long it must stand.
     doubt: Duration,
-    /// Whether another port would help.
-    taken: bool,
 }
 
 impl Suspicion {
@@ -71,24 +60,13 @@ impl Suspicion {
     fn believed(self, pid: u32) -> Notice {
         let failure = Failure::not_ready(self.fault)
             .hint("the log's last lines are above; --controller-ports RANGE chooses other ports");
-        if self.taken {
-            Notice::Event(Event::PortTaken(failure))
-        } else {
-            broken(pid, failure)
-        }
+        broken(pid, failure)
     }
 }
 
-/// Watches a controller that starts.
-pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
-    let probe = Probe {
-        pid,
-        client_file: plan.profile.own_client_file(),
-        engine_file: plan.profile.own_engine_file(),
-        key: plan.keys().signing.to_owned(),
-        server_key: plan.keys().server.map(str::to_owned),
-        log,
-    };
+/// Watches a controller that starts and binds its ports itself.
+pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
+    let probe = Probe::of(plan, pid);
     lookers::spawn(async move {
         let mut lack = Lack::of(Name::Controller);
         let mut suspected: Option<(String, Instant)> = None;
@@ -136,7 +114,7 @@ pub fn watch_start(plan: &Plan, pid: u32, log: Log, sender: Sender) {
     });
 }
 
-fn broken(pid: u32, failure: Failure) -> Notice {
+pub(super) fn broken(pid: u32, failure: Failure) -> Notice {
     Notice::Broken {
         service: Name::Controller,
         pid,
@@ -146,29 +124,39 @@ fn broken(pid: u32, failure: Failure) -> Notice {
 }
 
 impl Probe {
-    /// One look; only a thorough one asks whose a port is that listens before all do.
-    fn look(&self, thorough: bool) -> Look {
+    /// What is needed to look at this controller.
+    pub(super) fn of(plan: &Plan, pid: u32) -> Self {
+        Self {
+            pid,
+            client_file: plan.profile.own_client_file(),
+            engine_file: plan.profile.own_engine_file(),
+            key: plan.keys().signing.to_owned(),
+            server_key: plan.keys().server.map(str::to_owned),
+        }
+    }
+
+    /// What both connection files say, clients' first, and what that means.
+    pub(super) fn read(&self) -> ([String; 2], Result<Wiring, Fault>) {
         let client = fs::read_to_string(&self.client_file).unwrap_or_default();
         let engine = fs::read_to_string(&self.engine_file).unwrap_or_default();
         let keys = Keys {
             signing: &self.key,
             server: self.server_key.as_deref(),
         };
-        match connection::read(&client, &engine, keys) {
+        let wiring = connection::read(&client, &engine, keys);
+        ([client, engine], wiring)
+    }
+
+    /// One look; only a thorough one asks whose a port is that listens before all do.
+    fn look(&self, thorough: bool) -> Look {
+        let (files, wiring) = self.read();
+        match wiring {
             Ok(wiring) => match self.look_at_ports(&wiring, thorough) {
-                Look::Ready(wired) => Look::Ready(Wired {
-                    files: [client, engine],
-                    ..wired
-                }),
+                Look::Ready(wired) => Look::Ready(Wired { files, ..wired }),
                 other => other,
             },
             Err(Fault::Incomplete(what)) => Look::NotYet(what, None),
-            Err(Fault::Foreign(what)) => Look::Broken(
-                Failure::not_ready(format!(
-                    "another controller writes into this profile: {what}"
-                ))
-                .hint("stop the other one, or choose another --profile"),
-            ),
+            Err(Fault::Foreign(what)) => Look::Broken(foreign(&what)),
         }
     }
 
@@ -214,28 +202,39 @@ impl Probe {
                     taken.name, taken.port
                 ),
                 doubt: DOUBT,
-                taken: true,
             });
         }
-        let dead = tree
-            .iter()
-            // The end of the main process is told by who waits for it.
-            .find(|pid| **pid != self.pid && process::stat(**pid).is_some_and(|stat| !stat.runs()));
         let silent: Vec<Endpoint> = silent.into_iter().cloned().collect();
-        let Some(pid) = dead else {
-            return Look::NotYet(nobody_listens(&silent, wiring), None);
-        };
-        // Its last words are the only trace of a port that was free again when we looked.
-        let taken = (self.log.tail(LAST_WORDS).iter()).any(|line| line.contains(IN_USE));
-        Look::Suspect(Suspicion {
-            fault: format!(
-                "a process of the controller (pid {pid}) died before {} was open",
-                names(&silent)
-            ),
-            doubt: if taken { DOUBT } else { ZOMBIE_DOUBT },
-            taken,
-        })
+        match dead_of(&tree, self.pid) {
+            Some(pid) => Look::Suspect(Suspicion {
+                fault: died(pid, &silent),
+                doubt: ZOMBIE_DOUBT,
+            }),
+            None => Look::NotYet(nobody_listens(&silent, wiring), None),
+        }
     }
+}
+
+/// Another controller has written the files.
+pub(super) fn foreign(what: &str) -> Failure {
+    Failure::not_ready(format!(
+        "another controller writes into this profile: {what}"
+    ))
+    .hint("stop the other one, or choose another --profile")
+}
+
+/// A process of the tree that has died. The end of its root is told by who waits for it.
+pub(super) fn dead_of(tree: &BTreeSet<u32>, root: u32) -> Option<u32> {
+    let dead = |pid: &u32| *pid != root && process::stat(*pid).is_some_and(|stat| !stat.runs());
+    tree.iter().copied().find(dead)
+}
+
+/// What the death of a process means while these ports are not open.
+pub(super) fn died(pid: u32, silent: &[Endpoint]) -> String {
+    format!(
+        "a process of the controller (pid {pid}) died before {} was open",
+        names(silent)
+    )
 }
 
 /// The processes that hold the listed ports, each with those that it holds alone: forked children inherit the hub's
@@ -254,7 +253,7 @@ fn holders(wiring: &Wiring, listening: &sockets::Listening) -> BTreeMap<u32, Vec
     holders
 }
 
-fn nobody_listens(silent: &[Endpoint], wiring: &Wiring) -> String {
+pub(super) fn nobody_listens(silent: &[Endpoint], wiring: &Wiring) -> String {
     if silent.len() == wiring.endpoints.len() {
         format!("it listens on none of its {} ports", silent.len())
     } else {

@@ -3,6 +3,7 @@
 
 pub mod controller;
 pub mod engines;
+pub mod handed;
 pub mod jupyter;
 pub mod processes;
 pub mod ranks;
