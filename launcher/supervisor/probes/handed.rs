@@ -69,7 +69,7 @@ pub fn watch_start(plan: &Plan, pid: u32, told: UnixStream, sender: Sender) {
                     }
                 }
                 // Nobody is left who could tell: its end is told by who waits for it.
-                pending().await
+                pending::<()>().await;
             };
             let _ = timeout(THOROUGH, more).await;
         }
@@ -130,8 +130,8 @@ fn holders(
 ) -> BTreeMap<u32, Vec<Endpoint>> {
     let mut holders: BTreeMap<u32, Vec<Endpoint>> = BTreeMap::from([(hub, Vec::new())]);
     for endpoint in &wiring.endpoints {
-        if let Some(taker) = taken.get(&endpoint.port).filter(|taker| taker.pid != hub) {
-            holders.entry(taker.pid).or_default().push(endpoint.clone());
+        if let Some(who) = taken.get(&endpoint.port).filter(|who| who.pid != hub) {
+            holders.entry(who.pid).or_default().push(endpoint.clone());
         }
     }
     holders
@@ -140,8 +140,8 @@ fn holders(
 /// The listed sockets in the hands of those who have taken them.
 fn sockets(wiring: &Wiring, taken: &BTreeMap<u16, Taker>) -> Vec<(Endpoint, Held)> {
     let held = |endpoint: &Endpoint| {
-        let taker = taken.get(&endpoint.port)?;
-        Some((endpoint.clone(), Held::at(taker.pid, taker.descriptor)?))
+        let who = taken.get(&endpoint.port)?;
+        Some((endpoint.clone(), Held::at(who.pid, who.descriptor)?))
     };
     wiring.endpoints.iter().filter_map(held).collect()
 }
@@ -150,11 +150,11 @@ fn sockets(wiring: &Wiring, taken: &BTreeMap<u16, Taker>) -> Vec<(Endpoint, Held
 fn read(line: &str) -> Option<(u16, Taker)> {
     let mut words = line.split(' ');
     let port = words.next()?.parse().ok()?;
-    let taker = Taker {
+    let who = Taker {
         pid: words.next()?.parse().ok()?,
         descriptor: words.next()?.parse().ok()?,
     };
-    words.next().is_none().then_some((port, taker))
+    words.next().is_none().then_some((port, who))
 }
 
 #[cfg(test)]
@@ -163,11 +163,11 @@ mod tests {
 
     #[test]
     fn a_line_is_read_whole_or_not_at_all() {
-        let taker = Taker {
+        let who = Taker {
             pid: 4711,
             descriptor: 12,
         };
-        assert_eq!(read("8001 4711 12"), Some((8001, taker)));
+        assert_eq!(read("8001 4711 12"), Some((8001, who)));
         for line in [
             "",
             "8001",
