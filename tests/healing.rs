@@ -97,11 +97,18 @@ pub fn child_of(pid: u32, program: &str) -> u32 {
 }
 
 /// Asks Jupyter for its status.
-pub fn ask(port: &Value, token: &str) -> TcpStream {
-    let port = port.as_u64().and_then(|port| u16::try_from(port).ok());
+pub fn ask(record: &Value, token: &str) -> TcpStream {
+    let port = record["port"]
+        .as_u64()
+        .and_then(|port| u16::try_from(port).ok());
     let address = (Ipv4Addr::LOCALHOST, port.expect("a port"));
     let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET /api/status?token={token} HTTP/1.0\r\n\r\n").expect("it is sent");
+    let base = crate::real::http::base(record);
+    write!(
+        stream,
+        "GET {base}api/status?token={token} HTTP/1.0\r\n\r\n"
+    )
+    .expect("it is sent");
     stream
 }
 

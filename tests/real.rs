@@ -8,7 +8,7 @@ mod driver;
 mod eager;
 mod fork;
 mod frontends;
-mod http;
+pub mod http;
 mod idle;
 mod imports;
 mod nanny;

@@ -1,6 +1,7 @@
 //! What somebody else who has an account on the same machine can do to a job: docs/security.md lists what is tried here and what
 //! holds. He is nobody on this machine, and bob on the lab's.
 
+mod cookies;
 mod encryption;
 mod kernels;
 mod messages;

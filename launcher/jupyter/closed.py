@@ -1,7 +1,15 @@
-"""Closes a Jupyter to other users where none of its options can."""
+"""Closes a Jupyter to other users where none of its options can: short names for kernels' sockets, a path that nobody can guess before
+every page, and no answer by a foreign name."""
 import importlib
+import ipaddress
 import itertools
 import os
+import socket
+import urllib.parse
+
+# Where ipjob tells the path.
+PATH = "IPJOB_JUPYTER_PATH"
+SERVERS = ("ServerApp", "NotebookApp")
 
 
 def shorten_socket_names():
@@ -20,3 +28,85 @@ def shorten_socket_names():
         return os.path.join(os.path.dirname(self.connection_file), str(next(numbers)))
 
     mixin._ip_default = ip_default
+
+
+def hide():
+    """Puts the path before every page, where the user has not set `base_url`. Browsers send a cookie to every port of its host, but only
+    below its path, and Jupyter's cookies have that of `base_url`. Argv and a port are everybody's, so that the path comes by the environment."""
+    path = os.environ.pop(PATH, None)
+    try:
+        application = importlib.import_module("traitlets.config").Application
+        web = importlib.import_module("tornado.web")
+    except ImportError:
+        return
+    if path is None:
+        return
+    begin, find = application.__init__, web.Application.find_handler
+
+    def init(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        # What the user sets comes later, from files and argv.
+        if type(self).__name__ in SERVERS and self.base_url == "/":
+            self.base_url = path
+            Gate.server = self
+
+    @web.stream_request_body
+    class Gate(web.RequestHandler):
+        """What is asked for outside the path or by a foreign name: no page of Jupyter's, because those have the path in them, and no
+        body is read."""
+
+        server = None
+
+        def initialize(self, status):
+            self.status = status
+
+        def prepare(self):
+            self.set_status(self.status)
+            self.set_header("Content-Type", "text/plain")
+            self.set_header("Connection", "close")
+            text = {404: "no such page", 403: "this server has another name; --ServerApp.local_hostnames adds one"}
+            self.finish(f"{self.status}: {text[self.status]}\n")
+
+        def data_received(self, chunk):
+            pass
+
+    def find_handler(self, request, **kwargs):
+        server = Gate.server
+        if server is None or server.base_url != path or self.settings.get("base_url") != path:
+            return find(self, request, **kwargs)
+        if not request.path.startswith(path):
+            return self.get_handler_delegate(request, Gate, {"status": 404})
+        if not is_own_name(request.host, server):
+            return self.get_handler_delegate(request, Gate, {"status": 403})
+        return find(self, request, **kwargs)
+
+    application.__init__ = init
+    web.Application.find_handler = find_handler
+
+
+def is_own_name(host, server):
+    """Whether a request's Host may be this server's: a foreign name that leads here is how a page of somebody else's gets at it (DNS
+    rebinding). An address is no name."""
+    for name in SERVERS:
+        if "allow_remote_access" in server.config.get(name, {}):
+            # The user's own rule, which Jupyter keeps.
+            return True
+    try:
+        name = (urllib.parse.urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    try:
+        ipaddress.ip_address(name)
+        return True
+    except ValueError:
+        pass
+    return name == "localhost" or name in map(str.lower, server.local_hostnames) or name in own_names()
+
+
+def own_names(known=[]):
+    """The names of this host, looked up once somebody has come by a name."""
+    if not known:
+        full = socket.getfqdn()
+        known += [socket.gethostname(), full, full.partition(".")[0], os.environ.get("SLURMD_NODENAME", "")]
+        known[:] = {name.lower() for name in known if name}
+    return known

@@ -80,6 +80,7 @@ def main(script):
     if front_end in WITH_JUPYTERLAB:
         leave_yarn_alone()
     closed.shorten_socket_names()
+    closed.hide()
     runpy.run_path(script, run_name="__main__")
 
 

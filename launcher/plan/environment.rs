@@ -26,6 +26,9 @@ const JUPYTER_KEPT: &[&str] = &[
     "JUPYTER_USE_ENV_PATH",
 ];
 
+/// Where `jupyter/closed.py` finds the path before all pages: argv is everybody's.
+const PATH: &str = "IPJOB_JUPYTER_PATH";
+
 /// Where Jupyter finds its token.
 pub const TOKEN: &str = "JUPYTER_TOKEN";
 
@@ -68,6 +71,15 @@ pub fn of(name: Name, context: &Context) -> Environment {
             &utf8(&context.profile.jupyter_runtime()),
         );
         set.insert(TOKEN.to_owned(), context.secrets.token.clone());
+        if context
+            .here
+            .jupyter
+            .as_ref()
+            .is_some_and(|jupyter| jupyter.python.is_some())
+        {
+            let path = Text::Secret(context.secrets.path.clone());
+            set.insert(PATH.to_owned(), path);
+        }
     }
     if name == Name::Controller && context.encrypted {
         let pair = &context.secrets.curve;

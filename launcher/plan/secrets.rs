@@ -10,6 +10,8 @@ pub struct Secrets {
     pub key: Text,
     /// What Jupyter asks its users for.
     pub token: Text,
+    /// What stands before all pages of Jupyter's, with a slash at both ends (64 bits): servers on other ports do not get its cookies.
+    pub path: String,
     /// What the controller encrypts with.
     pub curve: curve::Pair,
 }

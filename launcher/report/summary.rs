@@ -6,22 +6,24 @@ use crate::plan::connection;
 use crate::plan::settings::Mode;
 use std::fmt::Write;
 
-/// The lines below `ready`; `client_file` is the clients' connection file. The token is shown only to a person at a terminal: a job's log may be
-/// read by others.
+/// The lines below `ready`; `client_file` is the clients' connection file. Jupyter's token and path are shown only to a person at a terminal: a
+/// job's log may be read by others.
 #[must_use]
 pub fn lines(plan: &Plan, record: &Record, client_file: &str, terminal: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let record_path = plan.profile.record();
     if let (Mode::Notebook, Some(url)) = (plan.settings.mode, &record.url) {
-        let shown = if terminal {
-            url.as_str()
+        if terminal {
+            lines.push(format!("jupyter  {url}"));
         } else {
-            url.split("?token=").next().unwrap_or_default()
-        };
-        lines.push(format!("jupyter  {shown}"));
-        if !terminal {
+            let place = url.split("?token=").next().unwrap_or_default();
+            let (shown, what) = match place.split_once(&plan.secrets.path) {
+                Some((server, _)) => (server, "its path and the token are"),
+                None => (place, "the token is"),
+            };
+            lines.push(format!("jupyter  {shown}"));
             lines.push(format!(
-                "         the token is in {} (\"token\", or whole in \"url\")",
+                "         {what} in {} (\"token\", or whole in \"url\")",
                 record_path.display()
             ));
         }

@@ -267,9 +267,11 @@ impl Supervisor<'_> {
         self.record.token = Some(token.to_owned());
         self.record.port = Some(answer.port);
         self.record.ip = Some(ip);
+        // A job's log may be read by others: the path is shown where the token is.
+        let shown = place.split(&self.plan.secrets.path).next();
         Event::Ready {
             service: Name::Jupyter,
-            detail: format!("at {place}"),
+            detail: format!("at {}", shown.unwrap_or_default()),
         }
     }
 }

@@ -46,7 +46,7 @@ begin = time.monotonic()
 for port in ports:
     subprocess.run(["ssh", "-f", "-N", "-L", f"{port}:{record['ip']}:{port}", "login"], check=True,
                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-url = f"http://localhost:{record['port']}/api/status?token={record['token']}"
+url = record["url"].replace(record["ip"], "localhost", 1).replace("/lab?", "/api/status?")
 assert urllib.request.urlopen(url, timeout=60).status == 200
 print(time.monotonic() - begin)
 """
@@ -56,7 +56,7 @@ import json, signal, subprocess, sys, time, urllib.request
 begin = time.monotonic()
 child = subprocess.Popen(["ipjob", "connect", "--json", sys.argv[1]], stdout=subprocess.PIPE, text=True)
 told = json.loads(child.stdout.readline())
-url = f"http://localhost:{told['port']}/api/status?token={told['token']}"
+url = told["url"].replace("/lab?", "/api/status?")
 assert urllib.request.urlopen(url, timeout=60).status == 200
 ready = time.monotonic()
 child.send_signal(signal.SIGINT)

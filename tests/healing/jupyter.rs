@@ -55,7 +55,7 @@ fn a_jupyter_that_takes_no_socket_of_ours_gets_a_new_token_when_it_is_started_ag
             .is_some_and(|url| url.ends_with(&told))
     );
     for (token, code) in [(new, "200"), (old, "403")] {
-        let answer = answer_of(ask(&after["port"], token));
+        let answer = answer_of(ask(&after, token));
         assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{answer}");
     }
     job.stop();

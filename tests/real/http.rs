@@ -5,8 +5,21 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-/// One request; the answer's status and body.
+/// What stands before every path of the record's Jupyter, with a slash at both ends.
+pub fn base(record: &Value) -> String {
+    let url = record["url"].as_str().expect("a url");
+    let path = url.splitn(4, '/').nth(3).expect("a path");
+    let directory = path
+        .split('?')
+        .next()
+        .and_then(|path| path.rsplit_once('/'));
+    directory.map_or_else(|| "/".to_owned(), |(directory, _)| format!("/{directory}/"))
+}
+
+/// One request for a path below the base; the answer's status and body.
 pub fn ask(method: &str, record: &Value, path: &str, token: Option<&str>) -> (u16, String) {
+    let base = base(record);
+    let path = path.strip_prefix(&base).unwrap_or(&path[1..]);
     let port = record["port"].as_u64().expect("a port");
     let port = u16::try_from(port).expect("a port");
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("jupyter listens");
@@ -18,7 +31,7 @@ pub fn ask(method: &str, record: &Value, path: &str, token: Option<&str>) -> (u1
     });
     write!(
         stream,
-        "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{authorization}Content-Length: 0\r\n\r\n"
+        "{method} {base}{path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{authorization}Content-Length: 0\r\n\r\n"
     )
     .expect("sent");
     let mut answer = Vec::new();

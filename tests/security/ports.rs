@@ -92,7 +92,7 @@ fn no_port_of_a_job_can_be_had_not_even_while_nothing_but_ipjob_lives() {
     });
     needed!(tries(&held));
     // Who asks meanwhile waits, and is answered by the next one.
-    let early = ask(&before["port"], before["token"].as_str().expect("a token"));
+    let early = ask(&before, before["token"].as_str().expect("a token"));
     job.signal(Signal::SIGCONT);
     let answer = answer_of(early);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

@@ -87,3 +87,52 @@ fn slurm_lets_another_user_neither_end_the_job_nor_into_it() {
     assert_eq!(alive.code, 0, "{}", alive.text);
     job.cancel();
 }
+
+/// Prints the status of GET /api/status below the URL that it is given, by each Host.
+const BY_HOST: &str = "
+import sys, urllib.request, urllib.error
+page, _, token = sys.argv[1].partition('lab?token=')
+for host in sys.argv[2:]:
+    request = urllib.request.Request(page + 'api/status?token=' + token, headers={'Host': host})
+    try:
+        print(host, urllib.request.urlopen(request, timeout=30).status)
+    except urllib.error.HTTPError as error:
+        print(host, error.code)
+";
+
+#[test]
+fn jupyter_answers_by_the_names_of_its_node_and_no_others() {
+    let lab = needed!(Lab::up(&[]));
+    let answers = |arguments: &str, hosts: &[&str]| {
+        let script = format!("exec ipjob --mode notebook -n 1 --mpi none -- {arguments}");
+        let job = lab.submit(&["-N1", "-n1"], &script);
+        let record = job.wait_state("ready");
+        let url = record["url"].as_str().expect("a url");
+        let output = lab
+            .on(ALICE, "login")
+            .args(["python3", "-c", BY_HOST, url])
+            .args(hosts)
+            .output()
+            .expect("lab runs");
+        job.cancel();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let hosts = [
+        "node1",
+        "NODE1:80",
+        "localhost:8731",
+        "10.0.0.1",
+        "evil.example",
+        "node1.evil.example:8731",
+    ];
+    assert_eq!(
+        answers("", &hosts),
+        "node1 200\nNODE1:80 200\nlocalhost:8731 200\n10.0.0.1 200\nevil.example 403\nnode1.evil.example:8731 403\n"
+    );
+    // A site's proxy has a name of its own.
+    let proxy = "--ServerApp.local_hostnames=proxy.example";
+    assert_eq!(
+        answers(proxy, &["proxy.example", "node1", "evil.example"]),
+        "proxy.example 200\nnode1 200\nevil.example 403\n"
+    );
+}

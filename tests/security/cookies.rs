@@ -1,0 +1,116 @@
+//! What a browser that knows Jupyter tells to servers on other ports of the same host name, and what Jupyter tells who does not know its path.
+
+use super::as_bob;
+use crate::real::{http, python};
+use crate::support::{Job, Needed, Place, program, venv};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpStream};
+
+const LINKED: &str = include_str!("linked.py");
+
+/// What another user's server hears from a browser that opened Jupyter's page and follows a link to him, as text; and the path of the page.
+fn told_to_a_linked_server(frontend: &[&str]) -> Needed<(String, String)> {
+    let venv = venv("main")?;
+    program(
+        &["/usr/bin"],
+        &["chromium", "chromium-browser", "google-chrome"],
+    )?;
+    let mut bob = as_bob(LINKED)?;
+    let place = Place::with_venv(&venv);
+    let mut job = Job::start(
+        &place,
+        &[&["--mode", "notebook", "-n", "1"], frontend].concat(),
+    );
+    let record = job.wait_ready();
+    let mut bob = bob.spawn().expect("python");
+    let mut told = BufReader::new(bob.stdout.take().expect("piped")).lines();
+    let port = told.next().expect("a line").expect("text");
+    let url = record["url"].as_str().expect("a url");
+    let link = format!("http://127.0.0.1:{port}/his");
+    let seen = python::ask(&place, &venv, "../security/follow.py", &[url, &link]);
+    // The browser holds the session, and it works.
+    assert_eq!(seen, serde_json::json!({"cookies": 1, "status": 200}));
+    drop(bob.stdin.take());
+    let heard: Vec<String> = told.map_while(Result::ok).collect();
+    assert!(bob.wait().expect("our child").success());
+    assert!(
+        heard.iter().any(|line| line.contains("\"/his\"")),
+        "{heard:?}"
+    );
+    let base = http::base(&record);
+    job.stop();
+    Ok((heard.join("\n"), base))
+}
+
+#[test]
+fn a_browser_tells_a_server_on_another_port_neither_the_session_nor_the_path() {
+    for frontend in ["lab", "notebook"] {
+        let (heard, base) = needed!(told_to_a_linked_server(&["--frontend", frontend]));
+        assert!(base.len() > 16, "{base}");
+        assert!(
+            !heard.contains("username-") && !heard.contains(base.trim_matches('/')),
+            "{heard}"
+        );
+    }
+    // Without a path of its own, Jupyter's session is everybody's.
+    let (heard, base) = needed!(told_to_a_linked_server(&["--", "--ServerApp.base_url=/"]));
+    assert_eq!(base, "/");
+    assert!(heard.contains("username-"), "{heard}");
+}
+
+/// The whole answer to a request.
+fn answer(record: &Value, path: &str, host: &str) -> String {
+    use std::io::{Read, Write};
+    let port = record["port"]
+        .as_u64()
+        .and_then(|port| u16::try_from(port).ok());
+    let address = (Ipv4Addr::LOCALHOST, port.expect("a port"));
+    let mut stream = TcpStream::connect(address).expect("jupyter listens");
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    text
+}
+
+#[test]
+fn who_does_not_know_jupyters_path_learns_it_nowhere() {
+    for (name, frontend) in [("main", "lab"), ("nb6", "notebook")] {
+        let venv = needed!(venv(name));
+        let place = Place::with_venv(&venv);
+        let arguments = ["--mode", "notebook", "-n", "1", "--frontend", frontend];
+        let mut job = Job::start(&place, &arguments);
+        let record = job.wait_ready();
+        let base = http::base(&record);
+        let path = base.trim_matches('/');
+        assert_eq!(path.len(), 16, "{base}");
+        for asked in [
+            "/",
+            "/lab",
+            "/tree",
+            "/login",
+            "/api",
+            "/api/status",
+            "/static/favicon.ico",
+            "/x",
+            "//x",
+            "/..",
+        ] {
+            for host in ["127.0.0.1", "evil.example"] {
+                let text = answer(&record, asked, host);
+                assert!(text.starts_with("HTTP/1.1 404"), "{asked}: {text}");
+                assert!(!text.contains(path), "{asked}: {text}");
+            }
+        }
+        let foreign = answer(&record, &format!("{base}api"), "evil.example");
+        assert!(foreign.starts_with("HTTP/1.1 403"), "{foreign}");
+        // Nor from what all may see of the processes, or from what the job printed.
+        for pid in super::processes(&record) {
+            let line = crate::support::command_line(pid);
+            assert!(!line.contains(path), "{line}");
+        }
+        assert_eq!(http::get(&record, "/api/status").0, 200);
+        let transcript = job.stop();
+        assert!(!transcript.contains(path), "{transcript}");
+    }
+}
