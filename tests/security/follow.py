@@ -1,6 +1,7 @@
 """follow.py URL LINK: opens Jupyter's page in headless Chromium, then follows a link from it to somebody else's server. Prints a line of JSON: how many
 cookies the browser has of Jupyter's, and what the page says of the server's list of kernels."""
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -20,7 +21,7 @@ def until(browser, condition):
             continue
 
 
-with tempfile.TemporaryDirectory() as profile:
+with tempfile.TemporaryDirectory(dir=os.environ["HOME"], ignore_cleanup_errors=True) as profile:
     browser = Browser(profile)
     try:
         browser.call("Page.enable")
