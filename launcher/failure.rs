@@ -44,6 +44,15 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
 pub const DRIVER_EXIT_CODE: &str =
     "with a driver COMMAND: the command's own code (128 + n when signal n ended it)";
 
+/// What a failure is about, where more is decided by it than by its kind: whoever reports it knows, and texts are for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Memory was short.
+    Memory,
+    /// Slurm takes the whole job down.
+    JobEnds,
+}
+
 /// One failure, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -55,6 +64,8 @@ pub struct Failure {
     pub hints: Vec<String>,
     /// The reporter's own words: an operating system's error, a traceback's last line.
     pub cause: Option<String>,
+    /// What it is about, where that is decided by.
+    pub about: Option<About>,
 }
 
 /// The result of everything here that can fail.
@@ -68,6 +79,7 @@ impl Failure {
             message: message.into(),
             hints: Vec::new(),
             cause: None,
+            about: None,
         }
     }
 
@@ -112,6 +124,13 @@ impl Failure {
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Tells what it is about.
+    #[must_use]
+    pub fn about(mut self, about: About) -> Self {
+        self.about = Some(about);
         self
     }
 

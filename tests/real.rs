@@ -2,6 +2,7 @@
 
 mod bench;
 mod binary;
+mod causes;
 mod client;
 mod controller;
 mod driver;

@@ -19,6 +19,7 @@ pub mod hostlist;
 pub mod incarnation;
 pub mod job;
 pub mod jupyter_args;
+pub mod last_words;
 pub mod meeting;
 pub mod profile;
 pub mod ranks;

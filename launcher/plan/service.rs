@@ -149,6 +149,15 @@ pub struct Process {
     pub log: PathBuf,
 }
 
+impl Process {
+    /// The program's name, without its directory.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.program.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+}
+
 /// A program that ipjob carries inside and writes down before a service starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {

@@ -26,7 +26,7 @@ use std::process::Stdio;
 pub const TAIL_LINES: usize = 10;
 
 /// Lines of a log that are looked through for a cause.
-pub const CAUSE_LINES: usize = 40;
+pub const CAUSE_LINES: usize = 200;
 
 /// What a process gets beside what was planned.
 #[derive(Debug, Default)]

@@ -162,7 +162,12 @@ impl Machine {
                     minimum,
                     step,
                     world,
-                } => Some(Engines::new(expected, minimum, step, world)),
+                } => {
+                    let mut engines = Engines::new(expected, minimum, step, world);
+                    let starter = service.processes.first();
+                    engines.starter = starter.map_or_else(String::new, |process| process.name());
+                    Some(engines)
+                }
                 _ => None,
             })
             .unwrap_or_default();

@@ -106,7 +106,7 @@ impl Supervisor<'_> {
             process,
             pid: end.pid,
             exit: end.exit,
-            tail: self.children.tail(process, super::children::TAIL_LINES),
+            tail: self.children.tail(process, super::children::CAUSE_LINES),
             memory: end.memory,
         }
     }

@@ -65,3 +65,20 @@ fn starts_the_whole_world_again_where_that_was_asked_for() {
     assert_eq!(code, 0, "{output}");
     job.assert_nothing_left();
 }
+
+#[test]
+fn is_named_when_it_ends() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    place.script("ipengine", "exit 3");
+    let command = place.ipjob(["--mode=cluster-only", "-n2", "--launcher=mpiexec"]);
+    let mut job = Start::of(&place, "job_local", command);
+    let (code, output) = job.finish();
+    assert_eq!(code, 3, "{output}");
+    assert!(
+        output.contains("error: the engines' mpiexec (pid "),
+        "{output}"
+    );
+    assert!(!output.contains("srun"), "{output}");
+    job.assert_nothing_left();
+}

@@ -1,5 +1,7 @@
 //! Lines that programs print: tasks' reports, srun's own words, versions.
 
+use crate::plan::exit::Exit;
+use crate::plan::last_words::LastWords;
 use crate::plan::report::{Line, Report, Words, read};
 use crate::plan::version::Version;
 use proptest::prelude::*;
@@ -40,6 +42,24 @@ proptest! {
             Some(Line::Waits(text)) => prop_assert!(text.starts_with("srun: ")),
             None => {}
         }
+    }
+
+    #[test]
+    fn last_words_are_words_of_the_log_and_never_of_a_signals_end(
+        lines in prop::collection::vec(
+            "|[0-9]: |Traceback \\(most recent call last\\):|  File \"x\"|\\PC{0,9}Error: \\PC{0,9}|2026-11-26 19:23:35.6 \\[(IPEngine|KernelNanny)\\] (CRITICAL \\| )?\\PC{0,9}|\\[[CEI] 19:25 ServerApp\\] \\PC{0,9}|\\PC{0,30}", 0..12),
+        code in 0..3_i32,
+    ) {
+        let all = lines.join("\n");
+        if let Some(words) = LastWords::read(&Exit::Code(code), &lines) {
+            for part in words.to_string().split(", after ") {
+                prop_assert!(all.contains(part), "{part:?}");
+            }
+            prop_assert!(code == 1 || !matches!(words, LastWords::Exception(_)));
+            let _ = words.wrong_module();
+        }
+        let signal = Exit::Signal { number: 9, name: "SIGKILL".to_owned() };
+        prop_assert_eq!(LastWords::read(&signal, &lines), None);
     }
 
     #[test]

@@ -1,19 +1,10 @@
-//! What the last lines of a log tell about an end. PURE.
+//! What is known of an end, and what to do about it. PURE.
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{About, Failure, Kind};
 use crate::plan::exit::MORE_MEMORY;
+use crate::plan::last_words::LastWords;
 use crate::plan::report;
 use crate::supervisor::event::{Exit, OutOfMemory};
-
-/// What a process's last lines tell about its end: the exception that it died of, else, where it gave up by itself, its last
-/// words. One that a signal ended was about something else.
-pub(super) fn of<'a>(exit: &Exit, tail: &'a [String]) -> Option<&'a String> {
-    let last = || tail.last().filter(|_| matches!(exit, Exit::Code(_)));
-    tail.iter()
-        .rev()
-        .find(|line| is_exception(line))
-        .or_else(last)
-}
 
 /// What to do about a process that ended.
 pub(super) fn next_step(exit: &Exit) -> &'static str {
@@ -31,9 +22,10 @@ pub(super) fn too_few(mut failure: Failure, end: &Failure) -> Failure {
     if end.kind == Kind::Missing {
         failure.kind = Kind::Missing;
         failure.hints.clone_from(&end.hints);
-    } else if end.hints.iter().any(|hint| hint == MORE_MEMORY) {
+    } else if end.about == Some(About::Memory) {
         failure.hints.clone_from(&end.hints);
     }
+    failure.about = end.about;
     failure
 }
 
@@ -41,30 +33,39 @@ pub(super) fn too_few(mut failure: Failure, end: &Failure) -> Failure {
 pub(super) fn out_of_memory(mut failure: Failure, memory: &OutOfMemory) -> Failure {
     failure.cause = Some(memory.to_string());
     failure.hints = vec![MORE_MEMORY.to_owned()];
-    failure
+    failure.about(About::Memory)
 }
 
-/// What to do about engines that ended as srun says.
-pub(super) fn next_step_of_srun(words: Option<&str>) -> &'static str {
-    match words {
-        Some(words) if report::is_out_of_memory(words) => MORE_MEMORY,
-        Some(words) if words.ends_with(": Killed") => {
-            "killed by SIGKILL (the kernel's out-of-memory killer? `sacct --format=JobID,State,MaxRSS,ReqMem` tells)"
-        }
-        _ => "the last lines of the engines' log are above",
+/// What Slurm's words say that a failure is about.
+pub(super) fn by_slurm(failure: Failure, words: &str) -> Failure {
+    if report::is_out_of_memory(words) {
+        failure.hint(MORE_MEMORY).about(About::Memory)
+    } else if report::job_is_ending(words) {
+        failure.about(About::JobEnds)
+    } else {
+        failure
     }
 }
 
-/// Whether a line is the last of a Python traceback: `ModuleNotFoundError: No module named 'x'`.
-fn is_exception(line: &str) -> bool {
-    line.split_once(':').is_some_and(|(name, _)| {
-        let name = name.rsplit('.').next().unwrap_or(name);
-        (name.ends_with("Error") || name.ends_with("Exception"))
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
+/// What a process itself told of its end, in its log.
+pub(super) fn by_itself(mut failure: Failure, words: Option<&LastWords>) -> Failure {
+    if let Some((module, file)) = words.and_then(LastWords::wrong_module) {
+        failure = failure.hint(format!(
+            "Python took {file} for the module `{module}`: rename that file if another module was meant, or start in another directory"
+        ));
+    }
+    failure.cause = words.map(ToString::to_string);
+    failure
 }
 
-/// Whether that line says that a package is missing.
-pub(super) fn is_import_error(line: &str) -> bool {
-    line.starts_with("ModuleNotFoundError") || line.starts_with("ImportError")
+/// Where more of engines that one starter has started is to be found.
+pub(super) const LINES_OF_ENGINES: &str = "the last lines of the engines' log are above";
+
+/// What to do about engines that ended as srun says.
+pub(super) fn next_step_of_srun(words: &str) -> &'static str {
+    if words.ends_with(": Killed") {
+        "killed by SIGKILL (the kernel's out-of-memory killer? `sacct --format=JobID,State,MaxRSS,ReqMem` tells)"
+    } else {
+        LINES_OF_ENGINES
+    }
 }

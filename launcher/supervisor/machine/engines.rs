@@ -15,6 +15,8 @@ pub(super) struct Engines {
     pub minimum: u32,
     /// Whether one process stands for all engines: then only the hub tells of a single one's end.
     pub step: bool,
+    /// What that process is called: `srun`, `mpiexec`.
+    pub starter: String,
     /// Whether they form one MPI world: none works without the others.
     pub world: bool,
     /// Ids in the hub's engine file.

@@ -1,9 +1,10 @@
 //! What the end of a process means while nobody asked for it. PURE.
 
-use super::causes::{self, is_import_error};
+use super::causes;
 use super::{Effect, End, Machine, Stage, warning};
 use crate::failure::Failure;
 use crate::plan::exit::MORE_MEMORY;
+use crate::plan::last_words::LastWords;
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
@@ -106,9 +107,9 @@ impl Machine {
         memory: Option<&OutOfMemory>,
     ) -> Failure {
         let message = format!("{process} (pid {pid}) ended with {exit}");
-        let cause = causes::of(exit, tail);
-        let missing = cause.is_some_and(|line| is_import_error(line));
-        let mut failure = if missing && self.starting() {
+        let words = LastWords::read(exit, tail);
+        let missing = words.as_ref().is_some_and(LastWords::is_about_packages);
+        let failure = if missing && self.starting() {
             Failure::missing(message).hint(
                 "a Python package is missing where this program runs: load its environment before ipjob, or install it there",
             )
@@ -118,10 +119,9 @@ impl Machine {
         } else {
             Failure::service(message).hint(causes::next_step(exit))
         };
-        failure.cause = cause.cloned();
         match memory {
             Some(memory) => causes::out_of_memory(failure, memory),
-            None => failure,
+            None => causes::by_itself(failure, words.as_ref()),
         }
     }
 }

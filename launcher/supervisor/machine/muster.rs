@@ -24,7 +24,7 @@ impl Machine {
         } else if self.engines.living() == 0 && !self.engines.any_comes_back() {
             let failure = Failure::new(self.kind_of_now(), "the last engine ended")
                 .hint(format!("its last lines are above ({process})"));
-            self.engines_failed_by(end, too_few(failure, end), out);
+            self.engines_failed(too_few(failure, end), out);
         } else if self.stage(Name::Engines) == Stage::Ready {
             out.push(Effect::Mark(format!("{process} ended")));
             out.push(Effect::Publish);
@@ -36,7 +36,7 @@ impl Machine {
                 self.engines.minimum,
             ))
             .hint("its last lines are above; --min-engines N accepts fewer engines");
-            self.engines_failed_by(end, too_few(failure, end), out);
+            self.engines_failed(too_few(failure, end), out);
         } else {
             self.settle_engines(out);
             out.push(Effect::Publish);

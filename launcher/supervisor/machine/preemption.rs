@@ -3,7 +3,7 @@
 
 use super::running::first_process;
 use super::{Effect, End, Machine, SIGNAL_PATIENCE, Timer};
-use crate::failure::Failure;
+use crate::failure::{About, Failure};
 use crate::plan::service::Name;
 
 /// An end of the engines that Slurm may explain.
@@ -18,15 +18,15 @@ pub(super) struct Unexplained {
 }
 
 impl Machine {
-    /// Too few engines are left, and Slurm may be the reason: it is asked, and heard. With `signal_comes` its signal to us is on its
-    /// way, and waited for as well.
+    /// Too few engines are left, and Slurm may be the reason: it is asked, and heard. Where it takes the job down its signal to us is
+    /// on its way, and waited for as well.
     pub(super) fn hear_slurm_first(
         &mut self,
         failure: Failure,
-        signal_comes: bool,
         with_log: bool,
         out: &mut Vec<Effect>,
     ) {
+        let signal_comes = failure.about == Some(About::JobEnds);
         if let Some(first) = &mut self.engines.unexplained {
             first.signal_comes |= signal_comes;
             return;

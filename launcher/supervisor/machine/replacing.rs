@@ -3,9 +3,8 @@
 use super::engines::Engines;
 use super::healing::{HEALTHY, LIMIT, PAUSES};
 use super::{Effect, Machine, Phase, SIGNAL_PATIENCE, Stage, Timer, step_line, warning};
-use crate::failure::Failure;
+use crate::failure::{About, Failure};
 use crate::plan::engines::named;
-use crate::plan::report::job_is_ending;
 use crate::plan::service::{Name, ProcessId};
 use std::collections::BTreeMap;
 
@@ -142,8 +141,7 @@ impl Machine {
             out.push(Effect::AskForPreemption);
         }
         // What Slurm takes down with the whole job is not to be started again before its signal has told us.
-        let cause = end.cause.iter().chain([&end.message]);
-        let pause = if cause.into_iter().any(|text| job_is_ending(text)) {
+        let pause = if end.about == Some(About::JobEnds) {
             SIGNAL_PATIENCE.max(*pause)
         } else {
             *pause

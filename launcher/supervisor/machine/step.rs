@@ -2,10 +2,10 @@
 
 use super::causes;
 use super::{Effect, Machine, Stage, warning};
-use crate::failure::Failure;
+use crate::failure::{About, Failure};
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
-use crate::plan::report::{Report, Words, World, is_out_of_memory, job_is_ending};
+use crate::plan::report::{Report, Words, World, is_out_of_memory};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
@@ -25,28 +25,27 @@ impl Machine {
             .srun_said
             .clone()
             .or_else(|| said().map(|words| words.text));
-        let ends = cause.as_deref().is_some_and(job_is_ending);
-        let text = format!("the engines' srun (pid {pid}) ended with {exit}");
+        let starter = &self.engines.starter;
+        let text = format!("the engines' {starter} (pid {pid}) ended with {exit}");
         let mut failure = Failure::new(self.kind_of_now(), text);
-        let failure = if let Some(memory) = memory {
-            causes::out_of_memory(failure, memory)
+        if let Some(memory) = memory {
+            failure = causes::out_of_memory(failure, memory);
+        } else if let Some(words) = cause {
+            failure = causes::by_slurm(failure, &words);
+            if failure.about != Some(About::Memory) {
+                failure = failure.hint(causes::next_step_of_srun(&words));
+            }
+            failure.cause = Some(self.with_memory(words));
         } else {
-            let hint = causes::next_step_of_srun(cause.as_deref());
-            failure.cause = self.with_memory(cause);
-            failure.hint(hint)
-        };
-        self.hear_slurm_first(failure, ends, true, out);
+            failure = failure.hint(causes::LINES_OF_ENGINES);
+        }
+        self.hear_slurm_first(failure, true, out);
     }
 
-    /// Too few engines are left, because this one ended so.
-    pub(super) fn engines_failed_by(
-        &mut self,
-        end: &Failure,
-        failure: Failure,
-        out: &mut Vec<Effect>,
-    ) {
+    /// Too few engines are left.
+    pub(super) fn engines_failed(&mut self, failure: Failure, out: &mut Vec<Effect>) {
         if self.engines.step {
-            self.hear_slurm_first(failure, job_is_ending(&end.message), false, out);
+            self.hear_slurm_first(failure, false, out);
         } else {
             self.fail(failure, out);
         }
@@ -166,19 +165,16 @@ impl Machine {
         self.engines.lost.extend(ids);
         if matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready) {
             let service = Name::Engines;
-            let text = match &self.engines.srun_said {
-                Some(words) => words.clone(),
-                None => format!("{} left the hub's list", self.engine(index)),
+            let kind = self.kind_of_now();
+            let end = match self.engines.srun_said.clone() {
+                Some(words) => {
+                    let text = self.with_memory(words.clone());
+                    causes::by_slurm(Failure::new(kind, text), &words)
+                }
+                None => Failure::new(kind, format!("{} left the hub's list", self.engine(index))),
             };
-            let short = is_out_of_memory(&text);
-            let text = self.with_memory(Some(text)).unwrap_or_default();
-            let mut end = Failure::new(self.kind_of_now(), text);
-            if short {
-                end = end.hint(MORE_MEMORY);
-            }
             if self.restarts_the_set() {
-                let signal_comes = job_is_ending(&end.message);
-                self.hear_slurm_first(end, signal_comes, false, out);
+                self.hear_slurm_first(end, false, out);
             } else {
                 self.engine_lost(ProcessId { service, index }, &end, out);
             }
@@ -186,12 +182,12 @@ impl Machine {
     }
 
     /// srun's words, and where they are about memory whose it was, and how much.
-    fn with_memory(&self, words: Option<String>) -> Option<String> {
+    fn with_memory(&self, words: String) -> String {
         let told = self.engines.short_of_memory.as_ref();
-        words.map(|words| match told.filter(|_| is_out_of_memory(&words)) {
+        match told.filter(|_| is_out_of_memory(&words)) {
             Some(told) => format!("{words}; {told}"),
             None => words,
-        })
+        }
     }
 
     /// The memory limit of these tasks, or of any: a step's tasks have the same; nothing where none told one.

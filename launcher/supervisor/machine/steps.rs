@@ -3,8 +3,8 @@
 use super::causes;
 use super::{Effect, Machine, warning};
 use crate::failure::Failure;
-use crate::plan::exit::MORE_MEMORY;
-use crate::plan::report::{Report, Words, is_out_of_memory};
+use crate::plan::last_words::LastWords;
+use crate::plan::report::{Report, Words};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
 
@@ -20,8 +20,8 @@ impl Machine {
                 None => format!("{} left the hub's list", self.engine(id)),
             };
             let mut end = Failure::service(text);
-            if is_out_of_memory(&end.message) {
-                end = end.hint(MORE_MEMORY);
+            if let Some(words) = &said {
+                end = causes::by_slurm(end, words);
             }
             let process = ProcessId {
                 service: Name::Engines,
@@ -42,11 +42,11 @@ impl Machine {
     ) {
         let own = process.engine_of_own_step();
         let whose = own.map_or_else(|| "the engines'".to_owned(), |id| format!("engine {id}'s"));
-        let mut end = Failure::service(format!("{whose} srun (pid {pid}) ended with {exit}"));
-        let words = tail.iter().find_map(|line| Words::read(line));
-        end.cause = words
-            .map(|words| words.text)
-            .or_else(|| causes::of(exit, tail).cloned());
+        let end = Failure::service(format!("{whose} srun (pid {pid}) ended with {exit}"));
+        let end = match tail.iter().find_map(|line| Words::read(line)) {
+            Some(words) => causes::by_slurm(end, &words.text).because(words.text),
+            None => causes::by_itself(end, LastWords::read(exit, tail).as_ref()),
+        };
         let ids: Vec<u32> = match own {
             Some(id) => vec![id],
             None => (0..self.engines.expected)

@@ -83,7 +83,7 @@ fn the_limit_of_the_start_counts_from_the_start_of_ipjob() {
 #[test]
 fn an_import_error_before_ready_is_something_missing() {
     let tail = [
-        "Traceback",
+        "Traceback (most recent call last):",
         "ModuleNotFoundError: No module named 'ipyparallel'",
     ];
     let end = end_of(

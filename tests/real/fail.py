@@ -1,0 +1,30 @@
+"""fail.py PROFILE ENGINE WAY: has a task fail on an engine, in each way that clients have, and then ends the engine."""
+
+import os
+import signal
+import sys
+
+import ipyparallel as ipp
+
+PATIENCE = 60
+
+
+def fail():
+    raise ValueError("bad input in step 3")
+
+
+profile, engine, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+rc = ipp.Client(profile=profile)
+view = rc[engine]
+for task in (lambda: view.apply(fail), lambda: view.execute("1/0", block=False)):
+    try:
+        task().get(PATIENCE)
+    except ipp.error.RemoteError:
+        pass
+pid = view.apply(os.getpid).get(PATIENCE)
+if way == "shutdown":
+    rc.shutdown(targets=[engine])
+elif way == "exit":
+    view.apply(os._exit, 1)
+else:
+    os.kill(pid, getattr(signal, way))
