@@ -1,6 +1,7 @@
 """fail.py PROFILE ENGINE WAY: has a task fail on an engine, in each way that clients have, and then ends the engine."""
 
 import os
+import select
 import signal
 import sys
 
@@ -22,9 +23,12 @@ for task in (lambda: view.apply(fail), lambda: view.execute("1/0", block=False))
     except ipp.error.RemoteError:
         pass
 pid = view.apply(os.getpid).get(PATIENCE)
+# Ready to read when it has ended: what asks for that is under way until then.
+ended = os.pidfd_open(pid)
 if way == "shutdown":
     rc.shutdown(targets=[engine])
 elif way == "exit":
     view.apply(os._exit, 1)
 else:
     os.kill(pid, getattr(signal, way))
+assert select.select([ended], [], [], PATIENCE)[0], f"{pid} does not end"
