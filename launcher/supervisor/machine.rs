@@ -36,7 +36,7 @@ mod view;
 
 use super::event::{Effect, End, Event, Level, Timer};
 use crate::plan::WantedWorld;
-use crate::plan::service::{Name, Readiness, Service};
+use crate::plan::service::{Name, Process, Readiness, Service};
 use core::time::Duration;
 use deadline::Deadline;
 use engines::Engines;
@@ -165,7 +165,7 @@ impl Machine {
                 } => {
                     let mut engines = Engines::new(expected, minimum, step, world);
                     let starter = service.processes.first();
-                    engines.starter = starter.map_or_else(String::new, |process| process.name());
+                    engines.starter = starter.map(Process::name).unwrap_or_default();
                     Some(engines)
                 }
                 _ => None,
