@@ -34,7 +34,8 @@ pub struct Directory {
 /// Makes the profile directory ready for a controller: no connection file, no engine list and no process of an earlier life
 /// is left that could be taken for ours.
 pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Directory> {
-    let mut remarks: Vec<String> = guarded::make(profile)?.into_iter().collect();
+    guarded::make(profile)?;
+    let mut remarks = Vec::new();
     let lock = Lock::take(&profile.lock(), own)?;
     if let Some(dead) = &lock.dead {
         if lock.taken_over {
@@ -68,7 +69,7 @@ fn remove_stale(profile: &Profile) -> Outcome<()> {
         refuse_foreign(&stale)?;
     }
     for path in stale {
-        files::remove(&path).map_err(|error| unusable(&path, &error))?;
+        files::remove(&path).map_err(|error| unusable(&path, error))?;
     }
     for dir in [&profile.dir, &profile.security()] {
         // The profile is locked: nobody writes here now.
@@ -81,21 +82,21 @@ fn remove_stale(profile: &Profile) -> Outcome<()> {
 /// as the runtime directory on a disk of this node is used.
 fn furnish(profile: &Profile, key: &str) -> Outcome<Option<File>> {
     for dir in [profile.runtime(), profile.security()] {
-        files::private_directory(&dir).map_err(|error| unusable(&dir, &error))?;
+        files::private_directory(&dir).map_err(|error| unusable(&dir, error))?;
     }
     let (jupyter, link) = (profile.jupyter_runtime(), profile.jupyter_link());
     let sockets = if jupyter == link {
-        files::private_directory(&jupyter).map_err(|error| unusable(&jupyter, &error))?;
+        files::private_directory(&jupyter).map_err(|error| unusable(&jupyter, error))?;
         None
     } else {
         let made = socket_directory::make(&jupyter)?;
-        symlink(&jupyter, &link).map_err(|error| unusable(&link, &error))?;
+        symlink(&jupyter, &link).map_err(|error| unusable(&link, error))?;
         Some(made)
     };
     let logs = profile.log_dir();
-    files::unwritable_directory(&logs).map_err(|error| unusable(&logs, &error))?;
+    files::unwritable_directory(&logs).map_err(|error| unusable(&logs, error))?;
     let key_file = profile.key_file();
-    files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, &error))?;
+    files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, error))?;
     Ok(sockets)
 }
 
@@ -137,11 +138,11 @@ fn remove_earlier_lives(profile: &Profile) -> Outcome<()> {
     stale.extend(named(&profile.log_dir(), &list));
     stale.push(profile.log_dir().join("engines.json"));
     for path in stale {
-        files::remove(&path).map_err(|error| unusable(&path, &error))?;
+        files::remove(&path).map_err(|error| unusable(&path, error))?;
     }
     for path in named(&profile.dir, RUNTIME) {
         socket_directory::remove_behind(&path.join(JUPYTER));
-        files::remove_tree(&path).map_err(|error| unusable(&path, &error))?;
+        files::remove_tree(&path).map_err(|error| unusable(&path, error))?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Files that others must never see half written or readable.
 
+use super::secure_path::{self, Fault};
 use nix::fcntl::OFlag;
-use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -102,14 +103,9 @@ pub fn remove_temporaries(directory: &Path, untouched: Duration) {
     }
 }
 
-/// Makes a directory with all above it, where they are missing: private whatever the umask is.
-pub fn private_directories(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
 /// Makes a directory that only we can enter, where it is missing. One that others could only read is closed to them, as
 /// IPython does it.
-pub fn private_directory(path: &Path) -> io::Result<()> {
+pub fn private_directory(path: &Path) -> Result<(), Fault> {
     unwritable_directory(path)?;
     if fs::metadata(path)?.mode() & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(0o700))?;
@@ -118,36 +114,19 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a directory that only we can enter, where it is missing, or takes one that nobody else can write in.
-pub fn unwritable_directory(path: &Path) -> io::Result<()> {
+pub fn unwritable_directory(path: &Path) -> Result<(), Fault> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        other => return other,
+        other => return other.map_err(Fault::from),
     }
     let found = fs::symlink_metadata(path)?;
     if found.is_symlink() {
-        return Err(io::Error::other("it is a link"));
+        return Err(io::Error::other("it is a link").into());
     }
     if !found.is_dir() {
-        return Err(io::Error::other("it is not a directory"));
+        return Err(io::Error::other("it is not a directory").into());
     }
-    refuse_others(&found, 0o022)
-}
-
-/// Refuses what is another user's, or has one of these permissions, which let others in.
-pub fn refuse_others(found: &Metadata, permissions: u32) -> io::Result<()> {
-    let own = nix::unistd::geteuid().as_raw();
-    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
-    if owner != own {
-        return Err(io::Error::other(format!(
-            "it belongs to uid {owner}, and we are uid {own}"
-        )));
-    }
-    if mode & permissions != 0 {
-        return Err(io::Error::other(format!(
-            "others can write in it (mode {mode:04o})"
-        )));
-    }
-    Ok(())
+    secure_path::refuse_others(path, &found, 0o022)
 }
 
 /// Writes a new file that only we can read; one that is there already is an error. On a full disk no part of it is left: half

@@ -1,6 +1,6 @@
 //! Who and where we are, and random numbers to tell one life from the next.
 
-use super::process;
+use super::{guarded, process};
 use crate::failure::{Failure, Outcome};
 use crate::plan::Secrets;
 use crate::plan::allocation::Allocation;
@@ -9,6 +9,7 @@ use crate::plan::incarnation::Incarnation;
 use crate::plan::service::Text;
 use crate::plan::slurm::Slurm;
 use std::fmt::Write;
+use std::path::Path;
 
 /// Random bytes from the kernel.
 pub fn random<const N: usize>() -> Outcome<[u8; N]> {
@@ -102,11 +103,8 @@ fn free_memory() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Whether `XDG_RUNTIME_DIR` names an existing directory of ours: that of a login session leaks into jobs.
+/// Whether `XDG_RUNTIME_DIR` names an existing directory that is ours alone: that of a login session leaks into jobs.
 #[must_use]
 pub fn owns_xdg_runtime_dir() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::env::var_os("XDG_RUNTIME_DIR")
-        .and_then(|path| std::fs::metadata(path).ok())
-        .is_some_and(|data| data.is_dir() && data.uid() == nix::unistd::geteuid().as_raw())
+    std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|path| guarded::own(Path::new(&path)).is_ok())
 }

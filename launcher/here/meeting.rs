@@ -2,17 +2,16 @@
 //! other rank reads the word and leaves its own files there. All of them replace files as a whole.
 
 use super::patience::{LOOK, insist};
-use super::{files, process};
+use super::secure_path::Fault;
+use super::{files, guarded, process};
 use crate::failure::{Failure, Outcome};
 use crate::plan::exit::RankEnd;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::meeting::{Message, Order, VERSION, Word};
 use crate::plan::ranks::Rank;
 use crate::plan::report::Report;
-use nix::unistd::geteuid;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,16 +36,16 @@ pub struct Leader {
 impl Leader {
     /// Makes the place anew and tells the others to wait.
     pub fn call(dir: &Path, rank: &Rank, own: &Incarnation) -> Outcome<Self> {
-        let unusable = |error: io::Error| {
+        let unusable = |fault: Fault| {
             Failure::missing(format!("the ranks cannot meet in {}", dir.display()))
-                .because(error)
+                .because(fault)
                 .hint("check that the IPython directory is yours, writable and not full; --ipython-dir chooses another")
         };
-        if let Some(parent) = dir.parent() {
-            files::private_directories(parent).map_err(unusable)?;
+        if let Some(ipython_dir) = dir.parent() {
+            guarded::ipython_dir(ipython_dir)?;
         }
         // Nothing but an earlier life of ours by the same name can have left it.
-        files::remove_tree(dir).map_err(unusable)?;
+        files::remove_tree(dir).map_err(|error| unusable(error.into()))?;
         files::private_directory(dir).map_err(unusable)?;
         let message = Message {
             version: VERSION,
@@ -62,7 +61,9 @@ impl Leader {
             size: rank.size,
             message,
         };
-        leader.say(Word::Wait).map_err(unusable)?;
+        leader
+            .say(Word::Wait)
+            .map_err(|error| unusable(error.into()))?;
         Ok(leader)
     }
 
@@ -173,10 +174,8 @@ impl Seat {
         if !self.dir.exists() {
             let _ = fs::read_dir(self.dir.parent()?).map(Iterator::count);
         }
+        guarded::own(&self.dir).ok()?;
         let file = File::open(self.dir.join(WORD)).ok()?;
-        if file.metadata().ok()?.uid() != geteuid().as_raw() {
-            return None;
-        }
         let mut text = Vec::new();
         file.take(LONGEST).read_to_end(&mut text).ok()?;
         serde_json::from_slice(&text).ok()

@@ -28,6 +28,7 @@ pub mod process;
 pub mod programs;
 pub mod pulse;
 pub mod scontrol;
+pub mod secure_path;
 pub mod socket_directory;
 pub mod sockets;
 pub mod starter;

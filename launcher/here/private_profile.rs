@@ -1,13 +1,14 @@
 //! A profile directory for one engine on a node that does not share the job's: ipengine wants a directory that exists, and takes
 //! the connection itself from `IPP_CONNECTION_INFO`, so the directory holds no secret.
 
-use super::{guarded, lock};
+use super::{guarded, lock, state};
 use crate::failure::{Failure, Outcome};
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::services::CONNECTION_INFO;
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use tempfile::TempDir;
 
 /// The argument that names it.
@@ -41,20 +42,16 @@ impl PrivateProfile {
             .hint("put it where all nodes of the job see it, with --ipython-dir or IPYTHONDIR")
             .hint("with ipyparallel 8.0 and later engines do without it"));
         }
-        // 0700 from the first moment.
-        let temporary = |place: &Path| {
-            tempfile::Builder::new()
-                .prefix("ipjob-engine-")
-                .tempdir_in(place)
-        };
-        let places = [
-            env::temp_dir(),
-            PathBuf::from("/tmp"),
-            PathBuf::from("/dev/shm"),
-        ];
-        let mut made = temporary(&places[0]);
-        for place in &places[1..] {
-            made = made.or_else(|_| temporary(place));
+        let mut made = Err(io::Error::other(
+            "others could exchange what is in TMPDIR, in /tmp and in /dev/shm",
+        ));
+        for place in state::temporary() {
+            // 0700 from the first moment.
+            made = made.or_else(|_| {
+                tempfile::Builder::new()
+                    .prefix("ipjob-engine-")
+                    .tempdir_in(place)
+            });
         }
         made.map(|dir| Some(Self { dir })).map_err(|error| {
             Failure::missing(format!(
@@ -62,7 +59,7 @@ impl PrivateProfile {
                 profile.display()
             ))
             .because(error)
-            .hint("set TMPDIR to a directory of the node that can be written")
+            .hint("set TMPDIR to a directory of yours on the node")
         })
     }
 
@@ -88,7 +85,7 @@ impl PrivateProfile {
 /// Whether this node sees the profile directory of that incarnation. Where our lock is gone (the job ends), a directory with
 /// connection files is taken for it, unless another user could have made it: engines would do what their controller says.
 fn is_shared(profile: &Path, incarnation: &str) -> bool {
-    guarded::is_ours(profile)
+    guarded::own(profile).is_ok()
         && match lock::holder(&profile.join("ipjob.lock")) {
             Some(holder) => holder.id == incarnation,
             None => fs::metadata(profile.join("security")).is_ok(),

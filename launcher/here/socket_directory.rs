@@ -10,9 +10,8 @@
 //! keeps its hands off.
 
 use super::files::NO_LINK;
-use super::{files, identity};
+use super::{files, identity, state};
 use crate::failure::{Failure, Outcome};
-use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -41,12 +40,9 @@ const SETTLED: Duration = Duration::from_secs(60);
 /// The path of a directory to be made, where one can be; `None` where no place is private, writable and short enough.
 pub fn choose() -> Outcome<Option<PathBuf>> {
     let name = name(identity::random()?);
-    let temporary = env::temp_dir();
-    let places = [&temporary, Path::new("/tmp"), Path::new("/dev/shm")];
-    let place = places
-        .into_iter()
+    let place = state::temporary()
         .filter_map(|place| fs::canonicalize(place).ok())
-        .find(|place| fits(place, &name) && is_guarded(place) && takes_sockets(place));
+        .find(|place| fits(place, &name) && takes_sockets(place));
     Ok(place.map(|place| place.join(name)))
 }
 
@@ -62,17 +58,6 @@ fn fits(place: &Path, name: &str) -> bool {
     let length = place.as_os_str().len() + 1 + name.len() + LONGEST_SOCKET.len();
     // Paths go to Jupyter as text.
     length <= SOCKET_NAME && place.to_str().is_some()
-}
-
-/// Whether nobody else can put something in the place of what is ours in this directory, or in that of the directory itself.
-fn is_guarded(place: &Path) -> bool {
-    let own = nix::unistd::geteuid().as_raw();
-    place.ancestors().all(|step| {
-        fs::symlink_metadata(step).is_ok_and(|found| {
-            let is_sticky = found.mode() & 0o1000 != 0;
-            [0, own].contains(&found.uid()) && (is_sticky || found.mode() & 0o022 == 0)
-        })
-    })
 }
 
 /// Tried: some file systems take no sockets, and a full one takes nothing.
@@ -149,13 +134,7 @@ fn remove_unused(path: &Path, settled: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    fn place() -> tempfile::TempDir {
-        let place = tempfile::tempdir().expect("a directory");
-        assert!(is_guarded(place.path()));
-        place
-    }
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn the_longest_socket_fits_where_a_directory_is_chosen() {
@@ -175,27 +154,8 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_which_others_can_rename_is_none() {
-        let place = place();
-        let open = place.path().join("open");
-        fs::create_dir(&open).expect("made");
-        for (mode, guarded) in [
-            (0o755, true),
-            (0o775, false),
-            (0o777, false),
-            (0o1777, true),
-        ] {
-            fs::set_permissions(&open, fs::Permissions::from_mode(mode)).expect("mode");
-            let below = open.join("below");
-            fs::create_dir_all(&below).expect("made");
-            assert_eq!(is_guarded(&open), guarded, "{mode:o}");
-            assert_eq!(is_guarded(&below), guarded, "below {mode:o}");
-        }
-    }
-
-    #[test]
     fn what_a_killed_ipjob_left_goes_and_what_is_used_or_foreign_stays() {
-        let place = place();
+        let place = tempfile::tempdir().expect("a directory");
         let named = |name: &str| place.path().join(name);
         let used = named("ipjobaaaaaa");
         let lock = make(&used).expect("made");

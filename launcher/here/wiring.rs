@@ -45,7 +45,7 @@ impl Wiring {
             (profile.own_engine_file(), ports.engine_file(keys)),
             (profile.own_client_file(), ports.client_file(keys)),
         ] {
-            files::replace(&path, text.as_bytes()).map_err(|error| unusable(&path, &error))?;
+            files::replace(&path, text.as_bytes()).map_err(|error| unusable(&path, error))?;
         }
         Ok(Self {
             ports,

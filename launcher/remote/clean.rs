@@ -82,7 +82,7 @@ fn remains(found: &Found, job: &Job) -> Result<Remains, String> {
             Record::Absent if remains.pointer.is_empty() => Err("it left nothing".to_owned()),
             // A record that is another job's now is that one's to remove.
             Record::Absent | Record::Seen(_) => Ok(remains),
-            Record::Closed | Record::Garbage(_) => Err(note(job)),
+            Record::Closed | Record::Foreign | Record::Garbage(_) => Err(note(job)),
         };
     };
     let (Some(life), Some(dir), Some(name), Some(record)) = (

@@ -56,6 +56,8 @@ pub enum Record {
     Absent,
     /// It is there and cannot be read.
     Closed,
+    /// It is not the user's own file in a directory of the user's own: it was not read.
+    Foreign,
     /// It is no record, and why.
     Garbage(String),
     /// It was read.
@@ -180,6 +182,7 @@ impl Round {
             ),
             "absent" => self.put(words, Record::Absent),
             "closed" => self.put(words, Record::Closed),
+            "foreign" => self.put(words, Record::Foreign),
             "process" => {
                 if let (Some(trace), Ok(pid)) = (self.traces.last_mut(), words.trim().parse()) {
                     trace.process = Some((pid, part.text()));

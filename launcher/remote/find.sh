@@ -33,6 +33,100 @@ look_at_queue() {
     SLURM_TIME_FORMAT=%s limited squeue --noheader --states=all --jobs="$job" --format="$format" 2>/dev/null
 }
 
+# sshd's rule for what is believed (launcher/here/secure_path.rs says why): whether the directory $1 is the user's own, nobody else can
+# put anything into it, and nobody else can exchange what leads to it.
+is_own() {
+    [ -O "$1" ] && is_safe "$1" && is_closed "$at/."
+}
+
+# Whether each directory on the way to $1 belongs to the user or root and is closed to others, unless it is sticky, and each link can
+# only have been put there by these two. What it leads to is $at then.
+is_safe() {
+    at= ahead=${1#/} turns=0
+    [ "/$ahead" = "$1" ] && holds /. || return
+    while [ -n "$ahead" ]; do
+        hop=${ahead%%/*}
+        case $ahead in
+        */*) ahead=${ahead#*/} ;;
+        *) ahead= ;;
+        esac
+        case $hop in
+        '' | .) continue ;;
+        ..)
+            at=${at%/*}
+            continue
+            ;;
+        esac
+        if [ -L "$at/$hop" ]; then
+            turns=$((turns + 1))
+            [ "$turns" -le 40 ] || return
+            { list "$at/$hop" && is_trusted; } || is_closed "$at/." || return
+            link=$(readlink "$at/$hop") || return
+            ahead=$link/$ahead
+            case $link in
+            /*) at= ;;
+            esac
+            continue
+        fi
+        at=$at/$hop
+        holds "$at/." || return
+    done
+}
+
+# Whether what is the user's stays in the directory $1. Nobody else can undo what was found once.
+holds() {
+    case $held in
+    *"
+$1
+"*) return ;;
+    esac
+    [ -d "$1" ] && list "$1" && is_trusted || return
+    case $mode in
+    ?????????[tT]*) ;;
+    *) is_closed "$1" || return ;;
+    esac
+    held="$held$1
+"
+}
+
+# Whether nobody else can write in it. A group of the user's own number is the user's alone, unless an access list (+) names others.
+is_closed() {
+    list "$1" && is_trusted || return
+    case $mode in
+    ????????w* | ?????w*+*) return 1 ;;
+    ?????w*) [ "$group" = "$own" ] && [ "$group" = "$own_group" ] ;;
+    esac
+}
+
+# The mode, owner and group of $1. A dot at its end stands for what an automounter mounts.
+list() {
+    read -r mode _ owner group _ <<EOF
+$(LC_ALL=C ls -ldn "$1" 2>/dev/null)
+EOF
+    [ -n "$group" ]
+}
+
+# A user namespace shows root of the host by the number for all users that it has not.
+is_trusted() {
+    case $owner in
+    0 | "$own" | "$unmapped") ;;
+    *) return 1 ;;
+    esac
+}
+
+own=$(id -u) own_group=$(id -g) unmapped=0
+held='
+'
+if [ -r /proc/self/uid_map ]; then
+    read -r inside outside length </proc/self/uid_map
+    [ "$inside $outside $length" = '0 0 4294967295' ] || unmapped=$(cat /proc/sys/kernel/overflowuid)
+fi
+
+# Whether a file is the user's, in a directory of the user's.
+is_mine() {
+    [ -f "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] && is_own "${1%/*}"
+}
+
 # One record, once, and what belongs to it.
 show_record() {
     case $seen in *"
@@ -44,7 +138,11 @@ $1
         part absent "$1"
         return
     fi
-    if [ ! -f "$1" ] || [ ! -r "$1" ]; then
+    if ! is_mine "$1"; then
+        part foreign "$1"
+        return
+    fi
+    if [ ! -r "$1" ]; then
         part closed "$1"
         return
     fi
@@ -67,7 +165,7 @@ record_of() {
 }
 
 show_pointer() {
-    [ -f "$1" ] && [ -r "$1" ] || return
+    is_mine "$1" && [ -r "$1" ] || return
     part pointer "$1"
     head -c 65537 "$1"
     record=$(record_of "$1")
@@ -125,7 +223,7 @@ show_records() {
     for number in $numbers; do
         set +f
         for file in "$IPYTHONDIR"/profile_$prefix$number/ipjob.json; do
-            [ ! -f "$file" ] || show_record "$file"
+            ! is_mine "$file" || show_record "$file"
         done
     done
     set +f

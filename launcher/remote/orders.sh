@@ -61,6 +61,10 @@ gone() {
 }
 
 remove_profile() {
+    if [ -L "$1" ] || ! is_mine "$record"; then
+        kept "$1" 'it is a link or not yours, or others could have put it there'
+        return 1
+    fi
     if ! grep -qF "\"id\": \"$life\"" "$record" 2>/dev/null; then
         kept "$record" 'it has changed just now'
         return 1
@@ -71,10 +75,6 @@ remove_profile() {
     fi
     if grep -qaF "IPJOB_INCARNATION=$life" /proc/[0-9]*/environ 2>/dev/null; then
         kept "$1" 'processes of the job still run here; the next ipjob in this profile ends them'
-        return 1
-    fi
-    if [ -L "$1" ] || [ ! -O "$1" ]; then
-        kept "$1" 'it is a link, or not yours'
         return 1
     fi
     remove_rest "$1" || return

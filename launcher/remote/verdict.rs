@@ -68,6 +68,9 @@ pub fn without_record(trace: &Trace, line: Option<&Line>) -> (State, Option<Stri
         (_, Some(Err(fault))) => Some(format!("its pointer: {fault}")),
         (Record::Garbage(fault), _) => Some(format!("its record: {fault}")),
         (Record::Closed, _) => Some("its record cannot be read".to_owned()),
+        (Record::Foreign, _) => Some(
+            "its record is not read: it is not yours, or others could have put it there".to_owned(),
+        ),
         (Record::Absent | Record::Seen(_), _) => None,
     };
     let lost = match trace.record {

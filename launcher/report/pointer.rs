@@ -1,6 +1,7 @@
 //! The pointer file, which tells where a job's record lies: an IPython directory may be anywhere, and who asks for a job
 //! knows only its id. docs/connection-file.md documents it.
 
+use crate::here::secure_path::{self, Fault};
 use crate::here::{files, state};
 use crate::plan::Plan;
 use crate::plan::job::JobId;
@@ -30,12 +31,10 @@ struct Pointer<'a> {
 }
 
 /// Writes the pointer of a job, in the place of one that an earlier life of it left; tells where.
-pub fn write(plan: &Plan) -> io::Result<PathBuf> {
+pub fn write(plan: &Plan) -> Result<PathBuf, Fault> {
     let directory = state::directory()
         .ok_or_else(|| io::Error::other("neither XDG_STATE_HOME nor HOME names a directory"))?;
-    if let Some(above) = directory.parent() {
-        files::private_directories(above)?;
-    }
+    secure_path::make_whole(&directory)?;
     files::private_directory(&directory)?;
     files::remove_temporaries(&directory, ABANDONED);
     let record = plan.profile.record();
@@ -47,10 +46,11 @@ pub fn write(plan: &Plan) -> io::Result<PathBuf> {
         host: &plan.incarnation.host,
         record: &record,
     };
-    let mut text = serde_json::to_vec_pretty(&pointer)?;
+    let mut text = serde_json::to_vec_pretty(&pointer).map_err(io::Error::other)?;
     text.push(b'\n');
     let path = directory.join(name(&pointer));
-    files::replace(&path, &text).map(|()| path)
+    files::replace(&path, &text)?;
+    Ok(path)
 }
 
 /// `daint.123.json`; without a scheduler `local.HOST.PROFILE.HASH.json`, where the hash tells records of equal profile names

@@ -6,6 +6,7 @@ mod engines;
 pub use engines::{Engine, Engines};
 
 use crate::failure::{Failure, Outcome};
+use crate::here::secure_path::{self, Fault};
 use crate::here::{files, identity};
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
@@ -224,7 +225,7 @@ fn now() -> String {
 }
 
 /// What came of a write: else the first place that failed, and why.
-pub type Written = Result<(), (PathBuf, io::Error)>;
+pub type Written = Result<(), (PathBuf, Fault)>;
 
 /// Where the record is written.
 #[derive(Debug)]
@@ -247,10 +248,15 @@ impl Writer {
         for directory in self.paths.iter().skip(1).filter_map(|path| path.parent()) {
             files::remove_temporaries(directory, ABANDONED);
         }
-        self.write(record, ours).map_err(|(path, error)| {
-            Failure::missing(format!("the record {} cannot be written", path.display()))
-                .because(error)
-                .hint("check that its directory exists, is yours and is not full; --record sets the second place")
+        self.write(record, ours).map_err(|(path, fault)| {
+            let failure =
+                Failure::missing(format!("the record {} cannot be written", path.display()))
+                    .because(&fault);
+            let failure = match fault.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            };
+            failure.hint("check that its directory exists, is yours and is not full; --record sets the second place")
         })
     }
 
@@ -280,12 +286,14 @@ impl Writer {
     ) -> Written {
         record.updated = now();
         let mut text = serde_json::to_vec_pretty(record)
-            .map_err(|error| (PathBuf::from("record"), io::Error::other(error)))?;
+            .map_err(|error| (PathBuf::from("record"), io::Error::other(error).into()))?;
         text.push(b'\n');
         let mut first_error = Ok(());
         for path in &self.paths {
-            if let Err(error) = put(path, &text) {
-                first_error = first_error.and(Err((path.clone(), error)));
+            // Who can rename there can put a record of theirs in its place, whose server programs then believe.
+            let safe = path.parent().map_or(Ok(()), secure_path::check);
+            if let Err(fault) = safe.and_then(|()| Ok(put(path, &text)?)) {
+                first_error = first_error.and(Err((path.clone(), fault)));
             }
         }
         first_error

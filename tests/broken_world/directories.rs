@@ -1,7 +1,7 @@
 //! Directories that are not what they should be: the profile's, the record's, the logs'.
 
 use super::{CLUSTER, NOTEBOOK, start};
-use crate::support::{Job, Place, chmod, root, wait_for};
+use crate::support::{Job, NOBODY, Place, chmod, root, wait_for};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
@@ -45,7 +45,7 @@ fn a_profile_directory_that_is_a_file_is_told_as_such() {
     let place = Place::with_fakes();
     fs::create_dir(place.ipython_dir()).expect("a directory");
     fs::write(place.profile(PROFILE), "mine").expect("a file");
-    start(&place, &[], &[CLUSTER]).fails(4, &["it is not a directory", "--profile"]);
+    start(&place, &[], &[CLUSTER]).fails(4, &["is not a directory", "--profile"]);
     assert_eq!(fs::read(place.profile(PROFILE)).expect("it stays"), b"mine");
     place.assert_deserted();
 }
@@ -55,7 +55,7 @@ fn a_link_to_nowhere_is_told_with_its_target() {
     let place = Place::with_fakes();
     fs::create_dir(place.ipython_dir()).expect("a directory");
     symlink("/scratch/purged", place.profile(PROFILE)).expect("a link");
-    let parts = ["it is a link to /scratch/purged, which is not there"];
+    let parts = ["is a link to /scratch/purged, which is not there"];
     start(&place, &[], &[CLUSTER]).fails(4, &parts);
     fs::remove_file(place.profile(PROFILE)).expect("it stays");
     fs::remove_dir(place.ipython_dir()).expect("empty");
@@ -83,69 +83,75 @@ fn a_profile_directory_of_another_user_is_refused() {
     let dir = place.profile(PROFILE);
     fs::create_dir_all(&dir).expect("a directory");
     chown(&dir, Some(65534), None).expect("we are root");
-    start(&place, &[], &[CLUSTER]).fails(4, &["it belongs to uid 65534", "we are uid 0"]);
+    start(&place, &[], &[CLUSTER]).fails(4, &["belongs to uid 65534, and we are uid 0"]);
     assert_eq!(fs::read_dir(&dir).expect("readable").count(), 0);
 }
 
 #[test]
 fn a_profile_directory_that_others_can_write_is_refused_with_its_mode_and_chmod() {
-    for mode in [0o720, 0o702, 0o777] {
+    for (mode, who) in [(0o720, "group"), (0o702, "every user"), (0o777, "every user")] {
         let place = Place::with_fakes();
         let dir = place.profile(PROFILE);
         fs::create_dir_all(&dir).expect("a directory");
         chmod(&dir, mode);
         let (told, chmod) = (
-            format!("others can write in it (mode {mode:04o})"),
+            format!("can write in {} (mode {mode:04o}", dir.display()),
             format!("chmod go-w {}", dir.display()),
         );
-        start(&place, &[], &[CLUSTER]).fails(4, &[&told, &chmod]);
+        start(&place, &[], &[CLUSTER]).fails(4, &[who, &told, &chmod]);
         assert_eq!(fs::read_dir(&dir).expect("readable").count(), 0);
         place.assert_deserted();
     }
 }
 
 #[test]
-fn an_ipython_directory_that_everybody_can_write_is_refused_unless_it_is_sticky() {
+fn an_ipython_directory_that_everybody_can_write_is_refused_also_when_it_is_sticky() {
     let place = Place::with_fakes();
     let dir = place.ipython_dir();
     fs::create_dir(&dir).expect("a directory");
-    chmod(&dir, 0o777);
-    let told = [dir.to_str().expect("text"), "(mode 0777)", "chmod o-w"];
-    start(&place, &[], &[CLUSTER]).fails(4, &told);
-    place.assert_untouched();
-    chmod(&dir, 0o1777);
-    let mut job = start(&place, &[], &[CLUSTER]);
+    for (mode, hint) in [(0o777, "chmod go-w"), (0o1777, "mkdir -m 700")] {
+        chmod(&dir, mode);
+        let told = format!("{} (mode {mode:04o}", dir.display());
+        start(&place, &[], &[CLUSTER]).fails(4, &[&told, hint, "--ipython-dir"]);
+        place.assert_untouched();
+    }
+    // Below one that is sticky, as below /tmp, what is ours stays ours.
+    let own = dir.join("mine");
+    let mut command = place.ipjob(CLUSTER);
+    command.env("IPYTHONDIR", &own);
+    let mut job = Job::spawn_in(&own, PROFILE, command);
     job.wait_ready();
     job.stop();
-    needed!(root());
-    // Its owner may exchange what others have in it.
-    chown(&dir, Some(65534), None).expect("we are root");
-    let told = [dir.to_str().expect("text"), "(mode 1777) of uid 65534"];
-    start(&place, &[], &[CLUSTER]).fails(4, &told);
 }
 
+/// What a group can write in is refused with all that is below it, unless the group is the user's alone (a home with umask 002).
 #[test]
-fn an_ipython_directory_that_a_group_can_write_is_told() {
-    let place = Place::with_fakes();
-    let dir = place.ipython_dir();
-    fs::create_dir(&dir).expect("a directory");
-    let command = place.ipjob_as_user(CLUSTER);
-    // Root's alone to do; who is not root has a group of his own there already.
-    let _ = chown(&dir, None, Some(4242));
-    chmod(&dir, 0o770);
-    let private = {
-        use std::os::unix::fs::MetadataExt;
-        let found = fs::metadata(&dir).expect("a directory");
-        found.uid() == found.gid()
-    };
-    let mut job = Job::spawn(&place, PROFILE, command);
-    job.wait_ready();
-    let lines = job.stop();
-    assert_eq!(
-        lines.contains("can write in the IPython directory"),
-        !private,
-        "{lines}"
-    );
+fn directories_that_a_group_can_write_in_are_refused_unless_it_is_the_users_own() {
+    needed!(root());
+    for (shared, group) in [
+        ("project/ipython", 4242),
+        ("project", 4242),
+        ("project", NOBODY),
+    ] {
+        let place = Place::with_fakes();
+        let (shared, dir) = (place.dir().join(shared), place.dir().join("project/ipython"));
+        fs::create_dir_all(&shared).expect("a directory");
+        let args = ["--ipython-dir", dir.to_str().expect("text")];
+        let command = place.ipjob_as_user(&[CLUSTER, &args].concat());
+        chown(&shared, None, Some(group)).expect("we are root");
+        chmod(&shared, 0o2775);
+        let mut job = Job::spawn_in(&dir, PROFILE, command);
+        if group == NOBODY {
+            job.wait_ready();
+            job.stop();
+            continue;
+        }
+        let told = format!("group 4242 can write in {} (mode 2775", shared.display());
+        let chmod = format!("chmod go-w {}", shared.display());
+        job.fails(4, &[&told, &chmod, "--ipython-dir"]);
+        assert!(place.fake_log().is_empty());
+        place.assert_deserted();
+    }
 }
 
 #[test]
@@ -162,7 +168,7 @@ fn directories_in_the_profile_that_lead_elsewhere_or_are_open_are_refused() {
         fs::remove_file(&dir).expect("a link");
         fs::create_dir(&dir).expect("a directory");
         chmod(&dir, 0o775);
-        start(&place, &[], &[CLUSTER]).fails(4, &[told, "(mode 0775)", "chmod go-w"]);
+        start(&place, &[], &[CLUSTER]).fails(4, &[told, "(mode 0775", "chmod go-w"]);
         assert!(place.fake_log().is_empty());
     }
 }

@@ -46,20 +46,90 @@ fn what_another_user_made_where_the_second_record_goes_is_neither_followed_nor_f
     }
 }
 
+/// What leads to a directory of the user's own, and what is told of it: who can exchange something on the way can put in its place what
+/// he likes, while the job starts.
 #[test]
-fn an_ipython_directory_that_another_user_made_first_is_not_used() {
+fn what_another_user_can_exchange_on_the_way_is_not_used() {
     needed!(root());
-    for (mode, told) in [
-        (0o1777, "(mode 1777) of uid 65533"),
-        (0o755, "Permission denied"),
+    for (name, dir, told) in [
+        ("an own one in his", "his/own", "his (mode 0755) belongs to uid 65533"),
+        ("below an own one in his", "his/own/deep", "his (mode 0755) belongs to uid 65533"),
+        ("his link to an own one", "tmp/link", "tmp/link is a link of uid 65533"),
+        ("his sticky one", "his-tmp", "his-tmp (mode 1777) belongs to uid 65533"),
+        ("his own", "his", "his (mode 0755) belongs to uid 65533"),
+        ("one that is not yet there in his", "his/new", "his (mode 0755) belongs to uid 65533"),
+        ("an own one where all can rename", "all/own", "every user can write in"),
+        ("an own one where a group can rename", "group/own", "group 4242 can write in"),
+        ("an own link through his", "mine/link", "his (mode 0755) belongs to uid 65533"),
+        ("a shared one", "tmp", "others can put files of theirs into"),
     ] {
         let place = Place::with_fakes();
-        let dir = place.ipython_dir();
-        fs::create_dir(&dir).expect("a directory");
-        let command = place.ipjob_as_user(NOTEBOOK);
-        chown(&dir, Some(MALLORY), Some(MALLORY)).expect("we are root");
-        chmod(&dir, mode);
-        Job::spawn(&place, "job_local", command).fails(4, &[told]);
+        let path = |name: &str| place.dir().join(name);
+        for dir in ["his/own", "all/own", "group/own", "tmp/own", "mine", "his-tmp"] {
+            fs::create_dir_all(path(dir)).expect("a directory");
+        }
+        symlink(path("his/own"), path("mine/link")).expect("a link");
+        let dir = path(dir);
+        let arguments = [NOTEBOOK, &["--ipython-dir", dir.to_str().expect("text")]].concat();
+        let command = place.ipjob_as_user(&arguments);
+        symlink(path("tmp/own"), path("tmp/link")).expect("a link");
+        for (dir, owner, group, mode) in [
+            ("his", MALLORY, MALLORY, 0o755),
+            ("his-tmp", MALLORY, MALLORY, 0o1777),
+            ("all", 0, 0, 0o777),
+            ("group", 0, 4242, 0o2775),
+            ("tmp", 0, 0, 0o1777),
+        ] {
+            chown(path(dir), Some(owner), Some(group)).expect("we are root");
+            chmod(&path(dir), mode);
+        }
+        std::os::unix::fs::lchown(path("tmp/link"), Some(MALLORY), None).expect("we are root");
+        Job::spawn_in(&dir, "job_local", command).fails(4, &[told, "--ipython-dir"]);
+        for own in ["his/own", "all/own", "group/own", "tmp/own"] {
+            let left: Vec<_> = fs::read_dir(path(own)).expect("readable").collect();
+            assert!(left.is_empty(), "{name}: {left:?}");
+        }
         place.assert_untouched();
     }
+}
+
+#[test]
+fn a_second_record_is_not_written_where_another_user_can_rename_it() {
+    needed!(root());
+    for (owner, group, mode, told) in [
+        (MALLORY, MALLORY, 0o777, "belongs to uid 65533"),
+        (MALLORY, MALLORY, 0o1777, "belongs to uid 65533"),
+        (0, 0, 0o777, "every user can write in"),
+        (0, 4242, 0o2775, "group 4242 can write in"),
+    ] {
+        let place = Place::with_fakes();
+        let shared = place.dir().join("shared");
+        fs::create_dir(&shared).expect("a directory");
+        let record = shared.join("ipjob.json");
+        let arguments = [NOTEBOOK, &["--record", record.to_str().expect("text")]].concat();
+        let command = place.ipjob_as_user(&arguments);
+        chown(&shared, Some(owner), Some(group)).expect("we are root");
+        chmod(&shared, mode);
+        Job::spawn(&place, "job_local", command).fails(4, &["the record", told, "--record"]);
+        assert!(fs::read_dir(&shared).expect("readable").next().is_none());
+        place.assert_deserted();
+    }
+}
+
+#[test]
+fn no_pointer_is_written_where_another_user_can_exchange_it() {
+    needed!(root());
+    let place = Place::with_fakes();
+    let shared = place.dir().join("state");
+    fs::create_dir(&shared).expect("a directory");
+    let mut command = place.ipjob_as_user(NOTEBOOK);
+    command.env("XDG_STATE_HOME", &shared);
+    chown(&shared, Some(MALLORY), None).expect("we are root");
+    chmod(&shared, 0o777);
+    let mut job = Job::spawn(&place, "job_local", command);
+    job.wait_ready();
+    let lines = job.stop();
+    assert!(lines.contains("pointer to the record cannot be written"), "{lines}");
+    assert!(lines.contains("state (mode 0777) belongs to uid 65533"), "{lines}");
+    assert!(fs::read_dir(&shared).expect("readable").next().is_none());
 }

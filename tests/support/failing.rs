@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Who tests of permissions run as where the tests are root's.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 impl Job {
     /// Waits for the end, which must come with this exit code and with one error that tells all these parts and what to do

@@ -12,7 +12,7 @@ mod needs;
 mod place;
 
 pub use ended::assert_nothing_left;
-pub use failing::{chmod, wait_fake};
+pub use failing::{NOBODY, chmod, wait_fake};
 pub use job::Job;
 pub use lab::Lab;
 pub use needs::{Needed, Skipped, made, mounts, program, root, venv};

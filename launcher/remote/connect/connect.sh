@@ -8,7 +8,7 @@ show_beside() {
     client=$(head -c 2097153 "$1" | sed -n 's/^ *"client_file": *"\(.*\)",\{0,1\}$/\1/p' | head -n 1 | sed 's/\\\(["\\/]\)/\1/g')
     case $client in
     /*)
-        [ -f "$client" ] && [ -r "$client" ] || return
+        is_mine "$client" && [ -r "$client" ] || return
         part client "$client"
         head -c 65537 "$client"
         ;;

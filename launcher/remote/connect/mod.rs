@@ -27,7 +27,7 @@ use super::ssh as own_ssh;
 use super::target::{Job, Target, place};
 use crate::cli::connect::{ConnectOptions, Via};
 use crate::failure::{Failure, Outcome};
-use crate::here::identity;
+use crate::here::{identity, state};
 use crate::report::console::Console;
 use crate::report::dry_run::quoted;
 use crate::run;
@@ -194,10 +194,12 @@ fn listen(signals: Signals, sender: &Sender) {
 
 /// A directory that only we can enter, with a short path.
 fn private_directory() -> Outcome<TempDir> {
-    let mut place = std::env::temp_dir();
-    if place.as_os_str().len() > LONGEST_PLACE {
-        place = PathBuf::from("/tmp");
-    }
+    let place = state::temporary()
+        .find(|place| place.as_os_str().len() <= LONGEST_PLACE)
+        .ok_or_else(|| {
+            Failure::missing("no private directory can be made: others could exchange it in TMPDIR, in /tmp and in /dev/shm")
+                .hint("set TMPDIR to a directory of yours with a short path")
+        })?;
     tempfile::Builder::new()
         .prefix(PRIVATE_PREFIX)
         .permissions(Permissions::from_mode(0o700))

@@ -5,7 +5,9 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::here::files;
+use crate::here::guarded;
 use crate::here::process;
+use crate::here::secure_path::refuse_others;
 use crate::plan::profile::{MADE_BY_IPJOB, Profile, ProfileName};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -69,12 +71,12 @@ impl LocalProfile {
     /// killed has left it.
     pub fn make(ipython_dir: &Path, name: &ProfileName, marker: Marker) -> Outcome<Self> {
         let dir = Profile::new(ipython_dir, name).dir;
+        guarded::ipython_dir(ipython_dir)?;
         let failed = |error: io::Error| {
             Failure::missing(format!("the profile {} cannot be made", dir.display()))
                 .because(error)
                 .hint("check that the directory above is yours, writable and not full, or name another with --ipython-dir")
         };
-        files::private_directories(ipython_dir).map_err(failed)?;
         if fs::symlink_metadata(&dir).is_ok() {
             let profile = Profile::new(ipython_dir, name);
             if is_a_jobs(&profile) {
@@ -91,14 +93,15 @@ impl LocalProfile {
         let text = serde_json::to_vec(&marker).unwrap_or_default();
         let marker_file = made.path().join(MARKER);
         files::private_file(&marker_file, &text).map_err(failed)?;
-        let lock = open(&marker_file).map_err(failed)?;
+        let lock = open(made.path()).map_err(failed)?;
         lock.try_lock().map_err(|error| failed(error.into()))?;
         let profile = Profile::new(ipython_dir, name);
         let sign = made
             .path()
             .join(profile.marker().file_name().unwrap_or_default());
         files::private_file(&sign, b"").map_err(failed)?;
-        files::private_directory(&made.path().join("security")).map_err(failed)?;
+        files::private_directory(&made.path().join("security"))
+            .map_err(|fault| failed(fault.into()))?;
         // A directory takes the place of an empty one only: another connect that was quicker is not harmed.
         fs::rename(made.path(), &dir).map_err(failed)?;
         let _ = made.keep();
@@ -161,13 +164,12 @@ fn a_jobs(profile: &Profile) -> Failure {
 /// Whether a connect that was killed left this profile.
 #[must_use]
 pub fn is_abandoned(dir: &Path) -> bool {
-    open(&dir.join(MARKER)).is_ok_and(|file| file.try_lock().is_ok())
+    open(dir).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// Removes what a killed connect left under this name; refuses what is somebody else's, or is in use.
 pub fn clean(dir: &Path, name: &str) -> Outcome<()> {
-    let marker_file = dir.join(MARKER);
-    let Ok(mut file) = open(&marker_file) else {
+    let Ok(mut file) = open(dir) else {
         return Err(Failure::usage(format!(
             "the profile {} is there already, and `ipjob connect` did not make it",
             dir.display()
@@ -215,12 +217,14 @@ fn in_use(name: &str, marker: &Marker) -> Failure {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Opens the marker of a profile, if that is ours: one names processes that are to be ended, and a directory that is to be removed.
+fn open(dir: &Path) -> io::Result<File> {
+    guarded::own(dir)?;
     OpenOptions::new()
         .read(true)
         .write(true)
         .custom_flags(files::NO_LINK)
-        .open(path)
+        .open(dir.join(MARKER))
 }
 
 /// What a marker says; one that cannot be read says nothing.
@@ -256,7 +260,7 @@ fn is_private_directory(path: &Path) -> bool {
         .file_name()
         .is_some_and(|name| name.to_string_lossy().starts_with(super::PRIVATE_PREFIX));
     let own = fs::symlink_metadata(path)
-        .is_ok_and(|found| found.is_dir() && files::refuse_others(&found, 0o077).is_ok());
+        .is_ok_and(|found| found.is_dir() && refuse_others(path, &found, 0o077).is_ok());
     named && own
 }
 
