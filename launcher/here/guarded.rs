@@ -34,7 +34,10 @@ pub fn make(profile: &Profile) -> Outcome<()> {
 pub fn ipython_dir(dir: &Path) -> Outcome<()> {
     secure_path::make_whole(dir).map_err(|fault| {
         let message = if fault.is_open() {
-            format!("the IPython directory {} is not safe from others", dir.display())
+            format!(
+                "the IPython directory {} is not safe from others",
+                dir.display()
+            )
         } else {
             format!("the IPython directory {} cannot be made", dir.display())
         };

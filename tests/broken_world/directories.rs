@@ -89,7 +89,11 @@ fn a_profile_directory_of_another_user_is_refused() {
 
 #[test]
 fn a_profile_directory_that_others_can_write_is_refused_with_its_mode_and_chmod() {
-    for (mode, who) in [(0o720, "group"), (0o702, "every user"), (0o777, "every user")] {
+    for (mode, who) in [
+        (0o720, "group"),
+        (0o702, "every user"),
+        (0o777, "every user"),
+    ] {
         let place = Place::with_fakes();
         let dir = place.profile(PROFILE);
         fs::create_dir_all(&dir).expect("a directory");
@@ -134,7 +138,10 @@ fn directories_that_a_group_can_write_in_are_refused_unless_it_is_the_users_own(
         ("project", NOBODY),
     ] {
         let place = Place::with_fakes();
-        let (shared, dir) = (place.dir().join(shared), place.dir().join("project/ipython"));
+        let (shared, dir) = (
+            place.dir().join(shared),
+            place.dir().join("project/ipython"),
+        );
         fs::create_dir_all(&shared).expect("a directory");
         let args = ["--ipython-dir", dir.to_str().expect("text")];
         let command = place.ipjob_as_user(&[CLUSTER, &args].concat());

@@ -52,20 +52,59 @@ fn what_another_user_made_where_the_second_record_goes_is_neither_followed_nor_f
 fn what_another_user_can_exchange_on_the_way_is_not_used() {
     needed!(root());
     for (name, dir, told) in [
-        ("an own one in his", "his/own", "his (mode 0755) belongs to uid 65533"),
-        ("below an own one in his", "his/own/deep", "his (mode 0755) belongs to uid 65533"),
-        ("his link to an own one", "tmp/link", "tmp/link is a link of uid 65533"),
-        ("his sticky one", "his-tmp", "his-tmp (mode 1777) belongs to uid 65533"),
+        (
+            "an own one in his",
+            "his/own",
+            "his (mode 0755) belongs to uid 65533",
+        ),
+        (
+            "below an own one in his",
+            "his/own/deep",
+            "his (mode 0755) belongs to uid 65533",
+        ),
+        (
+            "his link to an own one",
+            "tmp/link",
+            "tmp/link is a link of uid 65533",
+        ),
+        (
+            "his sticky one",
+            "his-tmp",
+            "his-tmp (mode 1777) belongs to uid 65533",
+        ),
         ("his own", "his", "his (mode 0755) belongs to uid 65533"),
-        ("one that is not yet there in his", "his/new", "his (mode 0755) belongs to uid 65533"),
-        ("an own one where all can rename", "all/own", "every user can write in"),
-        ("an own one where a group can rename", "group/own", "group 4242 can write in"),
-        ("an own link through his", "mine/link", "his (mode 0755) belongs to uid 65533"),
+        (
+            "one that is not yet there in his",
+            "his/new",
+            "his (mode 0755) belongs to uid 65533",
+        ),
+        (
+            "an own one where all can rename",
+            "all/own",
+            "every user can write in",
+        ),
+        (
+            "an own one where a group can rename",
+            "group/own",
+            "group 4242 can write in",
+        ),
+        (
+            "an own link through his",
+            "mine/link",
+            "his (mode 0755) belongs to uid 65533",
+        ),
         ("a shared one", "tmp", "others can put files of theirs into"),
     ] {
         let place = Place::with_fakes();
         let path = |name: &str| place.dir().join(name);
-        for dir in ["his/own", "all/own", "group/own", "tmp/own", "mine", "his-tmp"] {
+        for dir in [
+            "his/own",
+            "all/own",
+            "group/own",
+            "tmp/own",
+            "mine",
+            "his-tmp",
+        ] {
             fs::create_dir_all(path(dir)).expect("a directory");
         }
         symlink(path("his/own"), path("mine/link")).expect("a link");
@@ -129,7 +168,13 @@ fn no_pointer_is_written_where_another_user_can_exchange_it() {
     let mut job = Job::spawn(&place, "job_local", command);
     job.wait_ready();
     let lines = job.stop();
-    assert!(lines.contains("pointer to the record cannot be written"), "{lines}");
-    assert!(lines.contains("state (mode 0777) belongs to uid 65533"), "{lines}");
+    assert!(
+        lines.contains("pointer to the record cannot be written"),
+        "{lines}"
+    );
+    assert!(
+        lines.contains("state (mode 0777) belongs to uid 65533"),
+        "{lines}"
+    );
     assert!(fs::read_dir(&shared).expect("readable").next().is_none());
 }
