@@ -91,7 +91,7 @@ fn the_report_has_everything_but_secrets() {
     let client: serde_json::Value = serde_json::from_str(&client).expect("JSON");
     let key = client["key"].as_str().expect("a key").to_owned();
 
-    let line = "umask 0; SITE_API_TOKEN=correct-horse IPP_CLUSTER_ID=battery-staple ipjob doctor --report=ticket.txt";
+    let line = "umask 0; SITE_API_TOKEN=correct-horse IPP_CLUSTER_ID=battery-staple SLURM_JWT=ey.jwt-of-alice GITHUB_PAT=ghp_of_alice MYSQL_PWD=hunter2 LDAP_BIND_PW=hunter3 SITE_WORD=unheard-of ipjob doctor --report=ticket.txt";
     let done = lab.shell(ALICE, "login", line);
     assert_eq!(done.code, 0, "{}", done.text);
     assert!(
@@ -103,11 +103,23 @@ fn the_report_has_everything_but_secrets() {
     let mode = fs::metadata(&path).expect("a report").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let report = fs::read_to_string(&path).expect("a report");
-    for secret in [token.as_str(), &key, "correct-horse", "battery-staple"] {
+    for secret in [
+        token.as_str(),
+        &key,
+        "correct-horse",
+        "battery-staple",
+        "ey.jwt-of-alice",
+        "ghp_of_alice",
+        "hunter2",
+        "hunter3",
+        "unheard-of",
+    ] {
         assert!(!report.contains(secret), "{secret} in\n{report}");
     }
     for part in [
-        "SITE_API_TOKEN=<removed>",
+        "\nSITE_API_TOKEN\n",
+        "\nGITHUB_PAT\n",
+        "\nHOME=/home/alice\n",
         "KillWait",
         "\"state\": \"ready\"",
         "ipjob-jupyter.log",

@@ -7,6 +7,7 @@ mod kernels;
 mod messages;
 mod places;
 mod ports;
+mod records;
 mod slurm;
 
 use crate::support::{Needed, carriers, program, root};

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// What the doctor is told.
 #[derive(Args, Debug)]
 pub struct DoctorOptions {
-    /// Write everything (findings, environment, Slurm's configuration, the last record and logs; secrets removed) into one
+    /// Write everything (findings, environment, Slurm's configuration, the last record and logs; no secret of a job) into one
     /// private file as well [default: ipjob-report.txt].
     #[arg(
         long,

@@ -106,7 +106,7 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
             &ipython_dir,
         )?;
         output::line(&format!(
-            "report  {} (0600, secrets removed)",
+            "report  {} (0600; read it before you send it: logs hold what your code printed)",
             path.display()
         ));
     }

@@ -1,44 +1,160 @@
 //! Taking secrets out of a text that others will read.
 
-/// Parts of variables' names whose values are nobody's business.
-const SECRET_NAMES: [&str; 8] = [
-    "TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH", "COOKIE", "SESSION",
+/// Variables whose values tell of the machine and of software, and of nothing else.
+const HARMLESS: [&str; 52] = [
+    "APPTAINER_CONTAINER",
+    "APPTAINER_NAME",
+    "COLUMNS",
+    "CUDA_HOME",
+    "CUDA_VISIBLE_DEVICES",
+    "DISPLAY",
+    "EDITOR",
+    "FPATH",
+    "GPU_DEVICE_ORDINAL",
+    "HIP_VISIBLE_DEVICES",
+    "HOME",
+    "HOSTNAME",
+    "INFOPATH",
+    "IPYTHONDIR",
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_PATH",
+    "JUPYTER_RUNTIME_DIR",
+    "LANG",
+    "LANGUAGE",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "LINES",
+    "LMOD_SYSTEM_DEFAULT_MODULES",
+    "LOADEDMODULES",
+    "LOGNAME",
+    "LS_COLORS",
+    "MAIL",
+    "MANPATH",
+    "MODULEPATH",
+    "NO_COLOR",
+    "NVIDIA_VISIBLE_DEVICES",
+    "OLDPWD",
+    "PATH",
+    "PWD",
+    "ROCR_VISIBLE_DEVICES",
+    "SCRATCH",
+    "SHELL",
+    "SHLVL",
+    "SINGULARITY_CONTAINER",
+    "SINGULARITY_NAME",
+    "SLURMD_NODENAME",
+    "SSH_TTY",
+    "TERM",
+    "TMP",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "VIRTUAL_ENV",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "_LMFILES_",
+];
+
+/// The same of all that begins so: settings of Slurm's job and step, of MPI, threads, Python and ipjob.
+const HARMLESS_BEGINNINGS: [&str; 45] = [
+    "CONDA_DEFAULT_ENV",
+    "CONDA_PREFIX",
+    "FI_",
+    "I_MPI_",
+    "IPJOB_",
+    "KMP_",
+    "LC_",
+    "MKL_",
+    "MPICH_",
+    "MV2_",
+    "NUMEXPR_",
+    "OMP_",
+    "OMPI_",
+    "OPENBLAS_",
+    "PMI_",
+    "PMIX_",
+    "PYTHON",
+    "SLURM_ARRAY_",
+    "SLURM_CLUSTER",
+    "SLURM_CONF",
+    "SLURM_CPU",
+    "SLURM_DIST",
+    "SLURM_GPU",
+    "SLURM_GTIDS",
+    "SLURM_HET_",
+    "SLURM_HINT",
+    "SLURM_JOB_",
+    "SLURM_JOBID",
+    "SLURM_LAUNCH_",
+    "SLURM_LOCALID",
+    "SLURM_MEM",
+    "SLURM_MPI_TYPE",
+    "SLURM_NNODES",
+    "SLURM_NODE",
+    "SLURM_NPROCS",
+    "SLURM_NTASKS",
+    "SLURM_PARTITION",
+    "SLURM_PROCID",
+    "SLURM_RESTART_COUNT",
+    "SLURM_STEP",
+    "SLURM_SUBMIT_",
+    "SLURM_TASK",
+    "SLURM_TOPOLOGY_",
+    "SLURM_WORKING_CLUSTER",
+    "UCX_",
+];
+
+/// Parts of names that are harmless by none of these: a password among a service's settings, and other programs' words.
+const SECRET_NAMES: [&str; 13] = [
+    "TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH", "COOKIE", "SESSION", "JWT", "COMMENT", "ARG", "COMMAND", "EXPORT",
 ];
 
 /// What stands in a secret's place.
 const REMOVED: &str = "<removed>";
 
+/// Shorter values of variables are words that stand in a text for other reasons.
+const SHORTEST_VALUE: usize = 8;
+
 /// So many hexadecimal digits in a row are a key or a token, wherever they stand (ipjob's own have 64).
 const SHORTEST_KEY: usize = 32;
 
-/// Whether a variable's value is kept back.
-#[must_use]
-pub fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    name.starts_with("IPP_") || SECRET_NAMES.iter().any(|part| name.contains(part))
+/// Whether a variable's value may be shown: only what is known to be harmless. What a site or a program calls its secrets
+/// nobody can list (`SLURM_JWT`, `GITHUB_PAT`, `MYSQL_PWD`, `LDAP_BIND_PW`).
+fn is_harmless(name: &str) -> bool {
+    let known = HARMLESS.contains(&name)
+        || HARMLESS_BEGINNINGS
+            .iter()
+            .any(|begin| name.starts_with(begin));
+    known && !SECRET_NAMES.iter().any(|part| name.contains(part))
 }
 
-/// The variables, one a line and sorted, secret values removed.
+/// The variables, one a line and sorted: those that are known to be harmless with their values, of others the name.
 #[must_use]
 pub fn environment(variables: &[(String, String)]) -> Vec<String> {
     let mut lines: Vec<String> = variables
         .iter()
         .map(|(name, value)| {
-            let value = if is_secret(name) { REMOVED } else { value };
-            format!("{name}={value}")
+            if is_harmless(name) {
+                format!("{name}={value}")
+            } else {
+                name.clone()
+            }
         })
         .collect();
     lines.sort();
     lines
 }
 
-/// The text without the values of secret variables, without long hexadecimal numbers, `token=...` and passwords in addresses.
+/// The text without the values of other variables (but for paths, which say where things are), without long hexadecimal numbers, `token=...` and passwords in addresses.
 #[must_use]
 pub fn remove(text: &str, variables: &[(String, String)]) -> String {
     let mut text = text.to_owned();
     for (_, value) in variables
         .iter()
-        .filter(|(name, value)| is_secret(name) && value.len() >= 8)
+        .filter(|(name, value)| {
+            !is_harmless(name) && value.len() >= SHORTEST_VALUE && !value.starts_with('/')
+        })
     {
         text = text.replace(value.as_str(), REMOVED);
     }
@@ -91,6 +207,13 @@ mod tests {
             ("MY_API_TOKEN".to_owned(), "correct horse".to_owned()),
             ("IPP_CONNECTION_INFO".to_owned(), "{\"a\": 1}".to_owned()),
             ("HOME".to_owned(), "/home/alice".to_owned()),
+            ("SLURM_JOB_ID".to_owned(), "7".to_owned()),
+            ("SLURM_JWT".to_owned(), "ey.J.x".to_owned()),
+            ("GITHUB_PAT".to_owned(), "ghp_1234".to_owned()),
+            ("MYSQL_PWD".to_owned(), "hunter2".to_owned()),
+            ("LDAP_BIND_PW".to_owned(), "hunter3".to_owned()),
+            ("IPJOB_JUPYTER_ARG".to_owned(), "--password=x".to_owned()),
+            ("SLURM_EXPORT_ENV".to_owned(), "A=b".to_owned()),
         ];
         let key = "0123456789abcdef".repeat(4);
         let text = format!(
@@ -103,9 +226,16 @@ mod tests {
         assert_eq!(
             environment(&variables),
             [
+                "GITHUB_PAT",
                 "HOME=/home/alice",
-                "IPP_CONNECTION_INFO=<removed>",
-                "MY_API_TOKEN=<removed>"
+                "IPJOB_JUPYTER_ARG",
+                "IPP_CONNECTION_INFO",
+                "LDAP_BIND_PW",
+                "MYSQL_PWD",
+                "MY_API_TOKEN",
+                "SLURM_EXPORT_ENV",
+                "SLURM_JOB_ID=7",
+                "SLURM_JWT"
             ]
         );
     }

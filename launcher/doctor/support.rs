@@ -3,7 +3,7 @@
 use super::secrets;
 use crate::failure::{Failure, Outcome};
 use crate::here::asking::ask;
-use crate::here::{files, identity};
+use crate::here::{files, guarded, identity};
 use crate::plan::allocation::Allocation;
 use std::fmt::Write;
 use std::fs;
@@ -112,7 +112,7 @@ fn configuration() -> String {
         .join("\n")
 }
 
-/// The profile with the youngest record.
+/// The profile of ours with the youngest record.
 fn last_profile(ipython_dir: &Path) -> Option<PathBuf> {
     let written = |profile: &PathBuf| -> Option<SystemTime> {
         fs::metadata(profile.join("ipjob.json"))
@@ -124,7 +124,7 @@ fn last_profile(ipython_dir: &Path) -> Option<PathBuf> {
         .ok()?
         .flatten()
         .map(|entry| entry.path())
-        .filter(|profile| written(profile).is_some())
+        .filter(|profile| written(profile).is_some() && guarded::own(profile).is_ok())
         .max_by_key(written)
 }
 

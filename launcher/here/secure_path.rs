@@ -94,7 +94,7 @@ fn walk(dir: &Path, last: Last, make: bool) -> Result<(), Fault> {
                 match DirBuilder::new().mode(0o700).create(&next) {
                     // Somebody else was quicker: whose it is, is looked at as ever.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    made => made?,
+                    other => other?,
                 }
                 fs::symlink_metadata(&next)?
             }
@@ -296,10 +296,7 @@ impl fmt::Display for Fault {
 
 impl fmt::Display for Open {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            at, uid, gid, mode, ..
-        } = self;
-        let at = at.display();
+        let (at, uid, mode) = (self.at.display(), self.uid, self.mode);
         let us = nix::unistd::geteuid();
         match self.way {
             Way::Owner => write!(
@@ -308,7 +305,8 @@ impl fmt::Display for Open {
             ),
             Way::Group => write!(
                 out,
-                "group {gid} can write in {at} (mode {mode:04o}, of uid {uid}) and exchange what is in it"
+                "group {} can write in {at} (mode {mode:04o}, of uid {uid}) and exchange what is in it",
+                self.gid
             ),
             Way::Everybody => write!(
                 out,
