@@ -91,7 +91,7 @@ fn the_report_has_everything_but_secrets() {
     let client: serde_json::Value = serde_json::from_str(&client).expect("JSON");
     let key = client["key"].as_str().expect("a key").to_owned();
 
-    let line = "umask 0; SITE_API_TOKEN=correct-horse IPP_CLUSTER_ID=battery-staple SLURM_JWT=ey.jwt-of-alice GITHUB_PAT=ghp_of_alice MYSQL_PWD=hunter2 LDAP_BIND_PW=hunter3 SITE_WORD=unheard-of ipjob doctor --report=ticket.txt";
+    let line = "umask 0; SITE_API_TOKEN=correct-horse IPP_CLUSTER_ID=battery-staple SITE_JWT=ey.jwt-of-alice GITHUB_PAT=ghp_of_alice MYSQL_PWD=hunter2 LDAP_BIND_PW=hunter3 SITE_WORD=unheard-of ipjob doctor --report=ticket.txt";
     let done = lab.shell(ALICE, "login", line);
     assert_eq!(done.code, 0, "{}", done.text);
     assert!(
