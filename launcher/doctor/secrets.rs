@@ -107,7 +107,8 @@ const HARMLESS_BEGINNINGS: [&str; 45] = [
 
 /// Parts of names that are harmless by none of these: a password among a service's settings, and other programs' words.
 const SECRET_NAMES: [&str; 13] = [
-    "TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH", "COOKIE", "SESSION", "JWT", "COMMENT", "ARG", "COMMAND", "EXPORT",
+    "TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH", "COOKIE", "SESSION", "JWT", "COMMENT", "ARG",
+    "COMMAND", "EXPORT",
 ];
 
 /// What stands in a secret's place.
@@ -150,12 +151,9 @@ pub fn environment(variables: &[(String, String)]) -> Vec<String> {
 #[must_use]
 pub fn remove(text: &str, variables: &[(String, String)]) -> String {
     let mut text = text.to_owned();
-    for (_, value) in variables
-        .iter()
-        .filter(|(name, value)| {
-            !is_harmless(name) && value.len() >= SHORTEST_VALUE && !value.starts_with('/')
-        })
-    {
+    for (_, value) in variables.iter().filter(|(name, value)| {
+        !is_harmless(name) && value.len() >= SHORTEST_VALUE && !value.starts_with('/')
+    }) {
         text = text.replace(value.as_str(), REMOVED);
     }
     text.lines().map(|line| line_without(line) + "\n").collect()

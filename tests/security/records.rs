@@ -15,18 +15,36 @@ struct Victim(Child);
 
 impl Victim {
     fn start() -> Self {
-        let child = Command::new("tail").args(["-f", "/dev/null"]).stdin(Stdio::null()).spawn();
+        let child = Command::new("tail")
+            .args(["-f", "/dev/null"])
+            .stdin(Stdio::null())
+            .spawn();
         Self(child.expect("it starts"))
     }
 
     /// A record that calls it the ipjob of a job that is ready.
     fn record(&self, profile: &Path) -> String {
-        let read = |path: &str| fs::read_to_string(path).expect("readable").trim().to_owned();
+        let read = |path: &str| {
+            fs::read_to_string(path)
+                .expect("readable")
+                .trim()
+                .to_owned()
+        };
         let pid = self.0.id();
         let stat = read(&format!("/proc/{pid}/stat"));
         let (_, fields) = stat.rsplit_once(") ").expect("a name");
-        let begin: u64 = fields.split(' ').nth(19).expect("a start").parse().expect("a number");
-        let name = profile.to_str().expect("text").rsplit_once("profile_").expect("a profile").1;
+        let begin: u64 = fields
+            .split(' ')
+            .nth(19)
+            .expect("a start")
+            .parse()
+            .expect("a number");
+        let name = profile
+            .to_str()
+            .expect("text")
+            .rsplit_once("profile_")
+            .expect("a profile")
+            .1;
         let record = json!({
             "version": 1, "state": "ready", "mode": "notebook", "reason": null,
             "job": {"cluster": "local", "id": null, "nodes": ["n"], "restart": 0, "deadline": null, "signal_to": null},
@@ -55,9 +73,16 @@ impl Drop for Victim {
 
 /// `status`, `stop`, `clean` and `connect` with a shared IPython directory: what they say.
 fn told(place: &Place, shared: &Path, args: &[&str]) -> (Option<i32>, String) {
-    let output = place.ipjob(args).env("IPYTHONDIR", shared).output().expect("it runs");
+    let output = place
+        .ipjob(args)
+        .env("IPYTHONDIR", shared)
+        .output()
+        .expect("it runs");
     let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
 }
 
 #[test]
@@ -72,7 +97,11 @@ fn a_record_that_another_user_wrote_is_not_believed() {
     // was open to him.
     for name in ["his", "moved", "linked", "open"] {
         let dir = profile(name);
-        let place_of = if name == "linked" { place.dir().join("elsewhere") } else { dir.clone() };
+        let place_of = if name == "linked" {
+            place.dir().join("elsewhere")
+        } else {
+            dir.clone()
+        };
         fs::create_dir(&place_of).expect("a directory");
         fs::write(place_of.join("ipjob.json"), victim.record(&dir)).expect("written");
         fs::write(place_of.join("client.json"), "{}").expect("written");
