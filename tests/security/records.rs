@@ -158,7 +158,7 @@ fn a_record_that_another_user_wrote_is_not_believed() {
 #[test]
 fn over_ssh_a_record_that_another_user_wrote_is_not_believed() {
     let lab = needed!(Lab::up(&[]));
-    let rc = lab.shell(ALICE, "login", "echo 'export IPYTHONDIR=/tmp/shared' >>.bashrc; mkdir -m 1777 /tmp/shared; chmod 1777 /tmp/shared; sleep 600 >/dev/null 2>&1 & echo $!");
+    let rc = lab.shell(ALICE, "login", "echo 'export IPYTHONDIR=/tmp/shared' >>.bashrc; mkdir -m 1777 /tmp/shared; chmod 1777 /tmp/shared; tail -f /dev/null >/dev/null 2>&1 & echo $!");
     let pid: u32 = rc.text.trim().parse().expect("a process id");
     let record = json!({
         "version": 1, "state": "ready", "mode": "notebook", "reason": null,
