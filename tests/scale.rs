@@ -102,7 +102,7 @@ fn all_are_counted(engines: u32, limit: &str) {
     );
 
     // The hub has the same, and had it only just before.
-    let hub = job.profile().join("log/engines.json");
+    let hub = job.profile().join("log/enginesipjob0.json");
     let known: Value = serde_json::from_slice(&fs::read(&hub).expect("a file")).expect("JSON");
     assert_eq!(
         known["engines"].as_object().map(serde_json::Map::len),

@@ -1,9 +1,16 @@
 //! The address that peers reach us at. Names are resolved by the `getent` program: a static binary's own look-up would miss
 //! the site's name service.
 
+use super::identity;
+use super::question::Question;
 use crate::failure::{Failure, Outcome};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long a name may take to be resolved that clients are to resolve at every connection.
+const AT_ONCE: Duration = Duration::from_millis(300);
 
 /// Reads an address that the user chose: an IPv4 address, or the name of an interface that has one.
 pub fn chosen(text: &str, option: &str) -> Outcome<Ipv4Addr> {
@@ -80,6 +87,42 @@ pub fn towards(peers: &[String]) -> Outcome<Ipv4Addr> {
         "name it with --address IP|INTERFACE; interfaces here: {}",
         known.join(", ")
     )))
+}
+
+/// The name by which clients tell whether a controller on loopback is on their own host: ours, if it can be resolved at once. Every
+/// client resolves it, and what takes long, or warns, would be for its users to bear.
+pub struct Location {
+    address: Ipv4Addr,
+    host: String,
+    resolved: Option<Question>,
+}
+
+impl Location {
+    /// Begins to find that of a controller on this address. Only on loopback do clients look at it.
+    #[must_use]
+    pub fn of(address: Ipv4Addr) -> Self {
+        let host = identity::host();
+        let ask = || Question::ask(Path::new("getent"), &["ahostsv4", &host]).ok();
+        let resolved = address.is_loopback().then(ask).flatten();
+        Self {
+            address,
+            host,
+            resolved,
+        }
+    }
+
+    /// What the connection files are to say.
+    pub async fn found(self) -> String {
+        if let Some(mut question) = self.resolved
+            && question
+                .end(AT_ONCE)
+                .await
+                .is_ok_and(|status| status.success())
+        {
+            return self.host;
+        }
+        self.address.to_string()
+    }
 }
 
 /// The first IPv4 address of a host, as the site resolves it.

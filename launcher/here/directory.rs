@@ -113,9 +113,8 @@ pub fn clear(profile: &Profile, key: &str) {
         profile.own_client_file(),
         profile.own_engine_file(),
     ] {
-        let foreign =
-            || fs::read_to_string(&path).is_ok_and(|text| connection::is_foreign(&text, key));
-        if ours || !foreign() {
+        let foreign = || connection::foreign(&fs::read_to_string(&path).ok()?, key);
+        if ours || foreign().is_none() {
             let _ = files::remove(&path);
         }
     }

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod asking;
 pub mod computed;
+pub mod connection_files;
 pub mod controller_config;
 pub mod directory;
 pub mod files;
@@ -27,6 +28,7 @@ pub mod private_profile;
 pub mod process;
 pub mod programs;
 pub mod pulse;
+pub mod question;
 pub mod scontrol;
 pub mod secure_path;
 pub mod socket_directory;

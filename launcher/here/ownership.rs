@@ -1,7 +1,7 @@
 //! Whether the profile is still ours. After a node failure two lives of a job can run at once: the later one takes the lock
 //! file's place, and the earlier one, wherever it still lives, must notice and touch nothing any more.
 
-use super::{files, lock};
+use super::lock;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::Profile;
 use serde::Deserialize;
@@ -12,10 +12,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct Ownership {
     own: Incarnation,
-    key: String,
     lock: PathBuf,
     record: PathBuf,
-    publications: Vec<(PathBuf, PathBuf)>,
 }
 
 /// The part of a record that says whose it is.
@@ -25,15 +23,13 @@ struct Author {
 }
 
 impl Ownership {
-    /// The ownership of a profile whose lock this incarnation holds, and whose controller has that key.
+    /// The ownership of a profile whose lock this incarnation holds.
     #[must_use]
-    pub fn new(profile: &Profile, own: &Incarnation, key: &str) -> Self {
+    pub fn new(profile: &Profile, own: &Incarnation) -> Self {
         Self {
             own: own.clone(),
-            key: key.to_owned(),
             lock: profile.lock(),
             record: profile.record(),
-            publications: profile.publications(),
         }
     }
 
@@ -56,19 +52,5 @@ impl Ownership {
     fn author(&self) -> Option<Incarnation> {
         let text = fs::read_to_string(&self.record).ok()?;
         Some(serde_json::from_str::<Author>(&text).ok()?.incarnation)
-    }
-
-    /// Copies the connection files to the names that everybody knows, where they are missing or of another life. Each is
-    /// replaced as a whole, and only while the profile is ours.
-    pub fn publish(&self) {
-        for (own, public) in &self.publications {
-            let Ok(text) = fs::read_to_string(own) else {
-                continue;
-            };
-            let same = fs::read_to_string(public).is_ok_and(|there| there == text);
-            if !same && text.contains(&self.key) {
-                let _ = files::replace_if(public, text.as_bytes(), || self.successor().is_none());
-            }
-        }
     }
 }

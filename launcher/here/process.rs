@@ -196,6 +196,21 @@ pub fn arguments(pid: u32) -> Vec<String> {
         .collect()
 }
 
+/// A process for messages: `pid 4242 (python -m ipyparallel.controller)`, its program and the next two words of its command line.
+#[must_use]
+pub fn described(pid: u32) -> String {
+    let words = arguments(pid);
+    let mut shown = words.iter().take(3).map(String::as_str);
+    let program = shown.next().and_then(|path| path.rsplit('/').next());
+    let line: Vec<&str> = program.into_iter().chain(shown).collect();
+    let line = printable(line.join(" ").trim());
+    if line.is_empty() {
+        format!("pid {pid} ({})", name(pid))
+    } else {
+        format!("pid {pid} ({line})")
+    }
+}
+
 /// The program's name as the kernel keeps it (15 bytes), fit for a terminal: a process, also another user's, names itself. `?`
 /// where it cannot be read.
 #[must_use]

@@ -186,21 +186,36 @@ impl Listening {
 /// Who listens on a port, for messages: `pid 4242 (nc)`, or `another user's process`.
 #[must_use]
 pub fn holder(port: u16) -> Option<String> {
-    let inodes: HashSet<u64> = listeners()
-        .into_iter()
-        .filter(|listener| listener.port == port)
-        .map(|listener| listener.inode)
-        .collect();
+    let inodes = listening_on(port);
     if inodes.is_empty() {
         return None;
     }
-    let known = super::process::all()
-        .into_iter()
-        .find(|pid| held_by(*pid).iter().any(|inode| inodes.contains(inode)));
-    Some(known.map_or_else(
+    Some(holder_of(&inodes).map_or_else(
         || "a process of another user".to_owned(),
         |pid| format!("pid {pid} ({})", super::process::name(pid)),
     ))
+}
+
+/// The process that listens on a port, where it may be looked at; of a process and its forks the first.
+#[must_use]
+pub fn listens_on(port: u16) -> Option<u32> {
+    holder_of(&listening_on(port))
+}
+
+/// The inodes of the sockets that listen on a port.
+fn listening_on(port: u16) -> HashSet<u64> {
+    listeners()
+        .into_iter()
+        .filter(|listener| listener.port == port)
+        .map(|listener| listener.inode)
+        .collect()
+}
+
+fn holder_of(inodes: &HashSet<u64>) -> Option<u32> {
+    super::process::all()
+        .into_iter()
+        .filter(|pid| held_by(*pid).iter().any(|inode| inodes.contains(inode)))
+        .min()
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ impl Wiring {
     pub fn make(
         profile: &Profile,
         address: Ipv4Addr,
+        location: &str,
         range: Option<PortRange>,
         way: Hold,
         keys: Keys,
@@ -39,7 +40,7 @@ impl Wiring {
         for (number, reservation) in numbers.iter_mut().zip(&held) {
             *number = reservation.port;
         }
-        let ports = Ports::new(address, numbers);
+        let ports = Ports::new(address, location, numbers);
         // The clients' last: it is what people wait for.
         for (path, text) in [
             (profile.own_engine_file(), ports.engine_file(keys)),

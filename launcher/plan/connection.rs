@@ -44,13 +44,13 @@ pub enum Fault {
 /// Reads both files; `keys` are those that we gave to the controller.
 pub fn read(client: &str, engine: &str, keys: Keys) -> Result<Wiring, Fault> {
     let client = complete(
-        "ipcontroller-client.json",
+        "the client file",
         client,
         keys,
         &["registration", "mux", "task"],
     )?;
     let engine = complete(
-        "ipcontroller-engine.json",
+        "the engine file",
         engine,
         keys,
         &["registration", "hb_ping", "hb_pong"],
@@ -59,7 +59,7 @@ pub fn read(client: &str, engine: &str, keys: Keys) -> Result<Wiring, Fault> {
         .get("interface")
         .and_then(Value::as_str)
         .map(|interface| interface.trim_start_matches("tcp://").to_owned())
-        .ok_or_else(|| Fault::Incomplete("ipcontroller-client.json has no interface".to_owned()))?;
+        .ok_or_else(|| Fault::Incomplete("the client file has no interface".to_owned()))?;
     let mut endpoints = listed("client", &client);
     endpoints.extend(
         listed("engine", &engine)
@@ -69,11 +69,28 @@ pub fn read(client: &str, engine: &str, keys: Keys) -> Result<Wiring, Fault> {
     Ok(Wiring { address, endpoints })
 }
 
-/// Whether a file is complete and carries another key than ours: then it is another controller's.
+/// Another controller, as a connection file of its tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// The address that it listens on, without `tcp://`.
+    pub address: String,
+    /// Its host, as it names it.
+    pub location: String,
+    /// The hub's port.
+    pub port: Option<u16>,
+}
+
+/// Reads a file that may be another controller's: it is when it is complete and carries another key than ours.
 #[must_use]
-pub fn is_foreign(text: &str, key: &str) -> bool {
-    serde_json::from_str::<Map<String, Value>>(text)
-        .is_ok_and(|fields| own_key(&fields).is_some_and(|found| found != key))
+pub fn foreign(text: &str, key: &str) -> Option<Foreign> {
+    let fields: Map<String, Value> = serde_json::from_str(text).ok()?;
+    own_key(&fields).filter(|found| *found != key)?;
+    let word = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    Some(Foreign {
+        address: word("interface").trim_start_matches("tcp://").to_owned(),
+        location: word("location").to_owned(),
+        port: fields.get("registration").and_then(port),
+    })
 }
 
 fn own_key(fields: &Map<String, Value>) -> Option<&str> {

@@ -72,6 +72,8 @@ pub struct Here {
     pub ranks: Option<Ranks>,
     /// The address that the controller binds.
     pub address: Ipv4Addr,
+    /// Where clients are told that it is, beside its address.
+    pub location: String,
     /// The address that Jupyter binds.
     pub jupyter_address: Ipv4Addr,
     /// The version of ipyparallel that `ipcontroller` belongs to.
@@ -193,6 +195,8 @@ pub struct Plan {
     pub encrypted: bool,
     /// The address that the controller binds.
     pub address: Ipv4Addr,
+    /// Where clients are told that it is, beside its address.
+    pub location: String,
     /// The address that Jupyter binds.
     pub jupyter_address: Ipv4Addr,
     /// How many engines are expected.
@@ -275,6 +279,7 @@ impl Plan {
             start,
             encrypted,
             address: here.address,
+            location: here.location.clone(),
             jupyter_address: here.jupyter_address,
             engines,
             minimum,

@@ -6,8 +6,8 @@ use core::fmt;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// How a later life's cluster id begins.
-pub const LIFE_PREFIX: &str = "restart";
+/// How the cluster id of each life begins.
+pub const LIFE_PREFIX: &str = "ipjob";
 
 /// How the name of every life's private directory begins.
 pub const RUNTIME: &str = "ipjob-runtime";
@@ -61,12 +61,13 @@ impl Profile {
         Self { sockets, ..self }
     }
 
-    /// The cluster id that a requeued life's controller and engines use. An earlier life's hub can still live on a node that was
-    /// cut off; it rewrites its engine list and removes its connection files by their names (hub.py, app.py), so no two
-    /// lives may share them. The first life has the names that everybody knows.
+    /// The cluster id that this life's controller and engines use: `ipjob0`, `ipjob1` once the job was requeued. A hub rewrites its
+    /// engine list and removes its connection files by their names (hub.py, app.py), so none may share them: neither a controller that
+    /// somebody else starts in this profile, which has no cluster id unless it is told one, nor an earlier life of the job, whose hub can
+    /// still live on a node that was cut off.
     #[must_use]
-    pub fn cluster_id(&self) -> Option<String> {
-        (self.restart > 0).then(|| format!("{LIFE_PREFIX}{}", self.restart))
+    pub fn cluster_id(&self) -> String {
+        format!("{LIFE_PREFIX}{}", self.restart)
     }
 
     /// The record.
@@ -93,13 +94,13 @@ impl Profile {
         self.dir.join("security")
     }
 
-    /// The connection file that clients read.
+    /// The connection file that clients read: the name that everybody knows. Others write there too.
     #[must_use]
     pub fn client_file(&self) -> PathBuf {
         self.security().join("ipcontroller-client.json")
     }
 
-    /// The connection file that engines read.
+    /// The connection file that engines of the user's read.
     #[must_use]
     pub fn engine_file(&self) -> PathBuf {
         self.security().join("ipcontroller-engine.json")
@@ -111,28 +112,15 @@ impl Profile {
         self.own_file("client")
     }
 
-    /// The engine file under the name that this life's controller gives it.
+    /// The engine file under the name that this life's controller gives it: our engines read it.
     #[must_use]
     pub fn own_engine_file(&self) -> PathBuf {
         self.own_file("engine")
     }
 
     fn own_file(&self, side: &str) -> PathBuf {
-        let life = self.cluster_id().map_or_else(String::new, |id| id + "-");
-        self.security()
-            .join(format!("ipcontroller-{life}{side}.json"))
-    }
-
-    /// What is to be copied to the names that everybody knows, once the controller wrote it: nothing in the first life.
-    #[must_use]
-    pub fn publications(&self) -> Vec<(PathBuf, PathBuf)> {
-        [
-            (self.own_client_file(), self.client_file()),
-            (self.own_engine_file(), self.engine_file()),
-        ]
-        .into_iter()
-        .filter(|(own, public)| own != public)
-        .collect()
+        let name = format!("ipcontroller-{}-{side}.json", self.cluster_id());
+        self.security().join(name)
     }
 
     /// Where logs go.
@@ -144,8 +132,8 @@ impl Profile {
     /// The hub's own list of registered engines (hub.py writes it at every registration).
     #[must_use]
     pub fn engines_list(&self) -> PathBuf {
-        let life = self.cluster_id().unwrap_or_default();
-        self.log_dir().join(format!("engines{life}.json"))
+        let name = format!("engines{}.json", self.cluster_id());
+        self.log_dir().join(name)
     }
 
     /// The log of a service's process.
@@ -157,10 +145,10 @@ impl Profile {
     /// A directory for secrets that live only as long as the job: 0700, removed at the end.
     #[must_use]
     pub fn runtime(&self) -> PathBuf {
-        let life = self
-            .cluster_id()
-            .map_or_else(String::new, |id| format!("-{id}"));
-        self.dir.join(format!("{RUNTIME}{life}"))
+        self.dir.join(match self.restart {
+            0 => RUNTIME.to_owned(),
+            restart => format!("{RUNTIME}-{restart}"),
+        })
     }
 
     /// The key that the controller signs messages with, given to it as a file so that no argv shows it.

@@ -65,6 +65,7 @@ pub fn start(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ports {
     address: Ipv4Addr,
+    location: String,
     numbers: [u16; PORTS],
 }
 
@@ -78,10 +79,14 @@ impl Ports {
         all
     }
 
-    /// These ports, in the order of [`Ports::addresses`].
+    /// These ports, in the order of [`Ports::addresses`]; clients are told that they are at `location`.
     #[must_use]
-    pub fn new(address: Ipv4Addr, numbers: [u16; PORTS]) -> Self {
-        Self { address, numbers }
+    pub fn new(address: Ipv4Addr, location: &str, numbers: [u16; PORTS]) -> Self {
+        Self {
+            address,
+            location: location.to_owned(),
+            numbers,
+        }
     }
 
     /// The internal ones as `--ports` takes them: two broadcast schedulers and the monitor.
@@ -134,7 +139,7 @@ impl Ports {
         let mut file = json!({
             "ssh": "",
             "interface": format!("tcp://{}", self.address),
-            "location": self.address.to_string(),
+            "location": self.location,
             "key": keys.signing,
             "curve_serverkey": keys.server,
             "pack": "json",

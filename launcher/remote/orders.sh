@@ -85,10 +85,10 @@ remove_profile() {
         return
     fi
     # Not made by ipjob: only what ipjob itself put there.
-    for file in "$1"/ipjob-runtime "$1"/ipjob-runtime-restart* "$1/ipjob.lock"; do
+    for file in "$1"/ipjob-runtime "$1"/ipjob-runtime-* "$1"/security/ipcontroller-ipjob[0-9]* "$1/ipjob.lock"; do
         { [ ! -e "$file" ] || gone "$file" rm -rf "$file"; } || return
     done
-    [ -L "$1/log" ] || for file in "$1"/log/ipjob-*.log; do
+    [ -L "$1/log" ] || for file in "$1"/log/ipjob-*.log "$1"/log/enginesipjob[0-9]*.json; do
         { [ ! -f "$file" ] || gone "$file" rm -f "$file"; } || return
     done
     gone "$record" rm -f "$record"

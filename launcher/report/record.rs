@@ -146,7 +146,7 @@ impl Record {
             token: None,
             url: None,
             controller: Controller {
-                client_file: plan.profile.client_file(),
+                client_file: plan.profile.own_client_file(),
                 pid: None,
                 ipyparallel: plan.ipyparallel.to_string(),
                 encrypted: plan.encrypted,

@@ -77,16 +77,19 @@ pub async fn look(
         Some(text) => address::chosen(text, "--jupyter-address")?,
         None => address,
     };
+    let location = address::Location::of(address);
     let shaping_config = controller_config::shaping(settings, &ipcontroller);
     let python_prints = match started {
         Some(start) => start.printed(limit).await,
         None => None,
     };
+    let location = location.found().await;
     Ok(Here {
         srun,
         mpiexec,
         ranks,
         address,
+        location,
         jupyter_address,
         eager_python,
         ipcontroller,

@@ -5,7 +5,6 @@ use super::notice::{Answer, Notice, Wired};
 use super::probes::jupyter::Probe;
 use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
-use crate::here::patience::{LOOK, within};
 use crate::plan::report::Report;
 use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
@@ -123,12 +122,11 @@ impl Supervisor<'_> {
             "ready: {engines} engine{plural}, profile {}",
             self.plan.profile.name
         ));
-        // Complete, as the controller is ready.
-        let client = std::fs::read_to_string(self.plan.profile.client_file()).unwrap_or_default();
+        let files = self.connection_files();
         self.console.below(&summary::lines(
             self.plan,
             &self.record,
-            &client,
+            files.as_ref().map_or("", |files| files.client()),
             self.console.is_terminal(),
         ));
         let record = serde_json::to_value(&self.record).unwrap_or_default();
@@ -242,8 +240,6 @@ impl Supervisor<'_> {
     /// The controller is ready: from now on its processes are watched.
     pub(super) fn controller_wired(&mut self, wired: Wired) -> Event {
         let detail = format!("on {} ({} ports)", wired.address, wired.ports);
-        let ownership = self.ownership.clone();
-        let _ = within(LOOK, move || ownership.publish());
         self.keep(&wired);
         self.activity.follow(&wired);
         probes::processes::watch(wired, self.sender.clone());

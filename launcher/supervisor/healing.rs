@@ -1,12 +1,15 @@
 //! Carrying out a restart: a service that died gets its wiring, port and token again. No decision is made here.
 
-use super::Supervisor;
 use super::children::Given;
 use super::effects::first;
 use super::event::{Event, Level};
 use super::notice::{Notice, Wired};
+use super::{Supervisor, probes};
 use crate::failure::Failure;
+use crate::here::connection_files::{Change, ConnectionFiles, Found};
+use crate::here::patience::{LOOK, within};
 use crate::here::ports::Hold;
+use crate::here::text::printable;
 use crate::here::{files, identity};
 use crate::plan::engine_list::EngineList;
 use crate::plan::environment::TOKEN;
@@ -16,13 +19,16 @@ use crate::plan::service::{Name, ProcessId, Service};
 use crate::plan::services::controller_again;
 use crate::plan::settings::Launcher;
 use std::fs;
-use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// What a controller that takes the place of another needs, kept here because who dies may take it along.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// The connection files of clients and engines.
-    files: [String; 2],
+    /// The connection files, and what keeps them so.
+    files: Option<(Arc<ConnectionFiles>, JoinHandle<()>)>,
+    /// What others did to them last: it is said once.
+    said: Vec<String>,
     /// The engines that the hub knew.
     engines: EngineList,
     /// Whether these were given to a controller that has not told its own since.
@@ -51,9 +57,42 @@ impl Supervisor<'_> {
         Event::Broken { service, failure }
     }
 
-    /// Keeps what a ready controller has written.
+    /// Keeps the connection files of a ready controller as they are, under the names that everybody knows as well.
     pub(super) fn keep(&mut self, wired: &Wired) {
-        self.kept.files.clone_from(&wired.files);
+        if let Some((before, watch)) = self.kept.files.take() {
+            before.close();
+            watch.abort();
+        }
+        let key = self.plan.secrets.key.reveal();
+        let files = ConnectionFiles::new(&self.plan.profile, key, &self.ownership, &wired.files);
+        let files = Arc::new(files);
+        let first = Arc::clone(&files);
+        // Before the job is announced: who reads that looks for them.
+        if let Some(changes) = within(LOOK, move || first.look()) {
+            self.files_changed(changes);
+        }
+        let watch = probes::connection_files::watch(Arc::clone(&files), self.sender.clone());
+        self.kept.files = Some((files, watch));
+    }
+
+    /// The connection files of the controller, once it was ready.
+    pub(super) fn connection_files(&self) -> Option<Arc<ConnectionFiles>> {
+        self.kept.files.as_ref().map(|(files, _)| Arc::clone(files))
+    }
+
+    /// Others wrote over connection files, or removed them: they were put back, and who it was is said once.
+    pub(super) fn files_changed(&mut self, changes: Vec<Change>) {
+        let said = told_of(&changes);
+        for text in &said {
+            let level = if self.kept.said.contains(text) {
+                Level::Detail
+            } else {
+                Level::Warning
+            };
+            self.say(level, text.clone());
+        }
+        self.kept.said = said;
+        self.unpublished = true;
     }
 
     /// The hub's list of engines changed: kept unless a hub that is being replaced has written it.
@@ -158,16 +197,11 @@ impl Supervisor<'_> {
     /// The files that the controller reads at its start, as they were when the one before was well.
     fn restore_wiring(&mut self) {
         let profile = &self.plan.profile;
-        let [client, engine] = &self.kept.files;
-        let mut failed = Vec::new();
-        let mut restore = |path: &Path, text: &str| {
-            let there = fs::read_to_string(path).is_ok_and(|there| there == text);
-            if !there && let Err(error) = files::replace(path, text.as_bytes()) {
-                failed.push(format!("{} cannot be restored: {error}", path.display()));
-            }
-        };
-        restore(&profile.own_client_file(), client);
-        restore(&profile.own_engine_file(), engine);
+        if let Some(files) = self.connection_files()
+            && let Some(changes) = within(LOOK, move || files.look())
+        {
+            self.files_changed(changes);
+        }
         // What the hub wrote last may not have been read: ipjob itself may have stood still. A list that a hub reads is not taken,
         // it grows again from nothing.
         let last = fs::read_to_string(profile.engines_list()).ok();
@@ -178,9 +212,11 @@ impl Supervisor<'_> {
             self.kept.engines.follow(list);
         }
         self.kept.restored = true;
+        let list = profile.engines_list();
         let engines = self.kept.engines.without(self.machine.lost_engines());
-        restore(&profile.engines_list(), &engines);
-        for text in failed {
+        let there = fs::read_to_string(&list).is_ok_and(|there| there == engines);
+        if !there && let Err(error) = files::replace(&list, engines.as_bytes()) {
+            let text = format!("{} cannot be restored: {error}", list.display());
             self.say(Level::Warning, text);
         }
     }
@@ -192,4 +228,38 @@ impl Supervisor<'_> {
             self.record.forget_jupyter();
         }
     }
+}
+
+/// What others did to connection files, in one line for all that they did in the same way.
+fn told_of(changes: &[Change]) -> Vec<String> {
+    let mut told: Vec<(&Found, Vec<&str>)> = Vec::new();
+    for change in changes.iter().filter(|change| change.restored.is_ok()) {
+        match told.iter_mut().find(|(found, _)| *found == &change.found) {
+            Some((_, files)) => files.push(&change.file),
+            None => told.push((&change.found, vec![&change.file])),
+        }
+    }
+    let done = told.into_iter().map(|(found, files)| {
+        let were = if files.len() > 1 { "were" } else { "was" };
+        let what = match found {
+            Found::Nothing => "removed".to_owned(),
+            Found::Other => "changed".to_owned(),
+            Found::Foreign { told, process } => {
+                let who = process.clone().unwrap_or_else(|| {
+                    let place = format!("{} on {}", told.address, told.location);
+                    printable(&format!("one that listens on {place}"))
+                });
+                format!("overwritten by another controller, {who}")
+            }
+        };
+        format!(
+            "{} {were} {what}: put back as the files of this job's controller; another cluster needs a cluster_id or a profile of its own",
+            files.join(" and ")
+        )
+    });
+    let failed = changes.iter().filter_map(|change| {
+        let error = change.restored.as_ref().err()?;
+        Some(format!("{} cannot be put back: {error}", change.file))
+    });
+    done.chain(failed).collect()
 }

@@ -70,6 +70,10 @@ impl Supervisor<'_> {
                 failure,
                 ..
             } => self.broken(service, ended, failure),
+            Notice::FilesChanged(changes) => {
+                self.files_changed(changes);
+                return None;
+            }
             Notice::EnginesListed(list) => self.engines_listed(list),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
             Notice::EngineReported(report) => self.engine_reported(report),

@@ -136,7 +136,7 @@ pub async fn run(
     let mut record = Record::new(plan);
     let writer = Writer::new(plan);
     let key = plan.secrets.key.reveal();
-    let ownership = Ownership::new(&plan.profile, &plan.incarnation, key);
+    let ownership = Ownership::new(&plan.profile, &plan.incarnation);
     let ours = || ownership.successor().is_none();
     let wired = writer
         .first(&mut record, ours)

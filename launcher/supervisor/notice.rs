@@ -3,6 +3,7 @@
 use super::activity::Seen;
 use super::event::{Event, Exit};
 use crate::failure::Failure;
+use crate::here::connection_files::Change;
 use crate::here::sockets::Held;
 use crate::plan::connection::Endpoint;
 use crate::plan::engine_list::EngineList;
@@ -57,6 +58,8 @@ pub enum Notice {
         /// Why.
         failure: Failure,
     },
+    /// Others wrote over connection files, or removed them.
+    FilesChanged(Vec<Change>),
     /// The hub's list of engines changed.
     EnginesListed(EngineList),
     /// A task of the engines' step told who it is.

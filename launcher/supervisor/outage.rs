@@ -121,8 +121,12 @@ impl Supervisor<'_> {
             .saturating_sub(begun.unwrap_or_default())
             .max(LEAST_CLOSE);
         let (profile, key) = (self.plan.profile.clone(), self.plan.secrets.key.clone());
+        let files = self.connection_files();
         let tidy = move || {
             await_return(&profile.dir, limit);
+            if let Some(files) = files {
+                files.close_and_wait();
+            }
             directory::clear(&profile, key.reveal());
         };
         let Some(written) = self.clerk.close(self.record.clone(), tidy, limit) else {

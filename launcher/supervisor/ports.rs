@@ -18,7 +18,8 @@ pub(super) fn wire(plan: &Plan) -> Outcome<Option<Wiring>> {
         return Ok(None);
     };
     let way = way(*handed);
-    Wiring::make(&plan.profile, plan.address, *range, way, plan.keys()).map(Some)
+    let (profile, address) = (&plan.profile, plan.address);
+    Wiring::make(profile, address, &plan.location, *range, way, plan.keys()).map(Some)
 }
 
 /// How a port is held for a program that takes descriptors, or not.

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 /// Between two looks: two small files, read from a file system that thousands share.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Looks again and again whether the profile is ours, and what is published in it is.
+/// Looks again and again whether the profile is ours, and the record in it is.
 pub fn watch(ownership: Ownership, sender: Sender) {
     lookers::spawn(async move {
         while !sender.is_closed() {
@@ -23,7 +23,6 @@ pub fn watch(ownership: Ownership, sender: Sender) {
                 let _ = sender.send(Notice::Event(superseded(&successor)));
                 return;
             }
-            ownership.publish();
             if ownership.record_is_foreign() {
                 let _ = sender.send(Notice::Refresh);
             }

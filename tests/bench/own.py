@@ -73,7 +73,7 @@ def shares(binary, engines):
         facts = {
             # Written by the controller's last child; its main process listens in the next moment.
             "ipcontroller": os.stat(os.path.join(profile, "fake-children")).st_mtime,
-            "ipengine": os.stat(os.path.join(profile, "log", "engines.json")).st_mtime,
+            "ipengine": os.stat(os.path.join(profile, "log", "enginesipjob0.json")).st_mtime,
             "jupyter-lab": max(os.stat(file).st_mtime for file in
                                place.find(".ipython/profile_*/ipjob-runtime/jupyter/jpserver-*.json")),
         }

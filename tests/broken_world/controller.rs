@@ -78,7 +78,7 @@ fn a_controller_that_lacks_a_package_is_something_missing_here() {
 fn a_controller_that_writes_no_file_is_told_so_when_the_time_is_up() {
     let parts = [
         "controller was not ready within 1 s",
-        "cause: ipcontroller-client.json is missing or empty",
+        "cause: the client file is missing or empty",
         "--start-timeout controller=",
     ];
     let limit = ["--start-timeout", "controller=1s"];
@@ -102,7 +102,7 @@ fn half_a_file_is_not_taken_for_a_file() {
     let limit = format!("controller={LIMIT}");
     let parts = [
         "controller was not ready within 5 s",
-        "cause: ipcontroller-client.json is not complete",
+        "cause: the client file is not complete",
     ];
     fails_first("half-file", &["--start-timeout", &limit], 3, &parts);
 }
@@ -122,7 +122,7 @@ fn a_scheduler_that_dies_before_its_port_is_open_is_found_though_both_files_are_
 fn a_controller_with_another_key_is_somebody_elses() {
     let parts = [
         "another controller writes into this profile",
-        "ipcontroller-client.json carries another key than ours",
+        "the client file carries another key than ours",
         "--profile",
     ];
     fails_first("other-key", &[], 3, &parts);

@@ -54,7 +54,7 @@ fn stale_files_do_not_make_a_hung_controller_ready() {
         write(&place.profile("job_local").join(file), WHOLE);
     }
     for (order, lack) in [
-        ("sequential", "ipcontroller-client.json is missing or empty"),
+        ("sequential", "the client file is missing or empty"),
         ("overlapped", "it listens on none of its 15 ports"),
     ] {
         let options = ["--start-timeout", "1s", "--start", order];
@@ -67,7 +67,7 @@ fn stale_files_do_not_make_a_hung_controller_ready() {
 #[test]
 fn a_stale_list_does_not_make_silent_engines_ready() {
     let place = place_with_own_profile();
-    let list = place.profile("job_local").join("log/engines.json");
+    let list = place.profile("job_local").join("log/enginesipjob0.json");
     write(&list, r#"{"engines": {"0": "a", "1": "b"}, "next_id": 2}"#);
     let limit = format!("engines={LIMIT}");
     let mut job = start(

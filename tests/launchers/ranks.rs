@@ -134,7 +134,7 @@ fn live_on_without_mpi_when_one_is_lost() {
     let record = job.wait_state("degraded");
     assert_eq!(record["engines"]["missing"], serde_json::json!([1]));
     // The hub has it from the engine's nanny, which is slower than ipjob.
-    let list = place.profile("job_local").join("log/engines.json");
+    let list = place.profile("job_local").join("log/enginesipjob0.json");
     wait_for("the hub's word", || {
         let list: Value = serde_json::from_str(&fs::read_to_string(&list).ok()?).ok()?;
         list["engines"]["1"].is_null().then_some(())

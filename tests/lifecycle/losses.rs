@@ -158,7 +158,11 @@ fn list_engines(job: &Job, ids: &[u32]) {
         .map(|id| (id.to_string(), json!(format!("uuid-{id}"))))
         .collect();
     let list = json!({"engines": engines, "next_id": 2});
-    fs::write(job.profile().join("log/engines.json"), list.to_string()).expect("a list");
+    fs::write(
+        job.profile().join("log/enginesipjob0.json"),
+        list.to_string(),
+    )
+    .expect("a list");
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn both_connection_files_are_whole_and_private_before_anything_runs() {
     for side in ["client", "engine"] {
         let file = job
             .profile()
-            .join(format!("security/ipcontroller-{side}.json"));
+            .join(format!("security/ipcontroller-ipjob0-{side}.json"));
         let mode = fs::metadata(&file).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", file.display());
         let text = fs::read_to_string(&file).expect("text");

@@ -123,7 +123,7 @@ fn a_reader_never_sees_half_a_record_nor_one_that_others_can_read() {
             };
             let list = json!({"engines": engines, "next_id": 1}).to_string();
             fs::write(log_dir.join("list"), list).expect("a list");
-            fs::rename(log_dir.join("list"), log_dir.join("engines.json")).expect("a list");
+            fs::rename(log_dir.join("list"), log_dir.join("enginesipjob0.json")).expect("a list");
             wait_for("a record that tells of the change", || {
                 (job.record()?["engines"]["registered"] == there).then_some(())
             });

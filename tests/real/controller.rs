@@ -99,7 +99,7 @@ fn a_taken_port_of_the_range_is_passed_over_where_ipjob_makes_the_wiring() {
 const THIEF: &str = r#"case "$*" in *--version*) exec "$VENV/bin/ipcontroller" "$@";; esac
 "$VENV/bin/python" -c "
 import glob, json, os, signal, socket
-[name] = glob.glob('.ipython/profile_job_local/security/ipcontroller-client.json')
+[name] = glob.glob('.ipython/profile_job_local/security/ipcontroller-ipjob0-client.json')
 server = socket.socket()
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 server.bind(('127.0.0.1', json.load(open(name))['mux']))

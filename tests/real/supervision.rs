@@ -32,7 +32,7 @@ fn engines_are_killed(way: &str) {
     assert_eq!(degraded["engines"]["registered"], 1);
     assert_eq!(degraded["engines"]["missing"], json!([0]));
     // The hub hears of the death from the nanny, and keeps its list in a file.
-    let hub = job.profile().join("log/engines.json");
+    let hub = job.profile().join("log/enginesipjob0.json");
     wait_for("the hub's goodbye to engine 0", || {
         let known: Value = serde_json::from_slice(&std::fs::read(&hub).ok()?).ok()?;
         known["engines"].get("0").is_none().then_some(())

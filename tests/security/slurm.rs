@@ -10,6 +10,7 @@ umask 022
 mkdir -p /tmp/unshared/profile_job_1/{security,log,pid,startup,static}
 echo 'open(\"/tmp/obeyed\", \"w\")' >/tmp/unshared/profile_job_1/ipengine_config.py
 echo '{\"key\": \"his\", \"interface\": \"tcp://127.0.0.1\"}' >/tmp/unshared/profile_job_1/security/ipcontroller-engine.json
+cp /tmp/unshared/profile_job_1/security/ipcontroller-engine.json /tmp/unshared/profile_job_1/security/ipcontroller-ipjob0-engine.json
 chmod -R 777 /tmp/unshared/profile_job_1";
 
 #[test]

@@ -16,7 +16,7 @@ for path in [profile, profile + '/log', profile + '/security']:
         got((path, os.listdir(path)))
     except OSError:
         pass
-for path in ['ipjob.json', 'log/ipjob-engines.log', 'security/ipcontroller-client.json', 'security/ipcontroller-engine.json']:
+for path in ['ipjob.json', 'log/ipjob-engines.log', 'security/ipcontroller-client.json', 'security/ipcontroller-engine.json', 'security/ipcontroller-ipjob0-client.json']:
     try:
         got((path, open(profile + '/' + path).read()))
     except OSError:

@@ -15,6 +15,8 @@ pub fn assert_nothing_left(record: &Value, profile: &Path, output: &str) {
     for gone in [
         "security/ipcontroller-client.json",
         "security/ipcontroller-engine.json",
+        "security/ipcontroller-ipjob0-client.json",
+        "security/ipcontroller-ipjob0-engine.json",
         "ipjob-runtime",
     ] {
         assert!(!profile.join(gone).exists(), "{gone} is left");

@@ -15,9 +15,9 @@ pub fn controller(context: &Context) -> Service {
     let patience = context.settings.start.whole.as_secs().max(1);
     let mut args = vec![
         context.profile_dir_argument(),
+        context.cluster_id_argument(),
         format!("--ip={}", context.here.address),
-        // Where the peers find it; without it ipcontroller writes the host name, which they would have to resolve.
-        format!("--location={}", context.here.address),
+        format!("--location={}", context.here.location),
         format!("--Session.keyfile={}", context.profile.key_file().display()),
     ];
     let port = match (context.start, context.settings.controller_ports) {
@@ -41,7 +41,6 @@ pub fn controller(context: &Context) -> Service {
     // The hub forgets an engine whose first heartbeat is not in by then (hub.py: "purging stalled registration"); the engine
     // itself never learns of it, so this must not be shorter than the start may take.
     defaults.push(format!("--IPController.registration_timeout={patience}"));
-    args.extend(context.cluster_id_argument());
     args.extend(with_users(defaults, &context.settings.controller_args));
     let (program, carried) = match &context.here.eager_python {
         Some(python) => {

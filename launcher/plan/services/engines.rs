@@ -144,8 +144,10 @@ pub(super) fn arguments(context: &Context, forked: bool) -> Vec<String> {
     if !context.nanny || nanny_fails(context, forked).is_some() {
         defaults.push("--IPEngine.enable_nanny=False".to_owned());
     }
-    let mut args = vec![context.profile_dir_argument()];
-    args.extend(context.cluster_id_argument());
+    let mut args = vec![
+        context.profile_dir_argument(),
+        context.cluster_id_argument(),
+    ];
     args.extend(with_users(defaults, &context.settings.engine_args));
     args
 }

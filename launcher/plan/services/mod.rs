@@ -68,9 +68,9 @@ impl Context<'_> {
         format!("--profile-dir={}", self.profile.dir.display())
     }
 
-    /// `--cluster-id=restart1` in the life of a requeued job.
-    fn cluster_id_argument(&self) -> Option<String> {
-        Some(format!("--cluster-id={}", self.profile.cluster_id()?))
+    /// `--cluster-id=ipjob0`, which controller and engines must agree on.
+    fn cluster_id_argument(&self) -> String {
+        format!("--cluster-id={}", self.profile.cluster_id())
     }
 
     /// What a program of ours takes handed sockets with.

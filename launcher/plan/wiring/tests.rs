@@ -14,6 +14,7 @@ fn keys(signing: &str) -> Keys<'_> {
 fn ports() -> Ports {
     Ports::new(
         ADDRESS,
+        "here",
         core::array::from_fn(|index| 4001 + u16::try_from(index).expect("small")),
     )
 }

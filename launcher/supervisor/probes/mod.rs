@@ -1,6 +1,7 @@
 //! Readiness as observed facts. Each probe looks again after a short pause until it saw the fact (or that it can never
 //! be), and sends it.
 
+pub mod connection_files;
 pub mod controller;
 pub mod engines;
 pub mod handed;
