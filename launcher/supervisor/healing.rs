@@ -69,7 +69,7 @@ impl Supervisor<'_> {
         let first = Arc::clone(&files);
         // Before the job is announced: who reads that looks for them.
         if let Some(changes) = within(LOOK, move || first.look()) {
-            self.files_changed(changes);
+            self.files_changed(&changes);
         }
         let watch = probes::connection_files::watch(Arc::clone(&files), self.sender.clone());
         self.kept.files = Some((files, watch));
@@ -81,8 +81,8 @@ impl Supervisor<'_> {
     }
 
     /// Others wrote over connection files, or removed them: they were put back, and who it was is said once.
-    pub(super) fn files_changed(&mut self, changes: Vec<Change>) {
-        let said = told_of(&changes);
+    pub(super) fn files_changed(&mut self, changes: &[Change]) {
+        let said = told_of(changes);
         for text in &said {
             let level = if self.kept.said.contains(text) {
                 Level::Detail
@@ -200,7 +200,7 @@ impl Supervisor<'_> {
         if let Some(files) = self.connection_files()
             && let Some(changes) = within(LOOK, move || files.look())
         {
-            self.files_changed(changes);
+            self.files_changed(&changes);
         }
         // What the hub wrote last may not have been read: ipjob itself may have stood still. A list that a hub reads is not taken,
         // it grows again from nothing.
@@ -212,11 +212,11 @@ impl Supervisor<'_> {
             self.kept.engines.follow(list);
         }
         self.kept.restored = true;
-        let list = profile.engines_list();
+        let path = profile.engines_list();
         let engines = self.kept.engines.without(self.machine.lost_engines());
-        let there = fs::read_to_string(&list).is_ok_and(|there| there == engines);
-        if !there && let Err(error) = files::replace(&list, engines.as_bytes()) {
-            let text = format!("{} cannot be restored: {error}", list.display());
+        let there = fs::read_to_string(&path).is_ok_and(|there| there == engines);
+        if !there && let Err(error) = files::replace(&path, engines.as_bytes()) {
+            let text = format!("{} cannot be restored: {error}", path.display());
             self.say(Level::Warning, text);
         }
     }

@@ -71,7 +71,7 @@ impl Supervisor<'_> {
                 ..
             } => self.broken(service, ended, failure),
             Notice::FilesChanged(changes) => {
-                self.files_changed(changes);
+                self.files_changed(&changes);
                 return None;
             }
             Notice::EnginesListed(list) => self.engines_listed(list),
