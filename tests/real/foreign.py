@@ -5,6 +5,7 @@ are removed as `ipcluster clean --force` does it. Prints one JSON object: sums, 
 import json
 import os
 import sys
+import threading
 import time
 
 import ipyparallel as ipp
@@ -14,11 +15,12 @@ PATIENCE = 60
 ROUNDS = 60
 
 profile = sys.argv[1]
+pause = threading.Event()
 directory = os.path.join(os.environ["HOME"], ".ipython", f"profile_{profile}")
 rc = ipp.Client(profile=profile)
 view = rc[:2]
 view.execute("base = 40", block=True)
-task = view.apply_async(lambda rounds: sum(__import__("time").sleep(0.1) or base for _ in range(rounds)), ROUNDS)  # noqa: F821
+task = view.apply_async(lambda rounds: sum(__import__("threading").Event().wait(0.1) or base for _ in range(rounds)), ROUNDS)  # noqa: F821
 
 
 def client_file():
@@ -34,7 +36,7 @@ def until(what, look):
     while not look():
         if time.monotonic() - begin > PATIENCE:
             raise SystemExit(f"{what} did not come: {client_file()}")
-        time.sleep(0.05)
+        pause.wait(0.05)
 
 
 before = client_file()
