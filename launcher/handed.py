@@ -59,8 +59,8 @@ def take():
     return bool(handed)
 
 
-def take_zmq(zmq):
-    """Lets ZeroMQ's sockets take them."""
+def take_zmq(zmq, guard):
+    """Lets ZeroMQ's sockets take them, each after `guard(zmq, socket)`."""
     bind = zmq.Socket.bind
 
     def taking(self, address):
@@ -68,6 +68,7 @@ def take_zmq(zmq):
         listener = address.startswith("tcp:") and port.isdecimal() and handed.get(int(port))
         if not listener:
             return bind(self, address)
+        guard(zmq, self)
         descriptor = os.dup(listener.fileno())
         self.setsockopt(zmq.USE_FD, descriptor)
         try:

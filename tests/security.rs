@@ -9,6 +9,7 @@ mod places;
 mod ports;
 mod records;
 mod slurm;
+mod strangers;
 
 use crate::support::{Needed, carriers, program, root};
 use serde_json::Value;

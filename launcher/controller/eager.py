@@ -1,5 +1,5 @@
-"""Runs ipcontroller with the listening sockets that ipjob hands to it (handed.py, beside this file), and without the pauses of its
-start: `python eager.py ORDER IPCONTROLLER ARGS...`.
+"""Runs ipcontroller with the listening sockets that ipjob hands to it (handed.py, beside this file), guarded against strangers
+(handshakes.py), and without the pauses of its start: `python eager.py ORDER IPCONTROLLER ARGS...`.
 
 ipcontroller sleeps for a quarter of a second before it makes the hub, an engine counts only one to two heartbeats after its
 heart has started, and the hub writes the list of all engines at every registration. Here
@@ -31,6 +31,7 @@ import time
 # Also where Python is told to look for nothing beside a script (PYTHONSAFEPATH).
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import handed
+import handshakes
 
 del sys.path[0]
 
@@ -184,7 +185,7 @@ def main(order, ipcontroller, *args):
         # The script itself says what is missing.
         pass
     else:
-        handed.take_zmq(importlib.import_module("zmq"))
+        handed.take_zmq(importlib.import_module("zmq"), handshakes.guard)
         say("the controller sleeps at its start", leave_out_the_sleep(app))
         say("the list of engines is written at every registration", write_the_list_seldom(hub))
         if order["beat_ms"]:

@@ -1,5 +1,5 @@
 """Runs a console script of Jupyter's as it stands, with the listening socket that ipjob hands to it (handed.py, beside this file), closed to other
-users (closed.py), without two things that take most of its start and of which nothing is seen, and with terminals that keep the job's environment:
+users (closed.py) and bounded for strangers (strangers.py), without two things that take most of its start and of which nothing is seen, and with terminals that keep the job's environment:
 `python lean.py SCRIPT ARGS...`.
 
   - jsonschema imports `rfc3987_syntax`, if it is there, for the format `iri`, which no schema of Jupyter's has; that builds a
@@ -20,6 +20,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import closed
 import handed
+import strangers
 
 del sys.path[0]
 
@@ -81,6 +82,8 @@ def main(script):
         leave_yarn_alone()
     closed.shorten_socket_names()
     closed.hide()
+    strangers.wait_for_descriptors()
+    strangers.bound(os.environ.get("JUPYTER_TOKEN", ""))
     runpy.run_path(script, run_name="__main__")
 
 

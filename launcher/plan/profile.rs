@@ -175,16 +175,10 @@ impl Profile {
         self.runtime().join("fork.json")
     }
 
-    /// What these two programs take handed sockets with, by the name under which they import it.
+    /// What programs of ours import by this name: it lies beside them.
     #[must_use]
-    pub fn handed_module(&self) -> PathBuf {
-        self.runtime().join("handed.py")
-    }
-
-    /// What closes Jupyter to other users, by the name under which its program imports it.
-    #[must_use]
-    pub fn closed_module(&self) -> PathBuf {
-        self.runtime().join("closed.py")
+    pub fn module(&self, name: &str) -> PathBuf {
+        self.runtime().join(format!("{name}.py"))
     }
 
     /// The program that runs Jupyter.

@@ -1,6 +1,6 @@
 //! The controller: hub, schedulers and heartmonitor of ipyparallel.
 
-use super::{Context, with_users};
+use super::{Context, HANDED, with_users};
 use crate::plan::environment;
 use crate::plan::heartbeat::{Heartbeat, Order};
 use crate::plan::service::{Asking, Carried, Name, PortNeed, Process, Readiness, Service, Streams};
@@ -8,6 +8,9 @@ use crate::plan::wiring::Start;
 
 /// The program that runs ipcontroller: with sockets of ours, and without the pauses of its start.
 const EAGER: &str = include_str!("../../controller/eager.py");
+
+/// How it ends connections of strangers that send much.
+const HANDSHAKES: &str = include_str!("../../controller/handshakes.py");
 
 /// `ipcontroller` on the address that its peers reach, with our key and a heartbeat that fits the number of engines.
 #[must_use]
@@ -49,7 +52,14 @@ pub fn controller(context: &Context) -> Service {
                 path: context.profile.controller_program(),
                 text: EAGER,
             };
-            (python.clone(), vec![context.handed(), carried])
+            (
+                python.clone(),
+                vec![
+                    context.module("handed", HANDED),
+                    context.module("handshakes", HANDSHAKES),
+                    carried,
+                ],
+            )
         }
         None => (context.here.ipcontroller.clone(), Vec::new()),
     };

@@ -1,6 +1,6 @@
 //! The Jupyter server.
 
-use super::Context;
+use super::{Context, HANDED};
 use crate::failure::{Failure, Outcome};
 use crate::plan::environment;
 use crate::plan::service::{Asking, Carried, Name, PortNeed, Process, Readiness, Service, Streams};
@@ -10,6 +10,9 @@ const LEAN: &str = include_str!("../../jupyter/lean.py");
 
 /// What closes it to other users, beside that program.
 const CLOSED: &str = include_str!("../../jupyter/closed.py");
+
+/// How it bounds what strangers can take.
+const STRANGERS: &str = include_str!("../../jupyter/strangers.py");
 
 /// Jupyter on the address that its users reach, on a port of our choice, with a token that stands in no argv.
 pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service> {
@@ -46,11 +49,12 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
             let path = context.profile.jupyter_program();
             let programs = [&path, &jupyter.program].map(|path| path.display().to_string());
             args.splice(..0, programs);
-            let closed = Carried {
-                path: context.profile.closed_module(),
-                text: CLOSED,
-            };
-            let carried = vec![context.handed(), closed, Carried { path, text: LEAN }];
+            let carried = vec![
+                context.module("handed", HANDED),
+                context.module("closed", CLOSED),
+                context.module("strangers", STRANGERS),
+                Carried { path, text: LEAN },
+            ];
             (python.clone(), carried)
         }
         None => (jupyter.program.clone(), Vec::new()),

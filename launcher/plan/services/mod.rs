@@ -73,11 +73,11 @@ impl Context<'_> {
         format!("--cluster-id={}", self.profile.cluster_id())
     }
 
-    /// What a program of ours takes handed sockets with.
-    fn handed(&self) -> Carried {
+    /// What programs of ours import by this name.
+    fn module(&self, name: &str, text: &'static str) -> Carried {
         Carried {
-            path: self.profile.handed_module(),
-            text: HANDED,
+            path: self.profile.module(name),
+            text,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::here::sockets::Held;
 use crate::plan::Plan;
 use crate::plan::connection::{Endpoint, Fault, Wiring};
 use crate::plan::service::Name;
+use crate::plan::wiring::PORTS;
 use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
@@ -108,7 +109,7 @@ fn look(
             pid: probe.pid,
             files,
             address: wiring.address.clone(),
-            ports: taken.len(),
+            ports: PORTS,
             holders: holders(&wiring, taken, probe.pid),
             sockets: sockets(&wiring, taken),
         });

@@ -1,0 +1,108 @@
+"""Bounds what strangers can take of a Jupyter: who has shown neither its token nor a cookie that it has signed.
+
+Tornado reads the body of a request, 512 MB by Jupyter's default, before any handler looks at who sends it, keeps a connection on which nothing
+is said for an hour, and tries to accept again and again, with a traceback each time, when no descriptor is left.
+"""
+import collections
+import errno
+import hmac
+import importlib
+import os
+import resource
+import socket
+import sys
+import time
+import urllib.parse
+
+# Bytes of a body; a password is one.
+MOST = 64 * 1024
+# Seconds for all that a stranger does on one connection.
+PATIENCE = 60
+# Seconds that pass before it is tried again to accept without a free descriptor.
+PAUSE = 0.1
+
+
+def wait_for_descriptors():
+    """Lets connections wait in the backlog while no descriptor is free."""
+    accept = socket.socket.accept
+    told = False
+
+    def waiting(self):
+        nonlocal told
+        try:
+            return accept(self)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            if not told:
+                told = True
+                print(f"ipjob: new connections wait: {error}", file=sys.stderr, flush=True)
+            time.sleep(PAUSE)
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+
+    socket.socket.accept = waiting
+
+
+def bound(token):
+    """Bounds what Tornado's servers read from strangers; TOKEN is Jupyter's."""
+    try:
+        httpserver, httputil, web = (importlib.import_module(f"tornado.{name}") for name in ("httpserver", "httputil", "web"))
+    except ImportError:
+        return
+    server = httpserver.HTTPServer
+    handle_stream, start_request = server.handle_stream, server.start_request
+    # Connections in the order in which they came.
+    strangers = collections.OrderedDict()
+    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 512)
+
+    def is_token(text):
+        return bool(token) and hmac.compare_digest(text.encode(), token.encode())
+
+    def is_known(self, start_line, headers):
+        scheme, _, word = headers.get("Authorization", "").partition(" ")
+        if scheme.lower() in ("token", "bearer") and is_token(word.strip()):
+            return True
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(start_line.path).query)
+        if any(is_token(word) for word in query.get("token", [])):
+            return True
+        secret = getattr(self.request_callback, "settings", {}).get("cookie_secret")
+        cookies = httputil.parse_cookie(headers.get("Cookie", "")) if secret else {}
+        return any(web.decode_signed_value(secret, name, text) for name, text in cookies.items())
+
+    class Bounded(httputil.HTTPMessageDelegate):
+        def __init__(self, server, connection, delegate):
+            self.server, self.connection, self.delegate = server, connection, delegate
+
+        def headers_received(self, start_line, headers):
+            known = is_known(self.server, start_line, headers)
+            waiting = self.delegate.headers_received(start_line, headers)
+            if known:
+                strangers.pop(self.connection.stream, None)
+            else:
+                self.connection.set_max_body_size(MOST)
+            return waiting
+
+        def data_received(self, chunk):
+            return self.delegate.data_received(chunk)
+
+        def finish(self):
+            self.delegate.finish()
+
+        def on_connection_close(self):
+            self.delegate.on_connection_close()
+
+    def end(stream):
+        if strangers.pop(stream, None):
+            stream.close()
+
+    def handle(self, stream, address):
+        strangers[stream] = True
+        stream.io_loop.call_later(PATIENCE, end, stream)
+        while len(strangers) > most:
+            end(next(iter(strangers)))
+        return handle_stream(self, stream, address)
+
+    def start(self, server_conn, request_conn):
+        return Bounded(self, request_conn, start_request(self, server_conn, request_conn))
+
+    server.handle_stream, server.start_request = handle, start

@@ -1,0 +1,66 @@
+"""What somebody without a key can have a server take: `frames PORT...`, `bodies PORT` and `idle PORT...`. The first two print how many MB
+were taken of the 800 that two connections send; the last prints a line once it has opened all its connections and holds them until its stdin ends."""
+
+import resource
+import socket
+import struct
+import sys
+
+BLOCK = bytes(1_000_000)
+# Below what Jupyter takes of anybody by default.
+BLOCKS = 400
+IDLE = 1100
+# No key is needed for the greeting.
+GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + b"\0" + bytes(31)
+FRAME = b"\x06" + struct.pack(">Q", BLOCKS * len(BLOCK))
+POST = b"POST /api/contents HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % (BLOCKS * len(BLOCK))
+
+
+def connect(port):
+    connection = socket.create_connection(("127.0.0.1", port))
+    # Who does not read any more does not take anything.
+    connection.settimeout(5)
+    return connection
+
+
+def flood(port, opening, begin):
+    connections = [connect(port) for _ in range(2)]
+    taken = 0
+    for connection in list(connections):
+        try:
+            connection.sendall(opening)
+            if begin:
+                connection.recv(64)
+                connection.sendall(begin)
+        except OSError:
+            connections.remove(connection)
+    for _ in range(BLOCKS):
+        for connection in list(connections):
+            try:
+                connection.sendall(BLOCK)
+                taken += 1
+            except OSError:
+                connections.remove(connection)
+    return taken
+
+
+def main(how, *ports):
+    ports = [int(port) for port in ports]
+    if how == "idle":
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        held = []
+        for port in ports:
+            for _ in range(IDLE):
+                try:
+                    held.append(connect(port))
+                except OSError:
+                    break
+        print(len(held), flush=True)
+        sys.stdin.read()
+    else:
+        for port in ports:
+            print(flood(port, GREETING, FRAME) if how == "frames" else flood(port, POST, b""))
+
+
+main(*sys.argv[1:])
