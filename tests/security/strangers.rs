@@ -115,10 +115,7 @@ fn idle_connections_of_strangers_leave_descriptors_to_friends() {
     let mut stdout = BufReader::new(bob.stdout.take().expect("piped"));
     stdout.read_line(&mut opened).expect("a line");
     assert_eq!(opened, "3300\n");
-    let answer = answer_of(ask(
-        &record["port"],
-        record["token"].as_str().expect("a token"),
-    ));
+    let answer = answer_of(ask(&record, record["token"].as_str().expect("a token")));
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
     assert_eq!(seen["ids"], serde_json::json!([0]));
