@@ -4,6 +4,7 @@
 mod clock;
 mod frozen;
 mod hung;
+mod refusing;
 mod unmounted;
 
 use crate::support::{Job, Needed, Place, Skipped, mounts};

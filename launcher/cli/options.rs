@@ -4,7 +4,7 @@ use super::arguments::{
     CurveArgument, EngineStartArgument, LauncherArgument, ModeArgument, NannyArgument,
     RespawnArgument, StartArgument,
 };
-use super::paths::{ipython_dir, profile_name, record, root_dir};
+use super::paths::{ipython_dir, profile_name, record, root_dir, working_directory};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
 use crate::plan::settings::{Frontend, Launcher, Mpi, PortRange, Settings, StartLimits};
@@ -264,6 +264,7 @@ impl RunOptions {
             return Err(Failure::usage("--mode is missing")
                 .hint("--mode notebook for Jupyter beside the engines, --mode cluster-only without it; `ipjob --help` is the manual"));
         };
+        working_directory()?;
         Ok(Settings {
             mode: mode.into(),
             launcher: self.launcher(),

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::plan::profile::ProfileName;
 use std::env;
 use std::fs;
+use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -55,18 +56,66 @@ pub fn record(path: &Path) -> Outcome<PathBuf> {
 
 /// A path made absolute; one that is no Unicode text is refused, because the record and Python's options are text.
 fn absolute(path: &Path, option: &str) -> Outcome<PathBuf> {
-    if path.to_str().is_none() {
+    let Some(text) = path.to_str() else {
         return Err(Failure::usage(format!(
             "{option} {} is not Unicode text",
             path.display()
         )));
+    };
+    if let Some(variable) = variable(text) {
+        return Err(Failure::usage(format!(
+            "{option} is {text:?}: {variable} was not replaced by its value"
+        ))
+        .hint("single quotes keep a shell from it; a module file writes `$env(HOME)` (Tcl) or `os.getenv(\"HOME\")` (Lua)"));
     }
-    std::path::absolute(path).map_err(|error| {
+    let home = env::var_os("HOME").filter(|home| !home.is_empty());
+    let path = match (text.strip_prefix('~'), home) {
+        // IPython does so too: clients look for the same directory.
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            Path::new(&home).join(rest.trim_start_matches('/'))
+        }
+        _ => path.to_owned(),
+    };
+    if path.is_relative() {
+        working_directory()?;
+    }
+    std::path::absolute(&path).map_err(|error| {
         Failure::usage(format!(
             "{option} {:?} cannot be used",
             path.display().to_string()
         ))
         .because(error)
+    })
+}
+
+/// A variable of the shell's that stands in a path: `$HOME`, `${USER}`.
+fn variable(text: &str) -> Option<&str> {
+    let (begin, _) = text.match_indices('$').find(|(at, _)| {
+        let next = text[at + 1..].chars().next();
+        next.is_some_and(|char| char.is_ascii_alphabetic() || char == '_' || char == '{')
+    })?;
+    let rest = &text[begin + 1..];
+    let length = match rest.strip_prefix('{') {
+        Some(name) => 2 + name.find('}')?,
+        None => rest
+            .find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
+            .unwrap_or(rest.len()),
+    };
+    Some(&text[begin..=begin + length])
+}
+
+/// The working directory: programs that are started in one that is gone fail each in its own way.
+pub fn working_directory() -> Outcome<PathBuf> {
+    env::current_dir().map_err(|error| {
+        let name = env::var_os("PWD").map(PathBuf::from);
+        let name = name.map_or_else(String::new, |name| format!(" {}", name.display()));
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => format!("the working directory{name} is gone"),
+            _ => format!("the working directory{name} cannot be used"),
+        };
+        Failure::missing(message)
+            .because(error)
+            .hint("`cd` to one that is there, or submit the job from it (sbatch --chdir=DIRECTORY)")
     })
 }
 

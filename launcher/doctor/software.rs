@@ -39,7 +39,7 @@ pub fn look(in_a_job: bool, findings: &mut Vec<Finding>) -> Software {
     }
     let present: Vec<PathBuf> = SLURM
         .iter()
-        .filter_map(|program| programs::find(program, "Slurm's client programs").ok())
+        .filter_map(|program| programs::find_slurms(program).ok())
         .collect();
     if present.is_empty() && !in_a_job {
         findings.push(Finding::note(
@@ -49,7 +49,7 @@ pub fn look(in_a_job: bool, findings: &mut Vec<Finding>) -> Software {
         return found;
     }
     for program in SLURM {
-        match programs::find(program, "Slurm's client programs") {
+        match programs::find_slurms(program) {
             Ok(path) => {
                 if program == "srun" {
                     found.srun = Some(path.clone());

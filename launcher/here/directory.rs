@@ -11,11 +11,15 @@ use crate::plan::connection;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::{JUPYTER, KEY_FILE, LIFE_PREFIX, Profile, RUNTIME};
 use nix::sys::signal::Signal;
-use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// What the README of a profile's startup directory says.
+const STARTUP: &[u8] = b"Python files in this directory run in every engine of this profile when it starts, in the order of their names.\n";
 
 /// How long what a dead ipjob left running may take to end when asked, and then to be killed.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(3);
@@ -93,11 +97,25 @@ fn furnish(profile: &Profile, key: &str) -> Outcome<Option<File>> {
         symlink(&jupyter, &link).map_err(|error| unusable(&link, error))?;
         Some(made)
     };
+    if profile.marker().exists() {
+        let startup = profile.startup();
+        furnish_startup(&startup).map_err(|error| unusable(&startup, &error))?;
+    }
     let logs = profile.log_dir();
     files::unwritable_directory(&logs).map_err(|error| unusable(&logs, error))?;
     let key_file = profile.key_file();
     files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, error))?;
     Ok(sockets)
+}
+
+/// IPython copies a README there, with its permissions, where there is none: that fails on a file system that refuses chmod.
+fn furnish_startup(dir: &Path) -> io::Result<()> {
+    let made = |made: io::Result<()>| match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
+    made(DirBuilder::new().mode(0o700).create(dir))?;
+    made(files::private_file(&dir.join("README"), STARTUP))
 }
 
 /// Removes what only a running job may have: connection files and secrets. Logs and the record stay, and so does the file of

@@ -2,7 +2,9 @@
 
 use super::secure_path::{self, Fault};
 use nix::fcntl::OFlag;
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::error::Error;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -13,6 +15,9 @@ pub const TEMPORARY_PREFIX: &str = ".ipjob-writing-";
 
 /// For files that are opened where they may be already: what they hold must not come from, nor go to, where a link leads.
 pub const NO_LINK: i32 = OFlag::O_NOFOLLOW.bits();
+
+/// The permissions of everybody but the owner.
+const OTHERS: u32 = 0o077;
 
 /// Replaces a file as a whole: readers see the old one or the new one. It is 0600 from its first byte; a link in its place
 /// is replaced, not followed.
@@ -33,8 +38,7 @@ pub fn replace_if(path: &Path, content: &[u8], wanted: impl FnOnce() -> bool) ->
         .tempfile_in(directory)
         .map_err(|error| without_path(&error))?;
     file.write_all(content)?;
-    file.as_file()
-        .set_permissions(Permissions::from_mode(0o600))?;
+    close_file(file.as_file())?;
     // Dropped, the temporary file goes.
     if !wanted() {
         return Ok(false);
@@ -107,10 +111,60 @@ pub fn remove_temporaries(directory: &Path, untouched: Duration) {
 /// IPython does it.
 pub fn private_directory(path: &Path) -> Result<(), Fault> {
     unwritable_directory(path)?;
-    if fs::metadata(path)?.mode() & 0o077 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    if fs::metadata(path)?.mode() & OTHERS == 0 {
+        return Ok(());
     }
-    Ok(())
+    let changed = fs::set_permissions(path, Permissions::from_mode(0o700));
+    Ok(still_closed(&fs::metadata(path)?, changed)?)
+}
+
+/// Makes a file one that only we can read and write, as it was asked for when it was made: a umask may have taken more away, and a
+/// file system without permissions of its own have given more.
+fn close_file(file: &File) -> io::Result<()> {
+    if file.metadata()?.mode() & 0o777 == 0o600 {
+        return Ok(());
+    }
+    let changed = file.set_permissions(Permissions::from_mode(0o600));
+    still_closed(&file.metadata()?, changed)
+}
+
+/// What counts is what the file system shows afterwards: some refuse chmod, some do nothing at it (CIFS, some set-ups of Lustre).
+fn still_closed(found: &Metadata, changed: io::Result<()>) -> io::Result<()> {
+    match found.mode() & 0o7777 {
+        mode if mode & OTHERS == 0 => Ok(()),
+        mode => Err(io::Error::other(Unclosed {
+            mode,
+            refusal: changed.err(),
+        })),
+    }
+}
+
+/// Others can get at what is to be ours alone, and the file system does not change that.
+#[derive(Debug)]
+struct Unclosed {
+    mode: u32,
+    refusal: Option<io::Error>,
+}
+
+impl fmt::Display for Unclosed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "others can read it (mode {:04o}), and ", self.mode)?;
+        match &self.refusal {
+            Some(error) => write!(out, "its file system refuses chmod: {error}"),
+            None => out.write_str("chmod changes nothing on its file system"),
+        }
+    }
+}
+
+impl Error for Unclosed {}
+
+/// What to do about an error of this module's own, where that is more than to choose another place.
+#[must_use]
+pub fn next_step(error: &io::Error) -> Option<&'static str> {
+    let own = error.get_ref()?;
+    own.is::<Unclosed>().then_some(
+        "have it mounted with permissions that close it to others (CIFS: file_mode=0600,dir_mode=0700)",
+    )
 }
 
 /// Makes a directory that only we can enter, where it is missing, or takes one that nobody else can write in.
@@ -136,9 +190,12 @@ pub fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)?
-        .write_all(content)
-        .inspect_err(|_| drop(remove(path)))
+        .open(path)
+        .and_then(|mut file| {
+            close_file(&file)
+                .and_then(|()| file.write_all(content))
+                .inspect_err(|_| drop(remove(path)))
+        })
 }
 
 /// Removes a file; that it is not there is fine.

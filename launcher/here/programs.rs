@@ -15,6 +15,28 @@ pub fn find(program: &str, package: &str) -> Outcome<PathBuf> {
     })
 }
 
+/// Finds a program of Slurm's.
+pub fn find_slurms(program: &str) -> Outcome<PathBuf> {
+    which::which(program).map_err(|_| {
+        not_found(
+            program,
+            "or ask who runs this system",
+            "Slurm's programs are on PATH where jobs of this system usually run: in a container, bind them into it",
+        )
+    })
+}
+
+/// Finds a starter of MPI programs.
+pub fn find_mpiexec(program: &str) -> Outcome<PathBuf> {
+    which::which(program).map_err(|_| {
+        not_found(
+            program,
+            "or name another with --launcher-command",
+            "load the module or activate the environment that has an MPI library, or name its starter with --launcher-command",
+        )
+    })
+}
+
 /// Finds a driver's program: it is the user's own, so nothing is to be installed, and often a script of the working directory.
 pub fn find_driver(program: &str) -> Outcome<PathBuf> {
     let next = if Path::new(program)

@@ -31,7 +31,7 @@ pub fn configured(key: &str) -> Option<String> {
 
 /// What `scontrol` prints; `None` when it is not there, fails or takes too long.
 fn ask(args: &[&str]) -> Option<String> {
-    let program = programs::find("scontrol", "Slurm's client programs").ok()?;
+    let program = programs::find_slurms("scontrol").ok()?;
     let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::null())

@@ -16,6 +16,16 @@ const UNCAUGHT: i32 = 1;
 /// The exceptions that tell of a package which is missing, or is not the one that was meant.
 const OF_PACKAGES: [&str; 2] = ["ModuleNotFoundError", "ImportError"];
 
+/// The numbers of the errors of a place that cannot be written: EACCES, EROFS, EDQUOT.
+const CLOSED: [&str; 3] = ["[Errno 13]", "[Errno 30]", "[Errno 122]"];
+
+/// What Jupyter and IPython keep in the home directory, and the variables that name another place for it.
+const PLACES: [(&str, &str); 3] = [
+    ("/.jupyter", "JUPYTER_CONFIG_DIR"),
+    ("/.local/share/jupyter", "JUPYTER_DATA_DIR"),
+    ("/.ipython", "IPYTHONDIR"),
+];
+
 /// Why a process ended, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LastWords {
@@ -80,6 +90,22 @@ impl LastWords {
             .split_once('\'')?;
         let (_, file) = rest.trim_end().strip_suffix(')')?.rsplit_once('(')?;
         file.starts_with('/').then_some((module, file))
+    }
+
+    /// A place that cannot be written, and the variable that names another: `OSError: [Errno 30] Read-only file system:
+    /// '/home/ada/.jupyter'`.
+    #[must_use]
+    pub fn closed_place(&self) -> Option<(&str, &'static str)> {
+        let text = self.exception()?;
+        if !CLOSED.iter().any(|number| text.contains(number)) {
+            return None;
+        }
+        let (_, path) = text.strip_suffix('\'')?.rsplit_once('\'')?;
+        let (_, variable) = PLACES.iter().find(|(part, _)| {
+            let mut places = path.match_indices(part).map(|(at, _)| at + part.len());
+            places.any(|end| path[end..].is_empty() || path[end..].starts_with('/'))
+        })?;
+        Some((path, variable))
     }
 
     fn exception(&self) -> Option<&str> {

@@ -123,6 +123,12 @@ impl Profile {
         self.security().join(name)
     }
 
+    /// What engines run when they start.
+    #[must_use]
+    pub fn startup(&self) -> PathBuf {
+        self.dir.join("startup")
+    }
+
     /// Where logs go.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {

@@ -249,14 +249,10 @@ impl Writer {
             files::remove_temporaries(directory, ABANDONED);
         }
         self.write(record, ours).map_err(|(path, fault)| {
-            let failure =
-                Failure::missing(format!("the record {} cannot be written", path.display()))
-                    .because(&fault);
-            let failure = match fault.hint() {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            };
-            failure.hint("check that its directory exists, is yours and is not full; --record sets the second place")
+            let usual = || "check that its directory exists, is yours and is not full; --record sets the second place".to_owned();
+            Failure::missing(format!("the record {} cannot be written", path.display()))
+                .hint(fault.hint().unwrap_or_else(usual))
+                .because(&fault)
         })
     }
 

@@ -111,8 +111,11 @@ pub async fn look(
 /// Finds srun and decides the MPI world of its step.
 fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> Outcome<Srun> {
     let command = settings.launcher_command.as_deref().unwrap_or("srun");
-    let program = programs::find(command, "Slurm's client programs")?;
-    let scancel = programs::find("scancel", "Slurm's client programs")?;
+    let without = |failure: Failure| {
+        failure.hint("--launcher local starts the engines on this machine alone, without Slurm; a SLURM_JOB_ID that is left over goes with `unset SLURM_JOB_ID`")
+    };
+    let program = programs::find_slurms(command).map_err(without)?;
+    let scancel = programs::find_slurms("scancel").map_err(without)?;
     let inside_a_step = allocation
         .slurm
         .as_ref()
@@ -131,7 +134,7 @@ fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> O
 fn find_mpiexec(settings: &Settings, ipengine: &Path) -> Outcome<Mpiexec> {
     let command = settings.launcher_command.as_deref().unwrap_or("mpiexec");
     Ok(Mpiexec {
-        program: programs::find(command, "an MPI library")?,
+        program: programs::find_mpiexec(command)?,
         ipjob: own_program()?,
         world: mpi::plain_world(&settings.mpi, ipengine, true),
     })

@@ -37,7 +37,7 @@ fn ask(job: &JobId, sender: Sender) {
 }
 
 fn find_and_ask(job: &JobId, sender: Sender) {
-    let Ok(squeue) = programs::find("squeue", "Slurm's client programs") else {
+    let Ok(squeue) = programs::find_slurms("squeue") else {
         let _ = sender.send(Notice::JobEnds(None));
         return;
     };
@@ -157,7 +157,7 @@ impl Supervisor<'_> {
         };
         let (job, sender) = (self.plan.allocation.job.clone(), self.sender.clone());
         lookers::spawn(async move {
-            let squeue = programs::find("squeue", "Slurm's client programs").ok();
+            let squeue = programs::find_slurms("squeue").ok();
             let (Some(job), Some(squeue)) = (job, squeue) else {
                 let _ = sender.send(answer("", ""));
                 return;

@@ -114,3 +114,60 @@ fn the_users_own_variables_reach_every_service() {
     }
     job.stop();
 }
+
+#[test]
+fn a_working_directory_that_is_gone_is_named() {
+    let place = Place::with_fakes();
+    let gone = place.dir().join("gone");
+    fs::create_dir(&gone).expect("a directory");
+    let script = "cd gone && rmdir \"$PWD\" && exec \"$IPJOB\" --mode cluster-only -n 1";
+    let mut command = place.command("/bin/sh");
+    command
+        .args(["-c", script])
+        .env("IPJOB", crate::support::binary());
+    let told = format!("error: the working directory {} is gone", gone.display());
+    let lines = Job::spawn(&place, "job_local", command).fails(4, &["`cd` to one", "--chdir"]);
+    assert!(lines.contains(&told), "{lines}");
+    place.assert_untouched();
+}
+
+#[test]
+fn a_job_of_slurms_without_its_programs_is_told_how_to_start_here_alone() {
+    let place = Place::with_fakes();
+    let mut command = place.ipjob(["--mode", "cluster-only", "-n", "1"]);
+    let bin = place.dir().join("bin");
+    let host = nix::unistd::gethostname().expect("a name");
+    let host = host.to_string_lossy();
+    let host = host.split('.').next().expect("one").to_owned();
+    // The fakes' Python, and no srun of this machine's.
+    std::os::unix::fs::symlink("/usr/bin/python3", bin.join("python3")).expect("a link");
+    command.env("PATH", &bin).envs([
+        ("SLURM_JOB_ID", "7"),
+        ("SLURM_JOB_NODELIST", host.as_str()),
+        ("SLURM_TASKS_PER_NODE", "1"),
+        ("SLURM_NTASKS", "1"),
+        ("SLURM_JOB_NUM_NODES", "1"),
+    ]);
+    let parts = ["--launcher local", "unset SLURM_JOB_ID"];
+    let lines = Job::spawn(&place, "job_7", command).fails(4, &parts);
+    assert!(lines.contains("error: srun is not on PATH"), "{lines}");
+    assert!(!lines.contains("pip install"), "{lines}");
+    place.assert_untouched();
+}
+
+#[test]
+fn a_variable_in_a_path_that_was_not_replaced_is_refused_and_the_home_is_what_ipython_takes() {
+    let place = Place::with_fakes();
+    for (value, variable) in [("$HOME/x", "$HOME"), ("/scratch/${USER}/x", "${USER}")] {
+        let mut command = place.ipjob(["--mode", "cluster-only", "-n", "1"]);
+        command.env("IPYTHONDIR", value);
+        let told = format!("error: IPYTHONDIR is {value:?}: {variable} was not replaced");
+        let lines = Job::spawn(&place, "job_local", command).fails(2, &["os.getenv"]);
+        assert!(lines.contains(&told), "{lines}");
+    }
+    let mut command = place.ipjob(["--mode", "cluster-only", "-n", "1"]);
+    command.env("IPYTHONDIR", "~/own");
+    let mut job = Job::spawn_in(&place.dir().join("own"), "job_local", command);
+    job.wait_ready();
+    job.stop();
+}

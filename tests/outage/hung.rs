@@ -10,7 +10,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// A file server, which dies with the test.
-struct Server(Child);
+pub struct Server(Child);
 
 impl Server {
     fn stops(&self) {
@@ -31,6 +31,14 @@ impl Drop for Server {
 
 /// A home that a process serves, without keeping anything in the kernel's memory.
 fn served(place: Place) -> Needed<(Home, Server)> {
+    served_by(
+        place,
+        &["-o", "attr_timeout=0,entry_timeout=0,negative_timeout=0"],
+    )
+}
+
+/// A home that a process serves, with these options of bindfs.
+pub fn served_by(place: Place, options: &[&str]) -> Needed<(Home, Server)> {
     let bindfs = program(&["/usr/bin"], &["bindfs"])?;
     let home = Home::in_place(place)?;
     let source = home.place.dir().join("served");
@@ -38,11 +46,8 @@ fn served(place: Place) -> Needed<(Home, Server)> {
     let server = home
         .place
         .command(bindfs)
-        .args([
-            "-f",
-            "-o",
-            "attr_timeout=0,entry_timeout=0,negative_timeout=0",
-        ])
+        .arg("-f")
+        .args(options)
         .arg(&source)
         .arg(&home.path)
         .spawn()

@@ -1,5 +1,6 @@
 //! What a path is refused for, and what is to be done about it.
 
+use crate::here::files;
 use nix::libc::{EDQUOT, ENOSPC};
 use std::fmt;
 use std::io;
@@ -47,7 +48,8 @@ impl Fault {
             Self::System(error) if matches!(error.raw_os_error(), Some(ENOSPC | EDQUOT)) => {
                 Some("free some space or raise the quota".to_owned())
             }
-            Self::Dangling(..) | Self::System(_) => None,
+            Self::System(error) => files::next_step(error).map(str::to_owned),
+            Self::Dangling(..) => None,
         }
     }
 

@@ -56,7 +56,7 @@ proptest! {
                 prop_assert!(all.contains(part), "{part:?}");
             }
             prop_assert!(code == 1 || !matches!(words, LastWords::Exception(_)));
-            let _ = words.wrong_module();
+            let _ = (words.wrong_module(), words.closed_place());
         }
         let signal = Exit::Signal { number: 9, name: "SIGKILL".to_owned() };
         prop_assert_eq!(LastWords::read(&signal, &lines), None);

@@ -166,3 +166,24 @@ RuntimeError: nanny failed";
     assert!(missing.is_about_packages());
     assert_eq!(missing.wrong_module(), None);
 }
+
+#[test]
+fn a_place_that_cannot_be_written_is_told_with_the_variable_that_moves_it() {
+    for (path, variable) in [
+        ("/home/ada/.jupyter", Some("JUPYTER_CONFIG_DIR")),
+        ("/home/ada/.jupyter/migrated", Some("JUPYTER_CONFIG_DIR")),
+        (
+            "/home/ada/.local/share/jupyter/runtime",
+            Some("JUPYTER_DATA_DIR"),
+        ),
+        ("/home/ada/.ipython/profile_x", Some("IPYTHONDIR")),
+        ("/home/ada/.jupyterhub", None),
+    ] {
+        let words = LastWords::Exception(format!(
+            "OSError: [Errno 30] Read-only file system: '{path}'"
+        ));
+        assert_eq!(words.closed_place(), variable.map(|name| (path, name)));
+    }
+    let other = "FileNotFoundError: [Errno 2] No such file or directory: '/home/ada/.jupyter'";
+    assert_eq!(LastWords::Exception(other.to_owned()).closed_place(), None);
+}

@@ -54,6 +54,11 @@ pub(super) fn by_itself(mut failure: Failure, words: Option<&LastWords>) -> Fail
             "Python took {file} for the module `{module}`: rename that file if another module was meant, or start in another directory"
         ));
     }
+    if let Some((path, variable)) = words.and_then(LastWords::closed_place) {
+        failure = failure.hint(format!(
+            "{path} cannot be written here: `export {variable}=DIRECTORY` names another place for what is kept there"
+        ));
+    }
     failure.cause = words.map(ToString::to_string);
     failure
 }

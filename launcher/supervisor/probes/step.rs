@@ -113,7 +113,7 @@ struct Step {
 
 /// The steps of a job that can hold nodes; `None` where Slurm does not tell.
 async fn steps(job: &str) -> Option<Vec<Step>> {
-    let squeue = programs::find("squeue", "Slurm's client programs").ok()?;
+    let squeue = programs::find_slurms("squeue").ok()?;
     let args = [
         "--steps",
         "--noheader",
