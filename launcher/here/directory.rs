@@ -99,7 +99,7 @@ fn furnish(profile: &Profile, key: &str) -> Outcome<Option<File>> {
     };
     if profile.marker().exists() {
         let startup = profile.startup();
-        furnish_startup(&startup).map_err(|error| unusable(&startup, &error))?;
+        furnish_startup(&startup).map_err(|error| unusable(&startup, error))?;
     }
     let logs = profile.log_dir();
     files::unwritable_directory(&logs).map_err(|error| unusable(&logs, error))?;

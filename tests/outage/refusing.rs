@@ -5,7 +5,7 @@ use super::hung::served_by;
 use crate::support::{Job, Place, venv};
 use nix::mount::{MsFlags, mount};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
 #[test]
 fn a_file_system_that_refuses_chmod_is_used_where_it_is_closed_to_others() {
@@ -14,6 +14,15 @@ fn a_file_system_that_refuses_chmod_is_used_where_it_is_closed_to_others() {
     let (home, _server) = needed!(served_by(place, &["--chmod-deny"]));
     let chmod = home.does("chmod", &["755", home.text()]);
     assert!(!chmod, "it refuses");
+    // IPython's own first start fails there, and leaves this: the next one works.
+    let startup = home.path.join(".ipython/profile_default/startup");
+    let mut builder = fs::DirBuilder::new();
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(&startup)
+        .expect("made");
+    fs::write(startup.join("README"), "").expect("written");
     let mut job = home.job(&["--mode", "notebook", "-n", "1"]);
     job.wait_ready();
     let found = fs::metadata(job.profile().join("ipjob.json")).expect("a record");
