@@ -4,6 +4,7 @@
 mod cookies;
 mod encryption;
 mod kernels;
+mod laptop;
 mod messages;
 mod places;
 mod ports;

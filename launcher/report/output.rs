@@ -2,7 +2,10 @@
 
 use crate::failure::{Failure, Outcome};
 use anstream::AutoStream;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 /// Writes a line in one piece, so that srun does not mix it with another task's. Colours are dropped where stdout is no terminal; a
 /// reader that went away and a full disk are no errors.
@@ -23,6 +26,16 @@ pub fn data(data: &[u8]) -> Outcome<()> {
 /// stdout as a stream of bytes, for what is no text.
 pub fn stream() -> impl Write + Send + 'static {
     io::stdout()
+}
+
+/// Whether nobody else reads what is written to a stream: it is no file that others may read.
+#[must_use]
+pub fn is_private(stream: &impl AsFd) -> bool {
+    let found = stream
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|fd| File::from(fd).metadata());
+    found.is_ok_and(|found| !found.is_file() || found.mode() & 0o044 == 0)
 }
 
 /// What is said of a stdout that takes nothing.

@@ -35,7 +35,7 @@ fn a_job_that_still_waits_is_used_from_the_laptop_after_one_login() {
     lab.shell(ALICE, "login", &format!("scontrol release {}", job.id));
     connect.wait_line("the job is starting: engines 0/2");
     let url = connect.wait_url();
-    assert!(url.starts_with("http://localhost:"), "{url}");
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
     assert_eq!(status(&lab, &url), "200");
     let opened = wait_for("the browser", || {
         fs::read_to_string(lab.laptop_home("opened")).ok()
@@ -62,7 +62,9 @@ fn a_job_that_still_waits_is_used_from_the_laptop_after_one_login() {
     let (code, output) = super::refused(&lab, &[&target]);
     assert_eq!(code, 2, "{output}");
     assert!(
-        output.contains("is connected already") && output.contains(&url),
+        output.contains("is connected already")
+            && output.contains("ipjob-connect.json")
+            && !output.contains(&url),
         "{output}"
     );
 

@@ -1,11 +1,13 @@
 //! What people and programs are told once the tunnel can be used.
 
 use super::ports::LocalPorts;
+use super::profile::MARKER;
 use super::reach::{Page, Reach};
 use crate::cli::connect::ConnectOptions;
 use crate::failure::Outcome;
 use crate::report::console::Console;
 use crate::report::output;
+use std::io;
 use std::path::PathBuf;
 
 /// What there is to tell.
@@ -26,7 +28,8 @@ pub struct Ready<'a> {
 #[must_use]
 pub fn url(page: &Page, ports: &LocalPorts) -> String {
     let place = match ports.of(&page.endpoint) {
-        Some(local) => format!("localhost:{local}"),
+        // By its number: of a name a browser may ask [::1] first.
+        Some(local) => format!("127.0.0.1:{local}"),
         None => format!("{}:{}", page.endpoint.address, page.endpoint.port),
     };
     format!("http://{place}{}?token={}", page.path, page.token)
@@ -34,6 +37,11 @@ pub fn url(page: &Page, ports: &LocalPorts) -> String {
 
 /// Tells it in the form that was asked for.
 pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outcome<()> {
+    if (options.json || options.print) && !output::is_private(&io::stdout()) {
+        console.warning(
+            "stdout is a file that others can read, and Jupyter's token goes into it: `umask 077` before it is made closes it",
+        );
+    }
     if options.json {
         return output::data(format!("{}\n", json(ready)).as_bytes());
     }
@@ -50,10 +58,7 @@ pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outco
         "ready: job {}, profile {}",
         ready.job, ready.profile
     ));
-    let mut below: Vec<String> = url
-        .map(|url| format!("jupyter  {url}"))
-        .into_iter()
-        .collect();
+    let mut below = url.map_or_else(Vec::new, |url| jupyter(ready, &url));
     for (head, line) in ["python   ", "         "].into_iter().zip(python) {
         below.push(format!("{head}{line}"));
     }
@@ -62,6 +67,28 @@ pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outco
     }
     console.below(&below);
     Ok(())
+}
+
+/// Jupyter's address; its secret parts only where nobody else reads them.
+fn jupyter(ready: &Ready, url: &str) -> Vec<String> {
+    if output::is_private(&io::stderr()) {
+        return vec![format!("jupyter  {url}")];
+    }
+    let server = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    let place = ready
+        .client_file
+        .as_ref()
+        .and_then(|file| Some(file.parent()?.parent()?.join(MARKER)));
+    let place = place.map_or_else(
+        || "the job's record".to_owned(),
+        |path| path.display().to_string(),
+    );
+    vec![
+        format!("jupyter  {server}"),
+        "         others can read the file that this is written to, so its path and the token"
+            .to_owned(),
+        format!("         are only in {place} (\"url\")"),
+    ]
 }
 
 /// The same for programs: one object on one line.

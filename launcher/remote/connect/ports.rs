@@ -5,8 +5,13 @@ use crate::failure::{Failure, Outcome};
 use crate::here::ports::{self, Hold, Reservation};
 use crate::plan::settings::PortRange;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn6, bind, setsockopt, socket, sockopt,
+};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -18,6 +23,8 @@ const FIRST_FREE: u16 = 1024;
 struct Taken {
     port: u16,
     kept: Option<Reservation>,
+    /// The same port of `[::1]`, where nothing listens: who types `localhost` is asked there first.
+    _beside: Option<OwnedFd>,
 }
 
 /// The local ports, by what they are for: a later life of the job gets the same ones, whatever its own are.
@@ -48,6 +55,7 @@ impl LocalPorts {
                 let kept = self.take(endpoint.port)?;
                 self.taken.push(Taken {
                     port: kept.port,
+                    _beside: bind_beside(kept.port).ok(),
                     kept: Some(kept),
                 });
             }
@@ -62,10 +70,8 @@ impl LocalPorts {
         if let Some(range) = self.range {
             return ports::reserve("--local-ports", LOCAL, range, Hold::Bound);
         }
-        // A browser may ask the other loopback address first: who listens there would be sent the token.
-        let others = std::net::TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, wanted));
-        let taken_there =
-            others.is_err_and(|error| error.raw_os_error() == Some(Errno::EADDRINUSE as i32));
+        // Who listens there would be sent the token by a browser that is told `localhost`.
+        let taken_there = bind_beside(wanted).is_err_and(|error| error == Errno::EADDRINUSE);
         if wanted >= FIRST_FREE
             && !taken_there
             && let Ok(reservation) = ports::reserve_one(LOCAL, wanted, Hold::Bound)
@@ -99,6 +105,21 @@ impl LocalPorts {
             taken.kept = None;
         }
     }
+}
+
+/// Takes a port of `[::1]`, without listening there and so that nobody else can.
+fn bind_beside(port: u16) -> Result<OwnedFd, Errno> {
+    let fd = socket(
+        AddressFamily::Inet6,
+        SockType::Stream,
+        SockFlag::empty(),
+        None,
+    )?;
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+    let address = SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0);
+    bind(fd.as_raw_fd(), &SockaddrIn6::from(address))?;
+    Ok(fd)
 }
 
 #[cfg(test)]
@@ -144,6 +165,20 @@ mod tests {
             .to_vec();
         assert_eq!(before, after);
         assert!(local.of(&endpoint(4)).is_some());
+    }
+
+    #[test]
+    fn nobody_else_can_listen_on_the_other_loopback_address() {
+        let other = |port| std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, port));
+        if other(0).is_err() {
+            // No IPv6 here, for nobody.
+            return;
+        }
+        let mut local = LocalPorts::new(None);
+        local.give(&[endpoint(free_port())]).expect("a port");
+        let (_, port) = local.all().next().expect("given");
+        assert!(other(port).is_err(), "{port}");
+        assert!(std::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).is_err());
     }
 
     #[test]

@@ -179,7 +179,7 @@ pub fn clean(dir: &Path, name: &str) -> Outcome<()> {
     let marker = read(&mut file);
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(in_use(name, &marker)),
+        Err(TryLockError::WouldBlock) => return Err(in_use(dir, name, &marker)),
         Err(TryLockError::Error(error)) => {
             return Err(Failure::missing(format!(
                 "the profile {} cannot be locked",
@@ -203,7 +203,7 @@ pub fn clean(dir: &Path, name: &str) -> Outcome<()> {
 }
 
 /// What is said of a job that another connect has open.
-fn in_use(name: &str, marker: &Marker) -> Failure {
+fn in_use(dir: &Path, name: &str, marker: &Marker) -> Failure {
     let failure = Failure::usage(format!(
         "{name} is connected already, by `ipjob connect {}` (pid {})",
         marker.target, marker.pid
@@ -212,7 +212,11 @@ fn in_use(name: &str, marker: &Marker) -> Failure {
         "use that one: ipp.Client(profile={name:?}) works in every program here, or end it with Ctrl-C"
     ));
     match &marker.url {
-        Some(url) => failure.hint(format!("its Jupyter is {url}")),
+        // Not shown here: the token is in it, and who reads this text is not known.
+        Some(_) => failure.hint(format!(
+            "the address of its Jupyter is in {} (\"url\")",
+            dir.join(MARKER).display()
+        )),
         None => failure,
     }
 }

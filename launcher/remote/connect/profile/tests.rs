@@ -89,16 +89,18 @@ fn where_the_home_is_the_jobs_too_its_own_profile_is_left_alone() {
 fn a_second_connect_is_told_of_the_first_and_a_dead_one_is_cleaned_up_after() {
     let place = tempfile::tempdir().expect("a directory");
     let mut first = LocalProfile::make(place.path(), &name("job_1"), marker()).expect("made");
-    first.tell(Some("http://localhost:8000/lab?token=x".to_owned()));
+    first.tell(Some("http://127.0.0.1:8000/lab?token=x".to_owned()));
     let failure = LocalProfile::make(place.path(), &name("job_1"), marker()).expect_err("in use");
     assert!(failure.message.contains("pid 7"), "{failure}");
     assert!(
         failure
             .hints
             .iter()
-            .any(|hint| hint.contains("localhost:8000")),
+            .any(|hint| hint.contains("profile_job_1/ipjob-connect.json")),
         "{failure:?}"
     );
+
+    assert!(!format!("{failure:?}").contains("token"), "{failure:?}");
 
     // Killed: the lock goes with the process, the files stay.
     let private = tempfile::Builder::new()
