@@ -28,9 +28,20 @@ pub fn stream() -> impl Write + Send + 'static {
     io::stdout()
 }
 
-/// Whether nobody else reads what is written to a stream: it is no file that others may read.
+/// Whether nobody else reads what is written to stdout.
 #[must_use]
-pub fn is_private(stream: &impl AsFd) -> bool {
+pub fn data_is_private() -> bool {
+    is_private(&io::stdout())
+}
+
+/// Whether nobody else reads what is written to stderr.
+#[must_use]
+pub fn words_are_private() -> bool {
+    is_private(&io::stderr())
+}
+
+/// Whether a stream leads into no file that others may read.
+fn is_private(stream: &impl AsFd) -> bool {
     let found = stream
         .as_fd()
         .try_clone_to_owned()

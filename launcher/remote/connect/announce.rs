@@ -7,7 +7,6 @@ use crate::cli::connect::ConnectOptions;
 use crate::failure::Outcome;
 use crate::report::console::Console;
 use crate::report::output;
-use std::io;
 use std::path::PathBuf;
 
 /// What there is to tell.
@@ -37,7 +36,7 @@ pub fn url(page: &Page, ports: &LocalPorts) -> String {
 
 /// Tells it in the form that was asked for.
 pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outcome<()> {
-    if (options.json || options.print) && !output::is_private(&io::stdout()) {
+    if (options.json || options.print) && !output::data_is_private() {
         console.warning(
             "stdout is a file that others can read, and Jupyter's token goes into it: `umask 077` before it is made closes it",
         );
@@ -71,7 +70,7 @@ pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outco
 
 /// Jupyter's address; its secret parts only where nobody else reads them.
 fn jupyter(ready: &Ready, url: &str) -> Vec<String> {
-    if output::is_private(&io::stderr()) {
+    if output::words_are_private() {
         return vec![format!("jupyter  {url}")];
     }
     let server = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
