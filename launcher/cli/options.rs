@@ -138,8 +138,8 @@ pub struct RunOptions {
     #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::controller_ports, help_heading = "Controller")]
     pub controller_ports: Option<PortRange>,
 
-    /// Whether all that passes the controller's ports is encrypted (CurveZMQ): clients and engines take its public key from their
-    /// connection files.
+    /// Whether all that passes the controller's ports, and an engine's own, is encrypted (CurveZMQ): clients and engines take its
+    /// public key from their connection files. `auto` is wherever ipyparallel can (7.1 and later).
     #[arg(
         long,
         value_enum,

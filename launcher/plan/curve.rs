@@ -2,7 +2,6 @@
 //! clients, from their connection files) can speak to it and to nobody who pretends to be it. PURE: random numbers come in.
 
 use super::service::Text;
-use super::settings::Launcher;
 use super::version::Version;
 use crate::failure::{Failure, Outcome};
 use core::fmt;
@@ -11,7 +10,8 @@ use x25519_dalek::{PublicKey, StaticSecret};
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curve {
-    /// Where other users can listen in: in a job of a scheduler, and wherever engines may be on other hosts.
+    /// Wherever ipyparallel can. On one machine as well: the loopback address is everybody's, and a nanny shares what it hands on among all who have
+    /// connected to it, so that another user without any key is given signed requests.
     Auto,
     /// Always.
     On,
@@ -68,12 +68,7 @@ fn z85(bytes: &[u8; 32]) -> String {
 }
 
 /// Whether messages are encrypted.
-pub fn decide(
-    asked: Curve,
-    in_a_job: bool,
-    launcher: Launcher,
-    ipyparallel: &Version,
-) -> Outcome<bool> {
+pub fn decide(asked: Curve, ipyparallel: &Version) -> Outcome<bool> {
     // ipyparallel 7.0 knows nothing of it.
     let is_known = ipyparallel >= &Version::of(&[7, 1]);
     match asked {
@@ -83,7 +78,7 @@ pub fn decide(
         .hint("`pip install -U ipyparallel`, or --curve off")),
         Curve::On => Ok(true),
         Curve::Off => Ok(false),
-        Curve::Auto => Ok(is_known && (in_a_job || launcher != Launcher::Local)),
+        Curve::Auto => Ok(is_known),
     }
 }
 
@@ -114,19 +109,16 @@ mod tests {
     }
 
     #[test]
-    fn it_is_on_where_others_can_listen_in() {
-        use Launcher::{Local, Mpiexec, Srun};
-        let version = |text: &str| Version::parse(text).expect("a version");
-        let decided = |asked, in_a_job, launcher, text: &str| {
-            decide(asked, in_a_job, launcher, &version(text))
+    fn it_is_on_wherever_it_can_be() {
+        let decided = |asked, text: &str| {
+            let version = Version::parse(text).expect("a version");
+            decide(asked, &version)
         };
-        assert_eq!(decided(Curve::Auto, false, Local, "9.2.0"), Ok(false));
-        assert_eq!(decided(Curve::Auto, true, Local, "9.2.0"), Ok(true));
-        assert_eq!(decided(Curve::Auto, true, Srun, "8.8.0"), Ok(true));
-        assert_eq!(decided(Curve::Auto, false, Mpiexec, "7.1.0"), Ok(true));
-        assert_eq!(decided(Curve::Auto, true, Srun, "7.0.1"), Ok(false));
-        assert_eq!(decided(Curve::On, false, Local, "9.2.0"), Ok(true));
-        assert_eq!(decided(Curve::Off, true, Srun, "9.2.0"), Ok(false));
-        assert!(decided(Curve::On, true, Srun, "7.0.1").is_err());
+        assert_eq!(decided(Curve::Auto, "9.2.0"), Ok(true));
+        assert_eq!(decided(Curve::Auto, "7.1.0"), Ok(true));
+        assert_eq!(decided(Curve::Auto, "7.0.1"), Ok(false));
+        assert_eq!(decided(Curve::On, "9.2.0"), Ok(true));
+        assert_eq!(decided(Curve::Off, "9.2.0"), Ok(false));
+        assert!(decided(Curve::On, "7.0.1").is_err());
     }
 }

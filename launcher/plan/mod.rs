@@ -237,8 +237,7 @@ impl Plan {
         let config = here.shaping_config.as_deref();
         let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
         let mut remarks: Vec<String> = remark.into_iter().chain(counted.remark).collect();
-        let in_a_job = allocation.job.is_some();
-        let encrypted = curve::decide(settings.curve, in_a_job, launcher, &here.ipyparallel)?;
+        let encrypted = curve::decide(settings.curve, &here.ipyparallel)?;
         let context = services::Context {
             settings: &settings,
             allocation: &allocation,

@@ -10,6 +10,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+const OVERHEAR: &str = concat!(include_str!("zmtp.py"), include_str!("overhear.py"));
 const LISTEN: &str = concat!(include_str!("zmtp.py"), include_str!("listen.py"));
 
 /// What an engine prints and what a task carries: 9 letters that stand nowhere else.
@@ -102,4 +103,47 @@ fn an_engine_does_not_obey_who_listens_on_a_freed_port() {
     // It asks for a proof of the server's key, and says nothing more without one.
     let closed = needed!(meets_a_fake_controller("on"));
     assert_eq!(closed, "met nobody who speaks to him\n");
+}
+
+/// What another user is given who connects, as an engine would, to what engines and nannies listen on: how many places let him in, and whether a
+/// request that the user signed came to him. A nanny shares what it hands on among all who have connected.
+fn is_given_requests(arguments: &[&str]) -> Needed<(String, String)> {
+    let venv = venv("main")?;
+    let mut bob = as_bob(OVERHEAR)?;
+    let place = Place::with_venv(&venv);
+    let start = ["--mode", "cluster-only", "-n", "2"];
+    let mut job = Job::start(&place, &[&start, arguments].concat());
+    let record = job.wait_ready();
+    let incarnation = record["incarnation"]["id"].as_str().expect("an id");
+    let engines = carriers(incarnation)
+        .into_iter()
+        .filter(|(_, line)| line.contains("ipengine") || line.contains("nanny"))
+        .map(|(pid, _)| pid)
+        .collect();
+    let ports = super::listening(&engines);
+    assert_eq!(ports.len(), 4, "each engine's and each nanny's: {ports:?}");
+    let mut bob = bob
+        .args(["ROUTER", "clear_request"])
+        .args(ports.iter().map(|port| format!("tcp:{port}")))
+        .spawn()
+        .expect("python");
+    let mut told = BufReader::new(bob.stdout.take().expect("piped")).lines();
+    let entered = told.next().expect("he goes on").expect("text");
+    python::run(&place, &venv, "../security/clear.py", &["job_local"]);
+    drop(bob.stdin.take());
+    let heard = told.next().expect("he goes on").expect("text");
+    assert!(bob.wait().expect("our child").success());
+    job.stop();
+    Ok((entered, heard))
+}
+
+#[test]
+fn nannies_give_signed_requests_to_others_only_without_encryption() {
+    let (_, heard) = needed!(is_given_requests(&["--curve", "off"]));
+    assert_eq!(heard, "heard");
+    for way in ["exec", "fork"] {
+        let (entered, heard) = needed!(is_given_requests(&["--engine-start", way]));
+        assert_eq!(entered, "0 of 4 shake hands", "{way}");
+        assert_eq!(heard, "not heard", "{way}");
+    }
 }

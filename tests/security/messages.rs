@@ -5,6 +5,7 @@ use crate::real::python;
 use crate::support::{Job, Place, venv};
 use serde_json::{Value, json};
 
+// Without encryption: with it, what is said here reaches nobody.
 const GARBAGE: &str = concat!(include_str!("zmtp.py"), include_str!("garbage.py"));
 
 #[test]
@@ -12,7 +13,7 @@ fn garbage_and_unsigned_messages_on_every_port_change_nothing() {
     let venv = needed!(venv("main"));
     let mut bob = needed!(as_bob(GARBAGE));
     let place = Place::with_venv(&venv);
-    let mut job = Job::start(&place, &["--mode", "notebook", "-n", "2"]);
+    let mut job = Job::start(&place, &["--mode", "notebook", "-n", "2", "--curve", "off"]);
     let record = job.wait_ready();
     let before = python::ask(&place, &venv, "../security/work.py", &["job_local"]);
     let pids = processes(&record);
@@ -42,7 +43,7 @@ fn garbage_and_unsigned_messages_on_every_port_change_nothing() {
 fn what_was_said_twice_or_is_signed_wrongly_is_done_once() {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
-    let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", "1"]);
+    let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", "1", "--curve", "off"]);
     job.wait_ready();
     let told = python::run(&place, &venv, "../security/replay.py", &["job_local"]);
     let last = told.lines().last().expect("a line");

@@ -1,6 +1,6 @@
-"""Somebody who speaks ZeroMQ without encryption and without a key, and subscribes to everything at every place given.
+"""Somebody who speaks ZeroMQ without encryption and without a key, and takes what he is given at every place named.
 
-overhear.py WORD tcp:PORT | unix:PATH ...: tells how many places shake hands, and when stdin has ended whether WORD came by.
+overhear.py SUB|ROUTER WORD tcp:PORT | unix:PATH ...: as a socket of that kind (a SUB subscribes to everything), tells how many places shake hands, and when stdin has ended whether WORD came by.
 """
 
 import select
@@ -22,15 +22,17 @@ def reach(place):
         return None
 
 
+kind, word, *places = sys.argv[1:]
 peers = []
-for peer in map(reach, sys.argv[2:]):
+for peer in map(reach, places):
     if peer is None:
         continue
     peer.settimeout(PATIENCE)
-    if shake(peer, b"SUB"):
-        peer.sendall(message(b"\x01"))
+    if shake(peer, kind.encode()):
+        if kind == "SUB":
+            peer.sendall(message(b"\x01"))
         peers.append(peer)
-print(f"{len(peers)} of {len(sys.argv) - 2} shake hands", flush=True)
+print(f"{len(peers)} of {len(places)} shake hands", flush=True)
 heard = {peer: b"" for peer in peers}
 sources = [sys.stdin, *peers]
 while sys.stdin in sources:
@@ -42,5 +44,4 @@ while sys.stdin in sources:
         heard[source] += data
         if not data:
             sources.remove(source)
-word = sys.argv[1].encode()
-print("heard" if any(word in text for text in heard.values()) else "not heard", flush=True)
+print("heard" if any(word.encode() in text for text in heard.values()) else "not heard", flush=True)
