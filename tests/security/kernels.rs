@@ -90,7 +90,11 @@ fn overheard(venv_name: &str, arguments: &[&str]) -> Needed<(String, String)> {
     let now = listening(&processes(&record));
     places.extend(now.difference(&before).map(|port| format!("tcp:{port}")));
     assert!(places.len() >= 5, "{places:?}");
-    let mut bob = bob.args(["SUB", SAID]).args(&places).spawn().expect("python");
+    let mut bob = bob
+        .args(["SUB", SAID])
+        .args(&places)
+        .spawn()
+        .expect("python");
     let mut told = BufReader::new(bob.stdout.take().expect("piped")).lines();
     let mut told = || told.next().expect("he goes on").expect("text");
     let entered = told();

@@ -43,7 +43,10 @@ fn garbage_and_unsigned_messages_on_every_port_change_nothing() {
 fn what_was_said_twice_or_is_signed_wrongly_is_done_once() {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
-    let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", "1", "--curve", "off"]);
+    let mut job = Job::start(
+        &place,
+        &["--mode", "cluster-only", "-n", "1", "--curve", "off"],
+    );
     job.wait_ready();
     let told = python::run(&place, &venv, "../security/replay.py", &["job_local"]);
     let last = told.lines().last().expect("a line");
