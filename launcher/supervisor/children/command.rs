@@ -13,7 +13,9 @@ use std::process::Command;
 pub fn command(service: &Service, process: &Process) -> Result<Command, Failure> {
     for Carried { path, text } in &service.carried {
         files::replace(path, text.as_bytes()).map_err(|error| {
-            Failure::missing(format!("{} cannot be written", path.display())).because(error)
+            Failure::missing(format!("{} cannot be written", path.display()))
+                .because(error)
+                .hint("check that the profile directory is yours, writable and not full")
         })?;
     }
     let mut command = Command::new(&process.program);
