@@ -81,7 +81,9 @@ enum Told {
     Ends(Times),
     /// The time is over: Slurm takes the job down.
     Over,
-    /// There is no limit, or somebody ends the job, and the end is that moment.
+    /// Slurm takes the job down for another reason, and the end that it tells is that moment.
+    Cancelled,
+    /// There is no limit.
     Nothing,
 }
 
@@ -95,8 +97,11 @@ impl Told {
         if reason == "TimeLimit" {
             return Some(Self::Over);
         }
+        if matches!(state, "COMPLETING" | "CANCELLED") {
+            return Some(Self::Cancelled);
+        }
         // A job without a limit has an end a year ahead all the same.
-        if state == "COMPLETING" || limit == "UNLIMITED" {
+        if limit == "UNLIMITED" {
             return Some(Self::Nothing);
         }
         Some(Times::read(end, start).map_or(Self::Nothing, Self::Ends))
@@ -204,6 +209,7 @@ impl Supervisor<'_> {
                     limit: Duration::ZERO,
                 });
             }
+            Told::Cancelled => return Some(Event::Cancelled),
             Told::Nothing => return None,
         };
         let text = times.end.to_string();
@@ -235,7 +241,7 @@ mod tests {
             // As after a scancel.
             (
                 "COMPLETING None 1763800200 1763800160 5:00",
-                Some(Told::Nothing),
+                Some(Told::Cancelled),
             ),
             (
                 "COMPLETING TimeLimit 1763800200 1763800160 5:00",

@@ -174,6 +174,8 @@ pub enum Event {
         /// So much it was in all.
         limit: Duration,
     },
+    /// Slurm says that it takes the job down, and not for its time.
+    Cancelled,
     /// Whether Slurm takes the job's nodes for another one, as far as it tells.
     Preempted(bool),
     /// A kernel, an engine or a client has done something since the last look.

@@ -25,6 +25,10 @@ impl Supervisor<'_> {
                 self.ask_by_srun();
                 return None;
             }
+            Notice::SubmittedOnNode(is_node) => {
+                self.submitted_on_node = is_node;
+                return None;
+            }
             Notice::RecordIsDue => {
                 self.record_waits = false;
                 return None;

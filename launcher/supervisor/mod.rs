@@ -26,6 +26,7 @@ mod replacement;
 mod showing;
 mod signals;
 mod step;
+mod submission;
 mod sweep;
 mod takeover;
 mod telling;
@@ -96,6 +97,8 @@ struct Supervisor<'a> {
     step_watch: Option<JoinHandle<()>>,
     /// The scancel that asks the engines' step to end, until it has done so.
     scancel: Option<u32>,
+    /// Whether the host that the job was submitted on is known to be a compute node, and so no way in for a laptop.
+    submitted_on_node: bool,
     /// The time of day for what Slurm tells.
     steady: deadline::Steady,
     /// Whether Slurm did not answer last time: it is said once.
@@ -180,6 +183,7 @@ pub async fn run(
         own_watches: BTreeMap::new(),
         step_watch: None,
         scancel: None,
+        submitted_on_node: false,
         steady: deadline::Steady::default(),
         slurm_is_silent: false,
         ownership,
@@ -199,8 +203,9 @@ pub async fn run(
             format!("the pointer to the record cannot be written, so `ipjob status` will not find this job: {error}"),
         );
     }
-    if let Some(job) = &plan.allocation.job {
-        deadline::watch(job.clone(), supervisor.sender.clone());
+    if let Some(slurm) = &plan.allocation.slurm {
+        deadline::watch(slurm.job.clone(), supervisor.sender.clone());
+        submission::look(slurm, supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
     supervisor.tell();

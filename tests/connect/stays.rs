@@ -1,5 +1,6 @@
 use super::{Connect, assert_nothing_left, cut, status, views};
 use crate::support::{Lab, lab::ALICE};
+use serde_json::Value;
 use std::fs;
 
 #[test]
@@ -17,6 +18,10 @@ fn a_cut_connection_and_a_requeued_job_keep_the_local_ports_and_a_refused_login_
     connect.wait_line("connected again");
     assert_eq!(status(&lab, &url), "200");
     assert_eq!(views(&lab, &profile), "[0]");
+    let target = format!("login:{}", job.id);
+    let json = ["--json", "--profile", "mine", &target];
+    let mut program = Connect::start(&lab, "mine", &json);
+    program.wait_line("\"token\":");
 
     let done = lab.shell(ALICE, "login", &format!("scontrol requeue {}", job.id));
     assert_eq!(done.code, 0, "{}", done.text);
@@ -30,6 +35,17 @@ fn a_cut_connection_and_a_requeued_job_keep_the_local_ports_and_a_refused_login_
     assert_ne!(now, url);
     assert_eq!(status(&lab, now), "200");
     assert_eq!(views(&lab, &profile), "[0]");
+    // It is told to people, and to programs as a second line.
+    let told = connect.wait_lines("jupyter  http", 2);
+    assert!(told.ends_with(now), "{told}");
+    assert!(connect.output().contains("the token is new"));
+    let line = program.wait_lines("\"token\":", 2);
+    let told: Value = serde_json::from_str(&line).expect("one object on one line");
+    let token = now.split("token=").nth(1);
+    assert_eq!(told["token"].as_str(), token, "{line}");
+    program.signal("INT");
+    let (code, output) = program.finish();
+    assert_eq!(code, 0, "{output}");
 
     // As when a certificate has run out: ssh would have to ask.
     fs::remove_file(lab.home(".ssh/authorized_keys")).expect("removed");

@@ -5,11 +5,15 @@ use crate::support::Lab;
 #[test]
 fn the_job_ends_in_order_before_its_time_does() {
     let lab = needed!(Lab::up(&[]));
-    // Slurm looks at limits every 30 s, so this signal comes 10 to 40 s before the end.
+    // Slurm looks at limits every 30 s, so this signal comes 60 to 90 s before the end.
     let signalled = lab.submit(
-        &["-n1", "--time=1", "--signal=B:TERM@10"],
+        &["-n1", "--time=2", "--signal=B:TERM@60"],
         "exec ipjob --mode cluster-only --mpi none",
     );
+    // Its end is as near, but that is not why it ends.
+    let cancelled = lab.submit(&["-n1", "--time=1"], "exec ipjob --mode cluster-only --mpi none");
+    cancelled.wait_state("ready");
+    cancelled.cancel();
     let unsignalled = lab.submit(
         &["-n1", "--time=5"],
         "scontrol update JobId=$SLURM_JOB_ID EndTime=now+75seconds\nexec ipjob --mode cluster-only --mpi none --stop-before 55",

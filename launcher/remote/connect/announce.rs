@@ -21,6 +21,8 @@ pub struct Ready<'a> {
     pub reach: &'a Reach,
     /// The laptop's.
     pub ports: &'a LocalPorts,
+    /// Whether an earlier life of the job was announced.
+    pub again: bool,
 }
 
 /// Jupyter's page as a browser here opens it.
@@ -53,8 +55,13 @@ pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outco
         let lines: Vec<String> = url.into_iter().chain(python).collect();
         return output::data(format!("{}\n", lines.join("\n")).as_bytes());
     }
+    let restarted = if ready.again {
+        ", restarted: engines are empty and the token is new"
+    } else {
+        ""
+    };
     console.step(&format!(
-        "ready: job {}, profile {}",
+        "ready: job {}, profile {}{restarted}",
         ready.job, ready.profile
     ));
     let mut below = url.map_or_else(Vec::new, |url| jupyter(ready, &url));

@@ -26,7 +26,7 @@ impl Connect<'_> {
             Effect::Unbridge(way) => self.unbridge(way),
             Effect::Try(reach) => self.try_services(*reach),
             Effect::Settle(reach) => self.settle(&reach)?,
-            Effect::Announce(reach) => self.announce(&reach)?,
+            Effect::Announce { reach, again } => self.announce(&reach, again)?,
             Effect::Progress(text) => self.progress(&text),
             Effect::Say(Level::Step, text) => self.console.step(&text),
             Effect::Say(Level::Warning, text) => self.console.warning(&text),
@@ -170,7 +170,7 @@ impl Connect<'_> {
         Ok(())
     }
 
-    fn announce(&mut self, reach: &Reach) -> Outcome<()> {
+    fn announce(&mut self, reach: &Reach, again: bool) -> Outcome<()> {
         self.console.still();
         let profile = match &self.profile {
             Some(profile) => profile.name().clone(),
@@ -182,9 +182,12 @@ impl Connect<'_> {
             client_file: self.profile.as_ref().map(LocalProfile::client_file),
             reach,
             ports: &self.ports,
+            again,
         };
         announce::tell(&ready, self.options, self.console)?;
+        // Nobody may sit there when a job is requeued.
         if self.options.open
+            && !again
             && let Some(page) = &reach.page
         {
             let url = announce::url(page, &self.ports);

@@ -181,7 +181,12 @@ pub enum Effect {
     /// Write the local client file.
     Settle(Box<Reach>),
     /// Tell people how to use it.
-    Announce(Box<Reach>),
+    Announce {
+        /// What is reached.
+        reach: Box<Reach>,
+        /// Whether an earlier life of the job was announced: what was told of that one leads nowhere now.
+        again: bool,
+    },
     /// What is waited for: shown once, or on a live line.
     Progress(String),
     /// Show a line.

@@ -3,7 +3,7 @@
 //! The rules that the tests hold it to:
 //! - one login at a time, and after the first none that asks for a secret
 //! - a refused login is the end, a lost connection never is
-//! - local ports are chosen once; a later life of the job gets the same
+//! - local ports are chosen once; a later life of the job gets the same, and is announced
 //! - a record that says `ended` counts only once Slurm, where there is one, says the same
 //! - whoever asks for the end gets it at once, with exit code 0
 
@@ -71,7 +71,8 @@ pub struct Machine {
     bridge: Option<Bridge>,
     /// Why a way did not lead to the job, in order.
     dead_ends: Vec<String>,
-    announced: bool,
+    /// What was announced last.
+    announced: Option<Reach>,
     lost_before: bool,
     told: Option<String>,
     /// Why the job, which was used, is not found at the moment.
@@ -94,7 +95,7 @@ impl Machine {
             waited_for: None,
             bridge: None,
             dead_ends: Vec::new(),
-            announced: false,
+            announced: None,
             lost_before: false,
             told: None,
             doubt: None,
@@ -124,8 +125,8 @@ impl Machine {
                 self.queued = Some(queued);
                 self.look()
             }
-            Event::Unusable(failure) if self.announced => self.progress(failure.to_string()),
-            Event::Refused(failure) if self.announced => self.doubted(failure.to_string()),
+            Event::Unusable(failure) if self.announced.is_some() => self.progress(failure.to_string()),
+            Event::Refused(failure) if self.announced.is_some() => self.doubted(failure.to_string()),
             Event::Refused(failure) | Event::Unusable(failure) | Event::Local(failure) => {
                 vec![Effect::Finish(Err(failure))]
             }

@@ -7,6 +7,10 @@ use core::time::Duration;
 /// Minutes before the end at which a person is warned.
 const WARNINGS: [u32; 3] = [10, 5, 1];
 
+/// How long before the end Slurm's signal comes, as `sbatch --signal` has it by default and the templates say it. Slurm tells nobody
+/// what a job asked for.
+const SIGNAL_BEFORE: Duration = Duration::from_secs(60);
+
 /// Slurm looks at time limits every 30 s, so `--signal=B:TERM@60` comes up to that much early.
 const SIGNAL_SPREAD: Duration = Duration::from_secs(35);
 
@@ -22,6 +26,8 @@ pub(super) struct Deadline {
     telling: u32,
     /// Whether the end is so near that such a signal is Slurm's word for it.
     near: bool,
+    /// What a stop is that was taken for the time limit's by its signal alone, if Slurm says otherwise.
+    pub otherwise: Option<End>,
 }
 
 impl Machine {
@@ -43,7 +49,7 @@ impl Machine {
         }
         out.push(Effect::SetTimer(
             Timer::Near { telling },
-            left.saturating_sub(stop_before + SIGNAL_SPREAD),
+            left.saturating_sub(signals_within(stop_before)),
         ));
         out.push(Effect::SetTimer(
             Timer::Deadline { telling },
@@ -87,9 +93,24 @@ impl Machine {
             return;
         };
         let asked = end.failure.is_none() && WARNING_SIGNALS.contains(&end.reason.as_str());
-        if asked && left <= stop_before + SIGNAL_SPREAD {
+        if asked && left <= signals_within(stop_before) {
             let signal = core::mem::replace(end, time_limit()).reason;
             step_line(out, format!("{signal} came for the job's time limit"));
+            out.push(Effect::Publish);
+        }
+    }
+
+    /// Slurm says that the job was cancelled, so no signal came for its time limit.
+    pub(super) fn cancelled_in_the_stop(&mut self, out: &mut Vec<Effect>) {
+        let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &mut self.phase else {
+            return;
+        };
+        if let Some(otherwise) = self.deadline.otherwise.take() {
+            step_line(
+                out,
+                format!("{} came because the job was cancelled", otherwise.reason),
+            );
+            *end = otherwise;
             out.push(Effect::Publish);
         }
     }
@@ -103,17 +124,23 @@ impl Machine {
 
     /// Somebody asked for the end: near the time limit SIGTERM or its like is Slurm's warning of it.
     pub(super) fn asked_to_stop(&mut self, by: &str, out: &mut Vec<Effect>) {
-        let end = if self.deadline.near && WARNING_SIGNALS.contains(&by) {
-            time_limit()
-        } else {
-            End {
-                code: 0,
-                reason: by.to_owned(),
-                failure: None,
-            }
+        let asked = End {
+            code: 0,
+            reason: by.to_owned(),
+            failure: None,
         };
-        self.begin_stop(end, out);
+        if self.deadline.near && WARNING_SIGNALS.contains(&by) {
+            self.deadline.otherwise = Some(asked);
+            self.begin_stop(time_limit(), out);
+        } else {
+            self.begin_stop(asked, out);
+        }
     }
+}
+
+/// So much may be left when Slurm's signal comes.
+fn signals_within(stop_before: Duration) -> Duration {
+    stop_before.max(SIGNAL_BEFORE) + SIGNAL_SPREAD
 }
 
 fn time_limit() -> End {
@@ -149,6 +176,10 @@ mod tests {
         let limit = Duration::from_secs(600);
         let left = Duration::from_secs(left);
         let _ = machine.step(Event::TimeLeft { left, limit });
+        ended(&machine)
+    }
+
+    fn ended(machine: &Machine) -> (u8, String) {
         match &machine.phase {
             Phase::Stopping { end, .. } | Phase::LastSweep { end } => {
                 (end.code, end.reason.clone())
@@ -172,5 +203,45 @@ mod tests {
             (0, "SIGINT".to_owned()),
             "a person's"
         );
+    }
+
+    /// What a SIGTERM means that comes so many seconds before the end of a job that knew of this limit from its start, and then what
+    /// it means when Slurm says that the job was cancelled.
+    fn signalled(limit: u64, left: u64) -> [(u8, String); 2] {
+        let limit = Duration::from_secs(limit);
+        let mut machine = Machine::new(&[], Duration::from_secs(9));
+        let _ = machine.step(Event::Begin);
+        for effect in machine.step(Event::TimeLeft { left: limit, limit }) {
+            if let Effect::SetTimer(timer @ Timer::Near { .. }, after) = effect
+                && after <= limit.saturating_sub(Duration::from_secs(left))
+            {
+                let _ = machine.step(Event::TimeUp(timer));
+            }
+        }
+        let _ = machine.step(Event::StopAsked {
+            by: "SIGTERM".to_owned(),
+            insists: false,
+        });
+        let at_once = ended(&machine);
+        let _ = machine.step(Event::Cancelled);
+        [at_once, ended(&machine)]
+    }
+
+    #[test]
+    fn a_signal_is_the_time_limits_whatever_the_limit_unless_the_job_was_cancelled() {
+        let sigterm = (0, "SIGTERM".to_owned());
+        // `-t 2`, `-t 5`, ten minutes, an hour, a day: `--signal=B:TERM@60` comes 60 to 90 s before.
+        for limit in [120, 300, 600, 3600, 86_400] {
+            for left in [60, 75, 90] {
+                let time_is_up = (7, "the job's time limit".to_owned());
+                let expected = [time_is_up, sigterm.clone()];
+                assert_eq!(signalled(limit, left), expected, "{limit} {left}");
+            }
+        }
+        for (limit, left) in [(300, 200), (3600, 120)] {
+            assert_eq!(signalled(limit, left), [sigterm.clone(), sigterm.clone()]);
+        }
+        // `scontrol update` from 20 minutes to 3: the new end is heard of only now.
+        assert_eq!(end_after(asked("SIGTERM"), 88).0, 7);
     }
 }

@@ -52,6 +52,7 @@ impl Machine {
             Event::StopAsked { by, insists: true } => self.hurry(&format!("{by} again"), out),
             Event::Superseded(by) => self.hurry(by, out),
             Event::TimeLeft { left, limit } => self.time_left_in_the_stop(*left, *limit, out),
+            Event::Cancelled => self.cancelled_in_the_stop(out),
             _ => {}
         }
     }
@@ -59,10 +60,11 @@ impl Machine {
     /// The driver ended during the stop: its own code counts in the place of "ended as asked", because whoever reads 0 must be
     /// able to believe that the driver did all its work. A failure and the time limit keep theirs.
     fn driver_cut_off(&mut self, exit: &Exit) {
-        if let Phase::Stopping { end, .. } = &mut self.phase
-            && end.code == 0
-        {
-            end.code = exit.shell_code();
+        if let Phase::Stopping { end, .. } = &mut self.phase {
+            let ends = [Some(end), self.deadline.otherwise.as_mut()];
+            for end in ends.into_iter().flatten().filter(|end| end.code == 0) {
+                end.code = exit.shell_code();
+            }
         }
     }
 

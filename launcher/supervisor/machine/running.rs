@@ -57,6 +57,8 @@ impl Machine {
             Event::TimeUp(timer) => self.time_up(timer, out),
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
+            // Its signal is on the way.
+            Event::Cancelled => {}
             Event::Superseded(by) => self.superseded(by, out),
             Event::Preempted(preempted) => self.preempted(preempted, out),
             Event::Active => self.in_use(out),

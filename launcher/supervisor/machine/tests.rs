@@ -194,6 +194,7 @@ impl World {
             });
         }
         events.push(Event::Superseded("a newer life".to_owned()));
+        events.push(Event::Cancelled);
         events
     }
 

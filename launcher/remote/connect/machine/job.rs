@@ -35,7 +35,7 @@ impl Machine {
             );
             // A clock that was set makes every record old, until it is written again.
             let by_clock = !matches!(self.queued, Some(Queued::Gone(_)));
-            if self.announced && by_clock {
+            if self.announced.is_some() && by_clock {
                 return self.doubted(text);
             }
             return self.over(text);
@@ -92,7 +92,7 @@ impl Machine {
                     "no record of job {} is found, and there is no squeue to ask for it",
                     self.job
                 );
-                if self.announced {
+                if self.announced.is_some() {
                     return self.doubted(text);
                 }
                 self.over(text)
@@ -107,7 +107,7 @@ impl Machine {
                         "`ipjob status {place}` lists your jobs that ipjob runs",
                     ).replace(": `", ":`"))
                     .hint("it must have been started by ipjob; another cluster's jobs are found from its own login node only");
-                if self.announced {
+                if self.announced.is_some() {
                     return self.over(format!("job {} is gone", self.job));
                 }
                 vec![Effect::Finish(Err(failure))]
@@ -176,7 +176,7 @@ impl Machine {
 
     /// The job is over: the end of connect, as asked if the job was used.
     fn over(&mut self, text: String) -> Vec<Effect> {
-        if self.announced {
+        if self.announced.is_some() {
             return vec![Effect::Say(Level::Step, text), Effect::Finish(Ok(()))];
         }
         vec![Effect::Finish(Err(Self::no_job(text)))]

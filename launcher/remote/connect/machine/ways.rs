@@ -82,17 +82,21 @@ impl Machine {
         self.told = None;
         if self.host.is_none() && bridge.way == Way::Forward {
             // Nothing has to be carried, so nothing has to be kept up.
-            return vec![Effect::Announce(reach), Effect::Finish(Ok(()))];
+            let again = false;
+            return vec![Effect::Announce { reach, again }, Effect::Finish(Ok(()))];
         }
         let mut effects = vec![Effect::Settle(reach.clone())];
-        if self.announced {
+        let before = self.announced.replace((*reach).clone());
+        if before.is_some() {
             effects.push(Effect::Say(
                 Level::Step,
                 "connected again, on the same local ports".to_owned(),
             ));
-        } else {
-            self.announced = true;
-            effects.push(Effect::Announce(reach));
+        }
+        // A later life has another key and token: the address that was told leads to a login page.
+        if before.as_ref() != Some(&reach) {
+            let again = before.is_some();
+            effects.push(Effect::Announce { reach, again });
         }
         effects
     }
@@ -128,7 +132,7 @@ impl Machine {
             effects.extend(self.go(next, reach));
             return effects;
         }
-        if self.announced {
+        if self.announced.is_some() {
             bridge.stage = Stage::Waiting;
             effects
                 .extend(self.progress(format!("the job is not reached ({words}): trying again")));

@@ -1,0 +1,26 @@
+//! Whether the host that the job was submitted on is a way in for a laptop. A terminal in an earlier job is on a compute node.
+
+use super::notice::{Notice, Sender};
+use super::{lookers, query};
+use crate::here::programs;
+use crate::plan::slurm::Slurm;
+
+/// Asks Slurm whether the host is one of its nodes, unless it is one of the job's own; the answer is a notice.
+pub fn look(slurm: &Slurm, sender: Sender) {
+    let Some(host) = slurm.submit_host.clone() else {
+        return;
+    };
+    if slurm.nodes.contains(&host) {
+        let _ = sender.send(Notice::SubmittedOnNode(true));
+        return;
+    }
+    // PATH may have places that do not answer.
+    lookers::spawn(async move {
+        let Ok(scontrol) = programs::find("scontrol", "Slurm's client programs") else {
+            return;
+        };
+        let args = ["--oneliner", "show", "node", &host].map(str::to_owned);
+        let notice = |text: &str| Notice::SubmittedOnNode(text.starts_with("NodeName="));
+        query::ask(scontrol, args.to_vec(), Vec::new(), notice, sender);
+    });
+}
