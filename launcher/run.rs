@@ -8,7 +8,7 @@ use crate::cli::variables::unknown_variables;
 use crate::failure::{Failure, Outcome};
 use crate::here::meeting::Leader;
 use crate::here::patience::{LOOK, insist};
-use crate::here::{directory, identity, leftovers, limits, scontrol, steps, subreaper};
+use crate::here::{directory, identity, leftovers, limits, scontrol, stepd, steps, subreaper};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::slurm::Slurm;
@@ -143,14 +143,16 @@ fn become_subreaper(console: &Console) {
 
 /// Our environment as text; what is no Unicode is nothing that ipjob reads.
 pub fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
+    let mut environment = std::env::vars_os()
         .filter_map(|(name, value)| {
             Some((
                 name.into_string().ok()?,
                 value.to_string_lossy().into_owned(),
             ))
         })
-        .collect()
+        .collect();
+    stepd::without_outer_step(&mut environment);
+    environment
 }
 
 /// What we were given: the Slurm job whose node this is, unless local engines were asked for; else this machine.
@@ -166,13 +168,14 @@ fn allocation(
     if options.ignores_slurm() {
         return Ok(this_machine);
     }
-    let Some(mut slurm) = Slurm::read(environment)? else {
+    let slurm = match rank {
+        // They know their number, and all of them would ask.
+        Some(_) => Slurm::read(environment)?,
+        None => scontrol::job(environment)?,
+    };
+    let Some(slurm) = slurm else {
         return Ok(this_machine);
     };
-    if slurm.alone_in_step {
-        // `srun -n1 ipjob`: the engines are a step of the whole job, not of our own step.
-        slurm.tasks = scontrol::tasks_of_job(slurm.job.name()).or(slurm.tasks);
-    }
     let host = identity::host();
     if slurm.node_of(&host).is_none() {
         return Err(Failure::usage(format!(

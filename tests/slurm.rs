@@ -19,6 +19,7 @@ mod preemption;
 mod quota;
 mod respawn;
 mod time;
+mod within;
 
 use crate::support::Lab;
 

@@ -5,6 +5,7 @@ mod nodes;
 mod process;
 mod secrets;
 mod software;
+mod step;
 mod support;
 mod worlds;
 
@@ -12,9 +13,8 @@ pub use nodes::probe;
 
 use crate::cli::doctor::DoctorOptions;
 use crate::failure::{Failure, Outcome};
-use crate::here::{address, identity};
+use crate::here::{address, identity, scontrol};
 use crate::plan::allocation::Allocation;
-use crate::plan::slurm::Slurm;
 use crate::report::output;
 use crate::run;
 use finding::{Finding, State};
@@ -24,7 +24,7 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
     let environment = run::environment();
     let ipython_dir = options.ipython_dir()?;
     let mut sheet = Sheet::default();
-    let slurm = match Slurm::read(&environment) {
+    let slurm = match scontrol::job(&environment) {
         Ok(slurm) => slurm,
         Err(failure) => {
             sheet.add(vec![Finding::problem(

@@ -1,6 +1,7 @@
 //! What the other nodes of the job see: this node's address, and the profile directory. Each runs `ipjob probe`.
 
 use super::finding::Finding;
+use super::step;
 use crate::failure::{Failure, Outcome};
 use crate::here::asking::ask;
 use crate::here::{files, identity};
@@ -9,7 +10,6 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const SAW: &str = "ipjob-probe saw on ";
 /// Whether a step can run beside others.
 pub fn overlap(srun: &Path, findings: &mut Vec<Finding>) -> bool {
     let answer = ask(
-        Command::new(srun).args([
+        step::srun(srun).args([
             "--overlap",
             "--export=ALL",
             "--nodes=1",
@@ -90,7 +90,7 @@ pub fn look(
     });
     let ipjob = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("ipjob"));
     let answer = ask(
-        Command::new(srun)
+        step::srun(srun)
             .args([
                 "--overlap",
                 "--export=ALL",

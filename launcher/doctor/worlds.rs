@@ -1,12 +1,13 @@
 //! Which type of `srun --mpi` makes one world of the engines' mpi4py: tried, with two tasks, because nothing else tells.
 
 use super::finding::Finding;
+use super::step;
 use crate::here::asking::ask;
 use crate::here::{mpi, packages};
 use crate::plan::World;
 use crate::plan::settings::Mpi;
+use crate::run;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 /// How long two ranks may take to find each other; a wrong type can hang for ever.
@@ -62,7 +63,9 @@ pub fn look(
         ));
         return;
     }
-    let inside_a_step = std::env::var_os("SLURM_STEP_ID").is_some();
+    let inside_a_step = run::environment()
+        .iter()
+        .any(|(name, _)| name == "SLURM_STEP_ID");
     let chosen = match mpi::world(asked, ipengine, srun, inside_a_step) {
         Ok((World::Type(name), _)) => Some(name),
         Ok((World::Default, _)) => None,
@@ -134,7 +137,7 @@ fn attempt(ipengine: &Path, srun: &Path, name: Option<&str>, nodes: usize) -> Ou
     let Some(python) = packages::python_of(ipengine) else {
         return Outcome::Failed("the Python of ipengine is behind a wrapper".to_owned());
     };
-    let mut command = Command::new(srun);
+    let mut command = step::srun(srun);
     command
         .args([
             "--overlap",
@@ -148,10 +151,7 @@ fn attempt(ipengine: &Path, srun: &Path, name: Option<&str>, nodes: usize) -> Ou
     }
     for (variable, _) in std::env::vars_os() {
         let text = variable.to_string_lossy();
-        if text.starts_with("PMI")
-            || text.starts_with("SLURM_CPU_BIND")
-            || text == "SLURM_NTASKS_PER_NODE"
-        {
+        if text.starts_with("PMI") {
             command.env_remove(&variable);
         }
     }

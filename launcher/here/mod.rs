@@ -35,6 +35,7 @@ pub mod socket_directory;
 pub mod sockets;
 pub mod starter;
 pub mod state;
+pub mod stepd;
 pub mod steps;
 pub mod subreaper;
 pub mod text;

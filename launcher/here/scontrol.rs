@@ -1,6 +1,8 @@
 //! What Slurm's controller tells before the job starts. It may be down, and then its programs hang for minutes.
 
 use super::programs;
+use crate::failure::Outcome;
+use crate::plan::slurm::{Asked, Slurm};
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -9,14 +11,17 @@ use std::time::Duration;
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// The tasks that the job of this name asked for: inside a step the environment tells those of the step only.
-#[must_use]
-pub fn tasks_of_job(job: &str) -> Option<u32> {
-    let text = ask(&["--oneliner", "show", "job", job])?;
-    text.split_ascii_whitespace()
-        .find_map(|word| word.strip_prefix("NumTasks="))?
-        .parse()
-        .ok()
+/// The Slurm job that these variables describe, with what it asked for, which Slurm is asked: the variables can be another job's,
+/// and inside a step they tell of the step only.
+pub fn job(environment: &[(String, String)]) -> Outcome<Option<Slurm>> {
+    let slurm = Slurm::read(environment)?;
+    Ok(slurm.map(|slurm| {
+        let told = ask(&["--oneliner", "show", "job", slurm.job.name()]);
+        match told.and_then(|text| Asked::read(&slurm.job, &text)) {
+            Some(asked) => slurm.as_asked(asked, environment),
+            None => slurm,
+        }
+    }))
 }
 
 /// A line of the configuration: `MpiDefault`.

@@ -1,9 +1,12 @@
 //! A Slurm job as its environment tells it. Garbage in a variable is refused by the variable's name.
 
+mod asked;
+
 use super::het::Component;
 use super::hostlist;
 use super::job::JobId;
 use crate::failure::{Failure, Outcome};
+pub use asked::Asked;
 
 /// What Slurm gave to this job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub struct Slurm {
     pub cpus_per_task: Option<u32>,
     /// GPUs of each task, in Slurm's own notation, where the job asked for it.
     pub gpus_per_task: Option<String>,
+    /// Tasks of each node, where the job asked for it.
+    pub tasks_per_node: Option<u32>,
+    /// What the job asked for, where Slurm could be asked; the environment alone can tell of another job.
+    pub asked: Option<Asked>,
     /// How often the job was requeued.
     pub restart: u32,
     /// Seconds since 1970 of the job's end, where this Slurm tells it (23.02 and later).
@@ -73,6 +80,8 @@ impl Slurm {
             tasks,
             cpus_per_task: number("SLURM_CPUS_PER_TASK")?,
             gpus_per_task: get("SLURM_GPUS_PER_TASK").map(str::to_owned),
+            tasks_per_node: get("SLURM_NTASKS_PER_NODE").and_then(|text| text.parse().ok()),
+            asked: None,
             restart,
             end: get("SLURM_JOB_END_TIME").and_then(|text| text.parse().ok()),
             components: Vec::new(),

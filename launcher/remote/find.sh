@@ -8,6 +8,13 @@ limited() {
     if command -v timeout >/dev/null 2>&1; then timeout 30 "$@"; else "$@"; fi
 }
 
+# What srun would take for options of a step in another job, where this shell is in one itself.
+forget_own_job() {
+    for name in $(env | sed -n 's/^\(S\(LURM\|RUN\)_[A-Z0-9_]*\)=.*/\1/p'); do
+        [ "$name" = SLURM_CONF ] || unset "$name"
+    done
+}
+
 # The user's own defaults for squeue may hide jobs.
 look_at_queue() {
     lines=

@@ -22,6 +22,7 @@ ask() {
     waiting) limited scancel --state=PENDING "$id" ;;
     process) /bin/sh -c "$ask_process" sh "$pid" "$start" "$boot" ;;
     node)
+        forget_own_job
         limited srun --quiet --overlap --jobid="$id" --nodelist="$node" --nodes=1 --ntasks=1 --mpi=none --export=ALL \
             /bin/sh -c "$ask_process" sh "$pid" "$start" "$boot"
         ;;

@@ -46,12 +46,7 @@ pub fn lines(
 }
 
 /// How a laptop gets to a job's services: by ipjob there, or by one ssh with every port in it.
-fn laptop(
-    plan: &Plan,
-    record: &Record,
-    client_file: &str,
-    submitted_on_node: bool,
-) -> Vec<String> {
+fn laptop(plan: &Plan, record: &Record, client_file: &str, submitted_on_node: bool) -> Vec<String> {
     let Some(slurm) = &plan.allocation.slurm else {
         return Vec::new();
     };

@@ -11,7 +11,10 @@ fn the_job_ends_in_order_before_its_time_does() {
         "exec ipjob --mode cluster-only --mpi none",
     );
     // Its end is as near, but that is not why it ends.
-    let cancelled = lab.submit(&["-n1", "--time=1"], "exec ipjob --mode cluster-only --mpi none");
+    let cancelled = lab.submit(
+        &["-n1", "--time=1"],
+        "exec ipjob --mode cluster-only --mpi none",
+    );
     cancelled.wait_state("ready");
     cancelled.cancel();
     let unsignalled = lab.submit(

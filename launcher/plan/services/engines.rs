@@ -1,6 +1,6 @@
 //! The engines.
 
-use super::{Context, mpiexec, ranks, srun, with_users};
+use super::{Context, mpiexec, ranks, srun, srun_variables, with_users};
 use crate::failure::Outcome;
 use crate::plan::environment;
 use crate::plan::meeting::Order;
@@ -19,9 +19,14 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
     let processes = match launcher {
         Launcher::Local => local(context),
         Launcher::Srun => {
+            let asked = context
+                .allocation
+                .slurm
+                .as_ref()
+                .and_then(|slurm| slurm.asked.as_ref());
             environment
                 .dropped
-                .extend(srun::leaks(&context.here.environment));
+                .extend(srun_variables::dropped(&context.here.environment, asked));
             // For nodes that do not share the profile directory. ipyparallel 7 does not read it.
             if context.here.ipyparallel.major() >= 8 {
                 let file = context.profile.own_engine_file();

@@ -1,6 +1,6 @@
 //! Engines as forks of one Python.
 
-use super::{Context, engines};
+use super::{Context, engines, srun_variables};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::service::{Name, Process};
@@ -137,15 +137,15 @@ pub(super) fn in_a_step(context: &Context) -> Result<Option<PathBuf>, String> {
     Err(why.to_owned())
 }
 
-/// Arguments of srun, and variables in which sbatch and srun keep them, with which Slurm gives a task more than its environment and
+/// Arguments of srun, and the variables that reach it and say the same, with which Slurm gives a task more than its environment and
 /// its CPUs tell: devices of its own, or a policy for memory.
-const OF_ONE_TASK: &[(&str, &str)] = &[
-    ("--gpus-per-task", "SLURM_GPUS_PER_TASK"),
-    ("--ntasks-per-gpu", "SLURM_NTASKS_PER_GPU"),
-    ("--gpu-bind", "SLURM_GPU_BIND"),
-    ("--tres-per-task", "SLURM_TRES_PER_TASK"),
-    ("--tres-bind", "SLURM_TRES_BIND"),
-    ("--mem-bind", "SLURM_MEM_BIND"),
+const OF_ONE_TASK: &[(&str, Option<&str>)] = &[
+    ("--gpus-per-task", None),
+    ("--ntasks-per-gpu", None),
+    ("--gpu-bind", Some("SLURM_GPU_BIND")),
+    ("--tres-per-task", None),
+    ("--tres-bind", Some("SLURM_TRES_BIND")),
+    ("--mem-bind", None),
 ];
 
 /// The first of these that holds for the step, if any.
@@ -155,17 +155,22 @@ fn of_one_task(context: &Context) -> Option<&'static str> {
         args.iter()
             .any(|arg| arg.split('=').next() == Some(option) && !is_none(arg))
     };
+    let environment = &context.here.environment;
+    let slurm = context.allocation.slurm.as_ref();
+    let asked = slurm.and_then(|slurm| slurm.asked.as_ref());
+    let dropped = srun_variables::dropped(environment, asked);
     let set = |variable: &str| {
-        let environment = &context.here.environment;
-        environment.iter().any(|(name, value)| {
-            // `cpu:4` alone is what --cpus-per-task says.
-            let cpus = value.starts_with("cpu") && !value.contains("gres/");
-            name == variable && !is_none(value) && !cpus
-        })
+        let reaches = |(name, value): &(String, String)| {
+            name == variable && !dropped.contains(name) && !is_none(value)
+        };
+        environment.iter().any(reaches)
     };
+    if slurm.is_some_and(|slurm| slurm.gpus_per_task.is_some()) {
+        return Some("--gpus-per-task");
+    }
     OF_ONE_TASK
         .iter()
-        .find(|(option, variable)| given(option) || set(variable))
+        .find(|(option, variable)| given(option) || variable.is_some_and(set))
         .map(|(option, _)| *option)
 }
 

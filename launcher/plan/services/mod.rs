@@ -10,6 +10,7 @@ mod mpiexec;
 pub mod ranks;
 mod replacement;
 mod srun;
+pub mod srun_variables;
 
 pub use again::controller_again;
 pub use controller::controller;

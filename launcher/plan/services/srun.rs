@@ -9,31 +9,6 @@ use crate::plan::slurm::Slurm;
 /// The name of the step, as `squeue -s` shows it.
 pub const STEP_NAME: &str = "ipjob-engines";
 
-/// Variables of an outer step, or of the job, that would change what the engines' step is: each was seen to (a step of one
-/// task sets cyclic distribution and its own MPI type for everything below it).
-const LEAKS: &[&str] = &[
-    "SLURM_LABELIO",
-    "SLURM_DISTRIBUTION",
-    "SLURM_NTASKS_PER_NODE",
-];
-
-/// The variables among these that must not reach the engines' srun.
-pub fn leaks(environment: &[(String, String)]) -> Vec<String> {
-    let has = |name: &str| environment.iter().any(|(variable, _)| variable == name);
-    let inside_a_step = has("SLURM_STEP_ID");
-    environment
-        .iter()
-        .map(|(variable, _)| variable)
-        .filter(|variable| {
-            LEAKS.contains(&variable.as_str())
-                || variable.starts_with("SLURM_CPU_BIND")
-                // Outside of a step it is a site's or user's own default.
-                || (inside_a_step && *variable == "SLURM_MPI_TYPE")
-        })
-        .cloned()
-        .collect()
-}
-
 /// The one srun that starts all engines.
 pub fn step(context: &Context) -> Outcome<Process> {
     let (Some(slurm), Some(srun)) = (&context.allocation.slurm, &context.here.srun) else {
@@ -138,7 +113,7 @@ fn size(context: &Context, slurm: &Slurm) -> Outcome<Vec<String>> {
         format!("--ntasks={engines}"),
     ];
     if slurm.components.is_empty() {
-        args.extend(tasks_per_node(context));
+        args.extend(tasks_per_node(context, slurm));
         args.extend(of_each_task(slurm));
     }
     Ok(args)
@@ -146,12 +121,7 @@ fn size(context: &Context, slurm: &Slurm) -> Outcome<Vec<String>> {
 
 /// How many tasks a node gets, where the job said so and all its tasks become engines: left to itself, srun packs the first
 /// nodes full.
-fn tasks_per_node(context: &Context) -> Option<String> {
-    let (_, number) = context
-        .here
-        .environment
-        .iter()
-        .find(|(variable, _)| variable == "SLURM_NTASKS_PER_NODE")?;
-    (context.engines == context.allocation.tasks && number.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| format!("--ntasks-per-node={number}"))
+fn tasks_per_node(context: &Context, slurm: &Slurm) -> Option<String> {
+    let number = slurm.tasks_per_node?;
+    (context.engines == context.allocation.tasks).then(|| format!("--ntasks-per-node={number}"))
 }

@@ -125,8 +125,12 @@ impl Machine {
                 self.queued = Some(queued);
                 self.look()
             }
-            Event::Unusable(failure) if self.announced.is_some() => self.progress(failure.to_string()),
-            Event::Refused(failure) if self.announced.is_some() => self.doubted(failure.to_string()),
+            Event::Unusable(failure) if self.announced.is_some() => {
+                self.progress(failure.to_string())
+            }
+            Event::Refused(failure) if self.announced.is_some() => {
+                self.doubted(failure.to_string())
+            }
             Event::Refused(failure) | Event::Unusable(failure) | Event::Local(failure) => {
                 vec![Effect::Finish(Err(failure))]
             }

@@ -1,0 +1,57 @@
+//! What Slurm started that we are a part of. A batch script that was submitted inside a step inherits that step's variables; the
+//! slurmstepd above us tells the truth.
+
+use super::process;
+
+/// Processes above us that are looked at.
+const MOST: usize = 100;
+
+/// Variables that Slurm sets for the tasks of a step and not for a batch script.
+const OF_STEPS: &[&str] = &["SLURM_STEPID", "SLURM_LABELIO"];
+
+/// How the names of others begin.
+const OF_STEPS_PREFIX: &str = "SLURM_STEP_";
+
+/// Removes the variables of an outer step where a batch script started us.
+pub fn without_outer_step(environment: &mut Vec<(String, String)>) {
+    let is_of_a_step = |name: &str| name.starts_with(OF_STEPS_PREFIX) || OF_STEPS.contains(&name);
+    let in_vain = || environment.iter().any(|(name, _)| is_of_a_step(name));
+    if in_vain() && title_above().is_some_and(|title| is_batch(&title)) {
+        environment.retain(|(name, _)| !is_of_a_step(name));
+    }
+}
+
+/// The title of the nearest slurmstepd above us: `slurmstepd: [12.batch]`.
+fn title_above() -> Option<String> {
+    let mut pid = std::process::id();
+    for _ in 0..MOST {
+        pid = process::stat(pid)?.parent;
+        if process::name(pid).starts_with("slurmstepd") {
+            return process::arguments(pid).into_iter().next();
+        }
+    }
+    None
+}
+
+fn is_batch(title: &str) -> bool {
+    title.ends_with(".batch]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_batch;
+
+    #[test]
+    fn a_batch_script_is_told_from_a_step() {
+        assert!(is_batch("slurmstepd: [12.batch]"));
+        for title in [
+            "slurmstepd: [12.0]",
+            "slurmstepd: [12.extern]",
+            "slurmstepd: [12.interactive]",
+            "slurmstepd",
+            "",
+        ] {
+            assert!(!is_batch(title), "{title}");
+        }
+    }
+}

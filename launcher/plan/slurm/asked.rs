@@ -1,0 +1,190 @@
+//! What a job asked for, as `scontrol --oneliner show job` tells it. Its environment can have what another job asked for: a batch
+//! script inherits the variables of the shell that sbatch was typed in, which may be one inside a job, and Slurm overwrites only what
+//! the new job has asked for as well.
+
+use super::Slurm;
+use crate::plan::job::JobId;
+
+/// What a job asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The tasks: one for each node where it did not say.
+    pub tasks: Option<u32>,
+    /// CPUs of each task: 1 where it did not say.
+    pub cpus_per_task: Option<u32>,
+    /// Tasks of each node; `None` where it did not say.
+    pub tasks_per_node: Option<u32>,
+    /// GPUs of each task in srun's notation, `a100:2`; `None` where it did not say.
+    pub gpus_per_task: Option<String>,
+    /// The names of all fields that say something.
+    fields: Vec<String>,
+}
+
+impl Asked {
+    /// Reads the line of this job; a heterogeneous job has one for each component.
+    #[must_use]
+    pub fn read(job: &JobId, text: &str) -> Option<Self> {
+        let own = ("JobId", job.number());
+        let line = text.lines().find(|line| fields(line).next() == Some(own))?;
+        let get = |name: &str| {
+            let mut fields = fields(line);
+            fields
+                .find(|(field, _)| *field == name)
+                .map(|(_, value)| value)
+        };
+        let number = |name: &str| get(name)?.parse().ok().filter(|number| *number > 0);
+        Some(Self {
+            tasks: number("NumTasks"),
+            cpus_per_task: number("CPUs/Task"),
+            tasks_per_node: get("NtasksPerN:B:S:C")
+                .and_then(|counts| counts.split(':').next()?.parse().ok())
+                .filter(|number| *number > 0),
+            gpus_per_task: get("TresPerTask").and_then(gpus),
+            fields: fields(line)
+                .filter(|(_, value)| !matches!(*value, "" | "(null)" | "N/A" | "0"))
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+        })
+    }
+
+    /// Whether a field says something: `TresBind`.
+    #[must_use]
+    pub fn says(&self, field: &str) -> bool {
+        self.fields.iter().any(|name| name == field)
+    }
+}
+
+impl Slurm {
+    /// The job with what it has asked for itself. `environment` is what the job was read from.
+    pub fn as_asked(mut self, asked: Asked, environment: &[(String, String)]) -> Self {
+        let get = |name: &str| {
+            let found = environment.iter().find(|(variable, _)| variable == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        if self.alone_in_step {
+            // `srun -n1 ipjob`: the engines are a step of the whole job, not of our own step.
+            self.tasks = asked.tasks.or(self.tasks);
+        } else if self.step.is_none() && asked.tasks != self.tasks && get("SLURM_NTASKS").is_some()
+        {
+            let own = super::tasks(None, get("SLURM_TASKS_PER_NODE"));
+            self.tasks = own.ok().flatten().or(asked.tasks).or(self.tasks);
+        }
+        let own = |told: Option<u32>, asked: Option<u32>| told.filter(|told| Some(*told) == asked);
+        self.cpus_per_task = own(self.cpus_per_task, asked.cpus_per_task);
+        self.tasks_per_node = own(self.tasks_per_node, asked.tasks_per_node);
+        self.gpus_per_task.clone_from(&asked.gpus_per_task);
+        self.asked = Some(asked);
+        self
+    }
+}
+
+/// `JobId=7`, `NumTasks=1` ...: a value may have further `=`.
+fn fields(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split_ascii_whitespace()
+        .filter_map(|word| word.split_once('='))
+}
+
+/// The GPUs of `gres:gpu:a100:2` (22.05) or `cpu=2,gres/gpu:a100=2` (newer): `a100:2`.
+fn gpus(list: &str) -> Option<String> {
+    list.split(',').find_map(|one| {
+        let rest = one
+            .strip_prefix("gres:gpu")
+            .or_else(|| one.strip_prefix("gres/gpu"))?;
+        let words: Vec<&str> = rest
+            .split([':', '='])
+            .filter(|word| !word.is_empty())
+            .collect();
+        let plain = |word: &&str| {
+            word.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+        };
+        let well = rest.starts_with([':', '=']) && words.len() <= 2 && words.iter().all(plain);
+        (well && !words.is_empty()).then(|| words.join(":"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Slurm 22.05 prints it, shortened.
+    const LINE: &str = "JobId=12 JobName=a=b UserId=alice(20001) NumNodes=2 NumCPUs=2 NumTasks=2 CPUs/Task=1 ReqB:S:C:T=0:0:*:1 \
+        TRES=cpu=2,node=2 NtasksPerN:B:S:C=0:0:*:* Network=(null) TresBind=gpu:closest TresPerNode=gres:gpu:1";
+
+    fn job(number: &str) -> JobId {
+        JobId::shown(number, number).expect("a job")
+    }
+
+    #[test]
+    fn what_a_job_asked_for_is_read() {
+        let asked = Asked::read(&job("12"), LINE).expect("a line");
+        assert_eq!((asked.tasks, asked.tasks_per_node), (Some(2), None));
+        assert_eq!(
+            (asked.cpus_per_task, asked.gpus_per_task.as_deref()),
+            (Some(1), None)
+        );
+        assert!(asked.says("TresBind") && !asked.says("Network") && !asked.says("TresFreq"));
+        let het = format!("JobId=11 NumTasks=9\n{LINE} TresPerTask=cpu=2,gres/gpu=1");
+        let asked = Asked::read(&job("12"), &het).expect("a line");
+        assert_eq!(
+            (asked.tasks, asked.gpus_per_task.as_deref()),
+            (Some(2), Some("1"))
+        );
+        assert_eq!(Asked::read(&job("7"), LINE), None);
+        for (list, found) in [
+            ("gres:gpu:2", Some("2")),
+            ("gres:gpu:a100:2", Some("a100:2")),
+            ("gres/gpu:a100=2", Some("a100:2")),
+            ("gres/gpu_mem:1", None),
+            ("cpu=4", None),
+            ("gres:gpu:$(id)", None),
+        ] {
+            assert_eq!(gpus(list).as_deref(), found, "{list}");
+        }
+    }
+
+    #[test]
+    fn what_another_job_asked_for_is_not_believed() {
+        let variables = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            let own = [
+                ("SLURM_JOB_ID", "12"),
+                ("SLURM_JOB_NODELIST", "n[1-2]"),
+                ("SLURM_TASKS_PER_NODE", "1(x2)"),
+            ];
+            own.iter()
+                .chain(pairs)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        let read = |pairs: &[(&str, &str)]| {
+            let variables = variables(pairs);
+            let slurm = Slurm::read(&variables).expect("readable").expect("a job");
+            let asked = Asked::read(&slurm.job, LINE).expect("a line");
+            let slurm = slurm.as_asked(asked, &variables);
+            (
+                slurm.tasks,
+                slurm.cpus_per_task,
+                slurm.tasks_per_node,
+                slurm.gpus_per_task,
+            )
+        };
+        let inherited = [
+            ("SLURM_NTASKS", "8"),
+            ("SLURM_CPUS_PER_TASK", "4"),
+            ("SLURM_NTASKS_PER_NODE", "4"),
+            ("SLURM_GPUS_PER_TASK", "1"),
+        ];
+        assert_eq!(read(&inherited), (Some(2), None, None, None));
+        assert_eq!(
+            read(&[("SLURM_NTASKS", "2"), ("SLURM_CPUS_PER_TASK", "1")]),
+            (Some(2), Some(1), None, None)
+        );
+        // In a step of one task the job's tasks count.
+        let step = [
+            ("SLURM_STEP_ID", "0"),
+            ("SLURM_STEP_NUM_TASKS", "1"),
+            ("SLURM_NTASKS", "1"),
+        ];
+        assert_eq!(read(&step).0, Some(2));
+    }
+}
