@@ -66,10 +66,19 @@ pub fn look(
     let inside_a_step = run::environment()
         .iter()
         .any(|(name, _)| name == "SLURM_STEP_ID");
-    let chosen = match mpi::world(asked, ipengine, srun, inside_a_step) {
-        Ok((World::Type(name), _)) => Some(name),
-        Ok((World::Default, _)) => None,
-        Ok((World::None, _)) => {
+    let decided = mpi::world(asked, ipengine, srun, inside_a_step);
+    if let Ok(Some(unfit)) = decided.as_ref().map(|decided| &decided.unfit) {
+        findings.push(Finding::problem(
+            "mpi",
+            format!("{library}; {unfit}"),
+            "engines start all the same",
+        ));
+        return;
+    }
+    let chosen = match decided.map(|decided| decided.world) {
+        Ok(World::Type(name)) => Some(name),
+        Ok(World::Default) => None,
+        Ok(World::None) => {
             findings.push(Finding::ok(
                 "mpi",
                 format!("{library}; engines start without MPI"),

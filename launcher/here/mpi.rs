@@ -15,23 +15,33 @@ const VENDOR: &str = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py i
 /// How long a program may take to answer: a cold Python on a busy file system needs its time.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Decides the world of the engines' step, and tells the types that this srun offers.
-pub fn world(
-    asked: &Mpi,
-    ipengine: &Path,
-    srun: &Path,
-    inside_a_step: bool,
-) -> Outcome<(World, Vec<String>)> {
-    if *asked == Mpi::Off {
-        return Ok((World::None, Vec::new()));
-    }
-    let types = types(srun);
-    let world = match asked {
-        Mpi::Off => World::None,
-        Mpi::Type(name) => World::Type(known_type(name, &types)?),
+/// The world that srun is to make.
+#[derive(Debug)]
+pub struct Decided {
+    /// The world.
+    pub world: World,
+    /// The types that this srun offers.
+    pub types: Vec<String>,
+    /// Why engines that could be one world are none.
+    pub unfit: Option<String>,
+}
+
+/// Decides the world of the engines' step.
+pub fn world(asked: &Mpi, ipengine: &Path, srun: &Path, inside_a_step: bool) -> Outcome<Decided> {
+    let types = match asked {
+        Mpi::Off => Vec::new(),
+        Mpi::Type(_) | Mpi::Auto => types(srun),
+    };
+    let (world, unfit) = match asked {
+        Mpi::Off => (World::None, None),
+        Mpi::Type(name) => (World::Type(known_type(name, &types)?), None),
         Mpi::Auto => automatic(ipengine, &types, inside_a_step),
     };
-    Ok((world, types))
+    Ok(Decided {
+        world,
+        types,
+        unfit,
+    })
 }
 
 /// Whether engines that something else than srun starts form one world: where ipengine's Python can, if they are offered one.
@@ -68,25 +78,43 @@ fn known_type(name: &str, types: &[String]) -> Outcome<String> {
 }
 
 /// No world without mpi4py; the site's or user's own default where there is one; else the type that fits the library.
-fn automatic(ipengine: &Path, types: &[String], inside_a_step: bool) -> World {
+fn automatic(ipengine: &Path, types: &[String], inside_a_step: bool) -> (World, Option<String>) {
     if packages::installed(ipengine, "mpi4py").is_none() {
-        return World::None;
+        return (World::None, None);
     }
     let own = std::env::var("SLURM_MPI_TYPE").is_ok_and(|name| !name.is_empty() && name != "none");
     if (own && !inside_a_step) || site_default() {
-        return World::Default;
+        return (World::Default, None);
     }
-    let fitting = match vendor(ipengine).as_deref() {
-        Some("MPICH" | "Intel MPI" | "MVAPICH") => "pmi2",
-        Some("Open MPI") => "pmix",
-        Some(vendor) if vendor.contains("Cray") => "cray_shasta",
-        _ => return World::None,
+    match vendor(ipengine) {
+        Some(vendor) => fitting(&vendor, types),
+        None => (World::None, None),
+    }
+}
+
+/// The world by the type that fits a vendor's library; where this srun has none, why engines are alone.
+fn fitting(vendor: &str, types: &[String]) -> (World, Option<String>) {
+    let fitting = match vendor {
+        "MPICH" | "Intel MPI" | "MVAPICH" => Some("pmi2"),
+        "Open MPI" => Some("pmix"),
+        vendor if vendor.contains("Cray") => Some("cray_shasta"),
+        _ => None,
     };
-    if types.iter().any(|name| name == fitting) {
-        World::Type(fitting.to_owned())
-    } else {
-        World::None
-    }
+    let offered = types.join(", ");
+    let unfit = match fitting {
+        Some(name) if types.iter().any(|known| known == name) => {
+            return (World::Type(name.to_owned()), None);
+        }
+        Some(name) => format!(
+            "engines are no common MPI world: {vendor} needs `srun --mpi={name}`, and this srun offers {offered}; --launcher mpiexec \
+             starts them by that library's own mpiexec, --mpi none says that none is wanted"
+        ),
+        None => format!(
+            "engines are no common MPI world: no type of `srun --mpi` is known for {vendor}; --mpi TYPE names one of {offered}, \
+             --mpi none says that none is wanted"
+        ),
+    };
+    (World::None, Some(unfit))
 }
 
 /// Whether the site has a default that makes a world.
@@ -102,4 +130,30 @@ pub fn vendor(ipengine: &Path) -> Option<String> {
     let answer = ask(Command::new(python).args(["-c", VENDOR]), LIMIT);
     let vendor = answer.output.trim();
     (!vendor.is_empty()).then(|| vendor.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_without_its_type_is_said() {
+        let types = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let (world, unfit) = fitting("Open MPI", &types(&["none", "pmix", "pmi2"]));
+        assert_eq!((world, unfit), (World::Type("pmix".to_owned()), None));
+        for (vendor, part) in [("Open MPI", "--mpi=pmix"), ("Somebody's MPI", "no type")] {
+            let (world, unfit) = fitting(vendor, &types(&["none", "pmi2"]));
+            assert_eq!(world, World::None);
+            let unfit = unfit.expect("a reason");
+            assert!(
+                unfit.contains(part) && unfit.contains("none, pmi2"),
+                "{unfit}"
+            );
+        }
+    }
 }

@@ -6,17 +6,14 @@ use super::process;
 /// Processes above us that are looked at.
 const MOST: usize = 100;
 
-/// Variables that Slurm sets for the tasks of a step and not for a batch script.
-const OF_STEPS: &[&str] = &["SLURM_STEPID", "SLURM_LABELIO"];
-
-/// How the names of others begin.
-const OF_STEPS_PREFIX: &str = "SLURM_STEP_";
+/// How the names of variables begin by which tasks of a step know it.
+const OF_STEPS: [&str; 2] = ["SLURM_STEP_", "SLURM_STEPID"];
 
 /// Removes the variables of an outer step where a batch script started us.
 pub fn without_outer_step(environment: &mut Vec<(String, String)>) {
-    let is_of_a_step = |name: &str| name.starts_with(OF_STEPS_PREFIX) || OF_STEPS.contains(&name);
-    let in_vain = || environment.iter().any(|(name, _)| is_of_a_step(name));
-    if in_vain() && title_above().is_some_and(|title| is_batch(&title)) {
+    let is_of_a_step = |name: &str| OF_STEPS.iter().any(|start| name.starts_with(start));
+    let tells_of_one = environment.iter().any(|(name, _)| is_of_a_step(name));
+    if tells_of_one && title_above().is_some_and(|title| is_batch(&title)) {
         environment.retain(|(name, _)| !is_of_a_step(name));
     }
 }

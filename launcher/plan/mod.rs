@@ -109,6 +109,8 @@ pub struct Srun {
     pub mpi: World,
     /// The types that this srun offers, for messages.
     pub mpi_types: Vec<String>,
+    /// Why engines that could be one MPI world are none.
+    pub unfit: Option<String>,
 }
 
 /// What the launcher `mpiexec` works with.
@@ -213,6 +215,8 @@ pub struct Plan {
     pub order: Option<meeting::Order>,
     /// What a person is told about the plan, for example that --allow-root was added.
     pub remarks: Vec<String>,
+    /// What a person should look at, beforehand.
+    pub warnings: Vec<String>,
 }
 
 impl Plan {
@@ -266,6 +270,7 @@ impl Plan {
         if here.ranks.as_ref().is_some_and(|ranks| ranks.unoffered) {
             remarks.push(ranks::no_world_offered());
         }
+        let unfit = here.srun.as_ref().and_then(|srun| srun.unfit.clone());
         Ok(Self {
             ipyparallel: here.ipyparallel.clone(),
             secrets,
@@ -287,6 +292,7 @@ impl Plan {
             replacement,
             order,
             remarks,
+            warnings: unfit.into_iter().collect(),
         })
     }
 

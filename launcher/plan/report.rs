@@ -1,6 +1,7 @@
 //! What the engines' step tells in its log: every task who it is and which MPI world it sees, one line each, and srun how
 //! tasks ended. PURE.
 
+mod cancelled;
 mod not_forked;
 
 use super::hostlist;
@@ -42,6 +43,7 @@ fn waits(line: &str) -> Option<String> {
     is_it.then(|| text.to_owned())
 }
 
+pub use cancelled::is_cancelled;
 pub use not_forked::NotForked;
 
 /// The size of a task's MPI world.

@@ -34,7 +34,7 @@ pub fn text(plan: &Plan) -> String {
         seconds(plan.settings.start.whole),
         seconds(plan.settings.stop)
     );
-    for remark in &plan.remarks {
+    for remark in plan.remarks.iter().chain(&plan.warnings) {
         let _ = writeln!(out, "remark       {remark}");
     }
     let _ = writeln!(out, "\nfiles");

@@ -120,13 +120,14 @@ fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> O
         .slurm
         .as_ref()
         .is_some_and(|slurm| slurm.step.is_some());
-    let (mpi, mpi_types) = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
+    let decided = mpi::world(&settings.mpi, ipengine, &program, inside_a_step)?;
     Ok(Srun {
         program,
         scancel,
         ipjob: own_program()?,
-        mpi,
-        mpi_types,
+        mpi: decided.world,
+        mpi_types: decided.types,
+        unfit: decided.unfit,
     })
 }
 

@@ -197,6 +197,9 @@ pub async fn run(
     for remark in plan.remarks.iter().chain(&directory.remarks) {
         supervisor.console.step(remark);
     }
+    for text in &plan.warnings {
+        supervisor.say(Level::Warning, text.clone());
+    }
     if let Err(error) = pointer::write(plan) {
         supervisor.say(
             Level::Warning,

@@ -67,8 +67,10 @@ pub(super) fn by_itself(mut failure: Failure, words: Option<&LastWords>) -> Fail
 pub(super) const LINES_OF_ENGINES: &str = "the last lines of the engines' log are above";
 
 /// What to do about engines that ended as srun says.
-pub(super) fn next_step_of_srun(words: &str) -> &'static str {
-    if words.ends_with(": Killed") {
+pub(super) fn next_step_of_srun(words: &str, cancelled: bool) -> &'static str {
+    if cancelled {
+        "somebody cancelled the engines' step (scancel JOB.STEP), as the engines' log says"
+    } else if words.ends_with(": Killed") {
         "killed by SIGKILL (the kernel's out-of-memory killer? `sacct --format=JobID,State,MaxRSS,ReqMem` tells)"
     } else {
         LINES_OF_ENGINES

@@ -52,6 +52,13 @@ impl Engines {
         replaced.is_some_and(|replaced| replaced.contains_key(&id))
     }
 
+    /// Whether an engine was started again and has come back.
+    pub(super) fn is_back(&self, id: u32) -> bool {
+        let all = self.replaced.as_ref();
+        let replaced = all.and_then(|all| all.get(&id));
+        replaced.is_some_and(|replaced| replaced.state == State::Well)
+    }
+
     /// Whether an engine was started again and has not registered.
     pub(super) fn arrives(&self, id: u32) -> bool {
         let replaced = self

@@ -5,7 +5,7 @@ use super::{Effect, Machine, Stage, warning};
 use crate::failure::{About, Failure};
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
-use crate::plan::report::{Report, Words, World, is_out_of_memory};
+use crate::plan::report::{Report, Words, World, is_cancelled, is_out_of_memory};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
@@ -33,7 +33,8 @@ impl Machine {
         } else if let Some(words) = cause {
             failure = causes::by_slurm(failure, &words);
             if failure.about != Some(About::Memory) {
-                failure = failure.hint(causes::next_step_of_srun(&words));
+                let cancelled = tail.iter().any(|line| is_cancelled(line));
+                failure = failure.hint(causes::next_step_of_srun(&words, cancelled));
             }
             failure.cause = Some(self.with_memory(words));
         } else {
@@ -77,7 +78,7 @@ impl Machine {
                 .tasks
                 .iter()
                 .take(SHOWN)
-                .map(|id| self.engine(*id))
+                .map(|id| self.engine_of_the_step(*id))
                 .collect();
             let who = if names.is_empty() {
                 "engines".to_owned()
@@ -200,6 +201,15 @@ impl Machine {
         told.next().map_or_else(String::new, |bytes| {
             format!(", where the memory limit is {} MiB", bytes >> 20)
         })
+    }
+
+    /// An engine as the first step had it: of one that was started again the place is another by now, and srun's words on its first end
+    /// can come 2 s late.
+    fn engine_of_the_step(&self, id: u32) -> String {
+        if self.engines.arrives(id) || self.engines.is_back(id) {
+            return format!("engine {id}, before it was started again");
+        }
+        self.engine(id)
     }
 
     /// An engine with the place that it told.

@@ -86,6 +86,31 @@ fn a_lost_engine_is_named_with_its_place_and_its_end() {
 }
 
 #[test]
+fn a_cancelled_step_is_no_matter_of_memory() {
+    let mut machine = started(None);
+    registered(&mut machine, &[0, 1, 2]);
+    let line = |text: &str| text.to_owned();
+    let _ = machine.step(Event::Exited {
+        process: first_process(Name::Engines),
+        pid: 7,
+        exit: Exit::Code(137),
+        tail: vec![
+            line(
+                "0: slurmstepd: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-26T19:54:15 ***",
+            ),
+            line("srun: error: node1: tasks 0-2: Killed"),
+        ],
+        memory: None,
+    });
+    let _ = machine.step(Event::TimeUp(Timer::JobEnds));
+    let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
+        panic!("it goes on");
+    };
+    let failure = end.failure.as_ref().expect("a failure");
+    assert!(failure.hints[0].contains("scancel JOB.STEP"), "{failure:?}");
+}
+
+#[test]
 fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let mut machine = started(None);
     let counted = "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0.";

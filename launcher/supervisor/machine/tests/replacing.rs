@@ -1,6 +1,7 @@
 //! Engines that are started again.
 
 use super::*;
+use crate::plan::report::{Report, Words};
 
 fn world() -> World {
     let mut world = up(2, Name::Jupyter);
@@ -30,6 +31,37 @@ fn an_engine_is_started_again_once_the_hub_has_dropped_its_id() {
     assert!(again.contains(&Effect::Replace(1)));
     assert_eq!(world.machine.state(), State::Degraded);
     let _ = world.machine.step(listed(&[0, 1]));
+    assert_eq!(world.machine.state(), State::Ready);
+}
+
+#[test]
+fn late_words_of_srun_are_not_told_of_the_engine_that_came_in_its_place() {
+    let mut world = world();
+    let place = |pid| {
+        Event::Placed(Report {
+            rank: 1,
+            node: "node1".to_owned(),
+            pid,
+            step: None,
+            memory: None,
+        })
+    };
+    let _ = world.machine.step(place(100));
+    let (timer, _) = pause(&world.machine.step(ended(1))).expect("a pause");
+    let _ = world.machine.step(listed(&[0]));
+    let _ = world.machine.step(Event::TimeUp(timer));
+    let _ = world.machine.step(place(200));
+    let _ = world.machine.step(listed(&[0, 1]));
+    let words = Words {
+        text: "srun: error: node1: task 1: Out Of Memory".to_owned(),
+        tasks: vec![1],
+    };
+    let told = format!("{:?}", world.machine.step(Event::SrunSaid(words)));
+    assert!(
+        told.contains("engine 1, before it was started again: out of memory"),
+        "{told}"
+    );
+    assert!(!told.contains("200"), "{told}");
     assert_eq!(world.machine.state(), State::Ready);
 }
 
