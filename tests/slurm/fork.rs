@@ -255,11 +255,13 @@ fn a_dry_run_tells_what_forks_the_engines_of_a_step_or_why_none_are_forked() {
             "--gpu-bind gives each task what a fork of another task would not get",
         ),
         (
-            "SLURM_MEM_BIND=local",
-            "--mpi none",
+            "",
+            "--mpi none --srun-arg=--mem-bind=local",
             "--mem-bind gives each task what a fork of another task would not get",
         ),
-        ("SLURM_MEM_BIND=quiet,none", "--mpi none", "--fork=/"),
+        // It does not reach srun.
+        ("SLURM_MEM_BIND=local", "--mpi none", "--fork=/"),
+        ("", "--mpi none --srun-arg=--mem-bind=none", "--fork=/"),
     ];
     let lines: Vec<String> = cases
         .iter()
