@@ -18,7 +18,7 @@ pub fn job(environment: &[(String, String)]) -> Outcome<Option<Slurm>> {
     Ok(slurm.map(|slurm| {
         let told = ask(&["--oneliner", "show", "job", slurm.job.name()]);
         match told.and_then(|text| Asked::read(&slurm.job, &text)) {
-            Some(asked) => slurm.as_asked(asked, environment),
+            Some(asked) => slurm.with_asked(asked, environment),
             None => slurm,
         }
     }))

@@ -6,15 +6,15 @@ use crate::plan::connection;
 use crate::plan::settings::Mode;
 use std::fmt::Write;
 
-/// The lines below `ready`; `client_file` is the clients' connection file, and `submitted_on_node` tells that the host of the submission is no
-/// login node. Jupyter's token and path are shown only to a person at a terminal: a job's log may be read by others.
+/// The lines below `ready`; `client_file` is the clients' connection file, and `login` the host by which a
+/// laptop comes in. Jupyter's token and path are shown only to a person at a terminal: a job's log may be read by others.
 #[must_use]
 pub fn lines(
     plan: &Plan,
     record: &Record,
     client_file: &str,
     terminal: bool,
-    submitted_on_node: bool,
+    login: Option<&str>,
 ) -> Vec<String> {
     let mut lines = Vec::new();
     let record_path = plan.profile.record();
@@ -39,14 +39,14 @@ pub fn lines(
         "         rc = ipp.Client(profile={:?})",
         plan.profile.name.as_str()
     ));
-    lines.extend(laptop(plan, record, client_file, submitted_on_node));
+    lines.extend(laptop(plan, record, client_file, login));
     lines.push(format!("record   {}", record_path.display()));
     lines.push(format!("logs     {}", plan.profile.log_dir().display()));
     lines
 }
 
 /// How a laptop gets to a job's services: by ipjob there, or by one ssh with every port in it.
-fn laptop(plan: &Plan, record: &Record, client_file: &str, submitted_on_node: bool) -> Vec<String> {
+fn laptop(plan: &Plan, record: &Record, client_file: &str, login: Option<&str>) -> Vec<String> {
     let Some(slurm) = &plan.allocation.slurm else {
         return Vec::new();
     };
@@ -58,8 +58,8 @@ fn laptop(plan: &Plan, record: &Record, client_file: &str, submitted_on_node: bo
         let _ = write!(text, " -L {port}:{ip}:{port}");
         text
     });
-    let host = slurm.submit_host.as_deref();
-    let login = host.filter(|_| !submitted_on_node).unwrap_or("LOGIN");
+    let node = slurm.submit_host.as_deref().filter(|_| login.is_none());
+    let login = login.unwrap_or("LOGIN");
     // What listens on the node's loopback address is reached from the node itself.
     let end = if all.iter().any(|(ip, _)| ip.starts_with("127.")) {
         format!("-J {login} {}", plan.incarnation.host)
@@ -70,7 +70,7 @@ fn laptop(plan: &Plan, record: &Record, client_file: &str, submitted_on_node: bo
         format!("laptop   ipjob connect {login}:{}", slurm.job.name()),
         format!("         without ipjob there: ssh -N{forwards} {end}"),
     ];
-    if let Some(node) = host.filter(|_| submitted_on_node) {
+    if let Some(node) = node {
         lines.push(format!(
             "         LOGIN is a login node: {node}, where the job was submitted, is a compute node"
         ));

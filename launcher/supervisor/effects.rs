@@ -128,7 +128,7 @@ impl Supervisor<'_> {
             &self.record,
             files.as_ref().map_or("", |files| files.client()),
             self.console.is_terminal(),
-            self.submitted_on_node,
+            self.login.as_deref(),
         ));
         let record = serde_json::to_value(&self.record).unwrap_or_default();
         for line in timeline::chart(&record, CHART_COLUMNS) {

@@ -25,8 +25,8 @@ impl Supervisor<'_> {
                 self.ask_by_srun();
                 return None;
             }
-            Notice::SubmittedOnNode(is_node) => {
-                self.submitted_on_node = is_node;
+            Notice::SubmittedOnNode => {
+                self.login = None;
                 return None;
             }
             Notice::RecordIsDue => {

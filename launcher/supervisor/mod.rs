@@ -97,8 +97,8 @@ struct Supervisor<'a> {
     step_watch: Option<JoinHandle<()>>,
     /// The scancel that asks the engines' step to end, until it has done so.
     scancel: Option<u32>,
-    /// Whether the host that the job was submitted on is known to be a compute node, and so no way in for a laptop.
-    submitted_on_node: bool,
+    /// The host that a laptop reaches the job by: where it was submitted, unless that is known to be a compute node.
+    login: Option<String>,
     /// The time of day for what Slurm tells.
     steady: deadline::Steady,
     /// Whether Slurm did not answer last time: it is said once.
@@ -183,7 +183,11 @@ pub async fn run(
         own_watches: BTreeMap::new(),
         step_watch: None,
         scancel: None,
-        submitted_on_node: false,
+        login: plan
+            .allocation
+            .slurm
+            .as_ref()
+            .and_then(|slurm| slurm.submit_host.clone()),
         steady: deadline::Steady::default(),
         slurm_is_silent: false,
         ownership,

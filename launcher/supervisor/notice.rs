@@ -84,8 +84,8 @@ pub enum Notice {
     ScancelIsLate,
     /// What Slurm says of the job's end.
     JobEnds(Option<String>),
-    /// Whether the host that the job was submitted on is a compute node.
-    SubmittedOnNode(bool),
+    /// The host that the job was submitted on is a compute node.
+    SubmittedOnNode,
     /// It was looked whether the job is in use.
     UseSeen(Seen),
     /// Jupyter is ready.

@@ -4,14 +4,15 @@ use super::notice::{Notice, Sender};
 use super::{lookers, query};
 use crate::here::programs;
 use crate::plan::slurm::Slurm;
+use std::time::Duration;
 
-/// Asks Slurm whether the host is one of its nodes, unless it is one of the job's own; the answer is a notice.
+/// Asks Slurm whether the host is one of its nodes, unless it is one of the job's own: a notice tells if it is.
 pub fn look(slurm: &Slurm, sender: Sender) {
     let Some(host) = slurm.submit_host.clone() else {
         return;
     };
     if slurm.nodes.contains(&host) {
-        let _ = sender.send(Notice::SubmittedOnNode(true));
+        let _ = sender.send(Notice::SubmittedOnNode);
         return;
     }
     // PATH may have places that do not answer.
@@ -20,7 +21,10 @@ pub fn look(slurm: &Slurm, sender: Sender) {
             return;
         };
         let args = ["--oneliner", "show", "node", &host].map(str::to_owned);
-        let notice = |text: &str| Notice::SubmittedOnNode(text.starts_with("NodeName="));
-        query::ask(scontrol, args.to_vec(), Vec::new(), notice, sender);
+        let limit = Duration::from_secs(60);
+        let told = query::output(scontrol, args.to_vec(), Vec::new(), limit).await;
+        if told.is_some_and(|text| text.starts_with("NodeName=")) {
+            let _ = sender.send(Notice::SubmittedOnNode);
+        }
     });
 }

@@ -56,7 +56,7 @@ impl Asked {
 
 impl Slurm {
     /// The job with what it has asked for itself. `environment` is what the job was read from.
-    pub fn as_asked(mut self, asked: Asked, environment: &[(String, String)]) -> Self {
+    pub fn with_asked(mut self, asked: Asked, environment: &[(String, String)]) -> Self {
         let get = |name: &str| {
             let found = environment.iter().find(|(variable, _)| variable == name);
             found.map(|(_, value)| value.as_str())
@@ -160,7 +160,7 @@ mod tests {
             let variables = variables(pairs);
             let slurm = Slurm::read(&variables).expect("readable").expect("a job");
             let asked = Asked::read(&slurm.job, LINE).expect("a line");
-            let slurm = slurm.as_asked(asked, &variables);
+            let slurm = slurm.with_asked(asked, &variables);
             (
                 slurm.tasks,
                 slurm.cpus_per_task,
