@@ -20,6 +20,7 @@ fn run(venv: &Path, behind: &[PathBuf], script: &Path) -> (String, String) {
     let output = place
         .command(venv.join("bin/python"))
         .env("PYTHONPATH", file("launcher"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .args(behind)
         .arg(file("launcher/controller/eager.py"))
         .arg(order.to_string())
