@@ -17,17 +17,18 @@ def shorten_socket_names():
     of this Jupyter: kernels made with xeus take no name of more than 25 bytes."""
     try:
         mixin = importlib.import_module("jupyter_client.connect").ConnectionFileMixin
-        known = mixin._ip_default
+        write = mixin.write_connection_file
     except (ImportError, AttributeError):
         return
     numbers = itertools.count(1)
 
-    def ip_default(self):
-        if self.transport != "ipc" or not os.path.isabs(self.connection_file):
-            return known(self)
-        return os.path.join(os.path.dirname(self.connection_file), str(next(numbers)))
+    def write_connection_file(self, *args, **kwargs):
+        # As jupyter_client names them, and not the user; it is written once for all lives of a kernel.
+        if self.transport == "ipc" and self.ip == os.path.splitext(self.connection_file)[0] + "-ipc":
+            self.ip = os.path.join(os.path.dirname(self.connection_file), str(next(numbers)))
+        return write(self, *args, **kwargs)
 
-    mixin._ip_default = ip_default
+    mixin.write_connection_file = write_connection_file
 
 
 def hide():
