@@ -1,7 +1,6 @@
 //! A job that is submitted inside another one inherits its variables, and has what it asked for itself all the same.
 
 use crate::support::{Lab, program};
-
 use std::fs;
 use std::process::Command;
 
