@@ -150,7 +150,7 @@ fuzz: ## feed the readers with chance, as fast as one CPU can; CASES=10000000 is
 SECONDS = 600
 SEED = 1
 
-chaos: build venv-main ## do random harm to a job of 8 engines while a client computes; SECONDS=600 SEED=1
+chaos: build venv-main ## do random harm to a job of 8 engines while a client computes; SECONDS=600 SEED=1 ARGS="--launcher ranks"
 	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)
 	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_BINARY=$(BINARY)
 	exec tests/chaos/run --seconds $(SECONDS) --seed $(SEED) $(ARGS)

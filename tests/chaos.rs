@@ -30,15 +30,38 @@ fn a_few_starts_and_stops_leave_nothing() {
     needed!(passes("soak", &["--cycles", "4"]));
 }
 
-#[test]
-fn some_random_harm_is_recovered_from() {
+/// A short run of harm with a launcher, and the kinds that come by this seed: recovered from, each.
+fn harm(launcher: &str, seconds: &str, seed: &str) {
     // It does without the faults of file systems where it may mount none, and is worth little then.
     needed!(mounts());
-    // With this seed the first faults are a full disk, a dead controller, a dead engine and a frozen home; a stopped engine, which the
-    // hub misses after 30 s, comes late.
-    let arguments = ["--seconds", "40", "--seed", "19", "--engines", "3"];
+    let arguments = [
+        "--short",
+        "--launcher",
+        launcher,
+        "--seconds",
+        seconds,
+        "--seed",
+        seed,
+        "--engines",
+        "3",
+    ];
     let course = needed!(passes("run", &arguments));
-    // Which kinds come in this time is chance; `make chaos` goes on until all have.
+    // Which kinds come in this time is chance; `make chaos` goes on until each has come twice.
     let recovered = course.matches("recovered after").count();
     assert!(recovered >= 3, "{recovered} recoveries:\n{course}");
+}
+
+#[test]
+fn some_random_harm_is_recovered_from() {
+    harm("local", "40", "19");
+}
+
+#[test]
+fn some_random_harm_to_ranks_is_recovered_from() {
+    harm("ranks", "40", "5");
+}
+
+#[test]
+fn some_random_harm_to_a_set_under_mpiexec_is_recovered_from() {
+    harm("mpiexec", "40", "6");
 }

@@ -5,6 +5,7 @@ mod engines;
 mod hindrances;
 mod jupyter;
 mod memory;
+mod slow;
 
 use crate::support::{Place, command_line, wait_for};
 use nix::sys::signal::{Signal, kill};
@@ -80,7 +81,7 @@ pub fn send(pid: u32, signal: Signal) {
 }
 
 /// The children of a process, oldest first.
-fn children_of(pid: u32) -> Vec<u32> {
+pub fn children_of(pid: u32) -> Vec<u32> {
     std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
         .expect("a process")
         .split_ascii_whitespace()

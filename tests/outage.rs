@@ -4,7 +4,9 @@
 mod clock;
 mod frozen;
 mod hung;
+mod ranks;
 mod refusing;
+mod stuck;
 mod unmounted;
 
 use crate::support::{Job, Needed, Place, Skipped, mounts};

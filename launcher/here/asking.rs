@@ -1,9 +1,10 @@
 //! Programs that are asked and waited for, each for a limited time: those of Slurm hang when its controller is down.
 
+use super::own_time::OwnTime;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Bytes of an answer that are kept.
 const LONGEST: u64 = 256 * 1024;
@@ -87,7 +88,7 @@ struct TimeUp;
 
 /// The exit code, `None` after a signal.
 fn wait(child: &mut Child, limit: Duration) -> Result<Option<i32>, TimeUp> {
-    let begin = Instant::now();
+    let begin = OwnTime::now();
     while begin.elapsed() < limit {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status.code()),

@@ -4,6 +4,7 @@ use super::files;
 use super::guarded::{self, unusable};
 use super::leftovers::{self, Leftover};
 use super::lock::Lock;
+use super::own_time::OwnTime;
 use super::socket_directory;
 use crate::failure::{Failure, Outcome};
 use crate::here::process;
@@ -16,7 +17,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the README of a profile's startup directory says.
 const STARTUP: &[u8] = b"Python files in this directory run in every engine of this profile when it starts, in the order of their names.\n";
@@ -206,7 +207,7 @@ fn end_predecessor(earlier: &Incarnation, own: &Incarnation) {
     if earlier.host != own.host || earlier.boot != own.boot {
         return;
     }
-    let begin = Instant::now();
+    let begin = OwnTime::now();
     while process::stat(earlier.pid)
         .is_some_and(|stat| stat.runs() && stat.start == earlier.pid_start)
         && begin.elapsed() < LEFTOVER_PATIENCE
@@ -243,7 +244,7 @@ fn end_leftovers(dead: &Incarnation, own: &Incarnation, remarks: &mut Vec<String
 
 /// Signals all that carry an incarnation until none is left or the time is up.
 fn end(incarnation: &str, signal: Signal) {
-    let begin = Instant::now();
+    let begin = OwnTime::now();
     let mut told = std::collections::BTreeSet::new();
     while begin.elapsed() < LEFTOVER_PATIENCE {
         let left = leftovers::carrying(incarnation);

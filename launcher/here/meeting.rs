@@ -1,6 +1,7 @@
 //! Where ranks meet: a private directory beside the profile. The leader makes it, says its word in it and removes it; every
 //! other rank reads the word and leaves its own files there. All of them replace files as a whole.
 
+use super::own_time::OwnTime;
 use super::patience::{LOOK, insist};
 use super::secure_path::Fault;
 use super::{files, guarded, process};
@@ -12,9 +13,10 @@ use crate::plan::ranks::Rank;
 use crate::plan::report::Report;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest message that is read.
 const LONGEST: u64 = 256 * 1024;
@@ -96,7 +98,7 @@ impl Leader {
     /// Says that there will be no cluster, and ends the meeting when all have heard it.
     pub fn refuse(mut self) {
         if self.say(Word::Refused).is_ok() {
-            let begin = Instant::now();
+            let begin = OwnTime::now();
             let all =
                 |dir: &Path, size: u32| (1..size).all(|rank| dir.join(ended_name(rank)).exists());
             while begin.elapsed() < REFUSAL_PATIENCE && !all(&self.dir, self.size) {
@@ -116,8 +118,10 @@ impl Leader {
 /// What another rank sees of the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sight {
-    /// There is none, or not of this start.
-    Nobody,
+    /// Nothing: it has not come, or its word cannot be read just now.
+    Nothing,
+    /// It was seen, and has ended the meeting: the directory in which that lay is the same, and has it no more.
+    Over,
     /// It was seen and its process has ended.
     Dead(Incarnation),
     /// Its word.
@@ -125,11 +129,13 @@ pub enum Sight {
 }
 
 /// Another rank's side.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Seat {
     dir: PathBuf,
     rank: u32,
     key: String,
+    /// The directory above (device and inode) when the leader was seen: an unmounted home is another one, or none.
+    above: Option<(u64, u64)>,
 }
 
 impl Seat {
@@ -139,6 +145,7 @@ impl Seat {
             dir,
             rank: rank.number,
             key: rank.key.clone(),
+            above: None,
         }
     }
 
@@ -148,13 +155,18 @@ impl Seat {
     }
 
     /// Looks at the leader. What another user wrote, or a leader of another start, is nothing.
-    pub fn look(&self) -> Sight {
-        let Some(message) = self.read() else {
-            return Sight::Nobody;
+    pub fn look(&mut self) -> Sight {
+        let message = self
+            .read()
+            .filter(|message| message.version == VERSION && message.key == self.key);
+        let Some(message) = message else {
+            return if self.is_over() {
+                Sight::Over
+            } else {
+                Sight::Nothing
+            };
         };
-        if message.version != VERSION || message.key != self.key {
-            return Sight::Nobody;
-        }
+        self.above = self.above.or_else(|| self.identity_above());
         let leader = &message.leader;
         let visible =
             leader.boot == process::boot_id() && message.pid_namespace == process::pid_namespace();
@@ -166,6 +178,20 @@ impl Seat {
             return Sight::Dead(message.leader);
         }
         Sight::Says(Box::new(message))
+    }
+
+    /// Whether the meeting was there and has been ended. That a name leads nowhere tells nothing: so it is with a home that is away.
+    fn is_over(&self) -> bool {
+        let gone = || {
+            let look = fs::symlink_metadata(&self.dir);
+            look.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        self.above.is_some() && gone() && self.identity_above() == self.above
+    }
+
+    fn identity_above(&self) -> Option<(u64, u64)> {
+        let above = fs::metadata(self.dir.parent()?).ok()?;
+        Some((above.dev(), above.ino()))
     }
 
     fn read(&self) -> Option<Message> {
@@ -192,11 +218,10 @@ impl Seat {
         let _ = files::remove_tree(&self.dir);
     }
 
-    /// Tells that the engine has ended, or that there will be none. The leader may be gone already.
-    pub fn ended(&self, end: &RankEnd) {
-        if let Ok(text) = serde_json::to_vec(end) {
-            let _ = files::replace(&self.dir.join(ended_name(self.rank)), &text);
-        }
+    /// Tells that the engine has ended, or that there will be none.
+    pub fn ended(&self, end: &RankEnd) -> io::Result<()> {
+        let text = serde_json::to_vec(end).map_err(io::Error::other)?;
+        files::replace(&self.dir.join(ended_name(self.rank)), &text)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The memory of the control group that we and our processes are in: its limit, and how many processes the kernel has killed in
 //! it because there was no more.
 
+use super::own_time::OwnTime;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Ends for want of memory are told within so long after the kernel has counted them: what it counted earlier was about processes
 /// that are none of ours (a kernel of Jupyter's), and says nothing of one that ends later.
@@ -47,7 +48,7 @@ pub struct Memory {
     explained: u64,
     /// Kills at the last look.
     counted: u64,
-    looked: Instant,
+    looked: OwnTime,
 }
 
 impl Memory {
@@ -72,20 +73,24 @@ impl Memory {
             groups,
             explained: counted,
             counted,
-            looked: Instant::now(),
+            looked: OwnTime::now(),
         })
     }
 
     /// A process has ended, `killed` or in another way: whether it was one that the kernel has killed for want of memory. Each
     /// kill that the kernel has counted explains one end.
     pub fn explains(&mut self, killed: bool) -> bool {
+        self.explains_at(OwnTime::now(), killed)
+    }
+
+    fn explains_at(&mut self, moment: OwnTime, killed: bool) -> bool {
         let group = self.groups.first();
         let now = group.and_then(|group| kills(self.version, group));
-        if self.looked.elapsed() > TOGETHER {
+        if moment.since(self.looked) > TOGETHER {
             self.explained = self.counted;
         }
         self.counted = now.unwrap_or(self.counted);
-        self.looked = Instant::now();
+        self.looked = moment;
         let explains = killed && self.counted > self.explained;
         self.explained += u64::from(explains);
         explains
@@ -248,8 +253,11 @@ mod tests {
             assert_eq!([(); 3].map(|()| memory.explains(true)), [true, true, false]);
             count(6);
             assert!(!memory.explains(false));
-            memory.looked -= TOGETHER * 2;
-            assert!(!memory.explains(true), "that was about another process");
+            let later = memory.looked.after(TOGETHER * 2);
+            assert!(
+                !memory.explains_at(later, true),
+                "that was about another process"
+            );
             assert_eq!(memory.limit(), None);
             fs::write(own.join(version.limit()), none).expect("written");
             assert_eq!(memory.limit(), None);

@@ -19,6 +19,7 @@ pub mod log;
 pub mod meeting;
 pub mod memory;
 pub mod mpi;
+pub mod own_time;
 pub mod ownership;
 pub mod packages;
 pub mod patience;

@@ -1,6 +1,7 @@
 //! Work that may never come back: a file system over the network can stop answering, and whoever asks it then waits in the kernel,
 //! where nothing reaches him. Such work has a thread of its own, and only so long is waited for it.
 
+use super::own_time;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -55,7 +56,7 @@ fn done_within(limit: Duration, work: Box<dyn FnOnce() + Send>) -> bool {
             LATE.fetch_sub(1, Ordering::SeqCst);
         }
     });
-    let told = done.recv_timeout(limit);
+    let told = own_time::receive(&done, limit);
     if thread.is_ok() && told == Err(RecvTimeoutError::Timeout) {
         // While the receiver is there, so that who comes back later always finds itself counted.
         LATE.fetch_add(1, Ordering::SeqCst);

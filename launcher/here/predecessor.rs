@@ -1,6 +1,7 @@
 //! The engine that was there before, where one takes its place: it may still live, frozen, and keep memory and GPU.
 
 use super::leftovers::Leftover;
+use super::own_time::OwnTime;
 use super::process;
 use crate::plan::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
 use crate::plan::service::Name;
@@ -8,7 +9,7 @@ use crate::plan::services::Succession;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long the kernel may take to carry out a SIGKILL. A process that does not end in this time is in the hands of a file system
 /// that hangs, and waits for it alone.
@@ -32,7 +33,7 @@ pub fn end(who: &Succession) {
     for found in &all {
         found.signal(Signal::SIGKILL);
     }
-    let begin = Instant::now();
+    let begin = OwnTime::now();
     let lives = |found: &Leftover| Leftover::of(found.pid) == Some(*found);
     while all.iter().any(lives) && begin.elapsed() < PATIENCE {
         sleep(PAUSE);

@@ -39,6 +39,23 @@ pub fn stat(pid: u32) -> Option<Stat> {
     parse_stat(&String::from_utf8_lossy(line.get(..length)?))
 }
 
+/// The state of a process that has not ended: of its threads' states the one that says most of why. A process whose first thread has
+/// ended is a zombie by its own state as long as another one hangs.
+#[must_use]
+pub fn living_state(pid: u32) -> Option<char> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let states = tasks.flatten().filter_map(|task| {
+        let line = fs::read(task.path().join("stat")).ok()?;
+        let stat = parse_stat(&String::from_utf8_lossy(&line))?;
+        stat.runs().then_some(stat.state)
+    });
+    states.min_by_key(|state| match state {
+        'D' => 0,
+        'R' => 1,
+        _ => 2,
+    })
+}
+
 /// A process that is looked at again and again: its file stays open, which spares the kernel most of the work, and tells of no other
 /// process that gets its id.
 #[derive(Debug)]

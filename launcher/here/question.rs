@@ -1,5 +1,6 @@
 //! A program that is asked something while other things are done, and is not waited for longer than its answer is worth.
 
+use super::own_time::OwnTime;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -9,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// Between two looks at whether a program has answered.
@@ -65,7 +66,7 @@ impl Question {
 
     /// Waits until it has ended, and tells how.
     pub async fn end(&mut self, limit: Duration) -> Result<ExitStatus, String> {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return Ok(status),
@@ -100,7 +101,7 @@ impl Drop for Question {
         let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         // ipjob is a subreaper and inherits what the program had started, so its whole group can be waited for.
         let group = Pid::from_raw(-pid);
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         while waitpid(group, Some(WaitPidFlag::WNOHANG)).is_ok() && begin.elapsed() < KILL_PATIENCE
         {
             thread::sleep(PAUSE);

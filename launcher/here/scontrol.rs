@@ -1,6 +1,6 @@
 //! What Slurm's controller tells before the job starts. It may be down, and then its programs hang for minutes.
 
-use super::programs;
+use super::{own_time, programs};
 use crate::failure::Outcome;
 use crate::plan::slurm::{Asked, Slurm};
 use std::io::Read;
@@ -51,7 +51,7 @@ fn ask(args: &[&str]) -> Option<String> {
         let read = stdout.read_to_string(&mut text);
         let _ = sender.send(read.ok().map(|_| text));
     });
-    let text = answer.recv_timeout(LIMIT).ok().flatten();
+    let text = own_time::receive(&answer, LIMIT).ok().flatten();
     // Ended already, unless it took too long.
     let _ = child.kill();
     let _ = child.wait();

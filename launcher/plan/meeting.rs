@@ -59,7 +59,8 @@ pub struct Message {
     pub pid_namespace: String,
     /// What the others are to do.
     pub word: Word,
-    /// Counts on as long as the leader lives.
+    /// Counts on as long as the leader runs. It ends nothing: only a rank whose engine has ended, and which sees the leader in no other
+    /// way, goes by it.
     pub beat: u64,
     /// How an engine is started, once one may be.
     pub order: Option<Order>,

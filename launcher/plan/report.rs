@@ -138,6 +138,18 @@ pub fn job_is_ending(words: &str) -> bool {
     .any(|part| words.contains(part))
 }
 
+/// Whether srun's words on a step for one node of the job say that Slurm has none there any more: with --no-kill it takes a node that is
+/// down out of the job, for good.
+#[must_use]
+pub fn node_is_gone(words: &str) -> bool {
+    [
+        "Requested node configuration is not available",
+        "Required node not available",
+    ]
+    .iter()
+    .any(|part| words.contains(part))
+}
+
 /// The tasks of `node2: tasks 3-5,7: Exited with exit code 1`.
 fn ended_tasks(error: &str) -> Option<Vec<u32>> {
     let mut parts = error.splitn(3, ": ");

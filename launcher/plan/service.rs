@@ -242,6 +242,8 @@ pub struct Service {
     pub asking: Asking,
     /// From its start to ready.
     pub start_limit: Duration,
+    /// The same for a start after it has ended.
+    pub restart_limit: Duration,
     /// From the request to end to the kill.
     pub stop_limit: Duration,
 }

@@ -110,6 +110,9 @@ impl fmt::Display for PortRange {
     }
 }
 
+/// How long a service that is started again may take by default.
+const RESTART: Duration = Duration::from_secs(60);
+
 /// How long the start may take, in the whole and for single services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartLimits {
@@ -120,6 +123,15 @@ pub struct StartLimits {
 }
 
 impl StartLimits {
+    /// The limit of a service that is started again while the job is up: its own, or else a minute, of a start that may take longer than
+    /// three a third. Its files are in the memory then, and engines wait for a controller no longer than
+    /// [`super::heartbeat::ENGINE_PATIENCE_MS`].
+    #[must_use]
+    pub fn again(&self, name: Name) -> Duration {
+        let short = self.whole.min(RESTART).max(self.whole / 3);
+        self.services.get(&name).copied().unwrap_or(short)
+    }
+
     /// The limit of one service; without one of its own, the whole.
     #[must_use]
     pub fn of(&self, name: Name) -> Duration {

@@ -8,7 +8,7 @@ use super::parts::{END, Part, Parts};
 use super::ssh;
 use super::target::{Host, place};
 use crate::failure::{Failure, Outcome};
-use crate::here::identity;
+use crate::here::{identity, own_time};
 use crate::report::dry_run::quoted;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -96,7 +96,7 @@ impl Session {
     /// The next part; `None` when the script has ended well.
     pub fn next(&mut self) -> Outcome<Option<Part>> {
         let received = if self.begun {
-            self.parts.recv_timeout(SILENCE)
+            own_time::receive(&self.parts, SILENCE)
         } else {
             // Before the first part a person may be asked for a password.
             self.parts

@@ -8,11 +8,12 @@ use super::target::{Target, place};
 use super::verdict::State;
 use crate::cli::jobs::StopOptions;
 use crate::failure::{Failure, Kind, Outcome};
+use crate::here::own_time::OwnTime;
 use crate::here::text::printable;
 use crate::report::console::Console;
 use order::{Order, order};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Between two looks while a job ends: at first it is to be seen soon, later squeue is to be spared.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
@@ -50,7 +51,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         order.way()
     ));
     let life = job.sight().and_then(|sight| sight.incarnation.clone());
-    let asked = Instant::now();
+    let asked = OwnTime::now();
     let mut shown = job.state;
     let mut dead_since = None;
     loop {
@@ -72,7 +73,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
             ));
             return Ok(0);
         };
-        dead_since = (now.state == State::Dead).then(|| dead_since.unwrap_or_else(Instant::now));
+        dead_since = (now.state == State::Dead).then(|| dead_since.unwrap_or_else(OwnTime::now));
         match now.state {
             State::Ended => {
                 console.step(&format!("job {} has ended: {}", job.name(), note(&now)));
@@ -107,7 +108,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
 }
 
 /// Whether a job that seems dead since then can be believed to be: only what Slurm tells of may be newer than the record.
-fn is_dead(job: &Job, since: Instant, asked: Instant, options: &StopOptions) -> bool {
+fn is_dead(job: &Job, since: OwnTime, asked: OwnTime, options: &StopOptions) -> bool {
     job.id.is_none() || since.elapsed() >= CACHED || asked.elapsed() >= options.timeout
 }
 

@@ -134,12 +134,22 @@ pub fn with_record(
     let gone = asked
         && matches!(found.queue, Queue::Told(_))
         && line.is_none_or(|line| line.phase() == Phase::Over);
+    // Who was killed on the way out had no time to remove what has secrets.
+    let dead = |why: String| {
+        let note = match State::of(sight) {
+            State::Stopping => format!(
+                "it was killed while it was being taken down, and may have left connection files, which `ipjob clean` removes; {why}"
+            ),
+            _ => why,
+        };
+        (State::Dead, Some(note))
+    };
     if in_slurm && gone {
-        return (State::Dead, squeue);
+        return dead(squeue.unwrap_or_default());
     }
     let process = process(found, trace, sight);
     if let Some(Process::Gone(why)) = process {
-        return (State::Dead, Some(and_squeue(why)));
+        return dead(and_squeue(why));
     }
     if !sight.is_stale(found.now) {
         return (State::of(sight), sight.reason.clone());
@@ -161,7 +171,7 @@ pub fn with_record(
         _ if line.is_some_and(|line| line.phase() == Phase::Running) => {
             (State::Unknown, Some(and_squeue(silent)))
         }
-        _ => (State::Dead, Some(and_squeue(silent))),
+        _ => dead(and_squeue(silent)),
     }
 }
 

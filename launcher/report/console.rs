@@ -3,6 +3,7 @@
 //! A broken stderr must not end a job, so what cannot be written is dropped.
 
 use crate::failure::Failure;
+use crate::here::own_time;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -106,7 +107,7 @@ impl Console {
         self.still();
         if let Some(Scribe { lines, done }) = self.scribe.take() {
             drop(lines);
-            let _ = done.recv_timeout(LAST_LINES);
+            let _ = own_time::receive(&done, LAST_LINES);
         }
     }
 

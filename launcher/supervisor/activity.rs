@@ -12,13 +12,14 @@ use super::notice::{Notice, Wired};
 use super::probes::jupyter::{Probe, Use};
 use super::{Supervisor, lookers};
 use crate::here::computed::Computed;
+use crate::here::own_time::OwnTime;
 use crate::here::process;
 use crate::plan::connection::Endpoint;
 use crate::plan::rest::{Rest, validity};
 use crate::plan::service::Name;
 use crate::plan::settings::Launcher;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What was seen is compared with what was seen so long before at the least: of less a busy machine may give an engine nothing.
 const SHORTEST_SPAN: Duration = Duration::from_secs(1);
@@ -31,15 +32,15 @@ pub struct Activity {
     /// What the next look is compared with.
     before: Option<Seen>,
     /// When it was looked last.
-    looked: Option<Instant>,
+    looked: Option<OwnTime>,
     /// What each node told last of its engines, and when that was heard.
-    nodes: BTreeMap<String, (bool, Instant)>,
+    nodes: BTreeMap<String, (bool, OwnTime)>,
 }
 
 /// What one look has seen.
 #[derive(Debug)]
 pub struct Seen {
-    at: Instant,
+    at: OwnTime,
     /// Nanoseconds of each scheduler.
     schedulers: BTreeMap<u32, Option<u64>>,
     /// What computes for the user, as far as it can be seen from here.
@@ -69,13 +70,13 @@ impl Activity {
     /// A node told of its engines.
     pub fn told(&mut self, rest: Rest) {
         let Rest { node, at_rest } = rest;
-        self.nodes.insert(node, (at_rest, Instant::now()));
+        self.nodes.insert(node, (at_rest, OwnTime::now()));
     }
 
     /// Whether a node has told that its engines are at rest, and not too long ago.
-    fn rests(&self, node: &str, limit: Duration) -> bool {
+    fn rests(&self, node: &str, limit: Duration, now: OwnTime) -> bool {
         let told = self.nodes.get(node);
-        told.is_some_and(|(at_rest, heard)| *at_rest && heard.elapsed() < validity(limit))
+        told.is_some_and(|(at_rest, heard)| *at_rest && now.since(*heard) < validity(limit))
     }
 
     /// Compares a look with the one before; `elsewhere` tells whether what is not seen from here is in use.
@@ -89,9 +90,9 @@ impl Activity {
         let event = if used {
             Event::Active
         } else {
-            Event::Idle(seen.at.duration_since(since))
+            Event::Idle(seen.at.since(since))
         };
-        if used || seen.at.duration_since(before.at) >= SHORTEST_SPAN {
+        if used || seen.at.since(before.at) >= SHORTEST_SPAN {
             self.before = Some(seen);
         }
         event
@@ -107,7 +108,7 @@ impl Seen {
         let told = jupyter.busy || self.jupyter != before.jupyter;
         let passed =
             self.schedulers != before.schedulers || self.schedulers.values().any(Option::is_none);
-        let seconds = self.at.duration_since(before.at).as_secs();
+        let seconds = self.at.since(before.at).as_secs();
         let ran = self.ran.exceeds(&before.ran, seconds);
         told || passed || ran
     }
@@ -125,6 +126,7 @@ impl Supervisor<'_> {
         let Some(limit) = self.plan.settings.idle.filter(|_| self.tasks_tell()) else {
             return false;
         };
+        let now = OwnTime::now();
         let list = &self.record.engines.list;
         let missing = self.machine.missing_engines();
         (0..self.plan.engines)
@@ -132,7 +134,7 @@ impl Supervisor<'_> {
             .any(|id| {
                 let place = list.binary_search_by_key(&id, |engine| engine.id);
                 let node = place.ok().and_then(|place| list.get(place));
-                node.is_none_or(|engine| !self.activity.rests(&engine.node, limit))
+                node.is_none_or(|engine| !self.activity.rests(&engine.node, limit, now))
             })
     }
 
@@ -161,7 +163,7 @@ impl Supervisor<'_> {
             };
             let exactly = |pid| (pid, process::ran_exactly(pid));
             let seen = Seen {
-                at: Instant::now(),
+                at: OwnTime::now(),
                 schedulers: schedulers.into_iter().map(exactly).collect(),
                 ran: ran(&engines, server),
                 jupyter,
@@ -185,9 +187,9 @@ mod tests {
     use super::*;
 
     /// What is seen so many milliseconds after `begin`, with so many ticks of one engine.
-    fn seen(begin: Instant, millis: u64, ticks: u64) -> Seen {
+    fn seen(begin: OwnTime, millis: u64, ticks: u64) -> Seen {
         Seen {
-            at: begin + Duration::from_millis(millis),
+            at: begin.after(Duration::from_millis(millis)),
             schedulers: BTreeMap::from([(1, Some(5))]),
             ran: Computed::ticks(ticks),
             jupyter: Some(Use::default()),
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_is_no_use_and_work_is() {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         assert!(!seen(begin, 60_000, 30).differs(&seen(begin, 0, 0)));
         assert!(!seen(begin, 1_000, 2).differs(&seen(begin, 0, 0)));
         assert!(seen(begin, 1_000, 4).differs(&seen(begin, 0, 0)));
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn messages_kernels_and_what_is_not_seen_are_use() {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let before = seen(begin, 0, 0);
         let mut now = seen(begin, 1_000, 0);
         now.schedulers = BTreeMap::from([(1, Some(6))]);
@@ -224,7 +226,7 @@ mod tests {
 
     #[test]
     fn looks_that_follow_soon_are_compared_with_an_older_one() {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let mut activity = Activity::default();
         assert_eq!(activity.judge(seen(begin, 0, 0), false), Event::Active);
         let millis = Duration::from_millis;
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_to_rest_elsewhere_is_use() {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let limit = Duration::from_secs(600);
         let mut activity = Activity::default();
         let _ = activity.judge(seen(begin, 0, 0), false);
@@ -246,16 +248,20 @@ mod tests {
         let told = |activity: &mut Activity, at_rest| {
             let node = "node2".to_owned();
             activity.told(Rest { node, at_rest });
-            activity.rests("node2", limit)
+            activity.rests("node2", limit, OwnTime::now())
         };
-        assert!(!activity.rests("node2", limit), "it told nothing");
+        assert!(
+            !activity.rests("node2", limit, OwnTime::now()),
+            "it told nothing"
+        );
         assert!(told(&mut activity, true));
-        assert!(!activity.rests("node3", limit));
+        assert!(!activity.rests("node3", limit, OwnTime::now()));
         assert!(!told(&mut activity, false));
         assert!(told(&mut activity, true));
-        if let Some((_, heard)) = activity.nodes.get_mut("node2") {
-            *heard = heard.checked_sub(validity(limit)).unwrap_or(*heard);
-        }
-        assert!(!activity.rests("node2", limit), "nobody is there to tell");
+        let later = OwnTime::now().after(validity(limit));
+        assert!(
+            !activity.rests("node2", limit, later),
+            "nobody is there to tell"
+        );
     }
 }

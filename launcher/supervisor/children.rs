@@ -246,6 +246,11 @@ impl Children {
         }
     }
 
+    /// The children of a service that nobody has waited for.
+    pub fn unreaped(&self, service: Name) -> impl Iterator<Item = u32> + '_ {
+        self.pids(service).filter_map(number)
+    }
+
     fn pids_of(&self, process: ProcessId) -> Vec<Pid> {
         self.pids(process.service)
             .filter(|pid| {

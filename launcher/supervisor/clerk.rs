@@ -2,11 +2,12 @@
 //! the stop. One writes, one record after the other, so that an older one never takes the place of a newer.
 
 use super::notice::{Notice, Sender};
+use crate::here::own_time::{self, OwnTime};
 use crate::here::ownership::Ownership;
 use crate::report::record::{Record, Writer, Written};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the clerk is to do.
 enum Errand {
@@ -39,7 +40,7 @@ impl Clerk {
                 while let Ok(errand) = given.recv() {
                     match errand {
                         Errand::Write(mut record) => {
-                            let begin = Instant::now();
+                            let begin = OwnTime::now();
                             let written = writer.write(&mut record, ours);
                             let took = begin.elapsed();
                             let _ = sender.send(Notice::RecordWritten { took, written });
@@ -81,6 +82,6 @@ impl Clerk {
             done,
         };
         self.errands.send(errand).ok()?;
-        written.recv_timeout(limit).ok()
+        own_time::receive(&written, limit).ok()
     }
 }

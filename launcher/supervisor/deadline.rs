@@ -4,7 +4,7 @@
 use super::event::{Event, Timer};
 use super::machine::State;
 use super::notice::{Notice, Sender};
-use super::{Supervisor, lookers, query};
+use super::{Supervisor, kill_wait, lookers, query};
 use crate::here::programs;
 use crate::plan::job::JobId;
 use jiff::Timestamp;
@@ -185,6 +185,9 @@ impl Supervisor<'_> {
         let (shown, words) = answer
             .and_then(|line| line.split_once(' '))
             .unwrap_or_default();
+        if self.stops() && kill_wait::is_ending(words) {
+            self.slurm_ends();
+        }
         if let Some(job) = &self.plan.allocation.job
             && let Some(named) = JobId::shown(job.number(), shown)
         {

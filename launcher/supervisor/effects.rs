@@ -1,10 +1,11 @@
 //! Carrying out what the machine says. No decision is made here.
 
-use super::event::{Effect, End, Event, Level};
+use super::event::{Effect, End, Event, Level, Timer};
 use super::notice::{Answer, Notice, Wired};
 use super::probes::jupyter::Probe;
 use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
+use crate::here::own_time::OwnTime;
 use crate::plan::report::Report;
 use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
@@ -12,7 +13,6 @@ use crate::report::record::Engine;
 use crate::report::{summary, timeline};
 use nix::sys::signal::Signal;
 use std::mem::take;
-use std::time::Instant;
 
 /// Columns of the start's chart that -v shows, behind the time that stands before every line.
 const CHART_COLUMNS: usize = 70;
@@ -43,15 +43,26 @@ impl Supervisor<'_> {
                 sweep::start(
                     self.plan.incarnation.id.clone(),
                     service,
-                    limit.map(|limit| sweep::grace(limit, asked.map(Instant::elapsed))),
+                    limit.map(|limit| sweep::grace(limit, asked.map(|asked| asked.elapsed()))),
                     self.sender.clone(),
                 );
             }
             Effect::SetTimer(timer, _) if self.is_of_held(timer) => self.held.push(effect),
             Effect::SetTimer(timer, after) => {
                 let notice = Notice::Event(Event::TimeUp(timer));
-                timers::once(after, notice, self.sender.clone());
+                match timer {
+                    // The job's time, and Slurm's patience, go on while we stand still.
+                    Timer::Warn { .. }
+                    | Timer::Near { .. }
+                    | Timer::Deadline { .. }
+                    | Timer::SlurmKills => {
+                        timers::once_in_the_world(after, notice, self.sender.clone());
+                    }
+                    _ => timers::once(after, notice, self.sender.clone()),
+                }
             }
+            Effect::LookForProgress(timer) => self.look_for_progress(timer),
+            Effect::SayWhatLives { service, then } => self.say_what_lives(service, then),
             Effect::AskForPreemption => self.ask_for_preemption(),
             Effect::LookForUse => self.look_for_use(),
             Effect::Say(level, text) => self.say(level, text),
@@ -67,7 +78,7 @@ impl Supervisor<'_> {
 
     /// Asks a service to end, in its own way.
     fn terminate(&mut self, name: Name) {
-        self.asked.insert(name, Instant::now());
+        self.asked.insert(name, OwnTime::now());
         self.let_go(name, None);
         self.stop_other_ranks(name);
         if !self.ask_step(name) {

@@ -19,6 +19,8 @@ pub enum Timer {
         /// Which of its starts: 0 is the first.
         start: u32,
     },
+    /// Slurm, which is ending the job, is about to kill what is left.
+    SlurmKills,
     /// What is left of a service that is to be started again is being killed.
     Clear {
         /// Which.
@@ -184,6 +186,15 @@ pub enum Event {
     Idle(Duration),
     /// A time limit ran out.
     TimeUp(Timer),
+    /// It was looked whether what this limit is for still gets on with its start.
+    Progress {
+        /// Which.
+        timer: Timer,
+        /// What shows that it does; `None` when nothing does.
+        seen: Option<String>,
+    },
+    /// Slurm is ending the job, and in so long it is about to kill what is left.
+    SlurmKillsIn(Duration),
     /// Somebody asked for the end.
     StopAsked {
         /// Who, for the record: `SIGTERM`.
@@ -251,6 +262,15 @@ pub enum Effect {
     AskForPreemption,
     /// Look whether the job is in use; answered by `Active` or `Idle`.
     LookForUse,
+    /// Look whether what this limit is for still gets on with its start; answered by `Progress`.
+    LookForProgress(Timer),
+    /// Say what of a service (or, with `None`, of the whole job) SIGKILL has not ended, as it is seen, and what comes of that.
+    SayWhatLives {
+        /// Whose.
+        service: Option<Name>,
+        /// What comes of it.
+        then: &'static str,
+    },
     /// Show a line.
     Say(Level, String),
     /// Show the last lines of a process's log.

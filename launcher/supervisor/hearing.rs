@@ -3,6 +3,7 @@
 use super::event::{End, Event};
 use super::notice::Notice;
 use super::{REPEAT_PAUSE, Supervisor};
+use crate::here::own_time::OwnTime;
 use std::time::Instant;
 
 impl Supervisor<'_> {
@@ -79,6 +80,7 @@ impl Supervisor<'_> {
                 return None;
             }
             Notice::EnginesListed(list) => self.engines_listed(list),
+            Notice::KillWait(wait) => self.slurm_kills_after(wait),
             Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
             Notice::EngineReported(report) => self.engine_reported(report),
             Notice::EngineIsBack { srun, report } => self.engine_is_back(srun, report)?,
@@ -103,7 +105,7 @@ impl Supervisor<'_> {
         let insists = self
             .first_request
             .is_some_and(|first| personal || first.elapsed() >= REPEAT_PAUSE);
-        self.first_request.get_or_insert_with(Instant::now);
+        self.first_request.get_or_insert_with(OwnTime::now);
         Event::StopAsked {
             by: by.to_owned(),
             insists,

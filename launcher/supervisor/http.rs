@@ -1,11 +1,11 @@
 //! One GET, as a probe needs it: no TLS, no redirects, and a body that is not long.
 
+use crate::here::own_time;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -44,9 +44,9 @@ pub async fn get(
         let code = status(&answer).ok_or_else(|| io::Error::other("the answer is no HTTP"))?;
         Ok((code, body(&answer).to_vec()))
     };
-    timeout(LIMIT, exchange)
+    own_time::timeout(LIMIT, exchange)
         .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// What follows the head.

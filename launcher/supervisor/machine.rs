@@ -28,6 +28,7 @@ mod preemption;
 mod replacing;
 mod running;
 mod set;
+mod slow;
 mod step;
 mod steps;
 #[cfg(test)]
@@ -63,6 +64,7 @@ struct Rule {
     processes: u32,
     immediate: bool,
     start_limit: Duration,
+    restart_limit: Duration,
     stop_limit: Duration,
 }
 
@@ -96,6 +98,8 @@ struct Life {
     restarts: u32,
     /// Whether nothing that it left runs any more, while it is being cleared away.
     swept: bool,
+    /// By how much its limit was put off, because its start got on.
+    more: Duration,
 }
 
 /// Where the job is in its life.
@@ -151,6 +155,7 @@ impl Machine {
                 processes: u32::try_from(service.processes.len()).unwrap_or(u32::MAX),
                 immediate: service.ready == Readiness::Started,
                 start_limit: service.start_limit,
+                restart_limit: service.restart_limit,
                 stop_limit: service.stop_limit,
             })
             .collect();
@@ -181,6 +186,7 @@ impl Machine {
                     start: 0,
                     restarts: 0,
                     swept: false,
+                    more: Duration::ZERO,
                 };
                 (rule.name, life)
             })

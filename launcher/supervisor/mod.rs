@@ -13,6 +13,7 @@ pub mod guard;
 mod healing;
 mod hearing;
 pub mod http;
+mod kill_wait;
 mod lookers;
 mod machine;
 pub mod notice;
@@ -25,6 +26,7 @@ mod ranks;
 mod replacement;
 mod showing;
 mod signals;
+mod slow;
 mod step;
 mod submission;
 mod sweep;
@@ -36,6 +38,7 @@ use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
 use crate::here::leftovers;
 use crate::here::meeting::Leader;
+use crate::here::own_time::OwnTime;
 use crate::here::ownership::Ownership;
 use crate::here::wiring::Wiring;
 use crate::plan::Plan;
@@ -84,11 +87,11 @@ struct Supervisor<'a> {
     /// Whether that moment is waited for.
     record_waits: bool,
     /// When the end was first asked for by a signal.
-    first_request: Option<Instant>,
+    first_request: Option<OwnTime>,
     /// What waits until files can be written again.
     held: Vec<Effect>,
     /// When each service was asked to end: what it leaves has the rest of its share.
-    asked: BTreeMap<Name, Instant>,
+    asked: BTreeMap<Name, OwnTime>,
     /// The steps of engines that were started again, by their ids.
     own_steps: BTreeMap<u32, String>,
     /// What follows each of them.
@@ -101,6 +104,8 @@ struct Supervisor<'a> {
     login: Option<String>,
     /// The time of day for what Slurm tells.
     steady: deadline::Steady,
+    /// Whether Slurm is ending the job: it asks and kills the tasks itself.
+    slurm_ends: bool,
     /// Whether Slurm did not answer last time: it is said once.
     slurm_is_silent: bool,
     /// Tells whether the profile is still ours.
@@ -189,6 +194,7 @@ pub async fn run(
             .as_ref()
             .and_then(|slurm| slurm.submit_host.clone()),
         steady: deadline::Steady::default(),
+        slurm_ends: false,
         slurm_is_silent: false,
         ownership,
         successor: None,

@@ -86,6 +86,8 @@ pub enum Notice {
     JobEnds(Option<String>),
     /// The host that the job was submitted on is a compute node.
     SubmittedOnNode,
+    /// How long Slurm waits from its signal to a job to the kill.
+    KillWait(Duration),
     /// It was looked whether the job is in use.
     UseSeen(Seen),
     /// Jupyter is ready.

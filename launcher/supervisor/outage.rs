@@ -8,12 +8,13 @@ use super::notice::Notice;
 use super::timers;
 use crate::here::directory;
 use crate::here::files;
+use crate::here::own_time::OwnTime;
 use crate::here::patience::{LOOK, within};
 use crate::plan::service::{Name, ProcessId};
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Between two looks whether it is back.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -113,7 +114,7 @@ impl Supervisor<'_> {
     /// No connection file, no secret, and the last record: waited for as long as the stop has time. Tells whether that was enough.
     pub(super) fn write_last(&mut self) -> bool {
         self.bring_up_to_date();
-        let begun = self.asked.values().min().map(Instant::elapsed);
+        let begun = self.asked.values().min().map(|asked| asked.elapsed());
         let limit = self
             .plan
             .settings
@@ -144,7 +145,7 @@ impl Supervisor<'_> {
 
 /// Waits until a directory that has gone with all above it is there again, but less than `limit`: what has secrets is to be removed.
 fn await_return(directory: &Path, limit: Duration) {
-    let begin = Instant::now();
+    let begin = OwnTime::now();
     let away = || {
         let above = directory.parent().unwrap_or(directory);
         fs::metadata(directory).is_err() && fs::metadata(above).is_err()

@@ -3,6 +3,7 @@
 
 use super::notice::{Notice, Sender};
 use crate::here::leftovers::Leftover;
+use crate::here::own_time;
 use nix::sys::signal::Signal;
 use std::ffi::OsStr;
 use std::io::Read;
@@ -10,7 +11,6 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -66,11 +66,11 @@ pub async fn output(
         let _ = stdout.take(LONGEST).read_to_end(&mut text);
         let _ = answer.send(String::from_utf8_lossy(&text).into_owned());
     });
-    let text = timeout(limit, answered).await;
-    if let (Err(_), Some(process)) = (&text, process) {
+    let text = own_time::timeout(limit, answered).await;
+    if let (None, Some(process)) = (&text, process) {
         process.signal(Signal::SIGKILL);
     }
-    text.ok()?.ok()
+    text?.ok()
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! A rank that does not lead: it waits for the leader's order, starts one engine, watches over it and ends it when the
-//! leader says so, is gone, or somebody asks for it. It stays when its engine ends: a rank that left would have srun or
-//! mpiexec end the others, Jupyter among them.
+//! leader says so, is seen to be dead or to have ended the meeting, or somebody asks for the end. A word that cannot be read, for
+//! however long, ends nothing: a home that is away, full or silent, and a job that is suspended, look like that. It stays when its engine
+//! ends: a rank that left would have srun or mpiexec end the others, Jupyter among them.
 
 mod engine;
+mod failures;
 
 use super::notice::{Notice, Sender};
 use super::{Signals, event::Exit};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::here::meeting::{Seat, Sight};
 use crate::here::memory::Memory;
+use crate::here::own_time::OwnTime;
+use crate::here::patience::{LOOK, within};
 use crate::plan::exit::{OutOfMemory, RankEnd};
 use crate::plan::incarnation::Incarnation;
 use crate::plan::meeting::{LEADER_FIRST, Message, Order, Word, pause};
@@ -16,7 +20,7 @@ use crate::plan::ranks::Rank;
 use crate::report::console::Console;
 use crate::report::record::REFRESH_S;
 use nix::sys::signal::Signal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::timeout;
 
@@ -26,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a leader that was seen may take beyond the limit of the start: it has the same one, and says why it gave up.
 const LEADER_LAST: Duration = Duration::from_secs(10);
 
-/// How long a leader on another host may be silent.
+/// How long a rank whose engine has ended stays without a new sign of a leader on another host.
 const SILENCE: Duration = Duration::from_secs(3 * REFRESH_S);
 
 /// Who we are, for messages and the report.
@@ -49,13 +53,13 @@ struct Member {
     notices: UnboundedReceiver<Notice>,
     _sender: Sender,
     /// When a signal asked for the end.
-    asked: Option<Instant>,
+    asked: Option<OwnTime>,
     /// How long the leader then has to speak.
     leader_first: Duration,
     /// What the kernel counts of our memory, where that can be read.
     memory: Option<Memory>,
-    /// The leader's last beat, and when it was new.
-    beat: (u64, Instant),
+    /// How the engine ended, while that cannot be written.
+    untold: Option<RankEnd>,
 }
 
 /// What was found at a look.
@@ -65,8 +69,10 @@ enum Look {
     Asked,
     /// The engine, or a child of it, ended.
     Ended(u32, Exit),
-    /// There is no leader: none yet, or no longer.
-    Nobody,
+    /// Nothing new.
+    Nothing,
+    /// The leader has ended the meeting.
+    Over,
     Dead(Incarnation),
 }
 
@@ -88,7 +94,7 @@ pub async fn run(
         asked: None,
         leader_first: LEADER_FIRST,
         memory: Memory::own(),
-        beat: (0, Instant::now()),
+        untold: None,
     };
     let Some(message) = member.wait_for_order(limit, console).await? else {
         member.ended(0, Exit::Code(0), false);
@@ -107,7 +113,7 @@ impl Member {
         limit: Duration,
         console: &Console,
     ) -> Outcome<Option<Message>> {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let mut seen = None;
         let mut patient = true;
         loop {
@@ -122,14 +128,13 @@ impl Member {
                     Word::Run => return Ok(Some(*message)),
                     Word::Stop | Word::Kill | Word::Refused => return Ok(None),
                 },
-                Look::Asked => return Ok(None),
-                // A leader that was there and is not: it has ended in order before it came to engines.
-                Look::Nobody if seen.is_some() => return Ok(None),
+                // The leader has ended in order before it came to engines.
+                Look::Asked | Look::Over => return Ok(None),
                 Look::Dead(leader) if seen.as_ref() == Some(&leader) => {
                     self.seat.dissolve();
                     return Err(self.leaderless(&leader));
                 }
-                Look::Nobody | Look::Dead(_) | Look::Ended(..) => {}
+                Look::Nothing | Look::Dead(_) | Look::Ended(..) => {}
             }
             if begin.elapsed() > patience {
                 return Err(self.nobody_came(limit));
@@ -166,23 +171,19 @@ impl Member {
                 }
                 Look::Word(message) if &message.leader != leader => break Ok(0),
                 Look::Word(message) => match message.word {
-                    Word::Wait | Word::Run => {
-                        if self.leader_is_silent(&message) {
-                            break Err(self.leaderless(leader));
-                        }
-                    }
+                    Word::Wait | Word::Run => {}
                     Word::Stop => break Ok(0),
                     Word::Kill | Word::Refused => {
                         engine::signal(pid, Signal::SIGKILL);
                         break Ok(0);
                     }
                 },
-                Look::Asked | Look::Nobody => break Ok(0),
+                Look::Asked | Look::Over => break Ok(0),
                 Look::Dead(leader) => {
                     self.seat.dissolve();
                     break Err(self.leaderless(&leader));
                 }
-                Look::Ended(..) => {}
+                Look::Nothing | Look::Ended(..) => {}
             }
         };
         if let Some(pid) = pid {
@@ -197,14 +198,34 @@ impl Member {
     /// Stays until the leader has ended: of a rank whose engine was killed the starter misses MPI's farewell, and when that
     /// rank ends, it kills all others.
     async fn stay(&mut self, leader: &Incarnation) {
-        loop {
-            match self.seat.look() {
-                Sight::Says(message)
-                    if &message.leader == leader && !self.leader_is_silent(&message) => {}
+        let mut last = (0, OwnTime::now());
+        while last.1.elapsed() < SILENCE {
+            match self.sight() {
+                Sight::Says(message) if &message.leader == leader => {
+                    if message.beat != last.0 {
+                        last = (message.beat, OwnTime::now());
+                    }
+                }
+                Sight::Nothing if self.asked.is_none() => {}
                 _ => return,
             }
             self.look().await;
         }
+    }
+
+    /// Looks at the leader, and tells it what it has not been told yet. A file system that does not answer tells nothing.
+    fn sight(&mut self) -> Sight {
+        let (mut seat, untold) = (self.seat.clone(), self.untold.clone());
+        let seen = within(LOOK, move || {
+            let untold = untold.filter(|end| seat.ended(end).is_err());
+            let sight = seat.look();
+            (sight, seat, untold)
+        });
+        let Some((sight, seat, untold)) = seen else {
+            return Sight::Nothing;
+        };
+        (self.seat, self.untold) = (seat, untold);
+        sight
     }
 
     /// Waits for a notice or for the time of the next look at the leader, and tells what there is.
@@ -212,11 +233,11 @@ impl Member {
         match timeout(pause(self.place.rank.size), self.notices.recv()).await {
             Ok(Some(Notice::Exited { pid, exit })) => return Look::Ended(pid, exit),
             Ok(Some(Notice::StopRequested { .. })) => {
-                self.asked.get_or_insert_with(Instant::now);
+                self.asked.get_or_insert_with(OwnTime::now);
             }
             _ => {}
         }
-        match self.seat.look() {
+        match self.sight() {
             Sight::Says(message) if ends(message.word) => Look::Word(message),
             _ if self
                 .asked
@@ -225,7 +246,8 @@ impl Member {
                 Look::Asked
             }
             Sight::Says(message) => Look::Word(message),
-            Sight::Nobody => Look::Nobody,
+            Sight::Nothing => Look::Nothing,
+            Sight::Over => Look::Over,
             Sight::Dead(leader) => Look::Dead(leader),
         }
     }
@@ -233,7 +255,7 @@ impl Member {
     /// Ends the engine: asked, then killed after its share, as the leader does with its own.
     async fn end(&mut self, pid: u32, share: Duration) {
         engine::signal(Some(pid), Signal::SIGTERM);
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let mut killed = false;
         loop {
             match self.look().await {
@@ -269,38 +291,8 @@ impl Member {
                 limit: memory.limit(),
             })
         });
-        self.seat.ended(&RankEnd { pid, exit, memory });
-    }
-
-    /// Whether a leader that cannot be seen from here has stopped to show that it lives.
-    fn leader_is_silent(&mut self, message: &Message) -> bool {
-        if message.beat != self.beat.0 {
-            self.beat = (message.beat, Instant::now());
-        }
-        self.beat.1.elapsed() > SILENCE
-    }
-
-    fn leaderless(&self, leader: &Incarnation) -> Failure {
-        Failure::service(format!(
-            "rank 0 (ipjob, pid {} on {}) has died: engine {} on {} ends",
-            leader.pid, leader.host, self.place.rank.number, self.place.node
-        ))
-    }
-
-    fn nobody_came(&self, limit: Duration) -> Failure {
-        Failure::not_ready(format!(
-            "rank {} of {} on {} met no rank 0 within {} s",
-            self.place.rank.number,
-            self.place.rank.size,
-            self.place.node,
-            limit.as_secs_f64()
-        ))
-        .because(format!(
-            "{} tells of none",
-            self.seat.place().display()
-        ))
-        .hint("is the IPython directory on a file system that all nodes share? --ipython-dir chooses another")
-        .hint("did rank 0 start at all? its lines say more; --start-timeout gives more time")
+        self.untold = Some(RankEnd { pid, exit, memory });
+        let _ = self.sight();
     }
 }
 

@@ -88,11 +88,11 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Shows the other ranks that we live.
+    /// Shows the other ranks that we run, and says the last word again, which they may not have been able to hear.
     pub(super) fn beat(&mut self) {
         if let Some(meeting) = &mut self.meeting {
-            let said = meeting.beat();
-            self.heard(said);
+            // Whether the home can be written is told with the record.
+            let _ = meeting.beat();
         }
     }
 
@@ -111,12 +111,13 @@ impl Supervisor<'_> {
         }
     }
 
-    /// A word that cannot be written reaches nobody: the other ranks end by themselves when the leader is silent for long.
+    /// A word that cannot be written reaches nobody: it is said again with the next beat. Asked to stop, the other ranks have heard it
+    /// from who started them as well.
     fn heard(&mut self, said: io::Result<()>) {
         if let Err(error) = said {
             self.say(
                 Level::Warning,
-                format!("the other ranks cannot be told what to do: {error}"),
+                format!("the other ranks cannot be told what to do yet: {error}"),
             );
         }
     }

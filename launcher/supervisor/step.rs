@@ -79,9 +79,12 @@ impl Supervisor<'_> {
         }
     }
 
-    /// scancel has not reached the engines in time.
+    /// scancel has not reached the engines in time. A Slurm that is ending the job has asked them itself, and refuses to do so again.
     pub(super) fn ask_by_srun(&mut self) {
-        if self.scancel.take().is_some() && self.children.signal(Name::Engines, Signal::SIGUSR1) {
+        if self.scancel.take().is_some()
+            && !self.slurm_ends
+            && self.children.signal(Name::Engines, Signal::SIGUSR1)
+        {
             self.console
                 .step("scancel does not reach the engines: srun is to end them");
         }

@@ -3,17 +3,24 @@
 use super::event::Event;
 use super::notice::{Notice, Sender};
 use crate::here::leftovers::{self, Leftover};
+use crate::here::own_time::OwnTime;
 use crate::plan::service::Name;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// How long what is asked may take at least before it is killed, also when its service has used up the time of both.
 const LEAST_GRACE: Duration = Duration::from_millis(700);
 
-/// Between two looks.
+/// Between two looks, as long as what was killed may still end at once.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// The same after [`SOON`]: what lives then hangs, perhaps for minutes.
+const LONG_PAUSE: Duration = Duration::from_millis(500);
+
+/// So long SIGKILL may take on a busy machine.
+const SOON: Duration = Duration::from_secs(3);
 
 /// How long what a service left may take: the rest of the service's share of the stop, because a shell around a driver or an
 /// engine ends at once, and the program that it ran is then what has work to put down.
@@ -27,7 +34,7 @@ pub fn grace(limit: Duration, used: Option<Duration>) -> Duration {
 /// `Swept`: it is asked, and killed after the grace, or at once without one. The machine's own time limit bounds it.
 pub fn start(incarnation: String, service: Option<Name>, grace: Option<Duration>, sender: Sender) {
     tokio::spawn(async move {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let mut asked = BTreeSet::new();
         loop {
             let left = left(&incarnation, service);
@@ -44,7 +51,9 @@ pub fn start(incarnation: String, service: Option<Name>, grace: Option<Duration>
             if sender.is_closed() {
                 return;
             }
-            sleep(PAUSE).await;
+            let used = begin.elapsed();
+            let soon = grace.unwrap_or_default() + SOON;
+            sleep(if used < soon { PAUSE } else { LONG_PAUSE }).await;
         }
         let _ = sender.send(Notice::Event(Event::Swept(service)));
     });

@@ -20,6 +20,19 @@ def start_of(pid):
     return int(fields[19])
 
 
+def state(pid):
+    """The letter of the thread that says most of why a process does not go on: D before any other."""
+    letters = set()
+    for task in os.listdir(f"/proc/{pid}/task") if os.path.isdir(f"/proc/{pid}/task") else []:
+        letters.add(_read(f"/proc/{pid}/task/{task}/stat").rpartition(b") ")[2][:1].decode())
+    return "D" if "D" in letters else next(iter(letters), "")
+
+
+def named(name, *marks):
+    """The running processes of that name with these entries in their environment."""
+    return [pid for pid in carrying(*marks) if _read(f"/proc/{pid}/comm").strip().decode(errors="replace") == name]
+
+
 def carrying(*marks):
     """The running processes with these entries in their environment, as {pid: start}."""
     found = {}

@@ -7,17 +7,26 @@ import time
 import urllib.request
 
 import process
+import slow
 
 
 class Job:
     """A job as it is seen from outside."""
 
-    def __init__(self, place, pid):
+    def __init__(self, place):
         self.place = place
-        self.pid = pid
 
     def record(self):
         return self.place.read(".ipython/profile_*/ipjob.json") or {}
+
+    def leader(self):
+        """The ipjob that supervises."""
+        return self.record()["incarnation"]["pid"]
+
+    def launchers(self):
+        """ipjob itself: of several ranks all, and the one that leads last."""
+        leader = self.leader()
+        return [pid for pid in process.named("ipjob", self.place.mark) if pid != leader] + [leader]
 
     def restarts(self, service):
         return self.record().get("restarts", {}).get(service, 0)
@@ -73,9 +82,9 @@ def send(pid, number):
 
 def hold_ipjob(job, chance):
     """Stops ipjob for a while: all else goes on without it."""
-    os.kill(job.pid, signal.SIGSTOP)
+    send(job.leader(), signal.SIGSTOP)
     time.sleep(chance.uniform(1, 4))
-    os.kill(job.pid, signal.SIGCONT)
+    send(job.leader(), signal.SIGCONT)
 
 
 def shout(job, chance):
@@ -89,6 +98,47 @@ def shout(job, chance):
                     peer.sendall(chance.randbytes(chance.randrange(1, 5000)))
             except OSError:
                 pass
+
+
+def everything(job):
+    """All processes of the job, ipjob last: who is watched before who watches."""
+    ours = process.carrying(job.place.mark, "IPJOB_INCARNATION=" + job.record()["incarnation"]["id"])
+    return [pid for pid in ours if pid not in job.launchers()] + job.launchers()
+
+
+def suspend(job, chance):
+    """Stops the whole job for a while, as a batch system does that has a more urgent one."""
+    pids = everything(job)
+    for pid in pids:
+        send(pid, signal.SIGSTOP)
+    time.sleep(chance.uniform(4, 8))
+    for pid in reversed(pids):
+        send(pid, signal.SIGCONT)
+
+
+def slow_down(job, chance):
+    """Leaves the whole job a fiftieth of a CPU for a while."""
+    with slow.limited(everything(job), 2):
+        time.sleep(chance.uniform(8, 15))
+
+
+def controller_killed_slowly(job, chance):
+    """The controller dies where its successor gets little of a CPU."""
+    with slow.limited(everything(job), 10):
+        send(main_of_controller(job), signal.SIGKILL)
+        time.sleep(chance.uniform(8, 15))
+
+
+def controller_killed_while_it_hangs(job, chance):
+    """The controller is killed while its hub, which notes the end of an engine, is in uninterruptible sleep."""
+    main = main_of_controller(job)
+    with job.place.frozen():
+        send(engine(job, chance), signal.SIGKILL)
+        end = time.monotonic() + 10
+        while not any(process.state(pid) == "D" for pid in job.of_service("controller")) and time.monotonic() < end:
+            time.sleep(0.05)
+        send(main, signal.SIGKILL)
+        time.sleep(chance.uniform(4, 8))
 
 
 def home_full(job, chance):
@@ -126,7 +176,14 @@ FAULTS = [
     Fault("a scheduler stopped", lambda job, chance: send(child_of_controller(job, chance), signal.SIGSTOP), "controller"),
     Fault("Jupyter killed", lambda job, _: [send(pid, signal.SIGKILL) for pid in job.of_service("jupyter")] and None, "jupyter"),
     Fault("ipjob held for 1 to 4 s", hold_ipjob),
+    Fault("job suspended for 4 to 8 s", suspend),
     Fault("garbage on every port", shout),
+]
+
+# Where control groups of version 1 can be made.
+SLOW_FAULTS = [
+    Fault("2 % of a CPU for 8 to 15 s", slow_down),
+    Fault("controller killed, 10 % of a CPU", controller_killed_slowly, "controller"),
 ]
 
 # Where the home is on a file system of its own.
@@ -137,7 +194,12 @@ HOME_FAULTS = [
     Fault("controller killed, home frozen", controller_killed_with("frozen"), "controller"),
 ]
 
-# With `--respawn engine` alone. One that is stopped is missed by the hub after 30 s.
+# Where both is so: the hub writes when an engine ends, which is then started again.
+HANGING_FAULTS = [
+    Fault("controller killed in state D", controller_killed_while_it_hangs, "controller"),
+]
+
+# With `--respawn` alone. One that is stopped is missed by the hub after 30 s.
 ENGINE_FAULTS = [
     Fault("an engine killed", lambda job, chance: send(engine(job, chance), signal.SIGKILL), "engines"),
     Fault("an engine stopped", lambda job, chance: send(engine(job, chance), signal.SIGSTOP), "engines"),

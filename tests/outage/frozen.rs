@@ -7,30 +7,42 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use std::fs;
 
-/// A home that can be frozen; thawed when the test ends.
-struct Freezer(Home);
+/// A home that can be frozen.
+pub(super) struct Freezer(pub Home);
 
 impl Freezer {
     fn make() -> Needed<Self> {
-        let home = Home::in_place(Place::with_fakes())?;
+        Self::in_place(Place::with_fakes())
+    }
+
+    pub(super) fn in_place(place: Place) -> Needed<Self> {
+        let home = Home::in_place(place)?;
         let directory = home.place.dir().to_owned();
         image(&home, &directory)?;
         Ok(Self(home))
     }
 
-    fn freeze(&self) {
+    pub(super) fn freeze(&self) {
         assert!(self.0.does("fsfreeze", &["--freeze", self.0.text()]));
     }
 
-    fn thaw(&self) {
+    /// Thaws it in any case once what is returned goes: a job that is dropped waits for its processes.
+    pub(super) fn thaws(&self) -> Thaw<'_> {
+        Thaw(self)
+    }
+
+    pub(super) fn thaw(&self) {
         assert!(self.0.does("fsfreeze", &["--unfreeze", self.0.text()]));
     }
 }
 
-impl Drop for Freezer {
+pub(super) struct Thaw<'a>(&'a Freezer);
+
+impl Drop for Thaw<'_> {
     fn drop(&mut self) {
         // It fails where the test has thawed it already.
-        self.0.does("fsfreeze", &["--unfreeze", self.0.text()]);
+        let freezer = &self.0.0;
+        freezer.does("fsfreeze", &["--unfreeze", freezer.text()]);
     }
 }
 
@@ -38,6 +50,7 @@ impl Drop for Freezer {
 fn a_record_on_a_frozen_home_catches_up() {
     let freezer = needed!(Freezer::make());
     let mut job = freezer.0.job(&["--mode", "cluster-only", "-n", "3"]);
+    let _thaw = freezer.thaws();
     let before = job.wait_ready();
     freezer.freeze();
     for id in [0, 2] {
@@ -64,6 +77,7 @@ fn a_stop_on_a_frozen_home_ends_all_services_and_then_ipjob() {
     let freezer = needed!(Freezer::make());
     let args = ["--mode", "notebook", "-n", "2", "--stop-timeout", "4"];
     let mut job = freezer.0.job(&args);
+    let _thaw = freezer.thaws();
     let before = job.wait_ready();
     freezer.freeze();
     send(engine(&before, 1), Signal::SIGKILL);

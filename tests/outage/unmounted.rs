@@ -23,23 +23,23 @@ impl Home {
         served.to_str().expect("text").to_owned()
     }
 
-    fn come(&self) {
+    pub(super) fn come(&self) {
         assert!(self.does("mount", &["--bind", &self.served(), self.text()]));
     }
 
     /// Goes at once, as far as paths lead; who has a file open keeps it.
-    fn go(&self) {
+    pub(super) fn go(&self) {
         assert!(self.does("umount", &["--lazy", self.text()]));
     }
 }
 
-fn mounted(place: Place) -> Needed<Home> {
+pub(super) fn mounted(place: Place) -> Needed<Home> {
     let home = Home::in_place(place)?;
     home.come();
     Ok(home)
 }
 
-fn client(home: &Home, record: &Value, what: &str) {
+pub(super) fn client(home: &Home, record: &Value, what: &str) {
     let file = record["controller"]["client_file"].as_str();
     let output = home
         .place

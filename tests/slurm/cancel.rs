@@ -87,3 +87,27 @@ fn a_job_ends_in_order_in_every_phase() {
     stopping.wait_state("stopping");
     assert_eq!(stopping.cancel().state, "CANCELLED");
 }
+
+#[test]
+fn a_stop_that_may_take_longer_is_done_before_slurm_kills() {
+    let lab = needed!(Lab::up(&["--slurm-conf", "KillWait=12"]));
+    let driver = lab.script("deaf", "#!/bin/sh\ntrap '' TERM\nexec tail -f /dev/null\n");
+    let job = lab.submit(
+        &["-n1"],
+        &format!(
+            "exec ipjob --mode cluster-only --mpi none --stop-timeout 2m -- {}",
+            driver.display()
+        ),
+    );
+    job.wait_state("ready");
+    job.scancel();
+    let ended = job.finish();
+    assert_eq!(ended.state, "CANCELLED", "{}", ended.output);
+    // Nothing is left, and the record says how it ended: the driver was killed.
+    let record = job.assert_nothing_left();
+    assert_eq!(record["reason"], "SIGTERM");
+    assert_eq!(record["exit"], 137);
+    let killed = "Slurm is about to kill what is left: killing everything now";
+    assert!(ended.output.contains(killed), "{}", ended.output);
+    assert!(!ended.output.contains("scancel"), "{}", ended.output);
+}

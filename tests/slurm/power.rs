@@ -1,17 +1,22 @@
 //! A node's power is cut while the job runs with --no-kill: the others live on.
 
 use super::px;
-use crate::support::{Lab, wait_for};
+use crate::support::{Lab, Needed, wait_for};
 use serde_json::json;
 
-#[test]
-fn the_engines_of_the_other_nodes_outlive_a_node_without_power() {
+/// A lab that notices soon when a node is gone.
+fn attentive() -> Needed<Lab> {
     let conf = ["SlurmdTimeout=10", "MessageTimeout=5"];
     let options: Vec<&str> = conf
         .iter()
         .flat_map(|line| ["--slurm-conf", line])
         .collect();
-    let lab = needed!(Lab::up(&options));
+    Lab::up(&options)
+}
+
+#[test]
+fn the_engines_of_the_other_nodes_outlive_a_node_without_power() {
+    let lab = needed!(attentive());
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--no-kill"],
         "exec ipjob --mode cluster-only --mpi none",
@@ -47,4 +52,33 @@ fn the_engines_of_the_other_nodes_outlive_a_node_without_power() {
     let seen = px(&lab, "login", &profile, "x = 1 + 1", &["x"]);
     assert_eq!(seen, json!([[0, 1], [2, 2]]));
     job.cancel();
+}
+
+#[test]
+fn engines_of_a_node_that_is_gone_are_given_up_with_one_word() {
+    let lab = needed!(attentive());
+    let job = lab.submit(
+        &["-N2", "--ntasks-per-node=2", "--no-kill"],
+        "exec ipjob --mode cluster-only --mpi none --respawn engine",
+    );
+    job.wait_state("ready");
+    let off = lab.command("power").args(["node2", "off"]).status();
+    assert!(off.is_ok_and(|status| status.success()));
+    let gone = "Slurm has taken node2 out of the job (";
+    job.wait_line(gone);
+    let record = wait_for("the loss of both engines", || {
+        job.record()
+            .filter(|record| record["engines"]["missing"] == json!([2, 3]))
+    });
+    assert!(
+        record["restarts"]["engines"].as_u64() <= Some(4),
+        "{record}"
+    );
+    let profile = format!("job_{}", job.id);
+    let seen = px(&lab, "login", &profile, "x = 1 + 1", &["x"]);
+    assert_eq!(seen, json!([[0, 1], [2, 2]]));
+    let ended = job.cancel();
+    assert_eq!(ended.output.matches(gone).count(), 1, "{}", ended.output);
+    let lines = ended.output.lines().count();
+    assert!(lines < 40, "{lines} lines:\n{}", ended.output);
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::plan::exit::{Exit, OutOfMemory};
+use std::os::unix::fs::PermissionsExt;
 
 fn rank(number: u32) -> Rank {
     Rank {
@@ -32,7 +33,7 @@ fn pair(incarnation: &Incarnation) -> (tempfile::TempDir, Leader, Seat) {
     (home, leader, Seat::new(dir, &rank(1)))
 }
 
-fn word(seat: &Seat) -> Option<Word> {
+fn word(seat: &mut Seat) -> Option<Word> {
     match seat.look() {
         Sight::Says(message) => Some(message.word),
         _ => None,
@@ -41,10 +42,10 @@ fn word(seat: &Seat) -> Option<Word> {
 
 #[test]
 fn a_word_is_heard_and_answered_and_nothing_is_left() {
-    let (home, mut leader, seat) = pair(&own());
-    assert_eq!(word(&seat), Some(Word::Wait));
+    let (home, mut leader, mut seat) = pair(&own());
+    assert_eq!(word(&mut seat), Some(Word::Wait));
     leader.say(Word::Stop).expect("writable");
-    assert_eq!(word(&seat), Some(Word::Stop));
+    assert_eq!(word(&mut seat), Some(Word::Stop));
     let report = Report {
         rank: 1,
         node: "node2".to_owned(),
@@ -61,11 +62,16 @@ fn a_word_is_heard_and_answered_and_nothing_is_left() {
             limit: Some(1 << 30),
         }),
     };
-    seat.ended(&end);
+    seat.ended(&end).expect("writable");
     assert_eq!(reported(leader.place(), 1), Some(report));
     assert_eq!(ended(leader.place(), 1), Some(end));
     leader.close();
-    assert_eq!(seat.look(), Sight::Nobody);
+    assert_eq!(seat.look(), Sight::Over);
+    assert_eq!(
+        Seat::new(seat.dir.clone(), &rank(1)).look(),
+        Sight::Nothing,
+        "who came too late has seen none"
+    );
     assert_eq!(
         fs::read_dir(home.path().join("ipython"))
             .expect("there")
@@ -81,8 +87,9 @@ fn a_refusal_ends_when_all_have_heard_it() {
         pid: 0,
         exit: Exit::Code(0),
         memory: None,
-    });
-    let begin = Instant::now();
+    })
+    .expect("writable");
+    let begin = OwnTime::now();
     leader.refuse();
     assert!(begin.elapsed() < REFUSAL_PATIENCE);
     assert!(!seat.place().exists());
@@ -94,7 +101,7 @@ fn a_leader_that_is_dead_is_seen_to_be() {
         pid_start: 1,
         ..own()
     };
-    let (_home, _leader, seat) = pair(&dead);
+    let (_home, _leader, mut seat) = pair(&dead);
     assert_eq!(seat.look(), Sight::Dead(dead));
 }
 
@@ -107,9 +114,29 @@ fn a_leader_of_another_start_is_nobody() {
     };
     assert_eq!(
         Seat::new(leader.place().to_owned(), &other).look(),
-        Sight::Nobody
+        Sight::Nothing
     );
     fs::write(leader.place().join(WORD), b"{\"version\": 1}").expect("writable");
-    let seat = Seat::new(leader.place().to_owned(), &rank(1));
-    assert_eq!(seat.look(), Sight::Nobody);
+    let mut seat = Seat::new(leader.place().to_owned(), &rank(1));
+    assert_eq!(seat.look(), Sight::Nothing);
+}
+
+#[test]
+fn a_home_that_is_away_ends_no_meeting() {
+    let (home, leader, mut seat) = pair(&own());
+    assert_eq!(word(&mut seat), Some(Word::Wait));
+    let (here, away) = (home.path().join("ipython"), home.path().join("away"));
+    fs::rename(&here, &away).expect("renamed");
+    assert_eq!(seat.look(), Sight::Nothing, "no directory");
+    fs::create_dir(&here).expect("a directory");
+    assert_eq!(seat.look(), Sight::Nothing, "the one below a mount");
+    fs::remove_dir(&here).expect("empty");
+    fs::rename(&away, &here).expect("renamed");
+    assert_eq!(word(&mut seat), Some(Word::Wait));
+    fs::set_permissions(leader.place().join(WORD), fs::Permissions::from_mode(0)).expect("ours");
+    if !nix::unistd::geteuid().is_root() {
+        assert_eq!(seat.look(), Sight::Nothing, "it cannot be read");
+    }
+    leader.close();
+    assert_eq!(seat.look(), Sight::Over);
 }

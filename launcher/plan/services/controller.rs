@@ -78,6 +78,7 @@ pub fn controller(context: &Context) -> Service {
         ready: Readiness::Controller,
         asking: Asking::Signal,
         start_limit: context.settings.start.of(Name::Controller),
+        restart_limit: context.settings.start.again(Name::Controller),
         stop_limit: context.stop_limit(Name::Controller),
     }
 }

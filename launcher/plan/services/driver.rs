@@ -28,6 +28,7 @@ pub fn driver(context: &Context) -> Outcome<Service> {
         ready: Readiness::Started,
         asking: Asking::Signal,
         start_limit: context.settings.start.of(Name::Driver),
+        restart_limit: context.settings.start.again(Name::Driver),
         stop_limit: context.stop_limit(Name::Driver),
     })
 }

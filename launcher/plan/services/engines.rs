@@ -77,6 +77,7 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
             _ => Asking::Signal,
         },
         start_limit: context.settings.start.of(Name::Engines),
+        restart_limit: context.settings.start.again(Name::Engines),
         stop_limit: context.stop_limit(Name::Engines),
     };
     Ok((service, order))

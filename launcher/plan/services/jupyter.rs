@@ -78,6 +78,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         ready: Readiness::Jupyter,
         asking: Asking::Signal,
         start_limit: context.settings.start.of(Name::Jupyter),
+        restart_limit: context.settings.start.again(Name::Jupyter),
         stop_limit: context.stop_limit(Name::Jupyter),
     })
 }

@@ -7,6 +7,7 @@ use super::program::Program;
 use super::reach::Reach;
 use super::{Connect, announce, browser, probe, refusal};
 use crate::failure::Outcome;
+use crate::here::own_time;
 use crate::plan::exit::Exit;
 use crate::plan::profile::ProfileName;
 use crate::remote::target::Job;
@@ -43,7 +44,7 @@ impl Connect<'_> {
     fn set_timer(&self, timer: Timer, after: Duration) {
         let sender = self.sender.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(after).await;
+            own_time::sleep(after).await;
             let _ = sender.send(Notice::Event(Event::TimeUp(timer)));
         });
     }

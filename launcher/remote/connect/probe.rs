@@ -3,13 +3,14 @@
 use super::event::Event;
 use super::notice::{Notice, Sender};
 use super::reach::{Endpoint, Reach};
+use crate::here::own_time;
 use crate::supervisor::http;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// How long the hub may take to greet.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -74,11 +75,11 @@ async fn greeting(address: SocketAddr) -> io::Result<()> {
         let mut stream = TcpStream::connect(address).await?;
         stream.read_u8().await
     };
-    match timeout(LIMIT, exchange).await {
-        Ok(Ok(0xff)) => Ok(()),
-        Ok(Ok(_)) => Err(io::Error::other("what answers is no ipcontroller")),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    match own_time::timeout(LIMIT, exchange).await {
+        Some(Ok(0xff)) => Ok(()),
+        Some(Ok(_)) => Err(io::Error::other("what answers is no ipcontroller")),
+        Some(Err(error)) => Err(error),
+        None => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 

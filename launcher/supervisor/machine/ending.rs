@@ -5,6 +5,9 @@ use crate::failure::Failure;
 use crate::plan::service::Name;
 use crate::supervisor::event::Exit;
 
+/// What comes of a process that does not end, while the job does.
+const WITHOUT: &str = "the stop goes on without waiting for that";
+
 impl Machine {
     /// Begins the orderly stop; only the first reason counts.
     pub(super) fn begin_stop(&mut self, end: End, out: &mut Vec<Effect>) {
@@ -51,6 +54,7 @@ impl Machine {
             Event::Swept(None) if matches!(self.phase, Phase::LastSweep { .. }) => self.finish(out),
             Event::StopAsked { by, insists: true } => self.hurry(&format!("{by} again"), out),
             Event::Superseded(by) => self.hurry(by, out),
+            Event::SlurmKillsIn(left) => out.push(Effect::SetTimer(Timer::SlurmKills, *left)),
             Event::TimeLeft { left, limit } => self.time_left_in_the_stop(*left, *limit, out),
             Event::Cancelled => self.cancelled_in_the_stop(out),
             _ => {}
@@ -136,22 +140,27 @@ impl Machine {
                 self.kill(name, out);
             }
             Timer::Kill(name) if self.stage(name) == Stage::Killing => {
-                warning(
-                    out,
-                    format!(
-                        "{name} still has processes that SIGKILL does not end (a hung file system?)"
-                    ),
-                );
+                out.push(Effect::SayWhatLives {
+                    service: Some(name),
+                    then: WITHOUT,
+                });
                 self.set_stage(name, Stage::Ended);
                 self.stop_next(out);
             }
             Timer::Sweep(name) if self.stage(name) == Stage::Sweeping => {
-                warning(out, format!("what {name} left behind does not end"));
+                out.push(Effect::SayWhatLives {
+                    service: Some(name),
+                    then: WITHOUT,
+                });
                 self.set_stage(name, Stage::Ended);
                 self.stop_next(out);
             }
+            Timer::SlurmKills => self.hurry("Slurm is about to kill what is left", out),
             Timer::LastSweep if matches!(self.phase, Phase::LastSweep { .. }) => {
-                warning(out, "something that was started here does not end");
+                out.push(Effect::SayWhatLives {
+                    service: None,
+                    then: WITHOUT,
+                });
                 self.finish(out);
             }
             _ => {}

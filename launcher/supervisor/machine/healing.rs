@@ -20,10 +20,6 @@ pub(super) const PAUSES: [Duration; 5] = [
 /// A service that was started again and works for so long has one of its restarts back, and so on.
 pub(super) const HEALTHY: Duration = Duration::from_secs(60);
 
-/// How long such a start may take: its files are in the memory, and the engines wait for a controller no longer than
-/// [`crate::plan::heartbeat::ENGINE_PATIENCE_MS`].
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
-
 /// How long the hub's list of engines is not believed after a restart: it grows as the hub reads it, and it is looked at every
 /// 2 s.
 const RECOUNT: Duration = Duration::from_secs(3);
@@ -170,6 +166,7 @@ impl Machine {
         life.stage = Stage::Starting;
         life.restarts += 1;
         life.lack = None;
+        life.more = Duration::ZERO;
         life.alive = (0..processes).collect();
         let timer = Timer::Service {
             service: name,
@@ -222,17 +219,11 @@ impl Machine {
     pub(super) fn healing_timer(&mut self, timer: Timer, out: &mut Vec<Effect>) {
         match timer {
             Timer::Clear { service, start } if self.is_at(service, Stage::Clearing, start) => {
-                let text = format!(
-                    "{service} still has processes that SIGKILL does not end (a hung file system?)"
-                );
-                if service == Name::Jupyter {
-                    warning(out, format!("{text}: the job goes on as cluster-only"));
-                    self.set_stage(service, Stage::Ended);
-                    out.push(Effect::GiveUp(service));
-                    out.push(Effect::Publish);
-                } else {
-                    self.fail(Failure::service(text), out);
-                }
+                // Nothing forces a decision: what else there is goes on, engines wait for a controller, and end if it takes too long.
+                out.push(Effect::SayWhatLives {
+                    service: Some(service),
+                    then: "what takes its place waits for its end",
+                });
             }
             Timer::Rest { service, start } if self.is_at(service, Stage::Resting, start) => {
                 self.rested(service, out);
@@ -278,16 +269,14 @@ impl Machine {
 
     /// How long a service's start may take.
     pub(super) fn limit_of_start(&self, name: Name) -> Duration {
-        let limit = self
-            .rules
-            .iter()
-            .find(|rule| rule.name == name)
-            .map_or(self.start_limit, |rule| rule.start_limit);
-        if self.starting() {
-            limit
-        } else {
-            limit.min(LIMIT)
-        }
+        let rule = self.rules.iter().find(|rule| rule.name == name);
+        rule.map_or(self.start_limit, |rule| {
+            if self.starting() {
+                rule.start_limit
+            } else {
+                rule.restart_limit
+            }
+        })
     }
 }
 

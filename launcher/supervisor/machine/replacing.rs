@@ -1,11 +1,12 @@
 //! Engines that are started again when they end, where that was asked for. PURE.
 
 use super::engines::Engines;
-use super::healing::{HEALTHY, LIMIT, PAUSES};
+use super::healing::{HEALTHY, PAUSES};
 use super::{Effect, Machine, Phase, SIGNAL_PATIENCE, Stage, Timer, step_line, warning};
 use crate::failure::{About, Failure};
 use crate::plan::engines::named;
 use crate::plan::service::{Name, ProcessId};
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 /// How many engines are on their way back at once: after the end of a whole step each is an srun of its own, and Slurm's
@@ -20,6 +21,8 @@ pub(super) struct Replaced {
     /// Ends since it was last well for long.
     ends: u32,
     state: State,
+    /// By how much the limit of its start was put off, because it got on.
+    more: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,17 +194,7 @@ impl Machine {
                 replaced.state = State::Due;
                 self.replace_engines(out);
             }
-            (Timer::Arrive { .. }, State::Arriving) => {
-                let process = self.own_process(engine);
-                if self.engines.step {
-                    out.push(Effect::ShowLog(process));
-                }
-                warning(
-                    out,
-                    format!("{process} did not register within {} s", LIMIT.as_secs()),
-                );
-                out.push(Effect::KillOne(process));
-            }
+            (Timer::Arrive { .. }, State::Arriving) => out.push(Effect::LookForProgress(timer)),
             (Timer::Settled { .. }, State::Well) => {
                 replaced.ends = replaced.ends.saturating_sub(1);
                 if replaced.ends > 0 {
@@ -212,12 +205,45 @@ impl Machine {
         }
     }
 
+    /// An engine that ended is not started again; false where that is so already, or it is on its way and tells its end itself.
+    pub(super) fn give_up_engine(&mut self, id: u32) -> bool {
+        let lost = self.engines.lost.contains(&id);
+        let all = self.engines.replaced.as_mut().filter(|_| lost);
+        let Some(replaced) = all.and_then(|all| all.get_mut(&id)) else {
+            return false;
+        };
+        let was = core::mem::replace(&mut replaced.state, State::GivenUp);
+        was != State::GivenUp
+    }
+
+    /// By how much the limit of an engine was put off that arrives, by this very start.
+    pub(super) fn more_for_engine(&mut self, id: u32, start: u32) -> Option<&mut Duration> {
+        let all = self.engines.replaced.as_mut()?;
+        let replaced = all.get_mut(&id)?;
+        (replaced.start == start && replaced.state == State::Arriving).then_some(&mut replaced.more)
+    }
+
+    /// An engine that was started again has not registered in its time.
+    pub(super) fn engine_too_late(&mut self, id: u32, limit: Duration, out: &mut Vec<Effect>) {
+        let process = self.own_process(id);
+        if self.engines.step {
+            out.push(Effect::ShowLog(process));
+        }
+        let seconds = limit.as_secs_f64();
+        warning(
+            out,
+            format!("{process} did not register within {seconds} s"),
+        );
+        out.push(Effect::KillOne(process));
+    }
+
     /// Starts the engines whose turn it is, and notes those that have come: the hub's list has changed, or a pause is over.
     pub(super) fn replace_engines(&mut self, out: &mut Vec<Effect>) {
         let hub = self.stage(Name::Controller) == Stage::Ready && self.believes_the_hub();
         if !hub || !matches!(self.phase, Phase::Up) {
             return;
         }
+        let limit = self.limit_of_start(Name::Engines);
         let ids: Vec<u32> = self
             .engines
             .replaced
@@ -238,12 +264,13 @@ impl Machine {
             if replaced.state == State::Due && !registered && arriving < AT_ONCE {
                 arriving += 1;
                 replaced.state = State::Arriving;
+                replaced.more = Duration::ZERO;
                 self.engines.lost.remove(&engine);
                 if let Some(life) = self.lives.get_mut(&Name::Engines) {
                     life.alive.insert(index);
                 }
                 out.push(Effect::Replace(engine));
-                out.push(Effect::SetTimer(Timer::Arrive { engine, start }, LIMIT));
+                out.push(Effect::SetTimer(Timer::Arrive { engine, start }, limit));
                 out.push(Effect::Publish);
             } else if replaced.state == State::Arriving && registered {
                 replaced.state = State::Well;

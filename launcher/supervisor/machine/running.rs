@@ -55,6 +55,9 @@ impl Machine {
             Event::SrunSaid(words) => self.srun_said(words, out),
             Event::SrunWaits(why) => self.srun_waits(why, out),
             Event::TimeUp(timer) => self.time_up(timer, out),
+            Event::Progress { timer, seen } => self.progress(timer, seen, out),
+            // It was asked for a stop that was to be tried again.
+            Event::SlurmKillsIn(_) => {}
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
             // Its signal is on the way.
@@ -133,9 +136,10 @@ impl Machine {
             } if self.is_starting(name, start) => {
                 if name == Name::Engines && self.engines.enough() {
                     self.engines_ready(out);
+                } else if self.starting() {
+                    self.too_late(name, self.limit_of_start(name), out);
                 } else {
-                    let limit = self.limit_of_start(name);
-                    self.too_late(name, limit, out);
+                    out.push(Effect::LookForProgress(timer));
                 }
             }
             Timer::Look => out.push(Effect::LookForUse),
@@ -159,7 +163,12 @@ impl Machine {
     }
 
     /// A service is not ready within its limit, or the job within its own.
-    fn too_late(&mut self, name: Name, limit: core::time::Duration, out: &mut Vec<Effect>) {
+    pub(super) fn too_late(
+        &mut self,
+        name: Name,
+        limit: core::time::Duration,
+        out: &mut Vec<Effect>,
+    ) {
         let seconds = limit.as_secs_f64();
         let failure = if name == Name::Engines {
             self.engines_too_late(seconds, out)

@@ -3,8 +3,9 @@
 use super::causes;
 use super::{Effect, Machine, warning};
 use crate::failure::Failure;
+use crate::plan::engines::named;
 use crate::plan::last_words::LastWords;
-use crate::plan::report::{Report, Words};
+use crate::plan::report::{Report, Words, node_is_gone};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
 
@@ -43,7 +44,13 @@ impl Machine {
         let own = process.engine_of_own_step();
         let whose = own.map_or_else(|| "the engines'".to_owned(), |id| format!("engine {id}'s"));
         let end = Failure::service(format!("{whose} srun (pid {pid}) ended with {exit}"));
-        let end = match tail.iter().find_map(|line| Words::read(line)) {
+        let words = tail.iter().find_map(|line| Words::read(line));
+        if let (Some(id), Some(words)) = (own, &words)
+            && node_is_gone(&words.text)
+        {
+            return self.node_of_engine_is_gone(id, &words.text, out);
+        }
+        let end = match words {
             Some(words) => causes::by_slurm(end, &words.text).because(words.text),
             None => causes::by_itself(end, LastWords::read(exit, tail).as_ref()),
         };
@@ -69,6 +76,41 @@ impl Machine {
             };
             self.engine_ended(process, &end, out);
         }
+    }
+
+    /// Slurm has no node any more where an engine was to start again: nor can the others there. That is told once.
+    fn node_of_engine_is_gone(&mut self, id: u32, words: &str, out: &mut Vec<Effect>) {
+        self.engines.lost.insert(id);
+        let node = self.place_of(id).map(|report| report.node.clone());
+        let node = node.unwrap_or_default();
+        let told = !self.engines.gone_nodes.insert(node.clone());
+        let there = |place: &Report| place.node == node;
+        let places = self.engines.places.iter();
+        let ids: Vec<u32> = places
+            .filter(|(other, place)| there(place) && !self.engines.registered.contains(other))
+            .map(|(other, _)| *other)
+            .collect();
+        if !told {
+            let who = named("engine", &ids);
+            warning(
+                out,
+                format!(
+                    "Slurm has taken {node} out of the job ({words}): {who} cannot start again"
+                ),
+            );
+        }
+        let end = Failure::service(format!("{node} was taken out of the job"));
+        for engine in ids {
+            if self.give_up_engine(engine) {
+                let process = ProcessId {
+                    service: Name::Engines,
+                    index: engine,
+                };
+                self.engine_lost(process, &end, out);
+            }
+        }
+        self.replace_engines(out);
+        out.push(Effect::Publish);
     }
 
     /// Where an engine told that it runs.

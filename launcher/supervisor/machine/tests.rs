@@ -40,6 +40,7 @@ fn service(name: Name, after: &[Name], processes: u32, ready: Readiness) -> Serv
         ready,
         asking: crate::plan::service::Asking::Signal,
         start_limit: Duration::from_secs(5),
+        restart_limit: Duration::from_secs(5),
         stop_limit: Duration::from_secs(1),
     }
 }
@@ -103,6 +104,7 @@ struct World {
     swept: BTreeSet<Name>,
     owed: BTreeSet<Option<Name>>,
     timers: BTreeSet<Timer>,
+    late: BTreeSet<Timer>,
     announced: bool,
     reason: Option<String>,
     hurried: bool,
@@ -126,6 +128,7 @@ impl World {
             swept: BTreeSet::new(),
             owed: BTreeSet::new(),
             timers: BTreeSet::new(),
+            late: BTreeSet::new(),
             announced: false,
             reason: None,
             hurried: false,
@@ -175,6 +178,12 @@ impl World {
             events.extend(task.then(|| killed(&[1])));
         }
         events.extend(self.timers.iter().copied().map(Event::TimeUp));
+        for timer in &self.late {
+            for seen in [None, Some("it gets on".to_owned())] {
+                let timer = *timer;
+                events.push(Event::Progress { timer, seen });
+            }
+        }
         events.extend(self.owed.iter().copied().map(Event::Swept));
         if self
             .timers
@@ -207,6 +216,9 @@ impl World {
             }
             Event::TimeUp(timer) => {
                 self.timers.remove(timer);
+            }
+            Event::Progress { timer, .. } => {
+                self.late.remove(timer);
             }
             Event::Swept(service) => {
                 self.owed.remove(service);
@@ -280,6 +292,9 @@ impl World {
             Effect::SetTimer(timer, _) => {
                 self.timers.insert(*timer);
             }
+            Effect::LookForProgress(timer) => {
+                self.late.insert(*timer);
+            }
             Effect::Finish(end) => {
                 assert!(!self.finished, "rule 7: finished twice");
                 assert_eq!(self.reason.as_ref(), Some(&end.reason), "rule 4");
@@ -290,6 +305,7 @@ impl World {
             | Effect::LookForUse
             | Effect::AskForPreemption
             | Effect::EndStep
+            | Effect::SayWhatLives { .. }
             | Effect::GiveUp(_)
             | Effect::KillOne(_)
             | Effect::ShowLog(_)

@@ -5,6 +5,7 @@
 use super::processes::names;
 use super::{Lack, pause};
 use crate::failure::Failure;
+use crate::here::own_time::OwnTime;
 use crate::here::{ports, process, sockets};
 use crate::plan::Plan;
 use crate::plan::connection::{self, Endpoint, Fault, Keys, Wiring};
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// How long somebody else must hold a port to be believed.
@@ -69,11 +70,11 @@ pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
     let probe = Probe::of(plan, pid);
     lookers::spawn(async move {
         let mut lack = Lack::of(Name::Controller);
-        let mut suspected: Option<(String, Instant)> = None;
+        let mut suspected: Option<(String, OwnTime)> = None;
         let mut silent = None;
-        let mut whole = Instant::now();
+        let mut whole = OwnTime::now();
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
-            let begin = Instant::now();
+            let begin = OwnTime::now();
             let thorough = whole.elapsed() >= THOROUGH || suspected.is_some();
             if thorough {
                 whole = begin;
@@ -89,7 +90,7 @@ pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
                     let since = match &suspected {
                         Some((fault, since)) if *fault == suspicion.fault => *since,
                         // Not from the look's begin: on a busy machine one look may take longer than the doubt.
-                        _ => Instant::now(),
+                        _ => OwnTime::now(),
                     };
                     suspected = Some((suspicion.fault.clone(), since));
                     (since.elapsed() >= suspicion.doubt).then(|| suspicion.believed(pid))

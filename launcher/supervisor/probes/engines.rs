@@ -1,13 +1,14 @@
 //! Engines count when the hub's engine file lists them: hub.py rewrites it, in place, at every registration and loss.
 
 use super::{calm_pause, pause_by_size};
+use crate::here::own_time::OwnTime;
 use crate::plan::engine_list::EngineList;
 use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What tells one writing of the file from the next.
 type Stamp = (u64, i64, i64, u64);
@@ -15,12 +16,12 @@ type Stamp = (u64, i64, i64, u64);
 /// Watches the file as long as the job lives: often until all are there or `limit` is over, then calmly.
 pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
     lookers::spawn(async move {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let mut seen = EngineList::default();
         let mut stamp = None;
         let mut again = false;
         while !sender.is_closed() {
-            let look = Instant::now();
+            let look = OwnTime::now();
             let now = stamp_of(&list);
             if now.is_some() && (now != stamp || again) {
                 // Two writings can share a stamp (clock tick, length), so a changed file is read once more.

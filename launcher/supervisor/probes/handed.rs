@@ -6,6 +6,7 @@ use super::controller::{
     Probe, THOROUGH, ZOMBIE_DOUBT, broken, dead_of, died, foreign, nobody_listens,
 };
 use crate::failure::Failure;
+use crate::here::own_time::OwnTime;
 use crate::here::process;
 use crate::here::sockets::Held;
 use crate::plan::Plan;
@@ -17,7 +18,6 @@ use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net;
 use tokio::time::timeout;
@@ -48,7 +48,7 @@ pub fn watch_start(plan: &Plan, pid: u32, told: UnixStream, sender: Sender) {
                 Ok(wired) => Some(Notice::ControllerWired(wired)),
                 Err(Unready::Broken(failure)) => Some(broken(pid, failure)),
                 Err(Unready::Dead(fault)) => {
-                    let since = *dead_since.get_or_insert_with(Instant::now);
+                    let since = *dead_since.get_or_insert_with(OwnTime::now);
                     let failure = Failure::not_ready(fault).hint("the log's last lines are above");
                     (since.elapsed() >= ZOMBIE_DOUBT).then(|| broken(pid, failure))
                 }

@@ -4,6 +4,7 @@
 
 use super::{Lack, pause};
 use crate::failure::Failure;
+use crate::here::own_time::OwnTime;
 use crate::here::ports::{Hold, Reservation};
 use crate::here::{process, sockets};
 use crate::plan::Plan;
@@ -16,7 +17,6 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// What is looked at.
 pub struct Probe {
@@ -53,7 +53,7 @@ pub fn watch_start(probe: Probe, sender: Sender) {
     lookers::spawn(async move {
         let mut lack = Lack::of(Name::Jupyter);
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
-            let begin = Instant::now();
+            let begin = OwnTime::now();
             let look = match probe.listening() {
                 Ok(server) => {
                     // Told before the request: that it is never answered is the likeliest cause of a late start.

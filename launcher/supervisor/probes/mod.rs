@@ -13,9 +13,9 @@ pub mod step;
 
 use super::event::Event;
 use super::notice::{Notice, Sender};
+use crate::here::own_time::{OwnTime, ROUND, next_round};
 use crate::plan::service::Name;
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// Between two looks while something starts: half of it is added to the start each time that something is waited for. Half
@@ -33,35 +33,24 @@ const LOOKS_PART: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Waits before the next look at something that grows with the engines.
-async fn pause_by_size(begin: Instant) {
+async fn pause_by_size(begin: OwnTime) {
     sleep((begin.elapsed() * LOOKS_PART).clamp(PAUSE, LONGEST_PAUSE)).await;
 }
 
 /// Waits before the next look. Reading the kernel's table of sockets takes milliseconds on a machine with much memory, so
 /// the pause is as long as the look that began at `begin` was: what starts has more use for the CPU.
-async fn pause(begin: Instant) {
+async fn pause(begin: OwnTime) {
     sleep(begin.elapsed().max(PAUSE)).await;
 }
-
-/// Between two looks at what must be replaced within 2 s when it dies.
-const ATTENTIVE_PAUSE: Duration = Duration::from_millis(900);
 
 /// Waits for the next calm look.
 async fn calm_pause() {
     sleep(next_round(CALM_PAUSE)).await;
 }
 
-/// How long it is to the next attentive look.
+/// How long it is to the next look at what must be replaced within 2 s when it dies.
 fn next_attentive_look() -> Duration {
-    next_round(ATTENTIVE_PAUSE)
-}
-
-/// How long it is to the next of such rounds. All probes look at the same moments, so that an idle job wakes up once for all of
-/// them.
-fn next_round(pause: Duration) -> Duration {
-    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let gone = FIRST.elapsed().as_nanos() % pause.as_nanos();
-    pause.saturating_sub(Duration::from_nanos(u64::try_from(gone).unwrap_or(0)))
+    next_round(ROUND)
 }
 
 /// Tells what a service that starts still lacks, whenever it is another thing than at the last look.

@@ -3,7 +3,7 @@
 
 use super::next_attentive_look;
 use crate::failure::Failure;
-use crate::here::process;
+use crate::here::{own_time, process};
 use crate::plan::connection::Endpoint;
 use crate::plan::service::Name;
 use crate::supervisor::notice::{Notice, Sender, Wired};
@@ -31,8 +31,13 @@ pub fn watch(wired: Wired, sender: Sender) {
     let thread = thread::Builder::new().name("processes".to_owned());
     let _ = thread.spawn(move || {
         let mut looks = 0_u32;
+        let mut stood = own_time::stood_still();
         while !sender.is_closed() {
             looks = looks.wrapping_add(1);
+            if std::mem::replace(&mut stood, own_time::stood_still()) != stood {
+                // Stopped before us and not woken yet: a batch system that suspends a job stops one process after the other.
+                processes.iter_mut().for_each(|one| one.stopped = false);
+            }
             let mut sockets = wired
                 .sockets
                 .iter()

@@ -3,6 +3,7 @@
 use super::Lack;
 use crate::here::log::Log;
 use crate::here::meeting;
+use crate::here::own_time::OwnTime;
 use crate::plan::engines::named;
 use crate::plan::meeting::pause;
 use crate::plan::report::{Line, read};
@@ -12,7 +13,7 @@ use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// Between two looks until all have come, and while they end.
@@ -57,7 +58,7 @@ pub fn watch(place: PathBuf, size: u32, sender: Sender) {
 /// Watches the log of our own engine until it has told the size of its MPI world, or `limit` is over.
 pub fn watch_world(log: Log, limit: Duration, sender: Sender) {
     lookers::spawn(async move {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let mut offset = 0;
         while begin.elapsed() < limit && !sender.is_closed() {
             let (lines, next) = log.lines_from(offset);

@@ -3,10 +3,11 @@
 
 use super::{CALM_PAUSE, PAUSE};
 use crate::here::log::Log;
+use crate::here::own_time::OwnTime;
 use crate::plan::report::{Line, read};
 use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -16,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// Follows the log until another start of that engine is followed. `srun` is the process that starts it.
 pub fn watch(log: Log, srun: u32, engine: u32, sender: Sender) -> JoinHandle<()> {
     lookers::spawn(async move {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let (mut offset, mut is_back) = (0, false);
         while !sender.is_closed() {
             let (lines, next) = log.lines_from(offset);

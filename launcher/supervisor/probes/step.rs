@@ -2,6 +2,7 @@
 
 use super::{CALM_PAUSE, PAUSE};
 use crate::here::log::Log;
+use crate::here::own_time::OwnTime;
 use crate::here::programs;
 use crate::plan::report::{Line, read};
 use crate::plan::services::STEP_NAME;
@@ -10,7 +11,7 @@ use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender};
 use crate::supervisor::query;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -40,7 +41,7 @@ pub struct Expected {
 /// the Slurm job whose steps may be in the way.
 pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) -> JoinHandle<()> {
     lookers::spawn(async move {
-        let begin = Instant::now();
+        let begin = OwnTime::now();
         let mut awaits_world = expected.world;
         let mut awaits_place = job.as_deref();
         let mut not_forked = false;
@@ -158,6 +159,7 @@ impl Step {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::time::Instant;
 
     #[test]
     fn steps_that_hold_nodes_are_named() {

@@ -6,6 +6,7 @@ use crate::here::leftovers;
 use crate::here::log::Log;
 use crate::here::meeting::Seat;
 use crate::here::memory::Memory;
+use crate::here::own_time::OwnTime;
 use crate::plan::environment;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::meeting::Order;
@@ -15,7 +16,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Between two looks for what a killed engine left.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
@@ -93,7 +94,7 @@ pub fn signal(pid: Option<u32>, signal: Signal) {
 
 /// Ends what the engine left: as a child subreaper we have inherited it, nannies with sessions of their own included.
 pub async fn sweep() {
-    let begin = Instant::now();
+    let begin = OwnTime::now();
     let mut asked = std::collections::BTreeSet::new();
     while begin.elapsed() < SWEEP_PATIENCE {
         let left = leftovers::descendants();

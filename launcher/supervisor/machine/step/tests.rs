@@ -31,6 +31,7 @@ fn started(world: Option<&str>) -> Machine {
         },
         asking: Asking::Signal,
         start_limit: Duration::from_secs(5),
+        restart_limit: Duration::from_secs(5),
         stop_limit: Duration::from_secs(1),
     };
     let world = world.map(|asked| WantedWorld {

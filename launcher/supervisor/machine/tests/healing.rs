@@ -174,11 +174,62 @@ fn a_timer_of_an_earlier_start_means_nothing_to_a_later_one() {
         .machine
         .step(Event::TimeUp(Timer::Service { service, start: 0 }));
     assert_eq!(world.machine.stage(Name::Jupyter), Stage::Starting);
-    let effects = world
-        .machine
-        .step(Event::TimeUp(Timer::Service { service, start: 1 }));
+    let timer = Timer::Service { service, start: 1 };
+    let effects = world.machine.step(Event::TimeUp(timer));
+    assert_eq!(effects, [Effect::LookForProgress(timer)]);
+    let effects = world.machine.step(Event::Progress { timer, seen: None });
     assert!(effects.contains(&Effect::Kill(Name::Jupyter)), "too late");
     assert_eq!(world.machine.reason(), None);
+}
+
+#[test]
+fn a_start_that_gets_on_has_up_to_ten_times_its_limit() {
+    let mut world = up(2, Name::Jupyter);
+    let _ = die(&mut world, Name::Controller);
+    let service = Name::Controller;
+    let timer = Timer::Service { service, start: 1 };
+    let seen = Some("it works".to_owned());
+    let mut times = 0;
+    loop {
+        let effects = world.machine.step(Event::TimeUp(timer));
+        assert_eq!(effects, [Effect::LookForProgress(timer)]);
+        let seen = seen.clone();
+        let effects = world.machine.step(Event::Progress { timer, seen });
+        let says = "controller is not ready after 5 s, and gets on: it works; it has up to 50 s";
+        let said = effects.contains(&Effect::Say(Level::Warning, says.to_owned()));
+        if effects.contains(&Effect::Kill(service)) {
+            break;
+        }
+        assert_eq!(said, times == 0, "{effects:?}");
+        times += 1;
+    }
+    assert_eq!(times, 5, "5 s, and 10 s each time");
+    assert_eq!(world.machine.reason(), None);
+}
+
+#[test]
+fn what_sigkill_does_not_end_is_waited_for_and_ends_nothing() {
+    for name in [Name::Controller, Name::Jupyter] {
+        let mut world = up(2, Name::Jupyter);
+        let _ = world.machine.step(Event::Broken {
+            service: name,
+            failure: Failure::service("it is stopped"),
+        });
+        let timer = Timer::Clear {
+            service: name,
+            start: 1,
+        };
+        let then = "what takes its place waits for its end";
+        let says = Effect::SayWhatLives {
+            service: Some(name),
+            then,
+        };
+        assert_eq!(world.machine.step(Event::TimeUp(timer)), [says]);
+        assert_eq!(world.machine.reason(), None);
+        assert_eq!(world.machine.state(), State::Degraded);
+        let effects = die(&mut world, name);
+        assert!(effects.contains(&Effect::Restart(name)), "{effects:?}");
+    }
 }
 
 #[test]

@@ -126,10 +126,17 @@ fn a_frozen_engine_is_killed_and_replaced_and_one_that_arrives_is_not() {
         engine: 1,
         start: 1,
     };
-    assert!(
-        world.machine.step(Event::TimeUp(arrive)).contains(&kill),
-        "it never came"
-    );
+    let look = world.machine.step(Event::TimeUp(arrive));
+    assert_eq!(look, [Effect::LookForProgress(arrive)]);
+    let progress = |seen: Option<&str>| Event::Progress {
+        timer: arrive,
+        seen: seen.map(str::to_owned),
+    };
+    let effects = world.machine.step(progress(Some("it works")));
+    let again = Effect::SetTimer(arrive, Duration::from_secs(10));
+    assert!(effects.contains(&again), "{effects:?}");
+    let effects = world.machine.step(progress(None));
+    assert!(effects.contains(&kill), "it never came");
 }
 
 #[test]

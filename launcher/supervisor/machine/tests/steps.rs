@@ -2,6 +2,8 @@
 
 use super::replacing::pause;
 use super::*;
+use crate::plan::report::Report;
+use crate::supervisor::event::Level;
 
 fn world() -> World {
     let mut world = up(1, Name::Engines);
@@ -179,4 +181,47 @@ fn every_order_of_events_with_steps_of_one_engine_keeps_the_rules() {
     assert!(replaced.alive.contains(&ProcessId::own_step(1)));
     let (states, _) = orders::walk(replaced, depth() - 2);
     assert!(states > 1_000, "only {states} states");
+}
+
+#[test]
+fn a_node_that_slurm_took_out_of_the_job_is_told_once_and_asked_no_more() {
+    let mut world = world();
+    for rank in 0..2 {
+        let _ = world.machine.step(Event::Placed(Report {
+            rank,
+            node: "node2".to_owned(),
+            pid: 7,
+            step: Some("4.0".to_owned()),
+            memory: None,
+        }));
+    }
+    let ends = world.machine.step(killed(&[0, 1]));
+    let _ = world.machine.step(listed(&[]));
+    let timers: Vec<Timer> = ends
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::SetTimer(timer @ Timer::Replace { .. }, _) => Some(*timer),
+            _ => None,
+        })
+        .collect();
+    for timer in timers {
+        let _ = world.machine.step(Event::TimeUp(timer));
+    }
+    let words = "srun: error: Unable to create step for job 1: Requested node configuration is not available";
+    let mut said = 0;
+    for engine in 0..2 {
+        let event = exited(ProcessId::own_step(engine), Exit::Code(1), &[words]);
+        let effects = world.machine.step(event);
+        let warns = |effect: &&Effect| matches!(effect, Effect::Say(Level::Warning, _));
+        said += effects.iter().filter(warns).count();
+        let again = |effect: &Effect| matches!(effect, Effect::SetTimer(Timer::Replace { .. }, _));
+        assert!(!effects.iter().any(again), "{effects:?}");
+    }
+    assert_eq!(said, 1);
+    let _ = world.machine.step(Event::Preempted(false));
+    let reason = world.machine.reason().expect("no engine is left");
+    assert!(
+        reason.contains("node2 was taken out of the job"),
+        "{reason}"
+    );
 }
