@@ -30,10 +30,10 @@ impl Clock {
     fn look(&mut self, now: Duration) -> Duration {
         let gap = now.saturating_sub(self.looked);
         if gap > GAP {
-            self.stood += gap - ROUND;
+            self.stood += gap.saturating_sub(ROUND);
         }
         self.looked = self.looked.max(now);
-        self.looked - self.stood
+        self.looked.saturating_sub(self.stood)
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
         let after = Duration::from_secs(2) + ROUND;
         let second = Duration::from_secs(1);
         assert_eq!(told, [second, 2 * second, after, after + second]);
-        assert_eq!(clock.stood, Duration::from_secs(200) - ROUND);
+        assert_eq!(clock.stood + ROUND, Duration::from_secs(200));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::event::{Event, Timer};
 use super::machine::State;
 use super::notice::{Notice, Sender};
-use super::{Supervisor, kill_wait, lookers, query};
+use super::{Slurm, Supervisor, kill_wait, lookers, query};
 use crate::here::programs;
 use crate::plan::job::JobId;
 use jiff::Timestamp;
@@ -194,8 +194,8 @@ impl Supervisor<'_> {
             self.unpublished |= self.record.set_job_name(named.name());
         }
         let Some(told) = Told::read(words) else {
-            if !self.slurm_is_silent && !self.stops() {
-                self.slurm_is_silent = true;
+            if self.slurm == Slurm::Answers && !self.stops() {
+                self.slurm = Slurm::Silent;
                 let text = "squeue does not answer: the job goes on, and its time limit is asked for again";
                 self.console.warning(text);
                 self.record.warn(text.to_owned());
@@ -203,7 +203,9 @@ impl Supervisor<'_> {
             }
             return None;
         };
-        self.slurm_is_silent = false;
+        if self.slurm == Slurm::Silent {
+            self.slurm = Slurm::Answers;
+        }
         let times = match told {
             Told::Ends(times) => times,
             Told::Over => {

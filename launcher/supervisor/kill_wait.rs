@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::notice::Notice;
-use super::{Supervisor, lookers, query};
+use super::{Slurm, Supervisor, lookers, query};
 use crate::here::own_time::OwnTime;
 use crate::here::programs;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn kill_wait(config: &str) -> Option<Duration> {
 impl Supervisor<'_> {
     /// Slurm is ending the job: it is asked how long it waits before it kills.
     pub(super) fn slurm_ends(&mut self) {
-        if std::mem::replace(&mut self.slurm_ends, true) {
+        if std::mem::replace(&mut self.slurm, Slurm::Ends) == Slurm::Ends {
             return;
         }
         let sender = self.sender.clone();
@@ -40,7 +40,9 @@ impl Supervisor<'_> {
             let args = ["show", "config"].map(str::to_owned).to_vec();
             let config = query::output(scontrol, args, Vec::new(), LIMIT).await;
             let wait = config.as_deref().and_then(kill_wait);
-            let _ = wait.map(|wait| sender.send(Notice::KillWait(wait)));
+            if let Some(wait) = wait {
+                let _ = sender.send(Notice::KillWait(wait));
+            }
         });
     }
 

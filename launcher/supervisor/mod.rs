@@ -66,6 +66,16 @@ pub use signals::Signals;
 /// Slurm sends TERM twice within 20 ms at the time limit, so a repeated TERM means "now" only after a while.
 const REPEAT_PAUSE: Duration = Duration::from_secs(3);
 
+/// How Slurm is to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slurm {
+    Answers,
+    /// It did not answer last time, which is said once.
+    Silent,
+    /// It ends the job: it asks and kills the tasks itself.
+    Ends,
+}
+
 /// The supervisor of one job.
 struct Supervisor<'a> {
     plan: &'a Plan,
@@ -104,10 +114,8 @@ struct Supervisor<'a> {
     login: Option<String>,
     /// The time of day for what Slurm tells.
     steady: deadline::Steady,
-    /// Whether Slurm is ending the job: it asks and kills the tasks itself.
-    slurm_ends: bool,
-    /// Whether Slurm did not answer last time: it is said once.
-    slurm_is_silent: bool,
+    /// How Slurm was found last.
+    slurm: Slurm,
     /// Tells whether the profile is still ours.
     ownership: Ownership,
     /// Who has taken the profile over.
@@ -194,8 +202,7 @@ pub async fn run(
             .as_ref()
             .and_then(|slurm| slurm.submit_host.clone()),
         steady: deadline::Steady::default(),
-        slurm_ends: false,
-        slurm_is_silent: false,
+        slurm: Slurm::Answers,
         ownership,
         successor: None,
         meeting,

@@ -6,7 +6,7 @@ use super::Supervisor;
 use super::effects::first;
 use super::event::Exit;
 use super::notice::Notice;
-use super::{probes, timers};
+use super::{Slurm, probes, timers};
 use crate::plan::service::{Asking, Name, Service};
 use crate::plan::settings::Launcher;
 use nix::sys::signal::Signal;
@@ -82,7 +82,7 @@ impl Supervisor<'_> {
     /// scancel has not reached the engines in time. A Slurm that is ending the job has asked them itself, and refuses to do so again.
     pub(super) fn ask_by_srun(&mut self) {
         if self.scancel.take().is_some()
-            && !self.slurm_ends
+            && self.slurm != Slurm::Ends
             && self.children.signal(Name::Engines, Signal::SIGUSR1)
         {
             self.console

@@ -133,7 +133,8 @@ fn a_home_that_is_away_ends_no_meeting() {
     fs::remove_dir(&here).expect("empty");
     fs::rename(&away, &here).expect("renamed");
     assert_eq!(word(&mut seat), Some(Word::Wait));
-    fs::set_permissions(leader.place().join(WORD), fs::Permissions::from_mode(0)).expect("ours");
+    fs::set_permissions(leader.place().join(WORD), fs::Permissions::from_mode(0o000))
+        .expect("ours");
     if !nix::unistd::geteuid().is_root() {
         assert_eq!(seat.look(), Sight::Nothing, "it cannot be read");
     }

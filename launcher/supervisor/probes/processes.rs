@@ -36,7 +36,9 @@ pub fn watch(wired: Wired, sender: Sender) {
             looks = looks.wrapping_add(1);
             if std::mem::replace(&mut stood, own_time::stood_still()) != stood {
                 // Stopped before us and not woken yet: a batch system that suspends a job stops one process after the other.
-                processes.iter_mut().for_each(|one| one.stopped = false);
+                for one in &mut processes {
+                    one.stopped = false;
+                }
             }
             let mut sockets = wired
                 .sockets

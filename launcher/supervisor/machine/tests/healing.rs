@@ -189,7 +189,7 @@ fn a_start_that_gets_on_has_up_to_ten_times_its_limit() {
     let service = Name::Controller;
     let timer = Timer::Service { service, start: 1 };
     let seen = Some("it works".to_owned());
-    let mut times = 0;
+    let mut looks = 0;
     loop {
         let effects = world.machine.step(Event::TimeUp(timer));
         assert_eq!(effects, [Effect::LookForProgress(timer)]);
@@ -200,10 +200,10 @@ fn a_start_that_gets_on_has_up_to_ten_times_its_limit() {
         if effects.contains(&Effect::Kill(service)) {
             break;
         }
-        assert_eq!(said, times == 0, "{effects:?}");
-        times += 1;
+        assert_eq!(said, looks == 0, "{effects:?}");
+        looks += 1;
     }
-    assert_eq!(times, 5, "5 s, and 10 s each time");
+    assert_eq!(looks, 5, "5 s, and 10 s each time");
     assert_eq!(world.machine.reason(), None);
 }
 
