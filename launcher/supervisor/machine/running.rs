@@ -56,12 +56,10 @@ impl Machine {
             Event::SrunWaits(why) => self.srun_waits(why, out),
             Event::TimeUp(timer) => self.time_up(timer, out),
             Event::Progress { timer, seen } => self.progress(timer, seen, out),
-            // It was asked for a stop that was to be tried again.
-            Event::SlurmKillsIn(_) => {}
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
             // Its signal is on the way.
-            Event::Cancelled => {}
+            Event::Cancelled | Event::SlurmKillsIn(_) => {}
             Event::Superseded(by) => self.superseded(by, out),
             Event::Preempted(preempted) => self.preempted(preempted, out),
             Event::Active => self.in_use(out),
