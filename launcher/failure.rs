@@ -26,7 +26,7 @@ pub enum Kind {
 pub const EXIT_CODES: &[(u8, &str)] = &[
     (
         0,
-        "ended as asked: a signal, or Jupyter's own \"Shut Down\"",
+        "ended as asked: a signal, Jupyter's own \"Shut Down\", or a client's `shutdown`",
     ),
     (1, "a service failed after the job was ready"),
     (2, "usage: a flag, argument or variable cannot be used"),

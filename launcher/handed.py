@@ -3,7 +3,7 @@
 ipjob listens for as long as the job lives, so that nobody else ever gets one of its ports, and who connects while the program
 is started again waits in the backlog. `take()` puts a descriptor of ours wherever this process, or one that it forks, binds one of these
 ports: Python's sockets and, once `take_zmq()` was called, ZeroMQ's. Each bind is told on the same stream as a line
-`PORT PID DESCRIPTOR`. The descriptors pass no exec: kernels and other programs inherit none.
+`PORT PID DESCRIPTOR`; `tell()` tells more. The descriptors pass no exec: kernels and other programs inherit none.
 """
 import array
 import os
@@ -34,10 +34,10 @@ def receive():
     os.close(null)
 
 
-def tell(port, descriptor):
+def tell(line):
     try:
-        teller.send(f"{port} {os.getpid()} {descriptor}\n".encode(), socket.MSG_DONTWAIT)
-    except OSError:
+        teller.send(f"{line}\n".encode(), socket.MSG_DONTWAIT)
+    except (AttributeError, OSError):
         # Nobody listens to it.
         pass
 
@@ -52,7 +52,7 @@ def take():
         if not listener:
             return bind(self, address)
         os.dup2(listener.fileno(), self.fileno(), inheritable=False)
-        tell(address[1], self.fileno())
+        tell(f"{address[1]} {os.getpid()} {self.fileno()}")
 
     if handed:
         socket.socket.bind = taking
@@ -75,7 +75,7 @@ def take_zmq(zmq, guard):
             bound = bind(self, address)
         finally:
             self.setsockopt(zmq.USE_FD, -1)
-        tell(port, descriptor)
+        tell(f"{port} {os.getpid()} {descriptor}")
         return bound
 
     if handed:

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Status(options)) => remote::status::run(&options),
         Some(Command::Stop(options)) => remote::stop::run(&options, &console),
+        Some(Command::Restart(options)) => remote::restart::run(&options, &console),
         Some(Command::Clean(options)) => remote::clean::run(&options, &console),
         Some(Command::Relay { targets }) => remote::relay::far_end(&targets),
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),

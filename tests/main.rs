@@ -19,6 +19,7 @@ mod docs;
 mod doctor;
 mod healing;
 mod het;
+mod lasting;
 mod launchers;
 mod lifecycle;
 mod machine_limits;

@@ -8,6 +8,7 @@ mod fork;
 mod healing;
 mod idle;
 mod interrupted;
+mod lasting;
 mod late;
 mod memory;
 mod mpi;

@@ -1,4 +1,4 @@
-//! The options of the commands that look at jobs from elsewhere: `status`, `stop`, `clean`.
+//! The options of the commands that look at jobs from elsewhere: `status`, `stop`, `restart`, `clean`.
 
 use super::{paths, values};
 use crate::failure::Outcome;
@@ -35,6 +35,22 @@ pub struct StopOptions {
     pub target: String,
 
     /// How long to wait for its end; after that it is told and nothing is killed.
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = values::duration)]
+    pub timeout: Duration,
+}
+
+/// What `ipjob restart` is told.
+#[derive(Args, Debug)]
+pub struct RestartOptions {
+    /// The job, as for `ipjob status` [default: the job that this runs in, or the only one].
+    #[arg(value_name = "[HOST:][JOB]")]
+    pub target: Option<String>,
+
+    /// Kill the engines that live, too, and start all of them anew: they hang in a collective, say.
+    #[arg(long)]
+    pub all: bool,
+
+    /// How long to wait for the engines; the job goes on trying after that.
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = values::duration)]
     pub timeout: Duration,
 }

@@ -26,7 +26,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use connect::ConnectOptions;
 use doctor::DoctorOptions;
-use jobs::{CleanOptions, StatusOptions, StopOptions};
+use jobs::{CleanOptions, RestartOptions, StatusOptions, StopOptions};
 use options::RunOptions;
 use std::env;
 use std::net::SocketAddr;
@@ -45,6 +45,7 @@ const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob connect [HOST:]JOB [OPTIONS]
        ipjob status [HOST:][JOB] [--json] [--watch] [--timeline]
        ipjob stop [HOST:]JOB
+       ipjob restart [HOST:][JOB] [--all]
        ipjob clean [HOST:][JOB | --all] [--dry-run]
        ipjob template MODE [OPTIONS]
        ipjob doctor [--report[=FILE]]
@@ -93,6 +94,11 @@ pub enum Command {
     /// Whatever Slurm must signal to reach its ipjob is found in the record: the batch script, a step, or a process, which is
     /// asked only if it still is the one that the record names.
     Stop(StopOptions),
+    /// Start engines of a job again that have ended, and wait until they are there.
+    ///
+    /// A controller that was given up or that a client has shut down comes back with them. Engines that live keep what they have in
+    /// their memories, unless they are one MPI world with the lost ones. In a notebook `!ipjob restart` knows its job.
+    Restart(RestartOptions),
     /// Remove what jobs left that have ended: their profiles, where ipjob made them, with logs, records and pointers.
     ///
     /// A job lives until squeue of its own cluster says otherwise; without Slurm until its record says that it ended, or its process

@@ -63,9 +63,9 @@ pub struct RunOptions {
     #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStartArgument::Exec, value_name = "WAY", help_heading = "Engines")]
     pub engine_start: EngineStartArgument,
 
-    /// Whether engines that end, or that the hub has dropped, are started again, up to five times in a row.
-    #[arg(long, value_enum, env = "IPJOB_RESPAWN", default_value_t = RespawnArgument::Off, value_name = "WHICH", help_heading = "Engines")]
-    pub respawn: RespawnArgument,
+    /// Whether engines that end, or that the hub has dropped, are started again, up to five times in a row [default: off; set for an MPI world in notebook mode].
+    #[arg(long, value_parser = clap::value_parser!(RespawnArgument), env = "IPJOB_RESPAWN", value_name = "WHICH", help_heading = "Engines")]
+    pub respawn: Option<RespawnArgument>,
 
     /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
     #[arg(
@@ -272,7 +272,7 @@ impl RunOptions {
             mpi: self.mpi.clone(),
             srun_args: self.srun_args.clone(),
             engine_start: self.engine_start.into(),
-            respawn: self.respawn.into(),
+            respawn: self.respawn.map(Into::into),
             engine_wrapper: self
                 .engine_wrapper
                 .as_deref()

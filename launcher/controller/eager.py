@@ -17,6 +17,9 @@ the fast beats end in any case, and `beat_ms` 0 leaves the heartbeat alone. Wher
 9.2 are), or the heart does not start as a fork of this program, its own way is left to it, with the arguments `else` in the
 place of those of the same names, and the log says so.
 
+What a client asks to end is told to ipjob on standard input (`handed.tell`), a moment before it ends: `shutdown engine 3`, `shutdown hub`. The hub
+hears of the first on its monitor, where all that passes the control scheduler comes along.
+
 The script IPCONTROLLER is run as it stands.
 """
 import importlib
@@ -162,6 +165,38 @@ def write_the_list_seldom(hub):
     return None
 
 
+def tell_of_shutdowns(hub):
+    """Tells ipjob what a client asks to end; tells what hinders that."""
+    Hub = getattr(hub, "Hub", None)
+    begin, shutdown = (getattr(Hub, name, None) for name in ("__init__", "shutdown_request"))
+    if shutdown is None or list(inspect.signature(shutdown).parameters) != ["self", "client_id", "msg"]:
+        return "ipyparallel's Hub.shutdown_request is not what it was"
+
+    def shutdown_request(self, client_id, msg):
+        handed.tell("shutdown hub")
+        shutdown(self, client_id, msg)
+
+    def begin_and_listen(self, **kwargs):
+        begin(self, **kwargs)
+        passes = self.monitor_handlers[b"incontrol"]
+
+        def control(idents, frames):
+            try:
+                engine = self.by_ident.get(idents[0])
+                # Signed by who has the cluster's key, or it raises.
+                message = self.session.deserialize(frames)
+                if engine is not None and message["header"]["msg_type"] == "shutdown_request":
+                    handed.tell(f"shutdown engine {engine}")
+            finally:
+                passes(idents, frames)
+
+        self.monitor_handlers[b"incontrol"] = control
+
+    Hub.shutdown_request = shutdown_request
+    Hub.__init__ = begin_and_listen
+    return None
+
+
 def replaced(args, others):
     """ARGS with these in the place of those of the same names."""
     names = [arg.split("=")[0] for arg in others]
@@ -188,6 +223,7 @@ def main(order, ipcontroller, *args):
         handed.take_zmq(importlib.import_module("zmq"), handshakes.guard)
         say("the controller sleeps at its start", leave_out_the_sleep(app))
         say("the list of engines is written at every registration", write_the_list_seldom(hub))
+        say("what a client ends counts as dead", tell_of_shutdowns(hub))
         if order["beat_ms"]:
             hindrance = beat_eagerly(order, heartmonitor)
             if hindrance:

@@ -53,7 +53,7 @@ pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Direc
         end_leftovers(dead, own, &mut remarks);
     }
     let ready = remove_stale(profile)
-        .and_then(|()| furnish(profile, key).inspect_err(|_| clear(profile, key)));
+        .and_then(|()| furnish(profile, &own.id, key).inspect_err(|_| clear(profile, key)));
     match ready {
         Ok(sockets) => Ok(Directory {
             lock,
@@ -85,7 +85,7 @@ fn remove_stale(profile: &Profile) -> Outcome<()> {
 
 /// Makes what a controller and Jupyter need: their directories, and the key that messages are signed with. The result is held as long
 /// as the runtime directory on a disk of this node is used.
-fn furnish(profile: &Profile, key: &str) -> Outcome<Option<File>> {
+fn furnish(profile: &Profile, life: &str, key: &str) -> Outcome<Option<File>> {
     for dir in [profile.runtime(), profile.security()] {
         files::private_directory(&dir).map_err(|error| unusable(&dir, error))?;
     }
@@ -106,6 +106,9 @@ fn furnish(profile: &Profile, key: &str) -> Outcome<Option<File>> {
     files::unwritable_directory(&logs).map_err(|error| unusable(&logs, error))?;
     let key_file = profile.key_file();
     files::private_file(&key_file, key.as_bytes()).map_err(|error| unusable(&key_file, error))?;
+    let request = profile.request();
+    files::private_file(&request, format!("{life}\n").as_bytes())
+        .map_err(|error| unusable(&request, error))?;
     Ok(sockets)
 }
 

@@ -5,7 +5,7 @@ use nix::fcntl::OFlag;
 use std::error::Error;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -196,6 +196,24 @@ pub fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
                 .and_then(|()| file.write_all(content))
                 .inspect_err(|_| drop(remove(path)))
         })
+}
+
+/// Reads a file that is ours and that nobody else can write in; nothing of one that is longer than that many bytes.
+pub fn read_private(path: &Path, longest: u64) -> Option<String> {
+    let file = OpenOptions::new()
+        .read(true)
+        // A pipe in its place would be waited for.
+        .custom_flags(NO_LINK | nix::libc::O_NONBLOCK)
+        .open(path)
+        .ok()?;
+    let found = file.metadata().ok()?;
+    secure_path::refuse_others(path, &found, 0o022).ok()?;
+    if !found.is_file() || found.len() > longest {
+        return None;
+    }
+    let mut text = String::new();
+    file.take(longest).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// Removes a file; that it is not there is fine.

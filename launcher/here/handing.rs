@@ -7,7 +7,8 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-/// A standard input that brings these sockets, and our end of it, where each that is taken is told as `PORT PID DESCRIPTOR`.
+/// A standard input that brings these sockets, and our end of it, where each that is taken is told as `PORT PID DESCRIPTOR`
+/// and what else the program tells.
 pub fn parcel<'a>(
     sockets: impl IntoIterator<Item = &'a Reservation>,
 ) -> io::Result<(OwnedFd, UnixStream)> {
@@ -16,9 +17,14 @@ pub fn parcel<'a>(
         .into_iter()
         .map(|socket| socket.as_fd().as_raw_fd())
         .collect();
-    let rights = ControlMessage::ScmRights(&descriptors);
+    let rights = [ControlMessage::ScmRights(&descriptors)];
+    let rights = if descriptors.is_empty() {
+        &[]
+    } else {
+        &rights[..]
+    };
     // Rights travel with at least one byte.
     let text = [IoSlice::new(b"\n")];
-    sendmsg::<()>(ours.as_raw_fd(), &text, &[rights], MsgFlags::empty(), None)?;
+    sendmsg::<()>(ours.as_raw_fd(), &text, rights, MsgFlags::empty(), None)?;
     Ok((theirs.into(), ours))
 }

@@ -19,8 +19,6 @@ use std::os::unix::net::UnixStream;
 pub struct Wiring {
     /// Its ports.
     pub ports: Ports,
-    /// Where the controller that was given them last tells which it has taken.
-    pub told: Option<UnixStream>,
     held: Vec<Reservation>,
 }
 
@@ -48,17 +46,11 @@ impl Wiring {
         ] {
             files::replace(&path, text.as_bytes()).map_err(|error| unusable(&path, error))?;
         }
-        Ok(Self {
-            ports,
-            told: None,
-            held,
-        })
+        Ok(Self { ports, held })
     }
 
-    /// A standard input that brings all of its sockets.
-    pub fn hand_over(&mut self) -> io::Result<OwnedFd> {
-        let (stdin, told) = handing::parcel(&self.held)?;
-        self.told = Some(told);
-        Ok(stdin)
+    /// A standard input that brings all of its sockets, and our end of it.
+    pub fn hand_over(&self) -> io::Result<(OwnedFd, UnixStream)> {
+        handing::parcel(&self.held)
     }
 }

@@ -1,7 +1,7 @@
 //! How many engines are started, how few are accepted, and whether one that ends is replaced.
 
 use super::allocation::Allocation;
-use super::settings::{Launcher, Nanny, Respawn, Settings};
+use super::settings::{Launcher, Mode, Nanny, Respawn, Settings};
 use super::{Here, World};
 use crate::failure::{Failure, Outcome};
 
@@ -24,15 +24,9 @@ pub struct Engines {
     pub remark: Option<String>,
 }
 
-/// Refuses what does not fit the way in which the engines hang together. Nothing falls to the other of the two: who keeps data in
-/// the engines has chosen how much of it one death may cost.
-pub fn check_respawn(
-    settings: &Settings,
-    launcher: Launcher,
-    here: &Here,
-    allocation: &Allocation,
-) -> Outcome<()> {
-    let world = match launcher {
+/// Whether engines end together: as one MPI world, or by their launcher.
+pub fn end_together(launcher: Launcher, here: &Here) -> bool {
+    match launcher {
         Launcher::Local => false,
         Launcher::Srun => here
             .srun
@@ -40,9 +34,29 @@ pub fn check_respawn(
             .is_some_and(|srun| srun.mpi != World::None),
         // Without MPI too it ends all when one has ended.
         Launcher::Mpiexec | Launcher::Ranks => true,
+    }
+}
+
+/// Which engines are started again when they end: what the user says, else a whole world where a notebook would be left without
+/// any engine. Refuses what does not fit the way in which the engines hang together. Nothing falls to the other of the two: who
+/// keeps data in the engines has chosen how much of it one death may cost.
+pub fn respawn(
+    settings: &Settings,
+    launcher: Launcher,
+    here: &Here,
+    allocation: &Allocation,
+) -> Outcome<Respawn> {
+    let world = end_together(launcher, here);
+    let Some(respawn) = settings.respawn else {
+        let comes_back = world && settings.mode == Mode::Notebook && launcher != Launcher::Ranks;
+        return Ok(if comes_back {
+            Respawn::Set
+        } else {
+            Respawn::Off
+        });
     };
-    let (why, hint) = match settings.respawn {
-        Respawn::Off => return Ok(()),
+    let (why, hint) = match respawn {
+        Respawn::Off => return Ok(respawn),
         _ if launcher == Launcher::Ranks => (
             "--respawn is not for --launcher ranks: srun or mpiexec started ipjob itself together with the engines, and ends it when one of them is lost",
             "leave it out, or start ipjob once and let it start the engines (--launcher srun or mpiexec)",
@@ -70,7 +84,7 @@ pub fn check_respawn(
             "--respawn set is for engines that are one MPI world, and these are independent of each other",
             "--respawn engine starts only the one again that ended",
         ),
-        _ => return Ok(()),
+        _ => return Ok(respawn),
     };
     Err(Failure::usage(why).hint(hint))
 }

@@ -24,6 +24,7 @@ pub mod meeting;
 pub mod profile;
 pub mod ranks;
 pub mod report;
+pub mod request;
 pub mod rest;
 pub mod secrets;
 pub mod service;
@@ -44,7 +45,7 @@ use incarnation::Incarnation;
 use profile::Profile;
 pub use secrets::Secrets;
 use service::Service;
-use settings::{Launcher, Mode, Settings};
+use settings::{Launcher, Mode, Respawn, Settings};
 use std::path::PathBuf;
 use version::Version;
 use wiring::Start;
@@ -209,7 +210,9 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// What forks all engines in the place of their service's own processes.
     pub fork: Option<service::Process>,
-    /// How single engines of the engines' step are started again, where that was asked for.
+    /// Which engines are started again by themselves when they end.
+    pub respawn: Respawn,
+    /// How single engines of the engines' step are started again, where they can be.
     pub replacement: Option<services::Replacement>,
     /// How the other ranks start their engines, with the launcher `ranks`.
     pub order: Option<meeting::Order>,
@@ -234,7 +237,8 @@ impl Plan {
             .in_life(allocation.restart)
             .with_sockets(here.sockets.clone());
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
-        engines::check_respawn(&settings, launcher, here, &allocation)?;
+        let respawn = engines::respawn(&settings, launcher, here, &allocation)?;
+        let together = engines::end_together(launcher, here);
         engines::check_idle(&settings, launcher)?;
         let counted = engines::count(&settings, &allocation, launcher)?;
         let (engines, minimum) = (counted.expected, counted.minimum);
@@ -259,7 +263,7 @@ impl Plan {
         let (engine_service, order) = services::engines(&context, launcher)?;
         let fork = services::fork(&context, launcher, &mut remarks);
         services::check_nannies(&context, launcher, fork.as_ref(), &mut remarks)?;
-        let replacement = services::replacement(&context, launcher);
+        let replacement = services::replacement(&context, launcher, together);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {
             Mode::Notebook => services.push(services::jupyter(&context, &mut remarks)?),
@@ -289,6 +293,7 @@ impl Plan {
             minimum,
             services,
             fork,
+            respawn,
             replacement,
             order,
             remarks,

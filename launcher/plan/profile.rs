@@ -82,6 +82,12 @@ impl Profile {
         self.dir.join("ipjob.lock")
     }
 
+    /// Where the user's requests are read.
+    #[must_use]
+    pub fn request(&self) -> PathBuf {
+        request(&self.dir, self.restart)
+    }
+
     /// Its presence says that ipjob made the directory and may remove what it finds there.
     #[must_use]
     pub fn marker(&self) -> PathBuf {
@@ -151,10 +157,7 @@ impl Profile {
     /// A directory for secrets that live only as long as the job: 0700, removed at the end.
     #[must_use]
     pub fn runtime(&self) -> PathBuf {
-        self.dir.join(match self.restart {
-            0 => RUNTIME.to_owned(),
-            restart => format!("{RUNTIME}-{restart}"),
-        })
+        runtime(&self.dir, self.restart)
     }
 
     /// The key that the controller signs messages with, given to it as a file so that no argv shows it.
@@ -211,6 +214,19 @@ impl Profile {
     pub const fn takes_sockets(&self) -> bool {
         self.sockets.is_some()
     }
+}
+
+fn runtime(dir: &Path, restart: u32) -> PathBuf {
+    dir.join(match restart {
+        0 => RUNTIME.to_owned(),
+        restart => format!("{RUNTIME}-{restart}"),
+    })
+}
+
+/// Where the user's requests are read, in a profile directory by the job's life of that restart count.
+#[must_use]
+pub fn request(dir: &Path, restart: u32) -> PathBuf {
+    runtime(dir, restart).join(super::request::FILE)
 }
 
 /// The name of a log: the engines have one each.

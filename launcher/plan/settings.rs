@@ -165,8 +165,8 @@ pub struct Settings {
     pub srun_args: Vec<String>,
     /// Whether a node's engines are started one by one or forked.
     pub engine_start: EngineStart,
-    /// Whether engines that end are started again.
-    pub respawn: Respawn,
+    /// Whether engines that end are started again; `None` takes what fits the mode.
+    pub respawn: Option<Respawn>,
     /// A command that stands between the launcher and ipengine, by its words.
     pub engine_wrapper: Vec<String>,
     /// The controller's address: an IP address or the name of an interface; `None` takes what the other nodes reach.

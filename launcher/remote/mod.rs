@@ -10,6 +10,7 @@ pub mod jobs;
 pub mod parts;
 pub mod queue;
 pub mod relay;
+pub mod restart;
 pub mod shell;
 pub mod sight;
 pub mod ssh;

@@ -29,6 +29,19 @@ ask() {
     esac
 }
 
+# Writes a request into the file that the ipjob of that life has made for it.
+request() {
+    if [ -L "$path" ] || [ ! -f "$path" ] || [ ! -O "$path" ]; then
+        echo "$path is not there, or not yours"
+        return 1
+    fi
+    if [ "$(head -n 1 "$path")" != "$life" ]; then
+        echo "$path is another ipjob's"
+        return 1
+    fi
+    printf '%s\n%s\n' "$life" "$line" >"$path"
+}
+
 kept() {
     part kept "$1"
     printf '%s\n' "$2"
@@ -126,6 +139,13 @@ follow() {
         ask)
             word how && word id && word step && word node && word pid && word start && word boot || return
             answer=$(ask 2>&1)
+            part asked "$?"
+            printf '%s\n' "$answer"
+            part end
+            ;;
+        request)
+            word path && word life && word line || return
+            answer=$(request 2>&1)
             part asked "$?"
             printf '%s\n' "$answer"
             part end

@@ -7,8 +7,8 @@ mod fields;
 use crate::here::text::printable;
 use crate::plan::profile::ProfileName;
 use fields::{
-    Fields, counts, job_id, life, name, number, page, path, signal_to, state, text, texts, time,
-    timeline, token,
+    Fields, counts, job_id, life, name, number, page, path, request, signal_to, state, text, texts,
+    time, timeline, token,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -101,6 +101,8 @@ pub struct Sight {
     pub timeline: Vec<(f64, String)>,
     /// Lines that a person should look at.
     pub warnings: Vec<String>,
+    /// The last request of the user's, and what has become of it.
+    pub request: Option<Request>,
     /// When it began.
     pub started: Option<Timestamp>,
     /// When the record was written.
@@ -109,6 +111,17 @@ pub struct Sight {
     pub refresh_s: Option<u64>,
     /// Fields that have no value that could be one.
     pub faults: Vec<&'static str>,
+}
+
+/// A request of the user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Its id.
+    pub id: String,
+    /// `running`, `done` or `failed`.
+    pub state: String,
+    /// What is there now, or why not more.
+    pub text: String,
 }
 
 impl Pointer {
@@ -161,6 +174,7 @@ impl Sight {
             restarts: fields.get("/restarts", counts).unwrap_or_default(),
             timeline: fields.get("/timeline", timeline).unwrap_or_default(),
             warnings: fields.get("/warnings", texts).unwrap_or_default(),
+            request: fields.get("/request", request),
             started: fields.get("/started", time),
             updated: fields.get("/updated", time),
             refresh_s: fields.get("/refresh_s", Value::as_u64),

@@ -16,10 +16,10 @@ use std::thread;
 use std::time::Duration;
 
 /// Between two looks while a job ends: at first it is to be seen soon, later squeue is to be spared.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+pub(super) const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// For so long looks are frequent.
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// For so long squeue may know of a job's end before its record is seen to: file systems over the network show for a while what
 /// a file was before (NFS: `acdirmax`, 60 s).
@@ -113,7 +113,7 @@ fn is_dead(job: &Job, since: OwnTime, asked: OwnTime, options: &StopOptions) -> 
 }
 
 /// The job that is meant, where several have the same profile: the one that lives.
-fn the_one(jobs: Vec<Job>) -> Outcome<Job> {
+pub(super) fn the_one(jobs: Vec<Job>) -> Outcome<Job> {
     let (over, mut live): (Vec<Job>, Vec<Job>) =
         jobs.into_iter().partition(|job| job.state.is_over());
     match live.len() {
@@ -160,7 +160,7 @@ fn obey(search: &mut Search, order: &Order, job: &Job) -> Outcome<()> {
 }
 
 /// What is told of it, or else its state.
-fn note(job: &Job) -> String {
+pub(super) fn note(job: &Job) -> String {
     job.note
         .clone()
         .unwrap_or_else(|| job.state.word().to_owned())

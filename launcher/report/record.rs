@@ -2,8 +2,10 @@
 //! documents it, and docs/ipjob.schema.json is checked against real ones.
 
 mod engines;
+mod request;
 
 pub use engines::{Engine, Engines};
+pub use request::Request;
 
 use crate::failure::{Failure, Outcome};
 use crate::here::secure_path::{self, Fault};
@@ -47,6 +49,8 @@ pub struct Record {
     /// The step of the engines, with a launcher that makes one.
     pub step: Option<String>,
     warnings: Vec<String>,
+    /// The last request of the user's, and what has become of it.
+    pub request: Option<Request>,
     /// The exit code, once the job has ended.
     pub exit: Option<u8>,
     host: String,
@@ -139,6 +143,7 @@ impl Record {
             launcher: plan.launcher.to_string(),
             step: None,
             warnings: Vec::new(),
+            request: None,
             exit: None,
             host: plan.incarnation.host.clone(),
             ip: None,

@@ -154,7 +154,12 @@ impl Supervisor<'_> {
         };
         // Without a Jupyter there is nothing that it could tell.
         let asked = self.children.reservation.is_some();
-        let schedulers = self.activity.schedulers.clone();
+        // Without a controller nothing passes one; that its schedulers are not seen is no use.
+        let schedulers = if self.children.of(Name::Controller).next().is_none() {
+            Vec::new()
+        } else {
+            self.activity.schedulers.clone()
+        };
         let sender = self.sender.clone();
         lookers::spawn(async move {
             let jupyter = match probe {

@@ -20,6 +20,7 @@ use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{PipeReader, pipe};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 /// Lines of a log that are shown when its process fails.
@@ -52,6 +53,8 @@ pub struct Children {
     pub reservation: Option<Reservation>,
     /// What forks the engines, until it has told of all of them.
     pub forking: Option<Forking>,
+    /// Where the controller that was started last tells what happens to it, until that is listened to.
+    pub told: Option<UnixStream>,
 }
 
 impl Children {
@@ -66,6 +69,7 @@ impl Children {
             logs: BTreeMap::new(),
             reservation: None,
             forking: None,
+            told: None,
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
 use crate::here::own_time::OwnTime;
 use crate::plan::report::Report;
-use crate::plan::service::{Name, ProcessId, Readiness, Service};
+use crate::plan::service::{Name, PortNeed, ProcessId, Readiness, Service};
 use crate::plan::settings::Frontend;
 use crate::report::record::Engine;
 use crate::report::{summary, timeline};
@@ -70,6 +70,7 @@ impl Supervisor<'_> {
             Effect::ShowTask(task) => self.show_task(task),
             Effect::Mark(event) => self.record.mark(self.console.elapsed(), event),
             Effect::Announce => self.announce(),
+            Effect::Answer { request, answer } => self.answer(request, answer),
             Effect::Publish => self.unpublished = true,
             Effect::Finish(end) => return Some(end),
         }
@@ -207,10 +208,12 @@ impl Supervisor<'_> {
         match service.ready {
             Readiness::Controller => {
                 self.record.controller.pid = first;
-                let told = self.wiring.as_mut().and_then(|wiring| wiring.told.take());
                 if let Some(pid) = first {
                     let sender = self.sender.clone();
-                    match told {
+                    let told = self.listen_to_controller();
+                    let handed =
+                        matches!(service.port, Some(PortNeed::Wiring { handed: true, .. }));
+                    match told.filter(|_| handed) {
                         Some(told) => probes::handed::watch_start(self.plan, pid, told, sender),
                         None => probes::controller::watch_start(self.plan, pid, sender),
                     }

@@ -1,5 +1,6 @@
 //! What the machine hears and what it answers. PURE.
 
+pub use super::asked::{Answer, Asked};
 use crate::failure::Failure;
 pub use crate::plan::exit::{Exit, OutOfMemory};
 use crate::plan::report::{Report, Words, World};
@@ -206,6 +207,15 @@ pub enum Event {
     Superseded(String),
     /// Nothing of a service (or, with `None`, of the whole job) runs any more.
     Swept(Option<Name>),
+    /// A client has asked an engine or the hub to end, and it does so in a moment.
+    ClientAsked(Asked),
+    /// The user asks for the engines that are lost.
+    RestartAsked {
+        /// The request's id, for the answer.
+        request: String,
+        /// Whether those that live are to be ended and started again too.
+        all: bool,
+    },
 }
 
 /// How a line is shown.
@@ -228,6 +238,28 @@ pub struct End {
     pub reason: String,
     /// What is shown as the error, where it is one.
     pub failure: Option<Failure>,
+}
+
+impl End {
+    /// The end that a failure is.
+    #[must_use]
+    pub fn of(failure: Failure) -> Self {
+        Self {
+            code: failure.exit_code(),
+            reason: failure.to_string(),
+            failure: Some(failure),
+        }
+    }
+
+    /// An end that somebody asked for.
+    #[must_use]
+    pub fn orderly(reason: impl Into<String>) -> Self {
+        Self {
+            code: 0,
+            reason: reason.into(),
+            failure: None,
+        }
+    }
 }
 
 /// Something to do.
@@ -281,6 +313,13 @@ pub enum Effect {
     Mark(String),
     /// Tell people how to reach the job: it is ready.
     Announce,
+    /// Tell what has become of a request.
+    Answer {
+        /// Its id.
+        request: String,
+        /// What.
+        answer: Answer,
+    },
     /// The record is to be written anew.
     Publish,
     /// All is done.

@@ -10,22 +10,30 @@
 //!  6. From every state, time limits alone end the job once it stops.
 //!  7. `Finish` comes once, last, and after everything that was started has ended, was killed or was given up by name.
 //!  8. Controller and Jupyter are started again when they end while the job is up: after nothing of them lives any more, a bounded
-//!     number of times, and never after a stop was asked for. Jupyter that its user shut down is not.
+//!     number of times, and never after a stop was asked for. What its user or a client shut down is not.
 //!     The same holds for each engine, or for all engines together, where that was asked for, and only once the hub has dropped their ids.
-//!  9. A Jupyter that is given up leaves the engines alone, an engine the others; a controller or a set of engines that is given up ends the job.
+//!  9. A Jupyter that is given up leaves the engines alone, an engine the others. A controller or a set of engines that is given up ends
+//!     the job, unless rule 11 keeps it.
 //! 10. An engine is one process at a time: its task in the engines' step, or, once that has ended, a step of its own. The first step's
 //!     end is that of the engines which are still in it, and no more.
+//! 11. While the driver lives, or Jupyter does or is on its way back, nothing that happens to engines or controller ends the job.
+//! 12. An end that a client asked for is no failure: where it leaves nothing to use, the job ends with code 0. What it ended is started
+//!     again on request alone.
+//! 13. A request to start engines again is answered once: when all are there, when nothing more is on its way, or when it cannot be.
 
 mod causes;
+mod client;
 mod deadline;
 mod ending;
 mod engines;
 mod exits;
 mod healing;
 mod idle;
+mod lasting;
 mod muster;
 mod preemption;
 mod replacing;
+mod request;
 mod running;
 mod set;
 mod slow;
@@ -42,6 +50,8 @@ use core::time::Duration;
 use deadline::Deadline;
 use engines::Engines;
 use idle::Idle;
+use request::Request;
+pub use request::Startable;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Time for the kernel to carry out a SIGKILL, and for a sweep to find nothing left.
@@ -100,6 +110,8 @@ struct Life {
     swept: bool,
     /// By how much its limit was put off, because its start got on.
     more: Duration,
+    /// Whether it does not come back when that is done, unless somebody asks for it.
+    given_up: bool,
 }
 
 /// Where the job is in its life.
@@ -141,6 +153,10 @@ pub struct Machine {
     world: Option<WantedWorld>,
     deadline: Deadline,
     idle: Idle,
+    /// Whether a client has asked the hub to end.
+    hub_asked: bool,
+    /// The request to start engines again that has not been answered.
+    request: Option<Request>,
 }
 
 impl Machine {
@@ -187,6 +203,7 @@ impl Machine {
                     restarts: 0,
                     swept: false,
                     more: Duration::ZERO,
+                    given_up: false,
                 };
                 (rule.name, life)
             })
@@ -201,6 +218,8 @@ impl Machine {
             world: None,
             deadline: Deadline::default(),
             idle: Idle::default(),
+            hub_asked: false,
+            request: None,
         }
     }
 
@@ -231,7 +250,10 @@ impl Machine {
     pub fn step(&mut self, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
         match self.phase {
-            Phase::Starting | Phase::Up => self.step_running(event, &mut out),
+            Phase::Starting | Phase::Up => {
+                self.step_running(event, &mut out);
+                self.settle_request(&mut out);
+            }
             Phase::Stopping { .. } | Phase::LastSweep { .. } => self.step_ending(&event, &mut out),
             Phase::Finished => {}
         }

@@ -3,6 +3,7 @@
 //! loop with `?`: what fails is an event.
 
 mod activity;
+mod asked;
 mod children;
 mod clerk;
 mod deadline;
@@ -24,6 +25,7 @@ mod query;
 pub mod rank;
 mod ranks;
 mod replacement;
+mod requests;
 mod showing;
 mod signals;
 mod slow;
@@ -33,6 +35,7 @@ mod sweep;
 mod takeover;
 mod telling;
 mod timers;
+mod told;
 
 use crate::failure::Outcome;
 use crate::here::directory::{self, Directory};
@@ -136,8 +139,9 @@ fn machine(plan: &Plan, elapsed: f64) -> Machine {
         .stopping_before_the_end(plan.settings.stop_before)
         .ending_when_idle(plan.settings.idle)
         .expecting_a_world(plan.world.clone())
-        .replacing_engines(plan.settings.respawn == Respawn::Engine)
-        .restarting_the_set(plan.settings.respawn == Respawn::Set)
+        .replacing_engines(plan.respawn == Respawn::Engine)
+        .restarting_the_set(plan.respawn == Respawn::Set)
+        .starting_again(requests::startable(plan))
 }
 
 /// Runs the job to its end and tells how it ended.
@@ -174,6 +178,7 @@ pub async fn run(
     signals.forward(&sender);
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
+    requests::watch(plan, sender.clone());
     if plan.allocation.job.is_some() {
         takeover::watch(ownership.clone(), sender.clone());
     }

@@ -41,12 +41,12 @@ impl Supervisor<'_> {
     /// What gives a service the ports that it had before: they are held for it as long as the job lives.
     pub(super) fn ports_again(&mut self, service: &Service) -> Result<Given, Failure> {
         let mut given = Given::default();
-        let parcel = match (&service.port, &self.children.reservation, &mut self.wiring) {
+        let tells = service.name == Name::Controller && !service.carried.is_empty();
+        let parcel = match (&service.port, &self.children.reservation, &self.wiring) {
             (Some(PortNeed::One { argument, .. }), Some(held), _) => {
                 given.arguments.push(format!("{argument}{}", held.port));
                 // Nobody asks whether it was taken: an answer to the token says it.
-                (held.hold == Hold::Listening)
-                    .then(|| handing::parcel([held]).map(|(stdin, _)| stdin))
+                (held.hold == Hold::Listening).then(|| handing::parcel([held]))
             }
             (Some(PortNeed::Wiring { handed, .. }), _, Some(wiring)) => {
                 given
@@ -56,13 +56,19 @@ impl Supervisor<'_> {
             }
             _ => None,
         };
-        given.stdin = parcel.transpose().map_err(|error| {
+        // Without sockets it still has something to tell.
+        let parcel = parcel.or_else(|| tells.then(|| handing::parcel([])));
+        let parcel = parcel.transpose().map_err(|error| {
             Failure::missing(format!(
                 "the sockets of {} cannot be handed over",
                 service.name
             ))
             .because(error)
         })?;
+        if let Some((stdin, told)) = parcel {
+            given.stdin = Some(stdin);
+            self.children.told = tells.then_some(told);
+        }
         Ok(given)
     }
 }

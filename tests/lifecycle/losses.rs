@@ -1,6 +1,6 @@
 //! Services that end, break or fall silent after the job was ready.
 
-use super::{engine_pid, notebook, process_of, runs, signal};
+use super::{cluster, engine_pid, notebook, process_of, runs, signal};
 use crate::support::{Job, Place, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -137,9 +137,9 @@ fn one_engine_less_is_named_and_the_rest_goes_on() {
 }
 
 #[test]
-fn the_last_engines_end_is_the_jobs() {
+fn the_last_engines_end_is_the_jobs_where_nobody_else_uses_it() {
     let place = Place::with_fakes();
-    let mut job = notebook(&place, &[], &[]);
+    let mut job = cluster(&place, &[], &[]);
     let record = job.wait_ready();
     signal(engine_pid(&record, 0), Signal::SIGKILL);
     job.wait_state(&["degraded"]);

@@ -19,7 +19,7 @@ fn a_killed_forked_engine_degrades_the_job_and_the_last_one_ends_it() {
 fn engines_are_killed(way: &str) {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
-    let args = ["--mode", "notebook", "-n", "2", "--engine-start", way];
+    let args = ["--mode", "cluster-only", "-n", "2", "--engine-start", way];
     let mut job = Job::start(&place, &args);
     let record = job.wait_ready();
     let list = &record["engines"]["list"];

@@ -4,7 +4,7 @@ use super::{Context, engines, srun};
 use crate::plan::World;
 use crate::plan::profile::Profile;
 use crate::plan::service::{Name, Process};
-use crate::plan::settings::{Launcher, Respawn};
+use crate::plan::settings::Launcher;
 use core::fmt;
 use core::str::FromStr;
 use std::path::PathBuf;
@@ -67,13 +67,17 @@ pub struct Replacement {
     ipengine: Vec<String>,
 }
 
-/// How single engines are started again, where that was asked for and the engines are a step.
-pub fn replacement(context: &Context, launcher: Launcher) -> Option<Replacement> {
-    let wanted = context.settings.respawn == Respawn::Engine && launcher == Launcher::Srun;
+/// How single engines are started again, where they are a step whose tasks do not end `together`.
+pub fn replacement(context: &Context, launcher: Launcher, together: bool) -> Option<Replacement> {
+    let single = launcher == Launcher::Srun && !together;
     let (slurm, srun) = (&context.allocation.slurm, &context.here.srun);
-    let (Some(slurm), Some(srun), true) = (slurm, srun, wanted) else {
+    let (Some(slurm), Some(srun), true) = (slurm, srun, single) else {
         return None;
     };
+    if !slurm.components.is_empty() {
+        // A step of one engine would have to be made in the component of its node.
+        return None;
+    }
     // All that the first step was told holds for this one too; what it is itself comes last, because srun takes the last word.
     let mut options = srun::shared();
     options.extend(context.settings.srun_args.iter().cloned());

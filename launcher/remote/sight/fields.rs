@@ -1,5 +1,6 @@
 //! Fields of a record or a pointer, each only as what it should be. PURE.
 
+use super::Request;
 use crate::here::text::printable;
 use crate::plan::profile::ProfileName;
 use jiff::Timestamp;
@@ -73,6 +74,18 @@ pub fn number<T: TryFrom<u64>>(value: &Value) -> Option<T> {
 /// A moment.
 pub fn time(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
+}
+
+/// A request and what has become of it.
+pub fn request(value: &Value) -> Option<Request> {
+    let plain = |char: char| char.is_ascii_alphanumeric() || char == '-';
+    let state = value.get("state")?.as_str()?;
+    let known = ["running", "done", "failed"].contains(&state);
+    Some(Request {
+        id: word(value.get("id")?, 64, plain)?,
+        state: Some(state.to_owned()).filter(|_| known)?,
+        text: value.get("text").and_then(text).unwrap_or_default(),
+    })
 }
 
 /// A job's course: seconds since its start, and what happened.

@@ -23,11 +23,7 @@ impl Machine {
         let failure = Failure::service(by)
             .hint("Slurm gave this node up and started the job anew: this life ends, the newer one goes on");
         step_line(out, format!("stopping: {}", failure.message));
-        let end = End {
-            code: failure.exit_code(),
-            reason: failure.to_string(),
-            failure: Some(failure),
-        };
+        let end = End::of(failure);
         self.phase = Phase::Stopping { end, hurry: true };
         self.kill_all(out);
         self.stop_next(out);

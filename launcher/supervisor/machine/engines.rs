@@ -2,9 +2,19 @@
 
 use super::preemption::Unexplained;
 use super::replacing::Replaced;
+use super::request::Startable;
 use super::set::Set;
 use crate::plan::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Which engines are started again by themselves when one ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Again {
+    #[default]
+    Never,
+    Each,
+    Together,
+}
 
 /// The engines as the hub and their processes tell of them. A local engine's id is its index.
 #[derive(Clone, Debug, Default)]
@@ -23,10 +33,16 @@ pub(super) struct Engines {
     pub registered: BTreeSet<u32>,
     /// What the hub's list says while the controller is being replaced: it is believed a little later.
     pub recounted: Option<BTreeSet<u32>>,
-    /// Engines that are started again when they end, by their ids; `None` where that was not asked for.
-    pub replaced: Option<BTreeMap<u32, Replaced>>,
-    /// What is known of them as a set, where all are started again together when one is lost.
-    pub set: Option<Set>,
+    /// Which are started again by themselves.
+    pub again: Again,
+    /// In which ways they can be started again when somebody asks for it.
+    pub startable: Startable,
+    /// Engines that ended and are or were started again by themselves, by their ids.
+    pub replaced: BTreeMap<u32, Replaced>,
+    /// What is known of them as a set that starts again together.
+    pub set: Set,
+    /// Engines that a client has asked to end.
+    pub by_client: BTreeSet<u32>,
     /// Engines whose process ended.
     pub lost: BTreeSet<u32>,
     /// Engines that were said to have left the hub's list while their process lives.
@@ -54,6 +70,16 @@ impl Engines {
             world,
             ..Self::default()
         }
+    }
+
+    /// Whether each is started again when it ends.
+    pub(super) fn each(&self) -> bool {
+        self.again == Again::Each
+    }
+
+    /// Whether all are started again together when one is lost.
+    pub(super) fn together(&self) -> bool {
+        self.again == Again::Together
     }
 
     /// A process of the engines ended: which engines are lost with it.

@@ -60,8 +60,17 @@ impl Machine {
                 self.step_of_some_ended(process, pid, exit, tail, out);
             }
             Name::Engines => {
+                let asked = self
+                    .engines
+                    .were_asked(&self.engines.ended_with(process.index));
                 self.engines.lose(process.index);
-                if self.engines.step {
+                if asked && self.engines.step {
+                    self.shut_down(Name::Engines, out);
+                } else if asked {
+                    self.say_shut_down(&[process.index], out);
+                    let end = self.end_of_service(process, pid, exit, tail, memory);
+                    self.engine_ended(process, &end, out);
+                } else if self.engines.step {
                     self.step_ended(pid, exit, tail, memory, out);
                 } else {
                     warning(out, format!("{process} (pid {pid}) ended with {exit}"));
@@ -89,6 +98,7 @@ impl Machine {
                 };
                 self.begin_stop(end, out);
             }
+            Name::Controller if self.hub_asked => self.shut_down(Name::Controller, out),
             Name::Controller | Name::Jupyter => {
                 out.push(Effect::ShowLog(process));
                 let failure = self.end_of_service(process, pid, exit, tail, memory);

@@ -1,7 +1,7 @@
 //! Controller and Jupyter are started again when they end while the job is up: the engines hold the data, and all around them
 //! can be replaced. PURE.
 
-use super::{Effect, KILL_PATIENCE, Machine, Phase, Stage, Timer, step_line, warning};
+use super::{Effect, End, KILL_PATIENCE, Machine, Phase, Stage, Timer, step_line, warning};
 use crate::failure::Failure;
 use crate::plan::service::Name;
 use core::time::Duration;
@@ -32,22 +32,26 @@ impl Machine {
             Name::Engines => self.restarts_the_set(),
             Name::Driver => false,
         };
+        if name == Name::Controller && self.hub_asked {
+            return self.shut_down(name, out);
+        }
+        let goes_on = self.cluster_works();
         let Some(life) = self.lives.get_mut(&name).filter(|_| mendable) else {
-            return self.fail(failure, out);
+            return self.gone_for_good(name, End::of(failure), out);
         };
         let tries = PAUSES.len();
         let next = life.restarts + 1;
         let given_up = next as usize > tries;
-        if given_up && name != Name::Jupyter {
-            return self.give_up_the_job(name, failure, out);
+        if given_up && !(name == Name::Jupyter && goes_on) {
+            return self.give_up(name, failure, out);
         }
         life.stage = Stage::Clearing;
         life.swept = false;
+        life.given_up = given_up;
         life.start += 1;
         let start = life.start;
         if name == Name::Controller {
-            let known = self.engines.registered.clone();
-            self.engines.recounted.get_or_insert(known);
+            self.disbelieve_the_hub();
         }
         let what = if given_up {
             format!("it was started again {tries} times: the job goes on as cluster-only")
@@ -89,19 +93,18 @@ impl Machine {
         out.push(Effect::SetTimer(timer, KILL_PATIENCE));
     }
 
-    /// The job cannot go on without this service, which has ended too often.
-    fn give_up_the_job(&mut self, name: Name, failure: Failure, out: &mut Vec<Effect>) {
+    /// This service has ended too often.
+    fn give_up(&mut self, name: Name, failure: Failure, out: &mut Vec<Effect>) {
         let tries = PAUSES.len();
         let times = format!("started again {tries} times and ended each time");
         let text = if name == Name::Engines {
-            // Asked, those that are left would finalize MPI, which waits for the lost ones.
-            self.kill(name, out);
             format!("the engines were {times}")
         } else {
             format!("{name} was {times}")
         };
         let hint = "its log tells why: a memory or disk that is full would do it to every one";
-        self.fail(Failure::service(text).because(failure).hint(hint), out);
+        let failure = Failure::service(text).because(failure).hint(hint);
+        self.gone_for_good(name, End::of(failure), out);
     }
 
     /// Nothing that a service left runs any more.
@@ -125,7 +128,8 @@ impl Machine {
         if !life.swept || !life.alive.is_empty() {
             return;
         }
-        let Some(pause) = PAUSES.get(life.restarts as usize) else {
+        let pause = PAUSES.get(life.restarts as usize);
+        let Some(pause) = pause.filter(|_| !life.given_up) else {
             life.stage = Stage::Ended;
             out.push(Effect::Publish);
             return;
@@ -145,10 +149,10 @@ impl Machine {
 
     /// The pause is over.
     fn rested(&mut self, name: Name, out: &mut Vec<Effect>) {
-        if name == Name::Engines {
-            self.set_rested(out);
-        } else {
-            self.restart(name, out);
+        match name {
+            Name::Engines if self.engines.step => self.set_rested(out),
+            Name::Engines => self.each_rested(out),
+            _ => self.restart(name, out),
         }
     }
 

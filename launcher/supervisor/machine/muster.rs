@@ -2,7 +2,9 @@
 
 use super::causes::too_few;
 use super::running::first_process;
-use super::{DROP_PATIENCE, Effect, Machine, Stage, Timer, WORLD_PATIENCE, step_line, warning};
+use super::{
+    DROP_PATIENCE, Effect, End, Machine, Stage, Timer, WORLD_PATIENCE, step_line, warning,
+};
 use crate::failure::Failure;
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::service::{Name, ProcessId};
@@ -14,14 +16,20 @@ const LOGS: usize = 3;
 impl Machine {
     /// An engine is gone, and `end` tells how: does the job go on?
     pub(super) fn engine_lost(&mut self, process: ProcessId, end: &Failure, out: &mut Vec<Effect>) {
-        if self.engines.world {
-            // Asked, they would finalize MPI, which waits for the lost one for ever or aborts the whole start.
-            self.kill(Name::Engines, out);
+        let engine = process.engine_of_own_step().unwrap_or(process.index);
+        let asked = self.engines.were_asked(&[engine]);
+        self.note_cause(end);
+        if self.engines.world && asked {
+            self.shut_down(Name::Engines, out);
+        } else if self.engines.world {
             let text = format!(
                 "{process} is lost, and the MPI world of the engines cannot go on without it"
             );
-            self.fail(Failure::new(self.kind_of_now(), text).because(end), out);
-        } else if self.engines.living() == 0 && !self.engines.any_comes_back() {
+            let failure = Failure::new(self.kind_of_now(), text).because(end);
+            self.gone_for_good(Name::Engines, End::of(failure), out);
+        } else if self.engines.living() == 0 && !self.engines.any_on_its_way() && asked {
+            self.shut_down(Name::Engines, out);
+        } else if self.engines.living() == 0 && !self.engines.any_on_its_way() {
             let failure = Failure::new(self.kind_of_now(), "the last engine ended")
                 .hint(format!("its last lines are above ({process})"));
             self.engines_failed(too_few(failure, end), out);
@@ -63,7 +71,7 @@ impl Machine {
                 format!("engines {counted}/{} registered", self.engines.expected),
             );
         }
-        if self.engines.set.is_some() {
+        if self.engines.together() {
             self.missed_from_set(gone, out);
         } else if self.engines.step {
             let own = self.engines_of_their_own();
@@ -160,7 +168,7 @@ impl Machine {
 
     /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.
     pub(super) fn say_dropped(&mut self, out: &mut Vec<Effect>) {
-        if self.engines.set.is_some() {
+        if self.engines.together() {
             return self.say_missed(out);
         }
         if self.stage(Name::Engines) != Stage::Ready {
@@ -171,6 +179,8 @@ impl Machine {
             !self.engines.registered.contains(id)
                 && !self.engines.dropped.contains(id)
                 && !self.engines.arrives(*id)
+                // The hub lets it go first, and it ends a moment later.
+                && !self.engines.by_client.contains(id)
         });
         if fresh.is_empty() {
             return;

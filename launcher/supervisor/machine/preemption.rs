@@ -43,7 +43,7 @@ impl Machine {
     /// Slurm's answer.
     pub(super) fn preempted(&mut self, preempted: bool, out: &mut Vec<Effect>) {
         // Where single engines come back, it is asked at the end of each.
-        let asked = self.engines.unexplained.is_some() || self.engines.replaced.is_some();
+        let asked = self.engines.unexplained.is_some() || self.replaces();
         if preempted && asked {
             let reason = "preemption: Slurm takes the job's nodes for another job, and has ended the engines";
             let end = End {

@@ -1,13 +1,12 @@
 //! Engines that are started again when they end, where that was asked for. PURE.
 
-use super::engines::Engines;
+use super::engines::{Again, Engines};
 use super::healing::{HEALTHY, PAUSES};
 use super::{Effect, Machine, Phase, SIGNAL_PATIENCE, Stage, Timer, step_line, warning};
 use crate::failure::{About, Failure};
 use crate::plan::engines::named;
 use crate::plan::service::{Name, ProcessId};
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 /// How many engines are on their way back at once: after the end of a whole step each is an srun of its own, and Slurm's
 /// controller has other jobs to look after.
@@ -20,6 +19,8 @@ pub(super) struct Replaced {
     start: u32,
     /// Ends since it was last well for long.
     ends: u32,
+    /// Whether it is being ended to be started again.
+    again: bool,
     state: State,
     /// By how much the limit of its start was put off, because it got on.
     more: Duration,
@@ -44,15 +45,32 @@ impl Engines {
     /// Whether an engine that is lost now will be there again.
     pub(super) fn any_comes_back(&self) -> bool {
         self.replaced
-            .iter()
-            .flatten()
-            .any(|(_, replaced)| matches!(replaced.state, State::Resting | State::Due))
+            .values()
+            .any(|replaced| matches!(replaced.state, State::Resting | State::Due))
+    }
+
+    /// Gives up an engine that was to be started again; false if it was not.
+    pub(super) fn call_off(&mut self, id: u32) -> bool {
+        let waits = |replaced: &&mut Replaced| {
+            matches!(replaced.state, State::Resting | State::Due) && !replaced.again
+        };
+        let found = self.replaced.get_mut(&id).filter(waits);
+        found.is_some_and(|replaced| {
+            replaced.state = State::GivenUp;
+            true
+        })
+    }
+
+    /// Whether an engine is on its way back, or is being ended for that.
+    pub(super) fn any_on_its_way(&self) -> bool {
+        self.any_comes_back()
+            || (self.replaced.values())
+                .any(|replaced| replaced.again || replaced.state == State::Arriving)
     }
 
     /// Whether an engine has ended before: what is told of the task that it was in the first step counts no more.
     pub(super) fn has_left_the_step(&self, id: u32) -> bool {
-        let replaced = self.replaced.as_ref();
-        replaced.is_some_and(|replaced| replaced.contains_key(&id))
+        self.replaced.contains_key(&id)
     }
 
     /// Whether an engine was started again and has come back.
@@ -64,10 +82,7 @@ impl Engines {
 
     /// Whether an engine was started again and has not registered.
     pub(super) fn arrives(&self, id: u32) -> bool {
-        let replaced = self
-            .replaced
-            .as_ref()
-            .and_then(|replaced| replaced.get(&id));
+        let replaced = self.replaced.get(&id);
         replaced.is_some_and(|replaced| replaced.state == State::Arriving)
     }
 }
@@ -76,13 +91,16 @@ impl Machine {
     /// The same, with engines that are started again when they end.
     #[must_use]
     pub fn replacing_engines(mut self, wanted: bool) -> Self {
-        self.engines.replaced = wanted.then(BTreeMap::new);
+        if wanted {
+            self.engines.again = Again::Each;
+        }
         self
     }
 
-    /// Whether engines that end now are started again, each by itself.
+    /// Whether engines end one by one now: each is started again when it ends, or some were when they had.
     pub(super) fn replaces(&self) -> bool {
-        self.engines.replaced.is_some() && matches!(self.phase, Phase::Up)
+        (self.engines.each() || !self.engines.replaced.is_empty())
+            && matches!(self.phase, Phase::Up)
     }
 
     /// The process that an engine is when it has been started again.
@@ -126,12 +144,22 @@ impl Machine {
         end: &Failure,
         out: &mut Vec<Effect>,
     ) {
-        let up = self.replaces();
-        let Some(all) = self.engines.replaced.as_mut().filter(|_| up) else {
+        if !self.replaces() {
             return self.engine_lost(process, end, out);
-        };
+        }
         let engine = process.engine_of_own_step().unwrap_or(process.index);
-        let replaced = all.entry(engine).or_default();
+        let stays_away = !self.engines.each() || self.engines.by_client.contains(&engine);
+        let replaced = self.engines.replaced.entry(engine).or_default();
+        if core::mem::take(&mut replaced.again) {
+            replaced.start += 1;
+            replaced.state = State::Due;
+            return self.replace_engines(out);
+        }
+        if stays_away {
+            replaced.state = State::GivenUp;
+            self.engine_lost(process, end, out);
+            return self.replace_engines(out);
+        }
         replaced.ends += 1;
         let tries = PAUSES.len();
         let Some(pause) = PAUSES.get(replaced.ends as usize - 1) else {
@@ -182,9 +210,9 @@ impl Machine {
         else {
             return;
         };
-        let all = self.engines.replaced.as_mut();
+        let all = &mut self.engines.replaced;
         let Some(replaced) = all
-            .and_then(|all| all.get_mut(&engine))
+            .get_mut(&engine)
             .filter(|replaced| replaced.start == start)
         else {
             return;
@@ -240,24 +268,18 @@ impl Machine {
     /// Starts the engines whose turn it is, and notes those that have come: the hub's list has changed, or a pause is over.
     pub(super) fn replace_engines(&mut self, out: &mut Vec<Effect>) {
         let hub = self.stage(Name::Controller) == Stage::Ready && self.believes_the_hub();
-        if !hub || !matches!(self.phase, Phase::Up) {
+        let ready = self.stage(Name::Engines) == Stage::Ready;
+        if !hub || !ready || !matches!(self.phase, Phase::Up) {
             return;
         }
         let limit = self.limit_of_start(Name::Engines);
-        let ids: Vec<u32> = self
-            .engines
-            .replaced
-            .iter()
-            .flatten()
-            .map(|(id, _)| *id)
-            .collect();
+        let ids: Vec<u32> = self.engines.replaced.keys().copied().collect();
         let come = |id: &&u32| self.engines.arrives(**id) && !self.engines.registered.contains(id);
         let mut arriving = ids.iter().filter(come).count();
         for engine in ids {
             let index = self.own_process(engine).index;
             let registered = self.engines.registered.contains(&engine);
-            let all = self.engines.replaced.as_mut();
-            let Some(replaced) = all.and_then(|all| all.get_mut(&engine)) else {
+            let Some(replaced) = self.engines.replaced.get_mut(&engine) else {
                 continue;
             };
             let start = replaced.start;
@@ -266,6 +288,7 @@ impl Machine {
                 replaced.state = State::Arriving;
                 replaced.more = Duration::ZERO;
                 self.engines.lost.remove(&engine);
+                self.engines.by_client.remove(&engine);
                 if let Some(life) = self.lives.get_mut(&Name::Engines) {
                     life.alive.insert(index);
                 }
@@ -287,7 +310,7 @@ impl Machine {
     /// Engines that the hub has dropped although they live: they never register again, so they are killed, and so replaced.
     /// False where that was not asked for.
     pub(super) fn replace_dropped(&mut self, ids: &[u32], out: &mut Vec<Effect>) -> bool {
-        if self.engines.replaced.is_none() {
+        if !self.engines.each() {
             return false;
         }
         warning(
@@ -301,5 +324,24 @@ impl Machine {
             out.push(Effect::KillOne(self.own_process(*id)));
         }
         true
+    }
+
+    /// Somebody asked for these engines: each starts as soon as the hub has dropped its id. Those that live are ended first.
+    pub(super) fn start_each(&mut self, ids: &[u32], out: &mut Vec<Effect>) {
+        for id in ids {
+            let process = self.own_process(*id);
+            let lost = self.engines.lost.contains(id);
+            let replaced = self.engines.replaced.entry(*id).or_default();
+            replaced.ends = 0;
+            if !lost && replaced.state != State::Arriving {
+                replaced.state = State::Well;
+                replaced.again = true;
+                out.push(Effect::KillOne(process));
+            } else if lost && replaced.state != State::Due {
+                replaced.start += 1;
+                replaced.state = State::Due;
+            }
+        }
+        self.replace_engines(out);
     }
 }

@@ -1,6 +1,6 @@
 //! From the start to the first reason to stop. PURE.
 
-use super::{Effect, End, Event, Machine, Phase, Stage, Timer, step_line};
+use super::{Effect, Event, Machine, Phase, Stage, Timer, step_line};
 use crate::failure::{Failure, Kind};
 use crate::plan::service::{Name, ProcessId};
 
@@ -22,10 +22,11 @@ impl Machine {
                 memory,
             } => {
                 if self.forget(process.service, process.index) {
-                    if self.stage(process.service) == Stage::Clearing {
-                        self.clear(process.service, out);
-                    } else {
-                        self.exited(process, pid, &exit, &tail, memory.as_ref(), out);
+                    match self.stage(process.service) {
+                        Stage::Clearing => self.clear(process.service, out),
+                        // Given up before it ended: it was told.
+                        Stage::Ended => {}
+                        _ => self.exited(process, pid, &exit, &tail, memory.as_ref(), out),
                     }
                 }
             }
@@ -44,7 +45,9 @@ impl Machine {
             }
             Event::Broken { service, failure } => {
                 if matches!(self.stage(service), Stage::Starting | Stage::Ready) {
-                    out.push(Effect::ShowLog(first_process(service)));
+                    if !(self.hub_asked && service == Name::Controller) {
+                        out.push(Effect::ShowLog(first_process(service)));
+                    }
                     let failure = self.of_now(failure);
                     self.mend_or_fail(service, failure, out);
                 }
@@ -65,6 +68,8 @@ impl Machine {
             Event::Active => self.in_use(out),
             Event::Idle(since) => self.not_in_use(since, out),
             Event::Swept(service) => self.swept(service, out),
+            Event::ClientAsked(whom) => self.client_asked(whom, out),
+            Event::RestartAsked { request, all } => self.restart_asked(request, all, out),
         }
     }
 
@@ -200,15 +205,6 @@ impl Machine {
             failure.kind = self.kind_of_now();
         }
         failure
-    }
-
-    pub(super) fn fail(&mut self, failure: Failure, out: &mut Vec<Effect>) {
-        let end = End {
-            code: failure.exit_code(),
-            reason: failure.to_string(),
-            failure: Some(failure),
-        };
-        self.begin_stop(end, out);
     }
 }
 

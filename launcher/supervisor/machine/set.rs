@@ -1,6 +1,7 @@
 //! Engines that are one MPI world and start again together when one of them is lost. PURE.
 
-use super::{DROP_PATIENCE, Effect, Machine, Phase, Stage, Timer, step_line};
+use super::engines::Again;
+use super::{DROP_PATIENCE, Effect, End, Machine, Phase, Stage, Timer, step_line};
 use crate::failure::Failure;
 use crate::plan::WantedWorld;
 use crate::plan::engines::named;
@@ -31,16 +32,16 @@ impl Machine {
     /// the same.
     #[must_use]
     pub fn restarting_the_set(mut self, wanted: bool) -> Self {
-        self.engines.set = wanted.then(|| Set {
-            world: self.world.clone(),
-            ..Set::default()
-        });
+        if wanted {
+            self.engines.again = Again::Together;
+        }
+        self.engines.set.world.clone_from(&self.world);
         self
     }
 
     /// Whether a set that ends now starts again.
     pub(super) fn restarts_the_set(&self) -> bool {
-        self.engines.set.is_some() && matches!(self.phase, Phase::Up)
+        self.engines.together() && matches!(self.phase, Phase::Up)
     }
 
     /// The engines cannot go on: they start again together, or the job ends.
@@ -57,18 +58,15 @@ impl Machine {
     pub(super) fn end_the_set(&mut self, start: u32, out: &mut Vec<Effect>) {
         self.engines.lost = (0..self.engines.expected).collect();
         self.engines.unexplained = None;
-        if let Some(set) = &mut self.engines.set {
-            set.missed.clear();
-            set.due = false;
-        }
+        self.engines.replaced.clear();
+        self.engines.set.missed.clear();
+        self.engines.set.due = false;
         out.push(Effect::SetTimer(Timer::Nannies { start }, NANNIES));
     }
 
     /// The pause before the next start is over.
     pub(super) fn set_rested(&mut self, out: &mut Vec<Effect>) {
-        if let Some(set) = &mut self.engines.set {
-            set.due = true;
-        }
+        self.engines.set.due = true;
         self.start_the_set(out);
         if let Some(life) = self.lives.get(&Name::Engines)
             && life.stage == Stage::Resting
@@ -88,12 +86,13 @@ impl Machine {
         if !hub || !rests || known.count() > 0 || !matches!(self.phase, Phase::Up) {
             return;
         }
-        let Some(set) = self.engines.set.as_mut().filter(|set| set.due) else {
+        if !core::mem::take(&mut self.engines.set.due) {
             return;
-        };
-        set.due = false;
-        self.world.clone_from(&set.world);
+        }
+        self.world.clone_from(&self.engines.set.world);
         self.engines.lost.clear();
+        self.engines.by_client.clear();
+        self.engines.dropped.clear();
         self.engines.places.clear();
         self.engines.srun_said = None;
         self.engines.waits = None;
@@ -121,17 +120,14 @@ impl Machine {
         let failure = Failure::service(text).hint(
             "--controller-arg=--HeartMonitor.max_heartmonitor_misses=N shortens its patience",
         );
-        self.fail(failure, out);
+        self.gone_for_good(Name::Engines, End::of(failure), out);
     }
 
     /// Engines left the hub's list: a rank that died, whose end srun is about to tell, or one that was silent too long.
     pub(super) fn missed_from_set(&mut self, gone: Vec<u32>, out: &mut Vec<Effect>) {
         let ready = self.stage(Name::Engines) == Stage::Ready && matches!(self.phase, Phase::Up);
-        if let Some(set) = &mut self.engines.set
-            && ready
-            && !gone.is_empty()
-        {
-            set.missed.extend(gone);
+        if ready && !gone.is_empty() {
+            self.engines.set.missed.extend(gone);
             out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
         }
     }
@@ -140,15 +136,19 @@ impl Machine {
     pub(super) fn say_missed(&mut self, out: &mut Vec<Effect>) {
         let engines = &mut self.engines;
         let (registered, expected) = (&engines.registered, engines.expected);
-        let waits = engines.unexplained.is_some();
-        let Some(set) = engines.set.as_mut().filter(|_| !waits) else {
+        if engines.unexplained.is_some() {
             return;
-        };
-        set.missed
+        }
+        engines
+            .set
+            .missed
             .retain(|id| *id < expected && !registered.contains(id));
-        let Some(first) = set.missed.first().copied() else {
+        let Some(first) = engines.set.missed.first().copied() else {
             return;
         };
+        if self.engines.were_asked(&[first]) {
+            return self.shut_down(Name::Engines, out);
+        }
         let text = format!("{} left the hub's list", self.engine(first));
         out.push(self.show_engine(first));
         self.set_ended(Failure::new(self.kind_of_now(), text), out);

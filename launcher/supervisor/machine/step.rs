@@ -1,7 +1,7 @@
 //! What the engines' step tells when one srun stands for all engines. PURE.
 
 use super::causes;
-use super::{Effect, Machine, Stage, warning};
+use super::{Effect, End, Machine, Stage, step_line, warning};
 use crate::failure::{About, Failure};
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
@@ -48,7 +48,7 @@ impl Machine {
         if self.engines.step {
             self.hear_slurm_first(failure, false, out);
         } else {
-            self.fail(failure, out);
+            self.gone_for_good(Name::Engines, End::of(failure), out);
         }
     }
 
@@ -58,13 +58,17 @@ impl Machine {
         if fresh.is_empty() {
             return;
         }
-        for id in fresh.iter().take(SHOWN) {
+        let (asked, rest): (Vec<u32>, Vec<u32>) = fresh
+            .iter()
+            .partition(|id| self.engines.by_client.contains(id));
+        self.say_shut_down(&asked, out);
+        for id in rest.iter().take(SHOWN) {
             warning(out, format!("{} left the hub's list", self.engine(*id)));
         }
-        if fresh.len() > SHOWN {
+        if rest.len() > SHOWN {
             warning(
                 out,
-                format!("{} left the hub's list", named("engine", &fresh)),
+                format!("{} left the hub's list", named("engine", &rest)),
             );
         }
         self.lose_tasks(fresh, out);
@@ -72,7 +76,12 @@ impl Machine {
 
     /// srun told that something is wrong: it is the one that knows how a task ended.
     pub(super) fn srun_said(&mut self, words: Words, out: &mut Vec<Effect>) {
-        warning(out, words.text.clone());
+        if self.engines.were_asked(&words.tasks) {
+            step_line(out, words.text.clone());
+            self.say_shut_down(&words.tasks, out);
+        } else {
+            warning(out, words.text.clone());
+        }
         if is_out_of_memory(&words.text) {
             let names: Vec<String> = words
                 .tasks
@@ -139,7 +148,7 @@ impl Machine {
         if wanted.required {
             let mut failure = Failure::new(self.kind_of_now(), &text);
             failure.hints.clone_from(&wanted.hints);
-            self.fail(failure, out);
+            self.gone_for_good(Name::Engines, End::of(failure), out);
         } else {
             warning(out, format!("{text}; {}", wanted.hints.join("; ")));
             out.push(Effect::Publish);
@@ -159,7 +168,10 @@ impl Machine {
     /// These engines are gone, while srun goes on with the others.
     fn lose_tasks(&mut self, ids: Vec<u32>, out: &mut Vec<Effect>) {
         let index = ids.first().copied().unwrap_or_default();
-        out.push(self.show_engine(index));
+        let asked = self.engines.were_asked(&ids);
+        if !asked {
+            out.push(self.show_engine(index));
+        }
         if self.replaces() {
             return self.tasks_ended(ids, out);
         }
@@ -174,7 +186,9 @@ impl Machine {
                 }
                 None => Failure::new(kind, format!("{} left the hub's list", self.engine(index))),
             };
-            if self.restarts_the_set() {
+            if asked {
+                self.engine_lost(ProcessId { service, index }, &end, out);
+            } else if self.restarts_the_set() {
                 self.hear_slurm_first(end, false, out);
             } else {
                 self.engine_lost(ProcessId { service, index }, &end, out);

@@ -66,8 +66,12 @@ impl Machine {
             // Each of its engines had ended before, and was told.
             return out.push(Effect::Publish);
         }
-        warning(out, end.to_string());
-        out.push(Effect::ShowLog(process));
+        if self.engines.were_asked(&ids) {
+            self.say_shut_down(&ids, out);
+        } else {
+            warning(out, end.to_string());
+            out.push(Effect::ShowLog(process));
+        }
         self.engines.lost.extend(&ids);
         for id in ids {
             let process = ProcessId {

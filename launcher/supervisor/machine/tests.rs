@@ -8,6 +8,7 @@ mod ends;
 mod engines;
 mod healing;
 mod idle;
+mod lasting;
 mod orders;
 mod replacing;
 mod set;
@@ -18,7 +19,7 @@ use super::*;
 use crate::failure::Failure;
 use crate::plan::report::Words;
 use crate::plan::service::{Environment, Process, ProcessId, Streams};
-use crate::supervisor::event::Exit;
+use crate::supervisor::event::{Answer, Asked, Exit};
 use std::path::PathBuf;
 
 const ENGINES: u32 = 2;
@@ -109,6 +110,11 @@ struct World {
     reason: Option<String>,
     hurried: bool,
     finished: bool,
+    /// Engines and, as `None`, the hub that a client has ended and nobody has asked for since; `None` where no client ends
+    /// anything and no user asks.
+    ended_by_client: Option<BTreeSet<Option<u32>>>,
+    /// The request that waits for its answer.
+    request: Option<String>,
 }
 
 impl World {
@@ -133,6 +139,8 @@ impl World {
             reason: None,
             hurried: false,
             finished: false,
+            ended_by_client: None,
+            request: None,
         };
         world.hear(Event::Begin);
         world
@@ -172,7 +180,7 @@ impl World {
             }
         }
         if self.machine.engines.step
-            && (self.machine.engines.set.is_some() || self.machine.engines.replaced.is_some())
+            && (self.machine.engines.together() || self.machine.engines.each())
         {
             let task = self.alive.contains(&process(Name::Engines, 0));
             events.extend(task.then(|| killed(&[1])));
@@ -204,7 +212,59 @@ impl World {
         }
         events.push(Event::Superseded("a newer life".to_owned()));
         events.push(Event::Cancelled);
+        if self.ended_by_client.is_some() {
+            for asked in [Asked::Engine(0), Asked::Engine(7), Asked::Hub] {
+                events.push(Event::ClientAsked(asked));
+            }
+            for all in [false, true] {
+                events.push(again(all));
+            }
+        }
         events
+    }
+
+    /// Whether an event is about engines or controller: while something of the user's lives, that ends nothing.
+    fn is_of_the_cluster(event: &Event) -> bool {
+        let of = |name: Name| matches!(name, Name::Engines | Name::Controller);
+        match event {
+            Event::Exited { process, .. } | Event::SpawnFailed { process, .. } => {
+                of(process.service)
+            }
+            Event::Broken { service, .. } => of(*service),
+            Event::Registered(_)
+            | Event::SrunSaid(_)
+            | Event::World(_)
+            | Event::ClientAsked(_)
+            | Event::RestartAsked { .. } => true,
+            Event::TimeUp(timer) => match timer {
+                Timer::Service { service, .. }
+                | Timer::Clear { service, .. }
+                | Timer::Rest { service, .. } => of(*service),
+                Timer::Replace { .. }
+                | Timer::Arrive { .. }
+                | Timer::Nannies { .. }
+                | Timer::Forgotten { .. }
+                | Timer::Recount { .. }
+                | Timer::Dropped
+                | Timer::JobEnds => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether a client has ended this engine or, as `None`, the hub.
+    fn was_ended(&self, whom: Option<u32>) -> bool {
+        let ended = self.ended_by_client.as_ref();
+        ended.is_some_and(|ended| ended.contains(&whom))
+    }
+
+    /// Whether the driver or a Jupyter that was not given up lives.
+    fn has_a_user(&self) -> bool {
+        let lives = |name: Name| self.alive.iter().any(|process| process.service == name);
+        let jupyter = self.machine.lives.get(&Name::Jupyter);
+        let given_up = jupyter.is_none_or(|life| life.given_up);
+        self.announced && (lives(Name::Driver) || (lives(Name::Jupyter) && !given_up))
     }
 
     /// Lets one event happen and checks every rule on what comes of it.
@@ -227,8 +287,18 @@ impl World {
             Event::Ready { service, .. } => {
                 self.ready.insert(*service);
             }
+            Event::ClientAsked(asked) => {
+                let whom = match asked {
+                    Asked::Engine(id) => Some(*id),
+                    Asked::Hub => None,
+                };
+                self.ended_by_client.get_or_insert_default().insert(whom);
+            }
+            Event::RestartAsked { .. } => self.ended_by_client.get_or_insert_default().clear(),
             _ => {}
         }
+        let kept = !stopping && self.has_a_user() && Self::is_of_the_cluster(&event);
+        let told = format!("{event:?}");
         let insisted = match event {
             Event::StopAsked { insists, .. } => stopping && insists,
             Event::Superseded(_) => true,
@@ -246,6 +316,10 @@ impl World {
             let first = self.reason.get_or_insert_with(|| reason.to_owned());
             assert_eq!(first, reason, "rule 4: the first reason counts");
         }
+        assert!(
+            !kept || self.reason.is_none(),
+            "rule 11: {told} ends the job of who lives"
+        );
         if insisted && !self.finished {
             self.hurried = true;
             for process in &self.alive {
@@ -266,6 +340,8 @@ impl World {
                     self.reason.is_none(),
                     "rule 8: engine {engine} started again after the stop"
                 );
+                let by_client = self.was_ended(Some(*engine));
+                assert!(!by_client, "rule 12: engine {engine} was ended by a client");
                 let new = self.alive.insert(self.machine.own_process(*engine));
                 assert!(new, "rule 10: engine {engine} started twice");
                 let known = self.machine.engines.registered.contains(engine);
@@ -295,7 +371,17 @@ impl World {
             Effect::LookForProgress(timer) => {
                 self.late.insert(*timer);
             }
+            Effect::Answer { request, answer } => match (answer, &self.request) {
+                (Answer::Running, waits) => {
+                    assert_eq!(*waits, None, "rule 13: two at once");
+                    self.request = Some(request.clone());
+                }
+                (_, Some(waits)) if waits == request => self.request = None,
+                (Answer::Failed(_), _) => {}
+                (Answer::Done(_), _) => panic!("rule 13: {request} was answered before"),
+            },
             Effect::Finish(end) => {
+                assert_eq!(self.request, None, "rule 13: never answered");
                 assert!(!self.finished, "rule 7: finished twice");
                 assert_eq!(self.reason.as_ref(), Some(&end.reason), "rule 4");
                 self.check_all_gone();
@@ -365,6 +451,10 @@ impl World {
             restarts.is_some_and(|restarts| restarts <= 5),
             "rule 8: {name} started again {restarts:?} times"
         );
+        if name == Name::Controller {
+            let by_client = self.was_ended(None);
+            assert!(!by_client, "rule 12: the hub was ended by a client");
+        }
         if name == Name::Engines {
             let known = self.machine.engines.registered.range(..ENGINES).next();
             assert_eq!(known, None, "rule 8: the hub still knows the set");
@@ -449,6 +539,14 @@ fn killed(tasks: &[u32]) -> Event {
 /// The hub lists these engines.
 fn listed(ids: &[u32]) -> Event {
     Event::Registered(ids.iter().copied().collect())
+}
+
+/// The user asks for engines.
+fn again(all: bool) -> Event {
+    Event::RestartAsked {
+        request: "1".to_owned(),
+        all,
+    }
 }
 
 /// A world in which the job is up.

@@ -17,9 +17,7 @@ use crate::supervisor::lookers;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::os::unix::net::UnixStream;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 /// Who has taken a socket, and with which of its descriptors.
@@ -30,17 +28,12 @@ struct Taker {
 }
 
 /// Watches a controller that starts; `told` is where it tells which sockets it has taken.
-pub fn watch_start(plan: &Plan, pid: u32, told: UnixStream, sender: Sender) {
+pub fn watch_start(plan: &Plan, pid: u32, mut told: UnboundedReceiver<String>, sender: Sender) {
     let probe = Probe::of(plan, pid);
     lookers::spawn(async move {
         let mut lack = Lack::of(Name::Controller);
         let mut taken = BTreeMap::new();
         let mut dead_since = None;
-        let nonblocking = told.set_nonblocking(true);
-        let Ok(told) = nonblocking.and_then(|()| net::UnixStream::from_std(told)) else {
-            return;
-        };
-        let mut lines = BufReader::new(told).lines();
         // How many are lacking still; with the last one, and from time to time, all is looked at.
         let mut lacking = 0;
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
@@ -62,7 +55,7 @@ pub fn watch_start(plan: &Plan, pid: u32, told: UnixStream, sender: Sender) {
                 return;
             }
             let more = async {
-                while let Ok(Some(line)) = lines.next_line().await {
+                while let Some(line) = told.recv().await {
                     taken.extend(read(&line));
                     lacking = lacking.saturating_sub(1);
                     if lacking == 0 {

@@ -44,7 +44,7 @@ async fn pause(begin: OwnTime) {
 }
 
 /// Waits for the next calm look.
-async fn calm_pause() {
+pub(super) async fn calm_pause() {
     sleep(next_round(CALM_PAUSE)).await;
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_lost_engine_degrades_and_the_last_one_ends_the_job() {
-    let mut world = up(2, Name::Jupyter);
+    let mut world = up(2, Name::Controller);
     world.hear(exited(process(Name::Engines, 1), Exit::Code(1), &[]));
     assert_eq!(world.machine.state(), State::Degraded);
     assert_eq!(world.machine.missing_engines(), [1]);

@@ -76,7 +76,7 @@ fn a_controller_that_was_short_of_memory_is_started_again_and_says_so() {
 
 #[test]
 fn a_controller_that_dies_again_and_again_ends_the_job_with_the_cause() {
-    let mut world = up(2, Name::Jupyter);
+    let mut world = up(2, Name::Controller);
     assert_eq!(crash_loop(&mut world, Name::Controller), [0, 1, 3, 10, 30]);
     assert_eq!(
         world.machine.reason(),

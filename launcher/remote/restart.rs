@@ -1,0 +1,185 @@
+//! `ipjob restart`: has a job start its lost engines again, and waits for them. What is asked for is written into a file that the job's ipjob
+//! has made for it; what becomes of it stands in the record.
+
+use super::find::{Found, Search};
+use super::jobs::{self, Job};
+use super::sight::Sight;
+use super::stop::{PAUSES, SOON, note, the_one};
+use super::target::{self, Target, place};
+use super::verdict::State;
+use crate::cli::jobs::RestartOptions;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::here::text::printable;
+use crate::plan::incarnation::INCARNATION_VARIABLE;
+use crate::plan::profile;
+use crate::plan::request::Request;
+use crate::report::console::Console;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Asks the job for its engines and waits for them.
+pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
+    let target = Target::read(options.target.as_deref().unwrap_or_default())?;
+    let wanted = target.job.as_ref();
+    let own = std::env::var(INCARNATION_VARIABLE).ok();
+    let own = own.filter(|_| target.host.is_none() && wanted.is_none());
+    let place = place(target.host.as_ref());
+    let mut search = Search::begin(target.host.as_ref(), wanted)?;
+    let found = search.found()?;
+    let job = meant(&found, wanted, own.as_deref(), &place)?;
+    let name = job.name();
+    let (path, life) = addressee(&job)?;
+    let request = Request {
+        id: new_id(),
+        all: options.all,
+    };
+    ask(&mut search, &path, &life, &request, &name)?;
+    console.step(&format!("asked job {name} for its engines"));
+    let asked = Instant::now();
+    loop {
+        let pause = if asked.elapsed() < SOON {
+            PAUSES[0]
+        } else {
+            PAUSES[1]
+        };
+        thread::sleep(pause.min(options.timeout));
+        let found = search.again()?;
+        let now = jobs::chosen(&found, wanted, &place)?;
+        let Some(now) = now.into_iter().find(|job| is_of(job, &life)) else {
+            return Err(Failure::no_job(format!(
+                "job {name} is gone; another one has its profile now"
+            )));
+        };
+        let answer = now.sight().and_then(|sight| sight.request.clone());
+        let answer = answer.filter(|answer| answer.id == request.id);
+        let text = answer
+            .as_ref()
+            .map_or_else(String::new, |answer| answer.text.clone());
+        match answer.as_ref().map(|answer| answer.state.as_str()) {
+            Some("done") => {
+                console.step(&format!("job {name}: {text}"));
+                return Ok(0);
+            }
+            Some("failed") => {
+                return Err(Failure::service(format!(
+                    "job {name} could not start all of its engines again"
+                ))
+                .because(text)
+                .hint("`ipjob status` shows where its logs are"));
+            }
+            _ => {}
+        }
+        if now.state.is_over() || now.state == State::Stopping {
+            let state = now.state.word();
+            return Err(Failure::service(format!("job {name} is {state}")).because(note(&now)));
+        }
+        if asked.elapsed() >= options.timeout {
+            return Err(late(&name, answer.is_some(), options.timeout));
+        }
+    }
+}
+
+/// The job that is meant: the one that is named, else the one that this runs in, else the only one that lives.
+fn meant(
+    found: &Found,
+    wanted: Option<&target::Job>,
+    own: Option<&str>,
+    place: &str,
+) -> Outcome<Job> {
+    let mut jobs = jobs::chosen(found, wanted, place)?;
+    if wanted.is_some() {
+        return the_one(jobs);
+    }
+    if let Some(life) = own {
+        let job = jobs.into_iter().find(|job| is_of(job, life));
+        return job.ok_or_else(|| {
+            Failure::no_job(format!("the record of this job, {life}, is not found"))
+                .hint("name the job: `ipjob restart JOB`; `ipjob status` lists what there is")
+        });
+    }
+    jobs.retain(|job| !job.state.is_over() && job.state != State::Pending);
+    match jobs.len() {
+        0 => Err(Failure::no_job(format!("no job of yours runs on {place}"))
+            .hint("`ipjob status [HOST:]` lists what there is")),
+        1 => Ok(jobs.remove(0)),
+        _ => {
+            let names: Vec<String> = jobs.iter().map(Job::name).collect();
+            Err(
+                Failure::usage(format!("which job? These run: {}", names.join(", ")))
+                    .hint("`ipjob restart [HOST:]JOB` names one"),
+            )
+        }
+    }
+}
+
+fn is_of(job: &Job, life: &str) -> bool {
+    job.sight().and_then(|sight| sight.incarnation.as_deref()) == Some(life)
+}
+
+/// Where the job's ipjob reads requests, and its life.
+fn addressee(job: &Job) -> Outcome<(String, String)> {
+    let name = job.name();
+    match job.state {
+        State::Starting | State::Ready | State::Degraded | State::Unknown => {}
+        State::Ended | State::Dead => {
+            return Err(
+                Failure::no_job(format!("job {name} is {}", job.state.word())).because(note(job)),
+            );
+        }
+        State::Pending | State::Stopping => {
+            return Err(
+                Failure::service(format!("job {name} is {}", job.state.word())).because(note(job)),
+            );
+        }
+    }
+    let told = |sight: &Sight| {
+        let dir = Path::new(sight.dir.as_deref()?);
+        let path = profile::request(dir, sight.restart.unwrap_or_default());
+        let life = sight.incarnation.clone()?;
+        Some((path.display().to_string(), life))
+    };
+    job.sight().and_then(told).ok_or_else(|| {
+        Failure::no_job(format!(
+            "job {name} has no record, so it may be no job of ipjob"
+        ))
+        .because(note(job))
+    })
+}
+
+/// An id that no other request of the user's has.
+fn new_id() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let nanoseconds = now.unwrap_or_default().as_nanos();
+    format!("{nanoseconds:x}-{}", std::process::id())
+}
+
+fn ask(search: &mut Search, path: &str, life: &str, request: &Request, name: &str) -> Outcome<()> {
+    let parts = search.order(&["request", path, life, &request.line()])?;
+    let asked = parts.iter().find(|part| part.kind == "asked");
+    if asked.is_some_and(|part| part.words.trim() == "0") {
+        return Ok(());
+    }
+    let words = asked.map_or_else(
+        || "no answer".to_owned(),
+        |part| printable(part.text().trim()),
+    );
+    let text = format!("job {name} could not be asked");
+    Err(Failure::new(Kind::Service, text)
+        .because(words)
+        .hint("`ipjob status` tells how it is now"))
+}
+
+fn late(name: &str, heard: bool, timeout: Duration) -> Failure {
+    let seconds = timeout.as_secs();
+    if heard {
+        Failure::not_ready(format!(
+            "job {name} has not got all of its engines back after {seconds} s"
+        ))
+        .hint("it goes on trying: `ipjob status` tells how far it is; --timeout waits longer")
+    } else {
+        Failure::not_ready(format!("job {name} has not answered for {seconds} s")).hint(
+            "its ipjob reads requests in its profile directory: does that file system answer on its node?",
+        )
+    }
+}

@@ -1,0 +1,317 @@
+//! Who may end the job, and what a client or the user asks for.
+
+use super::*;
+use crate::supervisor::event::Level;
+
+const KILLED: fn() -> Exit = || Exit::Signal {
+    number: 9,
+    name: "SIGKILL".to_owned(),
+};
+
+const SWEPT: fn(Name) -> Event = |name| Event::Swept(Some(name));
+
+/// A job that is up, with engines that can be started again in any way that fits.
+fn job(last: Name) -> World {
+    let mut world = up(ENGINES, last);
+    let together = world.machine.engines.step;
+    world.machine = world.machine.starting_again(Startable {
+        each: true,
+        together,
+    });
+    world
+}
+
+fn engine_ended(engine: u32) -> Event {
+    exited(process(Name::Engines, engine), Exit::Code(1), &[])
+}
+
+fn asked(whom: Asked) -> Event {
+    Event::ClientAsked(whom)
+}
+
+/// The lines that are said.
+fn said(effects: &[Effect]) -> Vec<&str> {
+    let mut lines = Vec::new();
+    for effect in effects {
+        if let Effect::Say(_, text) = effect {
+            lines.push(text.as_str());
+        }
+    }
+    lines
+}
+
+fn answers(effects: &[Effect]) -> Vec<&Answer> {
+    let mut answers = Vec::new();
+    for effect in effects {
+        if let Effect::Answer { answer, .. } = effect {
+            answers.push(answer);
+        }
+    }
+    answers
+}
+
+/// Lets events happen; tells what comes of them.
+fn hear(world: &mut World, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
+    events
+        .into_iter()
+        .flat_map(|event| world.machine.step(event))
+        .collect()
+}
+
+#[test]
+fn no_end_of_engines_or_controller_ends_a_driver_and_its_code_is_the_jobs() {
+    let mut world = job(Name::Driver);
+    let effects = hear(&mut world, [engine_ended(0), engine_ended(1)]);
+    let text = "the last engine ended: engine 1 (pid 1) ended with exit code 1; driver goes on without engines; `ipjob restart` starts them again";
+    let once = |effects: &[Effect]| {
+        said(effects)
+            .iter()
+            .filter(|line| line.contains("goes on without engines"))
+            .count()
+    };
+    assert!(said(&effects).contains(&text), "{effects:?}");
+    assert_eq!(once(&effects), 1);
+    assert_eq!(world.machine.state(), State::Degraded);
+    let _ = hear(
+        &mut world,
+        [
+            SWEPT(Name::Engines),
+            asked(Asked::Hub),
+            exited(process(Name::Controller, 0), Exit::Code(0), &[]),
+            SWEPT(Name::Controller),
+        ],
+    );
+    assert_eq!(world.machine.reason(), None);
+    let driver = exited(process(Name::Driver, 0), Exit::Code(5), &[]);
+    let end = end_of(world, vec![driver, SWEPT(Name::Driver), Event::Swept(None)]);
+    assert_eq!(
+        (end.code, end.reason.as_str()),
+        (5, "driver ended with exit code 5")
+    );
+}
+
+#[test]
+fn a_world_that_loses_a_rank_leaves_jupyter_alone() {
+    let mut services = services(ENGINES, Name::Jupyter);
+    if let Readiness::Engines { step, world, .. } = &mut services[1].ready {
+        (*step, *world) = (true, true);
+    }
+    services[1].processes.truncate(1);
+    let mut world = World::of(services);
+    for service in [Name::Controller, Name::Jupyter] {
+        let detail = String::new();
+        world.hear(Event::Ready { service, detail });
+    }
+    world.hear(listed(&[0, 1]));
+    world.machine = world.machine.starting_again(Startable {
+        each: false,
+        together: true,
+    });
+    let effects = hear(&mut world, [killed(&[1]), Event::Preempted(false)]);
+    let line = said(&effects).last().copied().unwrap_or_default();
+    assert!(line.contains("jupyter goes on without engines"), "{line}");
+    assert_eq!(world.machine.reason(), None);
+    assert_eq!(world.machine.missing_engines(), [0, 1]);
+    // What is left of it is killed: it waits for the lost rank.
+    let effects = hear(&mut world, [Event::TimeUp(Timer::Nannies { start: 1 })]);
+    assert!(effects.contains(&Effect::EndStep) && effects.contains(&Effect::Kill(Name::Engines)));
+    let srun = exited(process(Name::Engines, 0), KILLED(), &[]);
+    let _ = hear(&mut world, [srun, SWEPT(Name::Engines), listed(&[])]);
+    let effects = hear(&mut world, [again(false)]);
+    assert!(effects.contains(&Effect::Restart(Name::Engines)));
+    let effects = hear(&mut world, [listed(&[0, 1])]);
+    assert_eq!(
+        answers(&effects),
+        [&Answer::Done("2 of 2 engines are there".to_owned())]
+    );
+    assert_eq!(world.machine.state(), State::Ready);
+}
+
+#[test]
+fn a_controller_that_is_given_up_leaves_jupyter_alone_and_comes_back_on_request() {
+    let mut world = job(Name::Jupyter);
+    world
+        .machine
+        .lives
+        .get_mut(&Name::Controller)
+        .expect("planned")
+        .restarts = 5;
+    let died = exited(process(Name::Controller, 0), KILLED(), &[]);
+    let effects = hear(&mut world, [died, SWEPT(Name::Controller)]);
+    assert!(
+        said(&effects)
+            .iter()
+            .any(|line| line.contains("jupyter goes on without a controller")),
+        "{effects:?}"
+    );
+    assert_eq!(world.machine.state(), State::Degraded);
+    let effects = hear(&mut world, [again(false)]);
+    assert!(effects.contains(&Effect::Restart(Name::Controller)));
+    assert_eq!(answers(&effects), [&Answer::Running]);
+    let detail = String::new();
+    let service = Name::Controller;
+    let effects = hear(
+        &mut world,
+        [
+            Event::Ready { service, detail },
+            Event::TimeUp(Timer::Recount { start: 2 }),
+        ],
+    );
+    assert_eq!(answers(&effects).len(), 1, "{effects:?}");
+    assert_eq!(world.machine.state(), State::Ready);
+}
+
+#[test]
+fn a_client_ends_a_cluster_with_code_0() {
+    let mut world = job(Name::Controller);
+    let _ = hear(&mut world, [asked(Asked::Hub)]);
+    assert_eq!(world.machine.reason(), Some("shut down by a client"));
+
+    let mut engines = job(Name::Controller);
+    let asks = [0, 1].map(|id| asked(Asked::Engine(id)));
+    let _ = hear(&mut engines, asks);
+    let effects = hear(&mut engines, [engine_ended(1), engine_ended(0)]);
+    assert_eq!(
+        engines.machine.reason(),
+        Some("the engines were shut down by a client")
+    );
+    let warned = |effect: &Effect| matches!(effect, Effect::Say(Level::Warning, _));
+    assert!(!effects.iter().any(warned), "{effects:?}");
+    let end = end_of(engines, orderly_end(Name::Controller).split_off(4));
+    assert_eq!((end.code, end.failure), (0, None));
+
+    // Of a step srun tells it, or the hub's list.
+    for lost in [killed(&[0, 1]), listed(&[])] {
+        let mut step = job(Name::Engines);
+        let asks = [0, 1].map(|id| asked(Asked::Engine(id)));
+        let _ = hear(&mut step, asks);
+        let _ = hear(&mut step, [lost]);
+        assert_eq!(
+            step.machine.reason(),
+            Some("the engines were shut down by a client")
+        );
+    }
+}
+
+#[test]
+fn a_death_beside_a_clients_wish_is_still_a_death() {
+    let mut world = job(Name::Controller);
+    let _ = hear(
+        &mut world,
+        [asked(Asked::Engine(1)), engine_ended(1), engine_ended(0)],
+    );
+    let reason = world.machine.reason().unwrap_or_default();
+    assert!(reason.starts_with("the last engine ended"), "{reason}");
+    // A job whose driver has not begun does not end well, whoever asked for its end.
+    let mut early = World::new(ENGINES, Name::Driver);
+    let died = exited(process(Name::Controller, 0), Exit::Code(0), &[]);
+    let _ = hear(&mut early, [asked(Asked::Hub), died]);
+    assert_eq!(
+        early.machine.reason(),
+        Some("controller was shut down by a client")
+    );
+    assert!(matches!(&early.machine.phase, Phase::Stopping { end, .. } if end.code == 3));
+}
+
+#[test]
+fn what_a_client_ended_is_not_respawned_but_comes_back_on_request() {
+    let mut world = job(Name::Jupyter);
+    world.machine = world.machine.replacing_engines(true);
+    let effects = hear(
+        &mut world,
+        [asked(Asked::Engine(1)), engine_ended(1), listed(&[0])],
+    );
+    assert_eq!(replacing::pause(&effects), None);
+    let text = "engine 1 was shut down by a client; `ipjob restart` starts it again";
+    assert!(said(&effects).contains(&text), "{effects:?}");
+    let effects = hear(&mut world, [again(false)]);
+    assert!(effects.contains(&Effect::Replace(1)));
+    let effects = hear(&mut world, [listed(&[0, 1])]);
+    assert_eq!(
+        answers(&effects),
+        [&Answer::Done("2 of 2 engines are there".to_owned())]
+    );
+    // It is an engine like any other again.
+    let effects = hear(&mut world, [engine_ended(1)]);
+    assert!(replacing::pause(&effects).is_some());
+}
+
+#[test]
+fn engines_that_were_not_to_be_respawned_are_started_on_request_alone() {
+    let mut world = job(Name::Jupyter);
+    let _ = hear(&mut world, [engine_ended(1), listed(&[0])]);
+    let effects = hear(&mut world, [again(false)]);
+    assert!(effects.contains(&Effect::Replace(1)) && !effects.contains(&Effect::Replace(0)));
+    // It dies at once: the request fails with the cause, and nothing tries again.
+    let effects = hear(&mut world, [engine_ended(1)]);
+    assert!(
+        matches!(answers(&effects)[..], [Answer::Failed(text)] if text.contains("1 of 2 engines are there: engine 1 (pid 1) ended with exit code 1")),
+        "{effects:?}"
+    );
+    // All of them anew: those that live are killed first.
+    let effects = hear(&mut world, [again(true)]);
+    let kill = Effect::KillOne(process(Name::Engines, 0));
+    assert!(effects.contains(&kill) && effects.contains(&Effect::Replace(1)));
+    let effects = hear(&mut world, [listed(&[0, 1]), engine_ended(0)]);
+    assert!(
+        !effects.contains(&Effect::Replace(0)),
+        "the hub knows it yet"
+    );
+    let effects = hear(&mut world, [listed(&[1])]);
+    assert!(effects.contains(&Effect::Replace(0)));
+    let effects = hear(&mut world, [listed(&[0, 1])]);
+    assert_eq!(answers(&effects).len(), 1);
+}
+
+#[test]
+fn a_request_that_nothing_can_be_done_about_says_why() {
+    let mut ranks = up(ENGINES, Name::Jupyter);
+    let _ = hear(&mut ranks, [engine_ended(1)]);
+    let effects = hear(&mut ranks, [again(false)]);
+    assert!(
+        matches!(answers(&effects)[..], [Answer::Failed(text)] if text.contains("started ipjob itself")),
+        "{effects:?}"
+    );
+    let mut early = World::new(ENGINES, Name::Jupyter);
+    let effects = hear(&mut early, [again(false)]);
+    assert!(matches!(answers(&effects)[..], [Answer::Failed(_)]));
+    let mut well = job(Name::Jupyter);
+    let effects = hear(&mut well, [again(false)]);
+    assert!(matches!(
+        answers(&effects)[..],
+        [Answer::Running, Answer::Done(_)]
+    ));
+}
+
+#[test]
+fn every_order_of_events_with_clients_and_requests_keeps_the_rules() {
+    for last in [Name::Jupyter, Name::Driver, Name::Engines, Name::Controller] {
+        for each in [false, true] {
+            let mut world = job(last);
+            world.machine = world.machine.replacing_engines(each);
+            world.ended_by_client = Some(BTreeSet::new());
+            let (states, _) = orders::walk(world, depth() - 2);
+            assert!(states > 500, "only {states} states with {last}");
+        }
+    }
+    let mut set = job(Name::Engines);
+    set.machine = set.machine.restarting_the_set(true);
+    set.ended_by_client = Some(BTreeSet::new());
+    orders::walk(set, depth() - 2);
+}
+
+#[test]
+fn every_order_of_events_of_a_jupyter_without_engines_keeps_the_rules() {
+    let mut world = job(Name::Jupyter);
+    world.ended_by_client = Some(BTreeSet::new());
+    for event in [engine_ended(0), engine_ended(1)] {
+        world.hear(event);
+    }
+    orders::walk(world.clone(), depth() - 2);
+    world.hear(SWEPT(Name::Engines));
+    world.hear(listed(&[]));
+    orders::walk(world.clone(), depth() - 2);
+    world.hear(again(false));
+    let (states, _) = orders::walk(world, depth() - 2);
+    assert!(states > 500, "only {states} states");
+}
