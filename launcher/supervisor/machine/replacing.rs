@@ -75,9 +75,8 @@ impl Engines {
 
     /// Whether an engine was started again and has come back.
     pub(super) fn is_back(&self, id: u32) -> bool {
-        let all = self.replaced.as_ref();
-        let replaced = all.and_then(|all| all.get(&id));
-        replaced.is_some_and(|replaced| replaced.state == State::Well)
+        let replaced = self.replaced.get(&id);
+        replaced.is_some_and(|replaced| replaced.state == State::Well && !replaced.again)
     }
 
     /// Whether an engine was started again and has not registered.
