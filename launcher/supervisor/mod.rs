@@ -8,6 +8,7 @@ mod children;
 mod clerk;
 mod deadline;
 mod effects;
+mod end;
 pub mod event;
 mod fork;
 pub mod guard;
@@ -144,6 +145,14 @@ fn machine(plan: &Plan, elapsed: f64) -> Machine {
         .starting_again(requests::startable(plan))
 }
 
+/// Watches the files that others write for us: the user, and a later life of the job.
+fn watch_files(plan: &Plan, ownership: &Ownership, sender: &Sender) {
+    requests::watch(plan, sender.clone());
+    if plan.allocation.job.is_some() {
+        takeover::watch(ownership.clone(), sender.clone());
+    }
+}
+
 /// Runs the job to its end and tells how it ended.
 pub async fn run(
     plan: &Plan,
@@ -178,10 +187,7 @@ pub async fn run(
     signals.forward(&sender);
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
-    requests::watch(plan, sender.clone());
-    if plan.allocation.job.is_some() {
-        takeover::watch(ownership.clone(), sender.clone());
-    }
+    watch_files(plan, &ownership, &sender);
     let mut supervisor = Supervisor {
         plan,
         machine: machine(plan, console.elapsed()),

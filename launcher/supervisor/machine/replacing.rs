@@ -1,5 +1,7 @@
 //! Engines that are started again when they end, where that was asked for. PURE.
 
+mod on_request;
+
 use super::engines::{Again, Engines};
 use super::healing::{HEALTHY, PAUSES};
 use super::{Effect, Machine, Phase, SIGNAL_PATIENCE, Stage, Timer, step_line, warning};
@@ -47,25 +49,6 @@ impl Engines {
         self.replaced
             .values()
             .any(|replaced| matches!(replaced.state, State::Resting | State::Due))
-    }
-
-    /// Gives up an engine that was to be started again; false if it was not.
-    pub(super) fn call_off(&mut self, id: u32) -> bool {
-        let waits = |replaced: &&mut Replaced| {
-            matches!(replaced.state, State::Resting | State::Due) && !replaced.again
-        };
-        let found = self.replaced.get_mut(&id).filter(waits);
-        found.is_some_and(|replaced| {
-            replaced.state = State::GivenUp;
-            true
-        })
-    }
-
-    /// Whether an engine is on its way back, or is being ended for that.
-    pub(super) fn any_on_its_way(&self) -> bool {
-        self.any_comes_back()
-            || (self.replaced.values())
-                .any(|replaced| replaced.again || replaced.state == State::Arriving)
     }
 
     /// Whether an engine has ended before: what is told of the task that it was in the first step counts no more.
@@ -235,8 +218,7 @@ impl Machine {
     /// An engine that ended is not started again; false where that is so already, or it is on its way and tells its end itself.
     pub(super) fn give_up_engine(&mut self, id: u32) -> bool {
         let lost = self.engines.lost.contains(&id);
-        let all = self.engines.replaced.as_mut().filter(|_| lost);
-        let Some(replaced) = all.and_then(|all| all.get_mut(&id)) else {
+        let Some(replaced) = self.engines.replaced.get_mut(&id).filter(|_| lost) else {
             return false;
         };
         let was = core::mem::replace(&mut replaced.state, State::GivenUp);
@@ -245,8 +227,7 @@ impl Machine {
 
     /// By how much the limit of an engine was put off that arrives, by this very start.
     pub(super) fn more_for_engine(&mut self, id: u32, start: u32) -> Option<&mut Duration> {
-        let all = self.engines.replaced.as_mut()?;
-        let replaced = all.get_mut(&id)?;
+        let replaced = self.engines.replaced.get_mut(&id)?;
         (replaced.start == start && replaced.state == State::Arriving).then_some(&mut replaced.more)
     }
 
@@ -323,24 +304,5 @@ impl Machine {
             out.push(Effect::KillOne(self.own_process(*id)));
         }
         true
-    }
-
-    /// Somebody asked for these engines: each starts as soon as the hub has dropped its id. Those that live are ended first.
-    pub(super) fn start_each(&mut self, ids: &[u32], out: &mut Vec<Effect>) {
-        for id in ids {
-            let process = self.own_process(*id);
-            let lost = self.engines.lost.contains(id);
-            let replaced = self.engines.replaced.entry(*id).or_default();
-            replaced.ends = 0;
-            if !lost && replaced.state != State::Arriving {
-                replaced.state = State::Well;
-                replaced.again = true;
-                out.push(Effect::KillOne(process));
-            } else if lost && replaced.state != State::Due {
-                replaced.start += 1;
-                replaced.state = State::Due;
-            }
-        }
-        self.replace_engines(out);
     }
 }
