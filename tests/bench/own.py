@@ -13,12 +13,13 @@ FAKES = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))
 
 # A Python that notes when a program is started with it and then is the real one. bash needs a millisecond or two for
 # that, where Python itself would need twenty; they count as ipjob's, to be on the safe side. What ipjob puts before a
-# script (a program in its private directory, with an order) is for the real ipyparallel, and left out.
+# script (a program in its private directory, with an order) runs too, and is not the name.
 STAMPING_PYTHON = """#!/bin/bash
+given=("$@")
 while [[ $1 == */ipjob-runtime*/*.py || $1 == \\{* ]]; do shift; done
 for script; do [[ $script != -* ]] && break; done
-echo "${script##*/} $EPOCHREALTIME" >>"$HOME/starts"
-exec /usr/bin/python3 "$@"
+[[ $script ]] && echo "${script##*/} $EPOCHREALTIME" >>"$HOME/starts"
+exec /usr/bin/python3 "${given[@]}"
 """
 
 
