@@ -93,6 +93,8 @@ pub struct Sight {
     pub expected: Option<u32>,
     /// As many are there.
     pub registered: Option<u32>,
+    /// Engines that work with it, and others started.
+    pub guests: Option<u32>,
     /// How often each service was started again.
     pub restarts: BTreeMap<String, u32>,
     /// The whole record as it stands, of which nothing is checked: only for what checks it itself.
@@ -171,6 +173,7 @@ impl Sight {
             client_file: fields.get("/controller/client_file", path),
             expected: fields.get("/engines/expected", number),
             registered: fields.get("/engines/registered", number),
+            guests: fields.get("/engines/guests", number),
             restarts: fields.get("/restarts", counts).unwrap_or_default(),
             timeline: fields.get("/timeline", timeline).unwrap_or_default(),
             warnings: fields.get("/warnings", texts).unwrap_or_default(),

@@ -15,6 +15,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::thread;
 
 /// Columns of a chart.
@@ -125,6 +126,19 @@ struct Row {
 struct Engines {
     registered: u32,
     expected: u32,
+    /// Engines that others started.
+    guests: u32,
+}
+
+impl fmt::Display for Engines {
+    /// `4/4`, and with guests `4/4+2`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.registered, self.expected)?;
+        match self.guests {
+            0 => Ok(()),
+            guests => write!(out, "+{guests}"),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -146,13 +160,12 @@ impl Row {
         let waits = job.state == State::Pending;
         let host = sight.and_then(|sight| sight.host.clone());
         let engines = sight.and_then(|sight| {
+            let now = |count| if job.state.is_over() { 0 } else { count };
             Some(Engines {
-                registered: if job.state.is_over() {
-                    0
-                } else {
-                    sight.registered?
-                },
+                registered: now(sight.registered?),
                 expected: sight.expected?,
+                // Records of earlier versions do not tell.
+                guests: now(sight.guests.unwrap_or_default()),
             })
         });
         Self {
@@ -200,7 +213,7 @@ impl Row {
             Cell::styled(self.state, self.style),
             or_dash(self.mode.clone()),
             or_dash(self.nodes.map(|nodes| nodes.to_string())),
-            or_dash(engines.map(|engines| format!("{}/{}", engines.registered, engines.expected))),
+            or_dash(engines.map(Engines::to_string)),
             or_dash(self.left_s.map(clock)),
             or_dash(self.host.clone()),
             Cell::from(self.note.clone().unwrap_or_default()),

@@ -48,6 +48,7 @@ impl Supervisor<'_> {
         self.record.engines.registered =
             u32::try_from(expected.saturating_sub(missing.len())).unwrap_or(u32::MAX);
         self.record.engines.missing = missing;
+        self.record.engines.guests = self.machine.guests();
     }
 
     /// The record was written, or could not be.

@@ -13,6 +13,8 @@ pub struct Engines {
     pub registered: u32,
     /// Ids that are not.
     pub missing: Vec<u32>,
+    /// How many are in the hub's list beside them: others started them.
+    pub guests: u32,
     /// Those that were started.
     pub list: Vec<Engine>,
     /// When the hub's list had each for the first time.
@@ -42,6 +44,7 @@ impl Engines {
             expected,
             registered: 0,
             missing: (0..expected).collect(),
+            guests: 0,
             list: Vec::new(),
             registered_at: BTreeMap::new(),
         }

@@ -102,6 +102,11 @@ impl Engines {
         self.registered.contains(&id) && !self.lost.contains(&id)
     }
 
+    /// Engines in the hub's list that others started: the hub gives them ids beyond ours.
+    pub(super) fn guests(&self) -> usize {
+        self.registered.range(self.expected..).count()
+    }
+
     /// Engines whose process lives.
     pub(super) fn living(&self) -> usize {
         (self.expected as usize).saturating_sub(self.lost.len())

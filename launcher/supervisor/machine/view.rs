@@ -45,6 +45,12 @@ impl Machine {
             .collect()
     }
 
+    /// Engines in the hub's list that others started.
+    #[must_use]
+    pub fn guests(&self) -> u32 {
+        u32::try_from(self.engines.guests()).unwrap_or(u32::MAX)
+    }
+
     /// Ids of engines that do not count: never registered, dropped or lost.
     #[must_use]
     pub fn missing_engines(&self) -> Vec<u32> {
