@@ -10,6 +10,7 @@ mod eager;
 mod foreign;
 mod fork;
 mod frontends;
+mod guests;
 pub mod http;
 mod idle;
 mod imports;

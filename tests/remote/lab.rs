@@ -51,7 +51,10 @@ fn jobs_are_shown_stopped_and_cleaned_from_a_laptop() {
             pending
         ]
     );
-    assert_eq!(shown[0]["engines"], json!({"registered": 2, "expected": 2, "guests": 0}));
+    assert_eq!(
+        shown[0]["engines"],
+        json!({"registered": 2, "expected": 2, "guests": 0})
+    );
     assert!(
         shown[0]["left_s"].as_i64().is_some_and(|left| left > 0),
         "{shown:?}"

@@ -20,7 +20,10 @@ fn a_job_is_shown_stopped_and_cleaned() {
     let shown = &jobs(&place)[0];
     assert_eq!(shown["state"], "ready");
     assert_eq!(shown["profile"], "job_local");
-    assert_eq!(shown["engines"], json!({"registered": 2, "expected": 2, "guests": 0}));
+    assert_eq!(
+        shown["engines"],
+        json!({"registered": 2, "expected": 2, "guests": 0})
+    );
     let (code, table, _) = run(&place, &["status", "job_local"]);
     assert_eq!(code, 0);
     for part in [

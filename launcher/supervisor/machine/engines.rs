@@ -1,5 +1,6 @@
 //! Which engines count. PURE.
 
+use super::End;
 use super::preemption::Unexplained;
 use super::replacing::Replaced;
 use super::request::Startable;
@@ -43,6 +44,8 @@ pub(super) struct Engines {
     pub set: Set,
     /// Engines that a client has asked to end.
     pub by_client: BTreeSet<u32>,
+    /// How the last of ours ended, once none comes back: the job's end, as soon as nothing keeps it.
+    pub over: Option<End>,
     /// Engines whose process ended.
     pub lost: BTreeSet<u32>,
     /// Engines that were said to have left the hub's list while their process lives.

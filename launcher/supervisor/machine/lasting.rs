@@ -3,6 +3,32 @@
 
 use super::{Effect, End, Machine, Phase, Stage, step_line, warning};
 use crate::plan::service::Name;
+use core::fmt;
+
+/// What keeps a job whose engines or controller are gone.
+enum Keeper {
+    /// The user's own.
+    Own(Name),
+    /// Engines that others added to the cluster.
+    Guests(usize),
+}
+
+impl fmt::Display for Keeper {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(name) => write!(out, "{name} goes on"),
+            Self::Guests(1) => {
+                out.write_str("the cluster stays for an engine that others added, and goes on")
+            }
+            Self::Guests(many) => {
+                write!(
+                    out,
+                    "the cluster stays for {many} engines that others added, and goes on"
+                )
+            }
+        }
+    }
+}
 
 impl Machine {
     /// What of the user's own keeps the job.
@@ -33,7 +59,12 @@ impl Machine {
     /// A service is gone and does not come back by itself: the job goes on without it where something of its user's keeps it, and
     /// else ends so.
     pub(super) fn gone_for_good(&mut self, name: Name, end: End, out: &mut Vec<Effect>) {
-        let Some(user) = self.kept_by() else {
+        let guests = self.engines.guests();
+        let by_guests = || {
+            (name == Name::Engines && guests > 0 && matches!(self.phase, Phase::Up))
+                .then_some(Keeper::Guests(guests))
+        };
+        let Some(keeper) = self.kept_by().map(Keeper::Own).or_else(by_guests) else {
             let world = self.engines.world || self.engines.together();
             let of_lost = name == Name::Engines && world && !self.engines.lost.is_empty();
             if of_lost && self.lives(name) {
@@ -63,7 +94,7 @@ impl Machine {
         } else {
             ""
         };
-        let text = format!("{}; {user} goes on without {what}{way}", end.reason);
+        let text = format!("{}; {keeper} without {what}{way}", end.reason);
         if let Some(failure) = &end.failure {
             self.note_cause(failure);
             warning(out, text);
@@ -72,10 +103,33 @@ impl Machine {
         }
         out.push(Effect::Mark(format!("{name} ended: {}", end.reason)));
         if name == Name::Engines {
+            self.engines.over = Some(end);
             self.end_the_set(start, out);
         } else {
             Self::clear_away(name, start, out);
         }
         out.push(Effect::Publish);
+    }
+
+    /// Engines that others added have come or left: the last of them may have been what kept the job.
+    pub(super) fn guests_changed(&mut self, out: &mut Vec<Effect>) {
+        let guests = self.engines.guests();
+        let text = match guests {
+            0 => "the engines that others added have left".to_owned(),
+            1 => "an engine that others added works with this cluster".to_owned(),
+            many => format!("{many} engines that others added work with this cluster"),
+        };
+        step_line(out, text);
+        let none_left = self
+            .lives
+            .get(&Name::Engines)
+            .is_some_and(|life| life.given_up);
+        if guests == 0 && none_left && self.kept_by().is_none() && matches!(self.phase, Phase::Up) {
+            let end = self.engines.over.take();
+            self.begin_stop(
+                end.unwrap_or_else(|| End::orderly("the last engine ended")),
+                out,
+            );
+        }
     }
 }

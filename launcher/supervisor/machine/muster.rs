@@ -55,7 +55,11 @@ impl Machine {
     pub(super) fn registered(&mut self, ids: BTreeSet<u32>, out: &mut Vec<Effect>) {
         let gone: Vec<u32> = self.engines.registered.difference(&ids).copied().collect();
         let before = self.engines.counted();
+        let guests = self.engines.guests();
         self.engines.registered = ids;
+        if self.engines.guests() != guests {
+            self.guests_changed(out);
+        }
         self.engines.dropped = self
             .engines
             .dropped
