@@ -6,6 +6,7 @@
 mod day;
 mod ends;
 mod engines;
+mod guests;
 mod healing;
 mod idle;
 mod lasting;

@@ -8,10 +8,10 @@ const KILLED: fn() -> Exit = || Exit::Signal {
     name: "SIGKILL".to_owned(),
 };
 
-const SWEPT: fn(Name) -> Event = |name| Event::Swept(Some(name));
+pub(super) const SWEPT: fn(Name) -> Event = |name| Event::Swept(Some(name));
 
 /// A job that is up, with engines that can be started again in any way that fits.
-fn job(last: Name) -> World {
+pub(super) fn job(last: Name) -> World {
     let mut world = up(ENGINES, last);
     let together = world.machine.engines.step;
     world.machine = world.machine.starting_again(Startable {
@@ -21,7 +21,7 @@ fn job(last: Name) -> World {
     world
 }
 
-fn engine_ended(engine: u32) -> Event {
+pub(super) fn engine_ended(engine: u32) -> Event {
     exited(process(Name::Engines, engine), Exit::Code(1), &[])
 }
 
@@ -30,7 +30,7 @@ fn asked(whom: Asked) -> Event {
 }
 
 /// The lines that are said.
-fn said(effects: &[Effect]) -> Vec<&str> {
+pub(super) fn said(effects: &[Effect]) -> Vec<&str> {
     let mut lines = Vec::new();
     for effect in effects {
         if let Effect::Say(_, text) = effect {
@@ -51,7 +51,7 @@ fn answers(effects: &[Effect]) -> Vec<&Answer> {
 }
 
 /// Lets events happen; tells what comes of them.
-fn hear(world: &mut World, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
+pub(super) fn hear(world: &mut World, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
     events
         .into_iter()
         .flat_map(|event| world.machine.step(event))
@@ -314,26 +314,4 @@ fn every_order_of_events_of_a_jupyter_without_engines_keeps_the_rules() {
     world.hear(again(false));
     let (states, _) = orders::walk(world, depth() - 2);
     assert!(states > 500, "only {states} states");
-}
-
-#[test]
-fn guests_keep_the_cluster_and_when_they_leave_it_ends_as_the_last_of_ours_did() {
-    let mut world = job(Name::Engines);
-    let effects = hear(&mut world, [listed(&[0, 1, 2, 5])]);
-    let come = "2 engines that others added work with this cluster";
-    assert_eq!(said(&effects), [come]);
-    assert_eq!(world.machine.guests(), 2);
-    assert_eq!(world.machine.state(), State::Ready);
-    let effects = hear(&mut world, [engine_ended(0), Event::Preempted(false)]);
-    let line = "; the cluster stays for 2 engines that others added, and goes on without engines";
-    let told = said(&effects);
-    assert!(told.iter().any(|text| text.contains(line)), "{told:?}");
-    assert_eq!(world.machine.state(), State::Degraded);
-    let _ = hear(&mut world, [SWEPT(Name::Engines), listed(&[5])]);
-    assert_eq!(world.machine.reason(), None);
-    let effects = hear(&mut world, [listed(&[])]);
-    assert!(said(&effects).contains(&"the engines that others added have left"));
-    let reason = world.machine.reason().unwrap_or_default();
-    assert!(reason.contains("ended with exit code 1"), "{reason}");
-    assert_eq!(world.machine.state(), State::Stopping);
 }
