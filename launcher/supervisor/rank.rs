@@ -5,6 +5,9 @@
 
 mod engine;
 mod failures;
+mod look;
+#[cfg(test)]
+mod tests;
 
 use super::notice::{Notice, Sender};
 use super::{Signals, event::Exit};
@@ -12,17 +15,16 @@ use crate::failure::Outcome;
 use crate::here::meeting::{Seat, Sight};
 use crate::here::memory::Memory;
 use crate::here::own_time::OwnTime;
-use crate::here::patience::{LOOK, within};
 use crate::plan::exit::{OutOfMemory, RankEnd};
 use crate::plan::incarnation::Incarnation;
-use crate::plan::meeting::{LEADER_FIRST, Message, Order, Word, pause};
+use crate::plan::meeting::{LEADER_FIRST, Message, Order, Word};
 use crate::plan::ranks::Rank;
 use crate::report::console::Console;
 use crate::report::record::REFRESH_S;
+use look::Look;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::time::timeout;
 
 /// After so long without a leader a rank says that it waits, and where.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a leader that was seen may take beyond the limit of the start: it has the same one, and says why it gave up.
 const LEADER_LAST: Duration = Duration::from_secs(10);
 
-/// How long a rank whose engine has ended stays without a new sign of a leader on another host.
+/// How long a rank whose engine has ended stays without a new sign of a leader on another host: three of the record's writes, by which
+/// readers take that for dead.
 const SILENCE: Duration = Duration::from_secs(3 * REFRESH_S);
 
 /// Who we are, for messages and the report.
@@ -60,20 +63,21 @@ struct Member {
     memory: Option<Memory>,
     /// How the engine ended, while that cannot be written.
     untold: Option<RankEnd>,
+    /// The leader's last beat, and when it was first seen.
+    beat: (u64, OwnTime),
+    /// [`SILENCE`].
+    silence: Duration,
 }
 
-/// What was found at a look.
-enum Look {
-    Word(Box<Message>),
-    /// A signal asks for the end and the leader had its time to speak.
+/// Why a rank's work is over.
+#[derive(Debug, PartialEq, Eq)]
+enum WorkEnd {
+    /// The leader or a signal asks for the end, or the meeting has ended.
     Asked,
-    /// The engine, or a child of it, ended.
-    Ended(u32, Exit),
-    /// Nothing new.
-    Nothing,
-    /// The leader has ended the meeting.
-    Over,
-    Dead(Incarnation),
+    /// The leader is seen to be dead.
+    Leaderless(Incarnation),
+    /// The engine has ended, and the leader has shown no sign of life since.
+    Silence,
 }
 
 /// Runs one rank to its end.
@@ -95,6 +99,8 @@ pub async fn run(
         leader_first: LEADER_FIRST,
         memory: Memory::own(),
         untold: None,
+        beat: (0, OwnTime::now()),
+        silence: SILENCE,
     };
     let Some(message) = member.wait_for_order(limit, console).await? else {
         member.ended(0, Exit::Code(0), false);
@@ -103,7 +109,7 @@ pub async fn run(
     let Some(order) = message.order else {
         return Ok(0);
     };
-    member.work(&message.leader, &order).await
+    member.work(&message.leader, &order, console).await
 }
 
 impl Member {
@@ -153,7 +159,12 @@ impl Member {
     }
 
     /// From the start of the engine to the end.
-    async fn work(&mut self, leader: &Incarnation, order: &Order) -> Outcome<u8> {
+    async fn work(
+        &mut self,
+        leader: &Incarnation,
+        order: &Order,
+        console: &Console,
+    ) -> Outcome<u8> {
         self.leader_first = order.leader_first;
         let mut pid = match engine::start(&self.place, &self.seat, leader, order) {
             Ok(pid) => Some(pid),
@@ -162,93 +173,62 @@ impl Member {
                 return Err(failure);
             }
         };
-        let outcome = loop {
-            match self.look().await {
-                Look::Ended(ended, exit) if pid == Some(ended) => {
-                    pid = None;
-                    engine::sweep().await;
-                    self.ended(ended, exit, true);
-                }
-                Look::Word(message) if &message.leader != leader => break Ok(0),
-                Look::Word(message) => match message.word {
-                    Word::Wait | Word::Run => {}
-                    Word::Stop => break Ok(0),
-                    Word::Kill | Word::Refused => {
-                        engine::signal(pid, Signal::SIGKILL);
-                        break Ok(0);
-                    }
-                },
-                Look::Asked | Look::Over => break Ok(0),
-                Look::Dead(leader) => {
-                    self.seat.dissolve();
-                    break Err(self.leaderless(&leader));
-                }
-                Look::Nothing | Look::Ended(..) => {}
-            }
-        };
+        let end = self.watch(&mut pid, leader).await;
         if let Some(pid) = pid {
             self.end(pid, order.stop_limit).await;
         }
-        if outcome.is_ok() {
-            self.stay(leader).await;
+        match end {
+            WorkEnd::Asked => self.stay(leader).await,
+            WorkEnd::Leaderless(leader) => return Err(self.leaderless(&leader)),
+            WorkEnd::Silence => console.warning(&self.left_alone(leader)),
         }
-        outcome
+        Ok(0)
+    }
+
+    /// Watches over the engine until the work is over; `pid` is the engine while it runs.
+    async fn watch(&mut self, pid: &mut Option<u32>, leader: &Incarnation) -> WorkEnd {
+        loop {
+            match self.look().await {
+                Look::Ended(ended, exit) if *pid == Some(ended) => {
+                    *pid = None;
+                    engine::sweep().await;
+                    self.ended(ended, exit, true);
+                    self.beat.1 = OwnTime::now();
+                }
+                Look::Word(message) if &message.leader != leader => return WorkEnd::Asked,
+                Look::Word(message) => match message.word {
+                    Word::Wait | Word::Run => {}
+                    Word::Stop => return WorkEnd::Asked,
+                    Word::Kill | Word::Refused => {
+                        engine::signal(*pid, Signal::SIGKILL);
+                        return WorkEnd::Asked;
+                    }
+                },
+                Look::Asked | Look::Over => return WorkEnd::Asked,
+                Look::Dead(leader) => {
+                    self.seat.dissolve();
+                    return WorkEnd::Leaderless(leader);
+                }
+                Look::Nothing | Look::Ended(..) => {}
+            }
+            // Its host may be gone with it, and then nobody ends the meeting: the starter would wait for us until the job's limit.
+            if pid.is_none() && self.is_left_alone() {
+                return WorkEnd::Silence;
+            }
+        }
     }
 
     /// Stays until the leader has ended: of a rank whose engine was killed the starter misses MPI's farewell, and when that
     /// rank ends, it kills all others.
     async fn stay(&mut self, leader: &Incarnation) {
-        let mut last = (0, OwnTime::now());
-        while last.1.elapsed() < SILENCE {
+        self.beat.1 = OwnTime::now();
+        while !self.is_left_alone() {
             match self.sight() {
-                Sight::Says(message) if &message.leader == leader => {
-                    if message.beat != last.0 {
-                        last = (message.beat, OwnTime::now());
-                    }
-                }
+                Sight::Says(message) if &message.leader == leader => {}
                 Sight::Nothing if self.asked.is_none() => {}
                 _ => return,
             }
             self.look().await;
-        }
-    }
-
-    /// Looks at the leader, and tells it what it has not been told yet. A file system that does not answer tells nothing.
-    fn sight(&mut self) -> Sight {
-        let (mut seat, untold) = (self.seat.clone(), self.untold.clone());
-        let seen = within(LOOK, move || {
-            let untold = untold.filter(|end| seat.ended(end).is_err());
-            let sight = seat.look();
-            (sight, seat, untold)
-        });
-        let Some((sight, seat, untold)) = seen else {
-            return Sight::Nothing;
-        };
-        (self.seat, self.untold) = (seat, untold);
-        sight
-    }
-
-    /// Waits for a notice or for the time of the next look at the leader, and tells what there is.
-    async fn look(&mut self) -> Look {
-        match timeout(pause(self.place.rank.size), self.notices.recv()).await {
-            Ok(Some(Notice::Exited { pid, exit })) => return Look::Ended(pid, exit),
-            Ok(Some(Notice::StopRequested { .. })) => {
-                self.asked.get_or_insert_with(OwnTime::now);
-            }
-            _ => {}
-        }
-        match self.sight() {
-            Sight::Says(message) if ends(message.word) => Look::Word(message),
-            _ if self
-                .asked
-                .is_some_and(|at| at.elapsed() > self.leader_first) =>
-            {
-                Look::Asked
-            }
-            Sight::Says(message) => Look::Word(message),
-            Sight::Nothing => Look::Nothing,
-            Sight::Over => Look::Over,
-            Sight::Dead(leader) => Look::Dead(leader),
         }
     }
 
@@ -294,9 +274,4 @@ impl Member {
         self.untold = Some(RankEnd { pid, exit, memory });
         let _ = self.sight();
     }
-}
-
-/// Whether a word is the end.
-fn ends(word: Word) -> bool {
-    matches!(word, Word::Stop | Word::Kill | Word::Refused)
 }

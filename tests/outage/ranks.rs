@@ -44,15 +44,18 @@ fn ranks(record: &Value) -> Vec<u32> {
     [1, 2].map(|id| parent(id).expect("a rank")).to_vec()
 }
 
-/// Waits until each of these has looked again and again.
+/// Waits until each of these has looked again and again, and still runs.
 fn wait_looks(pids: &[u32]) {
-    let switches = |pid| field(pid, "voluntary_ctxt_switches:");
+    let switches = |pid| {
+        let count = field(pid, "voluntary_ctxt_switches:");
+        Some(count.unwrap_or_else(|| panic!("rank {pid} has ended")))
+    };
     let before: Vec<Option<u64>> = pids.iter().map(|pid| switches(*pid)).collect();
     wait_for("looks of the ranks", || {
         let mut both = pids.iter().zip(&before);
         both.all(|(pid, before)| {
             let (now, before) = (switches(*pid), *before);
-            now.is_none() || now >= before.map(|before| before + LOOKS)
+            now >= before.map(|before| before + LOOKS)
         })
         .then_some(())
     });

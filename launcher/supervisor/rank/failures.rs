@@ -13,6 +13,18 @@ impl Member {
         ))
     }
 
+    pub(super) fn left_alone(&self, leader: &Incarnation) -> String {
+        format!(
+            "rank {} on {} leaves: its engine has ended, and rank 0 (ipjob, pid {} on {}) has shown no sign of life in {} for {} s",
+            self.place.rank.number,
+            self.place.node,
+            leader.pid,
+            leader.host,
+            self.seat.place().display(),
+            self.silence.as_secs()
+        )
+    }
+
     pub(super) fn nobody_came(&self, limit: Duration) -> Failure {
         Failure::not_ready(format!(
             "rank {} of {} on {} met no rank 0 within {} s",
