@@ -2,7 +2,7 @@
 
 ipjob listens for as long as the job lives, so that nobody else ever gets one of its ports, and who connects while the program
 is started again waits in the backlog. `take()` puts a descriptor of ours wherever this process, or one that it forks, binds one of these
-ports: Python's sockets and, once `take_zmq()` was called, ZeroMQ's. Each bind is told on the same stream as a line
+addresses with its port: Python's sockets and, once `take_zmq()` was called, ZeroMQ's. Each bind is told on the same stream as a line
 `PORT PID DESCRIPTOR`; `tell()` tells more. The descriptors pass no exec: kernels and other programs inherit none.
 """
 import array
@@ -10,6 +10,7 @@ import os
 import socket
 
 MOST = 64
+# By (address, port).
 handed = {}
 teller = None
 
@@ -28,7 +29,7 @@ def receive():
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             for descriptor in memoryview(data).cast("i"):
                 listener = socket.socket(fileno=descriptor)
-                handed[listener.getsockname()[1]] = listener
+                handed[listener.getsockname()] = listener
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
@@ -48,7 +49,8 @@ def take():
     bind = socket.socket.bind
 
     def taking(self, address):
-        listener = self.family == socket.AF_INET and isinstance(address, tuple) and handed.get(address[1])
+        streams = self.family == socket.AF_INET and self.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+        listener = streams and isinstance(address, tuple) and handed.get(address)
         if not listener:
             return bind(self, address)
         os.dup2(listener.fileno(), self.fileno(), inheritable=False)
@@ -62,10 +64,10 @@ def take():
 def take_zmq(zmq, guard):
     """Lets ZeroMQ's sockets take them, each after `guard(zmq, socket)`."""
     bind = zmq.Socket.bind
+    urls = {f"tcp://{address}:{port}": listener for (address, port), listener in handed.items()}
 
     def taking(self, address):
-        port = address.rpartition(":")[2]
-        listener = address.startswith("tcp:") and port.isdecimal() and handed.get(int(port))
+        listener = urls.get(address)
         if not listener:
             return bind(self, address)
         guard(zmq, self)
@@ -75,7 +77,7 @@ def take_zmq(zmq, guard):
             bound = bind(self, address)
         finally:
             self.setsockopt(zmq.USE_FD, -1)
-        tell(f"{port} {os.getpid()} {descriptor}")
+        tell(f"{listener.getsockname()[1]} {os.getpid()} {descriptor}")
         return bound
 
     if handed:

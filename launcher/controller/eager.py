@@ -213,7 +213,10 @@ def main(order, ipcontroller, *args):
     # Modules are found where they are for the script itself.
     if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(__file__)):
         sys.path[0] = os.path.dirname(os.path.realpath(ipcontroller))
-    handed.take()
+    if handed.take():
+        # Schedulers and heartbeat bind in processes of their own, which have the sockets only as forks of this one; Python 3.14 starts them
+        # by forkserver, and a sitecustomize may choose that or spawn.
+        multiprocessing.set_start_method("fork", force=True)
     try:
         app, hub, heartmonitor = (importlib.import_module(f"ipyparallel.controller.{name}") for name in ("app", "hub", "heartmonitor"))
     except ImportError:

@@ -44,6 +44,27 @@ fn the_heart_of_ipyparallel_8_8_is_eager_until_all_engines_are_there() {
     is_eager("ipp88");
 }
 
+#[test]
+fn a_site_that_wants_no_forks_has_a_controller_with_its_sockets() {
+    // Forkserver is also what Python 3.14 does by itself.
+    for (name, way) in [("main", "forkserver"), ("ipp88", "spawn")] {
+        let venv = needed!(venv(name));
+        let place = Place::with_venv(&venv);
+        let site = place.dir().join("site");
+        fs::create_dir_all(&site).expect("made");
+        let text = format!("import multiprocessing\nmultiprocessing.set_start_method('{way}')\n");
+        fs::write(site.join("sitecustomize.py"), text).expect("written");
+        let mut command = place.ipjob(["--mode", "cluster-only", "-n", "1"]);
+        command.env("PYTHONPATH", site);
+        let mut job = Job::spawn(&place, "job_local", command);
+        job.wait_ready();
+        let log = fs::read_to_string(job.profile().join("log/ipjob-controller.log"));
+        let log = log.expect("a log");
+        assert!(!log.contains(OWN_WAY), "{log}");
+        job.stop();
+    }
+}
+
 fn is_eager(name: &str) {
     let venv = needed!(venv(name));
     let (found, said) = run(&venv, &[], &file("tests/real/heart.py"));

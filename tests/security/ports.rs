@@ -18,6 +18,18 @@ const HELD_BACK: &str = r#"mkfifo go && echo "$@" >asked && read _ <go
 exec "$REAL" "$@""#;
 
 #[test]
+fn only_who_binds_the_very_address_gets_the_socket_for_it() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    let launcher = concat!(env!("CARGO_MANIFEST_DIR"), "/launcher");
+    let told = python::run(&place, &venv, "../security/taken.py", &[launcher]);
+    assert_eq!(
+        told,
+        "SOCK_STREAM 127.0.0.1 True\nSOCK_STREAM 127.0.0.2 False\nSOCK_DGRAM 127.0.0.1 False\nSOCK_DGRAM 127.0.0.2 False\nTrue\n"
+    );
+}
+
+#[test]
 fn who_slips_in_before_a_foreign_jupyter_listens_gets_no_token() {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
