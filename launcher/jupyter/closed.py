@@ -5,11 +5,14 @@ import ipaddress
 import itertools
 import os
 import socket
+import threading
 import urllib.parse
 
 # Where ipjob tells the path.
 PATH = "IPJOB_JUPYTER_PATH"
 SERVERS = ("ServerApp", "NotebookApp")
+# The names of this host, in small letters, as far as they are known yet.
+own_names = set()
 
 
 def shorten_socket_names():
@@ -42,6 +45,7 @@ def hide():
         return
     if path is None:
         return
+    threading.Thread(target=look_up_names, name="names", daemon=True).start()
     begin, find = application.__init__, web.Application.find_handler
 
     def init(self, *args, **kwargs):
@@ -65,8 +69,14 @@ def hide():
             self.set_status(self.status)
             self.set_header("Content-Type", "text/plain")
             self.set_header("Connection", "close")
-            text = {404: "no such page", 403: "this server has another name; --ServerApp.local_hostnames adds one"}
-            self.finish(f"{self.status}: {text[self.status]}\n")
+            text = "no such page"
+            if self.status == 403:
+                text = f"this server has another name; --{type(self.server).__name__}.local_hostnames adds one"
+            self.finish(f"{self.status}: {text}\n")
+
+        def _log(self):
+            # Jupyter's own way takes addresses apart, and raises for some that anybody can send.
+            pass
 
         def data_received(self, chunk):
             pass
@@ -101,13 +111,11 @@ def is_own_name(host, server):
         return True
     except ValueError:
         pass
-    return name == "localhost" or name in map(str.lower, server.local_hostnames) or name in own_names()
+    return name == "localhost" or name in map(str.lower, server.local_hostnames) or name in own_names
 
 
-def own_names(known=[]):
-    """The names of this host, looked up once somebody has come by a name."""
-    if not known:
-        full = socket.getfqdn()
-        known += [socket.gethostname(), full, full.partition(".")[0], os.environ.get("SLURMD_NODENAME", "")]
-        known[:] = {name.lower() for name in known if name}
-    return known
+def look_up_names():
+    """Looks the names of this host up: that may take as long as a silent name server lets it, and no request may wait for that."""
+    own_names.update(name.lower() for name in (socket.gethostname(), os.environ.get("SLURMD_NODENAME")) if name)
+    full = socket.getfqdn().lower()
+    own_names.update((full, full.partition(".")[0]))

@@ -1,5 +1,5 @@
-"""What somebody without a key can have a server take: `frames PORT...`, `bodies PORT` and `idle PORT...`. The first two print how many MB
-were taken of the 800 that two connections send; the last prints a line once it has opened all its connections and holds them until its stdin ends."""
+"""What somebody without a key can have a server take: `frames PORT...`, `bodies PORT`, `requests PORT` and `idle PORT...`. The first two print how
+many MB were taken of the 800 that two connections send, the third how many of its requests were answered; the last prints a line once it has opened all its connections and holds them until its stdin ends."""
 
 import resource
 import socket
@@ -13,6 +13,14 @@ IDLE = 1100
 # No key is needed for the greeting.
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + b"\0" + bytes(31)
 FRAME = b"\x06" + struct.pack(">Q", BLOCKS * len(BLOCK))
+# Each of these was a traceback, or a line for each cookie, in the log of who reads all of it.
+COOKIES = b"; ".join(b"%s%d=a|b|c" % (name, number) for number in range(1200) for name in (b"c", b"username-"))
+REQUESTS = (
+    b"GET //[ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nReferer: http://[\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: %s\r\n\r\n" % COOKIES,
+)
+TIMES = 20
 POST = b"POST /api/contents HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % (BLOCKS * len(BLOCK))
 
 
@@ -44,6 +52,17 @@ def flood(port, opening, begin):
     return taken
 
 
+def answered(port):
+    """How many requests were."""
+    count = 0
+    for request in REQUESTS * TIMES:
+        connection = connect(port)
+        connection.sendall(request)
+        count += connection.recv(64).startswith(b"HTTP/1.1 404 ")
+        connection.close()
+    return count
+
+
 def main(how, *ports):
     ports = [int(port) for port in ports]
     if how == "idle":
@@ -58,6 +77,8 @@ def main(how, *ports):
                     break
         print(len(held), flush=True)
         sys.stdin.read()
+    elif how == "requests":
+        print(answered(*ports))
     else:
         for port in ports:
             print(flood(port, GREETING, FRAME) if how == "frames" else flood(port, POST, b""))
