@@ -89,9 +89,12 @@ fn the_report_has_everything_but_secrets() {
     let client = fs::read_to_string(job.profile("security/ipcontroller-client.json"))
         .expect("a connection file");
     let client: serde_json::Value = serde_json::from_str(&client).expect("JSON");
+    let url = record["url"].as_str().expect("a url");
+    let base = url.split('/').nth(3).expect("a path");
+    assert_eq!(base.len(), 16, "{url}");
     let key = client["key"].as_str().expect("a key").to_owned();
 
-    let line = "umask 0; SITE_API_TOKEN=correct-horse IPP_CLUSTER_ID=battery-staple SITE_JWT=ey.jwt-of-alice GITHUB_PAT=ghp_of_alice MYSQL_PWD=hunter2 LDAP_BIND_PW=hunter3 SITE_WORD=unheard-of ipjob doctor --report=ticket.txt";
+    let line = "umask 0; SITE_API_TOKEN=correct-horse IPP_CLUSTER_ID=battery_staple SITE_JWT=ey.jwt-of-alice GITHUB_PAT=ghp_of_alice MYSQL_PWD=hunter2 LDAP_BIND_PW=hunter3 SITE_WORD=unheard_of ipjob doctor --report=ticket.txt";
     let done = lab.shell(ALICE, "login", line);
     assert_eq!(done.code, 0, "{}", done.text);
     assert!(
@@ -107,12 +110,13 @@ fn the_report_has_everything_but_secrets() {
         token.as_str(),
         &key,
         "correct-horse",
-        "battery-staple",
+        "battery_staple",
         "ey.jwt-of-alice",
         "ghp_of_alice",
         "hunter2",
         "hunter3",
-        "unheard-of",
+        "unheard_of",
+        base,
     ] {
         assert!(!report.contains(secret), "{secret} in\n{report}");
     }

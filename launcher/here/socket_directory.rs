@@ -2,7 +2,7 @@
 //! of the node can connect to a kernel and hear each cell's code and output; a socket that is a file in a directory of ours, nobody can reach.
 //!
 //! `jupyter_client` names such a socket `RUNTIME_DIR/kernel-UUID-ipc-N`, and no name of a socket may have more than 107 bytes, so that the
-//! directory cannot lie in the profile. It lies where temporary files go, made for this one life under a name of chance. That name is short for
+//! directory cannot lie in the profile. It lies where temporary files go, made for this one life under a random name. That name is short for
 //! kernels of xeus, which take names of 25 bytes at the most (`jupyter/closed.py` does the rest). `XDG_RUNTIME_DIR` is no
 //! place for it: it goes with the user's last login session, and a job may outlive that.
 //!

@@ -197,7 +197,7 @@ impl Profile {
     }
 
     /// Jupyter's runtime directory: its *-open.html files are 0644 with the token in them, and in it are the sockets of its kernels, so the
-    /// directory is private. On a disk of this node it has a name of chance, to which [`Self::jupyter_link`] leads.
+    /// directory is private. On a disk of this node it has a random name, to which [`Self::jupyter_link`] leads.
     #[must_use]
     pub fn jupyter_runtime(&self) -> PathBuf {
         self.sockets.clone().unwrap_or_else(|| self.jupyter_link())

@@ -11,8 +11,8 @@ use crate::here::memory::Memory;
 use crate::here::patience::{LOOK, within};
 use crate::here::ports::Reservation;
 use crate::plan::Plan;
-use crate::plan::incarnation::Incarnation;
-use crate::plan::service::{Name, Process, ProcessId, Service, Streams};
+use crate::plan::secrets;
+use crate::plan::service::{Name, Process, ProcessId, Service, Streams, Text};
 pub use command::log_head;
 use command::{command, into_log, no_log, start};
 use nix::sys::signal::{Signal, kill, killpg};
@@ -43,6 +43,8 @@ pub struct Given {
 pub struct Children {
     incarnation: String,
     node: String,
+    /// What lines of logs are shown without: others may read the job's output.
+    secrets: Vec<String>,
     /// What the kernel counts of our memory, where that can be read.
     memory: Option<Memory>,
     /// Those that we have killed by themselves.
@@ -59,10 +61,11 @@ pub struct Children {
 
 impl Children {
     /// No children yet.
-    pub fn new(incarnation: &Incarnation) -> Self {
+    pub fn new(plan: &Plan) -> Self {
         Self {
-            incarnation: incarnation.id.clone(),
-            node: incarnation.host.clone(),
+            incarnation: plan.incarnation.id.clone(),
+            node: plan.incarnation.host.clone(),
+            secrets: plan.secrets.words(),
             memory: Memory::own(),
             killed: BTreeSet::new(),
             running: BTreeMap::new(),
@@ -174,11 +177,24 @@ impl Children {
             .is_some_and(|(process, _)| process.service == service)
     }
 
-    /// The last lines of a process's log.
+    /// The last lines of a process's log, without secrets.
     pub fn tail(&self, process: ProcessId, lines: usize) -> Vec<String> {
         let log = self.logs.get(&process).cloned();
-        log.and_then(|log| within(LOOK, move || log.tail(lines)))
-            .unwrap_or_default()
+        let tail = log.and_then(|log| within(LOOK, move || log.tail(lines)));
+        self.without_secrets(tail.unwrap_or_default())
+    }
+
+    /// Lines of a log without secrets.
+    pub fn without_secrets(&self, lines: Vec<String>) -> Vec<String> {
+        let lines = lines.into_iter();
+        lines
+            .map(|line| secrets::without(&line, &self.secrets))
+            .collect()
+    }
+
+    /// Knows one more secret.
+    pub fn hide(&mut self, secret: &Text) {
+        self.secrets.push(secret.reveal().to_owned());
     }
 
     /// The log of a process that was started.

@@ -188,7 +188,7 @@ pub enum Event {
     Idle(Duration),
     /// A time limit ran out.
     TimeUp(Timer),
-    /// It was looked whether what this limit is for still gets on with its start.
+    /// It was looked whether what this limit is for still makes progress with its start.
     Progress {
         /// Which.
         timer: Timer,
@@ -262,7 +262,7 @@ pub enum Effect {
     AskForPreemption,
     /// Look whether the job is in use; answered by `Active` or `Idle`.
     LookForUse,
-    /// Look whether what this limit is for still gets on with its start; answered by `Progress`.
+    /// Look whether what this limit is for still makes progress with its start; answered by `Progress`.
     LookForProgress(Timer),
     /// Say what of a service (or, with `None`, of the whole job) SIGKILL has not ended, as it is seen, and what comes of that.
     SayWhatLives {

@@ -148,6 +148,7 @@ impl Supervisor<'_> {
             return Ok(());
         };
         self.token = identity::token()?;
+        self.children.hide(&self.token);
         self.record.forget_jupyter();
         let environment = &mut service.environment.set;
         environment.insert(TOKEN.to_owned(), self.token.clone());

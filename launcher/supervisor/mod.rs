@@ -191,7 +191,7 @@ pub async fn run(
     let mut supervisor = Supervisor {
         plan,
         machine: machine(plan, console.elapsed()),
-        children: Children::new(&plan.incarnation),
+        children: Children::new(plan),
         kept: Kept::default(),
         activity: Activity::default(),
         record,

@@ -25,7 +25,7 @@ impl Supervisor<'_> {
         };
         let name = format!("task {task} in {}", log.path.display());
         let own = within(LOOK, move || log.labelled(&format!("{task}: "), TAIL_LINES));
-        let own = own.unwrap_or_default();
+        let own = self.children.without_secrets(own.unwrap_or_default());
         if own.is_empty() {
             return self.show_log(step);
         }

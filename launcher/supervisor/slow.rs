@@ -61,7 +61,7 @@ impl Supervisor<'_> {
         self.say(Level::Warning, text);
     }
 
-    /// Looks whether a start that is late gets on; what was seen comes as an event.
+    /// Looks whether a start that is late makes progress; what was seen comes as an event.
     pub(super) fn look_for_progress(&self, timer: Timer) {
         let is_it = |process: ProcessId| match timer {
             Timer::Service { service, .. } => process.service == service,

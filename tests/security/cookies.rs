@@ -1,8 +1,10 @@
 //! What a browser that knows Jupyter tells to servers on other ports of the same host name, and what Jupyter tells who does not know its path.
 
 use super::as_bob;
+use crate::healing::{child_of, send, wait_replaced};
 use crate::real::{http, python};
 use crate::support::{Job, Needed, Place, program, venv};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpStream};
@@ -110,7 +112,17 @@ fn who_does_not_know_jupyters_path_learns_it_nowhere() {
             assert!(!line.contains(path), "{line}");
         }
         assert_eq!(http::get(&record, "/api/status").0, 200);
+        // Nor from the last lines of Jupyter's log, which are printed when it dies and tell of each request that was refused.
+        let refused = format!("{base}api/contents/x");
+        assert_eq!(
+            answer(&record, &refused, "127.0.0.1").get(9..12),
+            Some("403")
+        );
+        send(child_of(job.pid(), "jupyter-"), Signal::SIGKILL);
+        job.wait_line("last lines of ");
+        wait_replaced(&job, "jupyter", 1);
         let transcript = job.stop();
+        assert!(transcript.contains("<secret>"), "{transcript}");
         assert!(!transcript.contains(path), "{transcript}");
     }
 }

@@ -26,20 +26,23 @@ impl Asked {
     pub fn read(job: &JobId, text: &str) -> Option<Self> {
         let own = ("JobId", job.number());
         let line = text.lines().find(|line| fields(line).next() == Some(own))?;
-        let get = |name: &str| {
-            let mut fields = fields(line);
-            fields
-                .find(|(field, _)| *field == name)
+        // Before the user stands the job's name, which may hold anything: `x NumTasks=99`.
+        let line = line.rfind(" UserId=").map_or(line, |at| &line[at..]);
+        let all = |name: &'static str| {
+            fields(line)
+                .filter(move |(field, _)| *field == name)
                 .map(|(_, value)| value)
         };
-        let number = |name: &str| get(name)?.parse().ok().filter(|number| *number > 0);
+        // Paths and comments, which may hold anything as well, follow on the counts and stand before what is asked for each task.
+        let get = |name| all(name).next();
+        let number = |name| get(name)?.parse().ok().filter(|number| *number > 0);
         Some(Self {
             tasks: number("NumTasks"),
             cpus_per_task: number("CPUs/Task"),
             tasks_per_node: get("NtasksPerN:B:S:C")
                 .and_then(|counts| counts.split(':').next()?.parse().ok())
                 .filter(|number| *number > 0),
-            gpus_per_task: get("TresPerTask").and_then(gpus),
+            gpus_per_task: all("TresPerTask").last().and_then(gpus),
             fields: fields(line)
                 .filter(|(_, value)| !matches!(*value, "" | "(null)" | "N/A" | "0"))
                 .map(|(name, _)| name.to_owned())
@@ -69,7 +72,12 @@ impl Slurm {
             let own = super::tasks(None, get("SLURM_TASKS_PER_NODE"));
             self.tasks = own.ok().flatten().or(asked.tasks).or(self.tasks);
         }
-        let own = |told: Option<u32>, asked: Option<u32>| told.filter(|told| Some(*told) == asked);
+        // Where they differ, the variable is another job's, or Slurm has raised the number itself (CPUs with MaxMemPerCPU). A one that
+        // differs says no more than that the job did not say: Slurm shows it so.
+        let own = |told: Option<u32>, asked: Option<u32>| {
+            let told = told?;
+            asked.filter(|asked| *asked == told || *asked > 1)
+        };
         self.cpus_per_task = own(self.cpus_per_task, asked.cpus_per_task);
         self.tasks_per_node = own(self.tasks_per_node, asked.tasks_per_node);
         self.gpus_per_task.clone_from(&asked.gpus_per_task);
@@ -124,6 +132,22 @@ mod tests {
             (Some(1), None)
         );
         assert!(asked.says("TresBind") && !asked.says("Network") && !asked.says("TresFreq"));
+        let name =
+            "JobName=x UserId=y NumTasks=99 CPUs/Task=9 TresBind=gpu:1 TresPerTask=gres:gpu:9";
+        let behind =
+            "Command=/x NumTasks=98 Comment=y TresPerTask=gres:gpu:8 TresPerTask=gres:gpu:3";
+        let named = LINE
+            .replace("JobName=a=b", name)
+            .replace(" TresBind=gpu:closest", "");
+        for (line, gpus) in [
+            (named.clone(), None),
+            (format!("{named} {behind}"), Some("3")),
+        ] {
+            let asked = Asked::read(&job("12"), &line).expect("a line");
+            assert_eq!((asked.tasks, asked.cpus_per_task), (Some(2), Some(1)));
+            assert_eq!(asked.gpus_per_task.as_deref(), gpus);
+            assert!(!asked.says("TresBind"));
+        }
         let het = format!("JobId=11 NumTasks=9\n{LINE} TresPerTask=cpu=2,gres/gpu=1");
         let asked = Asked::read(&job("12"), &het).expect("a line");
         assert_eq!(
@@ -156,10 +180,10 @@ mod tests {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect()
         };
-        let read = |pairs: &[(&str, &str)]| {
+        let read_of = |line: &str, pairs: &[(&str, &str)]| {
             let variables = variables(pairs);
             let slurm = Slurm::read(&variables).expect("readable").expect("a job");
-            let asked = Asked::read(&slurm.job, LINE).expect("a line");
+            let asked = Asked::read(&slurm.job, line).expect("a line");
             let slurm = slurm.with_asked(asked, &variables);
             (
                 slurm.tasks,
@@ -168,6 +192,7 @@ mod tests {
                 slurm.gpus_per_task,
             )
         };
+        let read = |pairs: &[(&str, &str)]| read_of(LINE, pairs);
         let inherited = [
             ("SLURM_NTASKS", "8"),
             ("SLURM_CPUS_PER_TASK", "4"),
@@ -179,6 +204,9 @@ mod tests {
             read(&[("SLURM_NTASKS", "2"), ("SLURM_CPUS_PER_TASK", "1")]),
             (Some(2), Some(1), None, None)
         );
+        // Slurm has raised it (MaxMemPerCPU), after it made the variable of what the job said.
+        let raised = LINE.replace("CPUs/Task=1", "CPUs/Task=4");
+        assert_eq!(read_of(&raised, &[("SLURM_CPUS_PER_TASK", "2")]).1, Some(4));
         // In a step of one task the job's tasks count.
         let step = [
             ("SLURM_STEP_ID", "0"),

@@ -175,7 +175,11 @@ impl Connect<'_> {
         self.console.still();
         let profile = match &self.profile {
             Some(profile) => profile.name().clone(),
-            None => self.profile_name(),
+            // The job's own is at hand, whatever the job was called here.
+            None => match self.facts.profile() {
+                Some(name) => name.clone(),
+                None => self.profile_name(),
+            },
         };
         let ready = announce::Ready {
             job: self.facts.job().map_or("", Job::as_str),

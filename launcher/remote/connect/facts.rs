@@ -6,6 +6,7 @@ mod read;
 use super::event::{Event, Queued};
 use crate::failure::Failure;
 use crate::here::text::printable;
+use crate::plan::profile::ProfileName;
 use crate::remote::parts::Part;
 use crate::remote::queue::{self, Queue};
 use crate::remote::sight::Sight;
@@ -74,8 +75,17 @@ impl Facts {
     /// The number by which srun knows the job, as its record tells it; `None` without Slurm.
     #[must_use]
     pub fn number(&self) -> Option<&str> {
-        let sight = self.chosen(self.job.as_ref()?)?.sight.as_ref().ok()?;
-        sight.job.as_deref()
+        self.sight()?.job.as_deref()
+    }
+
+    /// The job's own profile, as its record tells it.
+    #[must_use]
+    pub fn profile(&self) -> Option<&ProfileName> {
+        self.sight()?.profile.as_ref()
+    }
+
+    fn sight(&self) -> Option<&Sight> {
+        self.chosen(self.job.as_ref()?)?.sight.as_ref().ok()
     }
 
     /// The same place, and now this job.
@@ -152,7 +162,7 @@ impl Facts {
 
     /// The event of a record that is older than a living job lets it become.
     fn stale(&self) -> Option<Event> {
-        let sight = self.chosen(self.job.as_ref()?)?.sight.as_ref().ok()?;
+        let sight = self.sight()?;
         let now = self.now?;
         (!sight.has_ended() && sight.is_stale(now))
             .then(|| Event::Stale(sight.age_s(now).unwrap_or(0)))

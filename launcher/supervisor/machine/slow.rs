@@ -4,14 +4,14 @@ use super::{Effect, Machine, Timer, warning};
 use crate::plan::service::Name;
 use core::time::Duration;
 
-/// Between two looks whether such a start still gets on.
+/// Between two looks whether such a start still makes progress.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// So many times its limit a start may take as long as it gets on. Engines that wait for a controller decide by themselves how long.
+/// So many times its limit a start may take as long as it makes progress. Engines that wait for a controller decide by themselves how long.
 const MOST: u32 = 10;
 
 impl Machine {
-    /// It was looked whether a start that is late gets on: then it has more time, and is a failure otherwise.
+    /// It was looked whether a start that is late makes progress: then it has more time, and is a failure otherwise.
     pub(super) fn progress(&mut self, timer: Timer, seen: Option<String>, out: &mut Vec<Effect>) {
         let (who, limit, more) = match timer {
             Timer::Service { service, start } if self.is_starting(service, start) => {
@@ -42,7 +42,7 @@ impl Machine {
             warning(
                 out,
                 format!(
-                    "{who} is not ready after {seconds} s, and gets on: {seen}; it has up to {most} s"
+                    "{who} is not ready after {seconds} s, but is making progress: {seen}; it has up to {most} s"
                 ),
             );
         }

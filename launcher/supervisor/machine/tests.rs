@@ -188,7 +188,7 @@ impl World {
         }
         events.extend(self.timers.iter().copied().map(Event::TimeUp));
         for timer in &self.late {
-            for seen in [None, Some("it gets on".to_owned())] {
+            for seen in [None, Some("it makes progress".to_owned())] {
                 let timer = *timer;
                 events.push(Event::Progress { timer, seen });
             }

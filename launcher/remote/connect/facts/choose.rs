@@ -73,3 +73,43 @@ impl Facts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::profile::ProfileName;
+    use crate::remote::parts::Part;
+    use serde_json::json;
+
+    fn part(kind: &str, words: &str, body: &str) -> Part {
+        Part {
+            kind: kind.to_owned(),
+            words: words.to_owned(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn an_element_that_nobody_named_has_the_profile_of_its_record() {
+        let record = json!({"version": 1, "state": "ready", "job": {"cluster": "lab", "id": "7", "name": "6_2"},
+            "profile": {"name": "job_7"}, "updated": "2026-11-22T14:09:30Z", "refresh_s": 60});
+        let queue = "7|6_2|RUNNING|1|1764000000|1764003600|n1|ada|None|x";
+        let told = [
+            part("queue", "0", queue),
+            part("record", "/h/ipjob.json", &record.to_string()),
+        ];
+        let mut facts = Facts::new(None, "this machine".to_owned());
+        for part in &told {
+            facts.take(part);
+        }
+        assert_eq!(facts.profile(), None);
+        let chosen = facts.take(&part("look", "", ""));
+        let job = Job::Element("6_2".to_owned());
+        assert_eq!(chosen, [Told::Only(job.clone())]);
+        let mut facts = Facts::again(job, &facts);
+        for part in &told {
+            facts.take(part);
+        }
+        assert_eq!(facts.profile().map(ProfileName::as_str), Some("job_7"));
+    }
+}

@@ -195,7 +195,7 @@ fn a_start_that_gets_on_has_up_to_ten_times_its_limit() {
         assert_eq!(effects, [Effect::LookForProgress(timer)]);
         let seen = seen.clone();
         let effects = world.machine.step(Event::Progress { timer, seen });
-        let says = "controller is not ready after 5 s, and gets on: it works; it has up to 50 s";
+        let says = "controller is not ready after 5 s, but is making progress: it works; it has up to 50 s";
         let said = effects.contains(&Effect::Say(Level::Warning, says.to_owned()));
         if effects.contains(&Effect::Kill(service)) {
             break;
