@@ -51,6 +51,15 @@ fn an_element_with_the_arrays_number_is_stopped_alone() {
         let other = format!("{}_0", job.id);
         assert_eq!(names, [Some(name.as_str()), Some(other.as_str())]);
 
+        // Where no profile is made, the job's own is told, which has the number in its name.
+        let connect = format!(
+            "coproc ipjob connect --print {name}; read -r _ <&${{COPROC[0]}}; read -r line <&${{COPROC[0]}}; \
+             kill -INT $COPROC_PID; wait; echo \"$line\""
+        );
+        let told = lab.shell(ALICE, "login", &connect);
+        let client = format!("rc = ipp.Client(profile=\"job_{}\")", job.id);
+        assert!(told.text.contains(&client), "{}", told.text);
+
         // The number is that of the array as well.
         let laptop = |line: String| lab.shell(ALICE, "laptop", &line);
         let both = laptop(format!("ipjob stop login:{}", job.id));
