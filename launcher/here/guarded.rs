@@ -41,8 +41,16 @@ pub fn ipython_dir(dir: &Path) -> Outcome<()> {
         } else {
             format!("the IPython directory {} cannot be made", dir.display())
         };
-        hinted(Failure::missing(message).because(&fault), &fault)
-            .hint("choose another with --ipython-dir or IPYTHONDIR")
+        let hint = "choose another with --ipython-dir or IPYTHONDIR";
+        let failure = hinted(Failure::missing(message).because(&fault), &fault);
+        if fault.is_open() {
+            // A home directory in a container is often root's, and open to a group of all.
+            failure.hint(format!(
+                "{hint}; for a job on this machine alone `export IPYTHONDIR=$(mktemp -d)` makes a private one"
+            ))
+        } else {
+            failure.hint(hint)
+        }
     })
 }
 

@@ -43,7 +43,7 @@ impl PrivateProfile {
             .hint("with ipyparallel 8.0 and later engines do without it"));
         }
         let mut made = Err(io::Error::other(
-            "others could exchange what is in TMPDIR, in /tmp and in /dev/shm",
+            "others could replace what is in TMPDIR, in /tmp and in /dev/shm",
         ));
         for place in state::temporary() {
             // 0700 from the first moment.

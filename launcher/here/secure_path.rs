@@ -1,17 +1,23 @@
-//! Whether others can change what a path leads to: sshd's rule for `authorized_keys` (`StrictModes`), for every place that ipjob
-//! believes or hands to programs.
+//! Whether others can change what a path leads to, for every place that ipjob believes or hands to programs: like sshd's `StrictModes`,
+//! which looks at one file below the home directory, but for any path, so that sticky directories and links count too.
 //!
 //! Each directory on the way belongs to the user or to root, and nobody else can write in it; in one that is sticky others can, but
 //! what is ours there stays. A link counts where only we or root can have put it. What was found in the first directory can then be
-//! exchanged by nobody else, so what is found through it neither, and so on: a path that was looked at once can be used by its name,
+//! replaced by nobody else, so what is found through it neither, and so on: a path that was looked at once can be used by its name,
 //! also by a program that is started later.
+//!
+//! Who may write above the user's home directory, the system's administrators have decided for all that the user has: for what lies
+//! inside the home directory that is not judged, unless every user can write there.
 
 mod fault;
+mod private_group;
 
 pub use fault::{Fault, Open};
 
 use fault::Way;
 use nix::libc::ELOOP;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -45,23 +51,60 @@ pub fn make_whole(dir: &Path) -> Result<(), Fault> {
 }
 
 fn walk(dir: &Path, last: Last, make: bool) -> Result<(), Fault> {
+    walk_from(dir, last, make, env::var_os("HOME"))
+}
+
+/// The same for a user of this home directory.
+fn walk_from(dir: &Path, last: Last, make: bool, named: Option<OsString>) -> Result<(), Fault> {
     let us = Us::now();
+    let mut home = None;
+    let mut doubt = None;
+    let end = follow(dir, make, |at, found, link| {
+        if let Some(open) = us.fault(at, found, link) {
+            let home = home.get_or_insert_with(|| Home::of(&us, named.as_deref()));
+            if !home.is_below(&us, at, found) {
+                return Err(Fault::Open(open));
+            }
+            doubt.get_or_insert(open);
+        } else if home.as_ref().is_some_and(|home| home.is_at(at)) {
+            doubt = None;
+        }
+        Ok(doubt.is_none())
+    });
+    if let Some(open) = doubt {
+        return Err(Fault::Open(open));
+    }
+    let (at, found) = end?;
+    match us.way_into(&at, &found) {
+        Some(_) if last == Last::Whole => Err(Fault::Open(open(&at, &found, Way::Sticky))),
+        _ => Ok(()),
+    }
+}
+
+/// Goes a way as the kernel does and returns where it ends. `see` is shown each directory where the way comes through, and, before it
+/// is followed, each link with the directory that it lies in. It says whether something may be made in that directory.
+fn follow(
+    dir: &Path,
+    make: bool,
+    mut see: impl FnMut(&Path, &Metadata, Option<(&Path, &Metadata)>) -> Result<bool, Fault>,
+) -> Result<(PathBuf, Metadata), Fault> {
     let dir = std::path::absolute(dir)?;
     let mut rest = reversed(&dir);
     let mut at = PathBuf::from("/");
     let mut found = fs::metadata(&at)?;
-    us.check(&at, &found)?;
+    let mut may_make = see(&at, &found, None)?;
     let mut links = 0;
     while let Some(part) = rest.pop() {
         if part == Path::new("..") {
-            // No link is in `at`, so that this is the directory above, which was looked at.
+            // No link is in `at`, so that this is the directory above.
             at.pop();
             found = fs::metadata(&at)?;
+            may_make = see(&at, &found, None)?;
             continue;
         }
         let next = at.join(&part);
         let entry = match fs::symlink_metadata(&next) {
-            Err(error) if make && error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if make && may_make && error.kind() == io::ErrorKind::NotFound => {
                 match DirBuilder::new().mode(0o700).create(&next) {
                     // Somebody else was quicker: whose it is, is looked at as ever.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -76,9 +119,7 @@ fn walk(dir: &Path, last: Last, make: bool) -> Result<(), Fault> {
             if links > MOST_LINKS {
                 return Err(io::Error::from_raw_os_error(ELOOP).into());
             }
-            if !us.trusts(entry.uid()) && us.way_into(&at, &found).is_some() {
-                return Err(open(&next, &entry, Way::Link));
-            }
+            see(&at, &found, Some((&next, &entry)))?;
             let target = fs::read_link(&next)?;
             if !next.exists() {
                 return Err(Fault::Dangling(next, target));
@@ -86,6 +127,7 @@ fn walk(dir: &Path, last: Last, make: bool) -> Result<(), Fault> {
             if target.is_absolute() {
                 at = PathBuf::from("/");
                 found = fs::metadata(&at)?;
+                may_make = see(&at, &found, None)?;
             }
             rest.extend(reversed(&target));
             continue;
@@ -96,12 +138,50 @@ fn walk(dir: &Path, last: Last, make: bool) -> Result<(), Fault> {
         }
         // An automounter mounts what is entered, not what is only looked at: before that the directory is its own.
         found = fs::metadata(next.join("."))?;
-        us.check(&next, &found)?;
+        may_make = see(&next, &found, None)?;
         at = next;
     }
-    match us.way_into(&at, &found) {
-        Some(_) if last == Last::Whole => Err(open(&at, &found, Way::Sticky)),
-        _ => Ok(()),
+    Ok((at, found))
+}
+
+/// The user's home directory, and the directories on the way to it.
+#[derive(Default)]
+struct Home {
+    at: PathBuf,
+    above: Vec<PathBuf>,
+}
+
+impl Home {
+    /// That of this name, if it is the user's own and nobody else can write in it; else none, which is above nothing.
+    fn of(us: &Us, named: Option<&OsStr>) -> Self {
+        let mut above = Vec::new();
+        let ends = named
+            .filter(|home| Path::new(home).is_absolute())
+            .map(|home| {
+                follow(Path::new(&home), false, |at, _, _| {
+                    above.push(at.to_owned());
+                    Ok(false)
+                })
+            });
+        match ends {
+            Some(Ok((at, found)))
+                if found.uid() == us.uid && us.way_into(&at, &found).is_none() =>
+            {
+                Self { at, above }
+            }
+            _ => Self::default(),
+        }
+    }
+
+    fn is_at(&self, at: &Path) -> bool {
+        self.at == at
+    }
+
+    /// Whether it lies below this directory, and whoever can write there is one whom the administrators chose. In a sticky one, which
+    /// has no fault, a link of somebody else's is nobody's choice.
+    fn is_below(&self, us: &Us, at: &Path, found: &Metadata) -> bool {
+        let is_chosen = found.mode() & 0o002 == 0 && us.fault(at, found, None).is_some();
+        is_chosen && self.above.iter().any(|above| above == at)
     }
 }
 
@@ -114,14 +194,14 @@ fn reversed(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn open(at: &Path, found: &Metadata, way: Way) -> Fault {
-    Fault::Open(Open {
+fn open(at: &Path, found: &Metadata, way: Way) -> Open {
+    Open {
         at: at.to_owned(),
         uid: found.uid(),
         gid: found.gid(),
         mode: found.mode() & 0o7777,
         way,
-    })
+    }
 }
 
 /// Refuses what is another user's, or has one of these permissions, which let others in.
@@ -135,7 +215,7 @@ pub fn refuse_others(at: &Path, found: &Metadata, permissions: u32) -> Result<()
     } else {
         return Ok(());
     };
-    Err(open(at, found, way))
+    Err(Fault::Open(open(at, found, way)))
 }
 
 /// Whose directories count.
@@ -163,15 +243,18 @@ impl Us {
         [0, self.uid].contains(&uid) || self.unmapped == Some(uid)
     }
 
-    /// Whether what is ours in this directory stays.
-    fn check(&self, at: &Path, found: &Metadata) -> Result<(), Fault> {
+    /// Why what is ours in this directory may not stay, or a link that lies in it may be somebody else's.
+    fn fault(&self, at: &Path, found: &Metadata, link: Option<(&Path, &Metadata)>) -> Option<Open> {
+        let way = self.way_into(at, found);
+        if let Some((link, entry)) = link {
+            let is_ours = self.trusts(entry.uid()) || way.is_none();
+            return (!is_ours).then(|| open(link, entry, Way::Link));
+        }
         if !self.trusts(found.uid()) {
-            return Err(open(at, found, Way::Owner));
+            return Some(open(at, found, Way::Owner));
         }
-        match self.way_into(at, found) {
-            Some(way) if found.mode() & 0o1000 == 0 => Err(open(at, found, way)),
-            _ => Ok(()),
-        }
+        way.filter(|_| found.mode() & 0o1000 == 0)
+            .map(|way| open(at, found, way))
     }
 
     /// How others can write in it.
@@ -185,11 +268,18 @@ impl Us {
         }
     }
 
-    /// Whether the group is the user's alone, by the custom that gives each user a group of the same number, and nobody else is
-    /// let in by an access list, whose mask these bits of the mode then are.
+    /// Whether the group is root's or the user's alone, and nobody else is let in by an access list, whose mask these bits of the
+    /// mode then are. The group that the process has at the moment (newgrp) is asked first because that costs nothing.
     fn is_own_group(&self, at: &Path, found: &Metadata) -> bool {
-        let own = found.gid() == self.gid && self.gid == self.uid;
-        own && rustix::fs::getxattr(at, c"system.posix_acl_access", &mut [0_u8; 0]).is_err()
+        let gid = found.gid();
+        let has_list =
+            || rustix::fs::getxattr(at, c"system.posix_acl_access", &mut [0_u8; 0]).is_ok();
+        let is_own = || {
+            gid == 0
+                || (gid == self.gid && gid == self.uid)
+                || private_group::of(self.uid) == Some(gid)
+        };
+        !has_list() && is_own()
     }
 }
 

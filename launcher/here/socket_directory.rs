@@ -6,11 +6,12 @@
 //! kernels of xeus, which take names of 25 bytes at the most (`jupyter/closed.py` does the rest). `XDG_RUNTIME_DIR` is no
 //! place for it: it goes with the user's last login session, and a job may outlive that.
 //!
-//! An advisory lock on it tells that its ipjob lives. The next ipjob on this node removes what a killed one left, and systemd-tmpfiles
-//! keeps its hands off.
+//! An advisory lock on it tells that its ipjob lives, which also keeps systemd-tmpfiles off. The next ipjob on this node removes what a
+//! killed one left. Where TMPDIR lies on a file server whose locks other nodes do not see (localflock, nolock), the lock is free for them:
+//! so the directory carries the host and its boot id, and is left alone by all others.
 
 use super::files::NO_LINK;
-use super::{files, identity, state};
+use super::{files, identity, process, state};
 use crate::failure::{Failure, Outcome};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -27,6 +28,12 @@ const RANDOM: usize = 6;
 
 /// Those that are used, as many as five bits can tell apart.
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// The file in it that tells where its ipjob runs: the host's name and its boot id, a line each.
+const HOST_FILE: &str = ".ipjob-host";
+
+/// What a host file may have at the most, in bytes.
+const LONGEST_HOST: u64 = 1024;
 
 /// What Jupyter and its kernels put behind it at the most.
 const LONGEST_SOCKET: &str = "/kernel-01234567-89ab-cdef-0123-456789abcdef-ipc-99";
@@ -77,6 +84,7 @@ pub fn make(path: &Path) -> Outcome<File> {
     let made = DirBuilder::new()
         .mode(0o700)
         .create(path)
+        .and_then(|()| files::private_file(&path.join(HOST_FILE), here().as_bytes()))
         .and_then(|()| open(path));
     let directory = made.map_err(|error| {
         Failure::missing(format!(
@@ -89,6 +97,22 @@ pub fn make(path: &Path) -> Outcome<File> {
     // Without a working lock it is never taken for abandoned.
     let _ = directory.try_lock();
     Ok(directory)
+}
+
+fn here() -> String {
+    format!("{}\n{}\n", identity::host(), process::boot_id())
+}
+
+/// Whether an ipjob that put this into its directory can be known by the lock: it ran here since the last boot, so that its lock is seen,
+/// or before, so that it is dead.
+fn is_of_here(told: &str, here: &str) -> bool {
+    let (Some((host, boot)), Some((own_host, own_boot))) = (
+        told.trim_end().split_once('\n'),
+        here.trim_end().split_once('\n'),
+    ) else {
+        return false;
+    };
+    boot == own_boot || host == own_host
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -126,7 +150,11 @@ fn remove_unused(path: &Path, settled: Duration) {
         let is_settled = settled.is_zero() || matches!(age, Ok(Ok(age)) if age >= settled);
         found.is_dir() && found.uid() == own && found.mode() & 0o777 == 0o700 && is_settled
     });
-    if is_ours && open(path).is_ok_and(|directory| directory.try_lock().is_ok()) {
+    let is_seen = || {
+        files::read_private(&path.join(HOST_FILE), LONGEST_HOST)
+            .is_some_and(|told| is_of_here(&told, &here()))
+    };
+    if is_ours && is_seen() && open(path).is_ok_and(|directory| directory.try_lock().is_ok()) {
         let _ = files::remove_tree(path);
     }
 }
@@ -173,9 +201,36 @@ mod tests {
         }
         assert!(used.exists() && foreign.exists() && !left.exists());
         drop(lock);
+        // A free lock says nothing of an ipjob on another node, nor of one that has not yet said where it runs.
+        let host = used.join(HOST_FILE);
+        for told in ["elsewhere\nanother boot\n", ""] {
+            fs::write(&host, told).expect("written");
+            remove_unused(&used, Duration::ZERO);
+            assert!(used.exists(), "{told:?}");
+        }
+        fs::remove_file(&host).expect("removed");
+        remove_unused(&used, Duration::ZERO);
+        assert!(used.exists(), "it says nothing");
+        let told = format!("{}\nan earlier boot\n", identity::host());
+        files::private_file(&host, told.as_bytes()).expect("written");
         let pointer = named("jupyter");
         symlink(&used, &pointer).expect("linked");
         remove_behind(&pointer);
         assert!(!used.exists());
+    }
+
+    #[test]
+    fn a_lock_tells_only_of_this_boot_or_of_an_earlier_one_of_this_host() {
+        for (told, is_known) in [
+            ("n1\nb1\n", true),
+            ("container\nb1\n", true),
+            ("n1\nb0\n", true),
+            ("n2\nb2\n", false),
+            ("n1\n", false),
+        ] {
+            assert_eq!(is_of_here(told, "n1\nb1\n"), is_known, "{told:?}");
+        }
+        // A kernel without a boot id tells nothing.
+        assert!(!is_of_here("n2\n\n", "n1\n\n"));
     }
 }

@@ -40,17 +40,23 @@ look_at_queue() {
     SLURM_TIME_FORMAT=%s limited squeue --noheader --states=all --jobs="$job" --format="$format" 2>/dev/null
 }
 
-# sshd's rule for what is believed (launcher/here/secure_path.rs says why): whether the directory $1 is the user's own, nobody else can
-# put anything into it, and nobody else can exchange what leads to it.
+# What is believed, by the rule of launcher/here/secure_path.rs, which says why: whether the directory $1 is the user's own, nobody else
+# can put anything into it, and nobody else can replace what leads to it.
 is_own() {
     [ -O "$1" ] && is_safe "$1" && is_closed "$at/."
 }
 
-# Whether each directory on the way to $1 belongs to the user or root and is closed to others, unless it is sticky, and each link can
-# only have been put there by these two. What it leads to is $at then.
+# Whether what is the user's stays in each directory on the way to $1, and each link on it is the user's or root's. What it leads to
+# is $at then. What is wrong above the home directory ($doubt) is the administrators' choice for what lies in that.
 is_safe() {
+    doubt=
+    walk "$1" judge && [ -z "$doubt" ]
+}
+
+# Goes to $1 as the kernel does, to $at; $2 is asked about each directory on the way, and with a link in it before that is followed.
+walk() {
     at= ahead=${1#/} turns=0
-    [ "/$ahead" = "$1" ] && holds /. || return
+    [ "/$ahead" = "$1" ] && "$2" /. || return
     while [ -n "$ahead" ]; do
         hop=${ahead%%/*}
         case $ahead in
@@ -59,25 +65,51 @@ is_safe() {
         esac
         case $hop in
         '' | .) continue ;;
-        ..)
-            at=${at%/*}
-            continue
+        ..) at=${at%/*} ;;
+        *)
+            if [ -L "$at/$hop" ]; then
+                turns=$((turns + 1))
+                [ "$turns" -le 40 ] && "$2" "$at/." "$at/$hop" && link=$(readlink "$at/$hop") || return
+                ahead=$link/$ahead
+                case $link in
+                /*) at= ;;
+                *) continue ;;
+                esac
+            else
+                at=$at/$hop
+            fi
             ;;
         esac
-        if [ -L "$at/$hop" ]; then
-            turns=$((turns + 1))
-            [ "$turns" -le 40 ] || return
-            { list "$at/$hop" && is_trusted; } || is_closed "$at/." || return
-            link=$(readlink "$at/$hop") || return
-            ahead=$link/$ahead
-            case $link in
-            /*) at= ;;
-            esac
-            continue
-        fi
-        at=$at/$hop
-        holds "$at/." || return
+        "$2" "$at/." || return
     done
+}
+
+judge() {
+    case $above in
+    *"
+$1
+"*)
+        doubt=1
+        return 0
+        ;;
+    esac
+    if [ "$#" = 2 ]; then
+        { list "$2" && is_trusted; } || is_closed "$1"
+    elif [ "$1" = "$home" ]; then
+        doubt=
+    else
+        holds "$1"
+    fi
+}
+
+# On the way home: notes directories in which what is the user's may not stay, unless every user can write there, which nobody chose.
+note() {
+    [ "$#" = 1 ] && ! holds "$1" && [ -n "$group" ] || return 0
+    case $mode in
+    ????????w*) ;;
+    *) above="$above$1
+" ;;
+    esac
 }
 
 # Whether what is the user's stays in the directory $1. Nobody else can undo what was found once.
@@ -85,8 +117,9 @@ holds() {
     case $held in
     *"
 $1
-"*) return ;;
+"*) return 0 ;;
     esac
+    group=
     [ -d "$1" ] && list "$1" && is_trusted || return
     case $mode in
     ?????????[tT]*) ;;
@@ -96,20 +129,50 @@ $1
 "
 }
 
-# Whether nobody else can write in it. A group of the user's own number is the user's alone, unless an access list (+) names others.
+# Whether nobody else can write in it: its group can if that is root's or the user's alone and no access list (+) names others.
 is_closed() {
+    case $closed in
+    *"
+$1
+"*) return 0 ;;
+    esac
     list "$1" && is_trusted || return
     case $mode in
     ????????w* | ?????w*+*) return 1 ;;
-    ?????w*) [ "$group" = "$own" ] && [ "$group" = "$own_group" ] ;;
+    ?????w*) is_private || return ;;
     esac
+    closed="$closed$1
+"
+}
+
+# Whether $group is root's, or the user's primary group (not one that newgrp has set) with the user's number, or with the user's name
+# and no other members. Asked once, because the site's directory may be slow.
+is_private() {
+    [ "$group" != 0 ] || return 0
+    [ "$group" != "$own" ] || [ "$group" != "$own_group" ] || return 0
+    [ -n "$private" ] || private=$(find_private) || private=none
+    [ "$group" = "$private" ]
+}
+
+find_private() {
+    name=$(limited id -un) && primary=$(limited id -g "$name") || return
+    if [ "$primary" != "$own" ]; then
+        entry=$(limited getent group "$primary" 2>/dev/null)
+        case $entry in
+        "$name":*:"$primary": | "$name":*:"$primary:$name") ;;
+        *) return 1 ;;
+        esac
+    fi
+    echo "$primary"
 }
 
 # The mode, owner and group of $1. A dot at its end stands for what an automounter mounts.
 list() {
-    read -r mode _ owner group _ <<EOF
-$(LC_ALL=C ls -ldn "$1" 2>/dev/null)
-EOF
+    set -f
+    # shellcheck disable=SC2046
+    set -- $(LC_ALL=C ls -ldn "$1" 2>/dev/null)
+    set +f
+    mode=$1 owner=$3 group=$4
     [ -n "$group" ]
 }
 
@@ -121,12 +184,19 @@ is_trusted() {
     esac
 }
 
-own=$(id -u) own_group=$(id -g) unmapped=0
+own=$(id -u) own_group=$(id -g) unmapped=0 private=
 held='
 '
+closed=$held above=$held home=
 if [ -r /proc/self/uid_map ]; then
     read -r inside outside length </proc/self/uid_map
     [ "$inside $outside $length" = '0 0 4294967295' ] || unmapped=$(cat /proc/sys/kernel/overflowuid)
+fi
+if walk "$HOME" note && [ -O "$at/." ] && is_closed "$at/."; then
+    home=$at/.
+else
+    above='
+'
 fi
 
 # Whether a file is the user's, in a directory of the user's.

@@ -117,7 +117,7 @@ remove_sockets() {
     for link; do
         target=$(readlink "$link" 2>/dev/null) || continue
         case ${target##*/} in
-        ipjob??????) [ -d "$target" ] && [ ! -L "$target" ] && [ -O "$target" ] || continue ;;
+        ipjob[a-z2-7][a-z2-7][a-z2-7][a-z2-7][a-z2-7][a-z2-7]) [ -d "$target" ] && [ ! -L "$target" ] && [ -O "$target" ] || continue ;;
         *) continue ;;
         esac
         gone "$target" rm -rf "$target" || return

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Stdio;
 
 const RUN: [&str; 4] = ["--mode", "cluster-only", "-n", "2"];
@@ -204,7 +204,20 @@ fn of_a_profile_that_ipjob_did_not_make_only_its_own_files_go() {
     let mut job = Job::spawn(&place, "mine", command);
     job.wait_ready();
     job.stop();
+    // What a link of a killed ipjob leads to counts only by the names that ipjob draws.
+    let (notes, sockets) = (
+        place.dir().join("ipjob-notes"),
+        place.dir().join("ipjobabc234"),
+    );
+    for (life, target) in [("1", &notes), ("2", &sockets)] {
+        let runtime = profile.join(format!("ipjob-runtime-{life}"));
+        for dir in [&runtime, target] {
+            fs::create_dir(dir).expect("made");
+        }
+        symlink(target, runtime.join("jupyter")).expect("a link");
+    }
     assert_eq!(run(&place, &["clean", "mine"]).0, 0);
+    assert!(notes.exists() && !sockets.exists());
     for name in ["ipython_config.py", "log/other.log"] {
         assert!(profile.join(name).exists(), "{name} is gone");
     }

@@ -10,7 +10,7 @@ use std::os::unix::fs::chown;
 const MALLORY: u32 = 65533;
 
 #[test]
-fn connect_makes_its_profile_and_sockets_only_where_nobody_else_can_exchange_them() {
+fn connect_makes_its_profile_and_sockets_only_where_nobody_else_can_replace_them() {
     needed!(root());
     for (owner, mode, told) in [
         (MALLORY, 0o755, "belongs to uid 65533"),

@@ -46,10 +46,10 @@ fn what_another_user_made_where_the_second_record_goes_is_neither_followed_nor_f
     }
 }
 
-/// What leads to a directory of the user's own, and what is told of it: who can exchange something on the way can put in its place what
+/// What leads to a directory of the user's own, and what is told of it: who can replace something on the way can put in its place what
 /// he likes, while the job starts.
 #[test]
-fn what_another_user_can_exchange_on_the_way_is_not_used() {
+fn what_another_user_can_replace_on_the_way_is_not_used() {
     needed!(root());
     for (name, dir, told) in [
         (
@@ -132,6 +132,32 @@ fn what_another_user_can_exchange_on_the_way_is_not_used() {
     }
 }
 
+/// The site's directory tells by `getent`; the job's own group is another one, as after newgrp.
+#[test]
+fn a_primary_group_of_the_users_name_without_others_is_the_users_own() {
+    needed!(root());
+    for (members, is_own) in [("", true), ("somebody", false)] {
+        let place = Place::with_fakes();
+        let dir = place.dir().join("group");
+        fs::create_dir(&dir).expect("a directory");
+        let entries = format!(
+            "case $1 in passwd) echo \"me:x:$2:4242::/:/bin/sh\" ;; group) echo \"me:x:$2:{members}\" ;; esac"
+        );
+        let arguments = [NOTEBOOK, &["--ipython-dir", dir.to_str().expect("text")]].concat();
+        let command = place.ipjob_as_user(&arguments);
+        place.script("getent", &entries);
+        chown(&dir, None, Some(4242)).expect("we are root");
+        chmod(&dir, 0o2775);
+        let mut job = Job::spawn_in(&dir, "job_local", command);
+        if is_own {
+            job.wait_ready();
+            job.stop();
+        } else {
+            job.fails(4, &["group 4242 can write in", "IPYTHONDIR=$(mktemp -d)"]);
+        }
+    }
+}
+
 #[test]
 fn a_second_record_is_not_written_where_another_user_can_rename_it() {
     needed!(root());
@@ -156,7 +182,7 @@ fn a_second_record_is_not_written_where_another_user_can_rename_it() {
 }
 
 #[test]
-fn no_pointer_is_written_where_another_user_can_exchange_it() {
+fn no_pointer_is_written_where_another_user_can_replace_it() {
     needed!(root());
     let place = Place::with_fakes();
     let shared = place.dir().join("state");

@@ -114,16 +114,16 @@ impl fmt::Display for Open {
         match self.way {
             Way::Owner => write!(
                 out,
-                "{at} (mode {mode:04o}) belongs to uid {uid}, and we are uid {us}: what is in it is theirs to exchange"
+                "{at} (mode {mode:04o}) belongs to uid {uid}, and we are uid {us}: they can replace what is in it"
             ),
             Way::Group => write!(
                 out,
-                "group {} can write in {at} (mode {mode:04o}, of uid {uid}) and exchange what is in it",
+                "group {} can write in {at} (mode {mode:04o}, of uid {uid}) and replace what is in it",
                 self.gid
             ),
             Way::Everybody => write!(
                 out,
-                "every user can write in {at} (mode {mode:04o}, of uid {uid}) and exchange what is in it"
+                "every user can write in {at} (mode {mode:04o}, of uid {uid}) and replace what is in it"
             ),
             Way::Sticky => write!(
                 out,

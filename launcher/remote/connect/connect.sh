@@ -28,6 +28,8 @@ watch() {
     lines= old= ask=0 pause=2 beat=0
     part host "$(uname -n)"
     part user "$(id -un)"
+    # In this shell itself, so that it keeps what was found of the directories ($held): each look is in a shell of its own.
+    show_records >/dev/null
     while :; do
         if [ "$beat" -le 0 ]; then
             part now "$(date +%s)"
@@ -45,6 +47,7 @@ watch() {
                 new=$(show_records)
             fi
             old=$new
+            show_records >/dev/null
             part records
             printf '%s\n' "$new"
             part now "$(date +%s)"

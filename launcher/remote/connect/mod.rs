@@ -197,7 +197,7 @@ fn private_directory() -> Outcome<TempDir> {
     let place = state::temporary()
         .find(|place| place.as_os_str().len() <= LONGEST_PLACE)
         .ok_or_else(|| {
-            Failure::missing("no private directory can be made: others could exchange it in TMPDIR, in /tmp and in /dev/shm")
+            Failure::missing("no private directory can be made: others could replace it in TMPDIR, in /tmp and in /dev/shm")
                 .hint("set TMPDIR to a directory of yours with a short path")
         })?;
     tempfile::Builder::new()

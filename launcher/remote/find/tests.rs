@@ -1,5 +1,9 @@
 use super::*;
 use serde_json::json;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::process::Command;
 
 fn part(kind: &str, words: &str, body: &str) -> Part {
     Part {
@@ -73,6 +77,74 @@ fn an_answer_that_breaks_off_is_no_answer() {
     let mut round = Round::default();
     round.take(&part("host", "login", ""));
     assert_eq!(round.found().expect_err("incomplete").exit_code(), 6);
+}
+
+/// Whether the script believes a directory, for a user with this home directory and these programs before those on PATH.
+fn believes(dir: &Path, home: &Path, programs: &Path) -> bool {
+    let path = std::env::var("PATH").expect("text");
+    let script = concat!(include_str!("../find.sh"), "\nis_own \"$1\"");
+    let status = Command::new("/bin/sh")
+        .args(["-c", script, "sh"])
+        .arg(dir)
+        .env("HOME", home)
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .status();
+    status.expect("a shell").success()
+}
+
+#[test]
+fn the_script_judges_directories_as_ipjob_does() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name);
+    let set = |name: &str, mode: u32, owner: Option<u32>, group: Option<u32>| {
+        chown(path(name), owner, group).expect("we are root");
+        fs::set_permissions(path(name), Permissions::from_mode(mode)).expect("ours");
+    };
+    for dir in ["pi/ada/.ipython", "pi/other", "closed", "bin"] {
+        fs::create_dir_all(path(dir)).expect("made");
+        set(dir, 0o700, None, None);
+    }
+    symlink(path("pi/ada"), path("home")).expect("a link");
+    symlink("../other", path("pi/ada/out")).expect("a link");
+    set("pi", 0o2770, Some(4242), Some(4242));
+    for (dir, home, is_believed) in [
+        ("pi/ada/.ipython", "pi/ada", true),
+        ("pi/ada", "home", true),
+        ("home/.ipython", "home", true),
+        ("pi/other", "home", false),
+        ("pi/ada/out", "home", false),
+        ("pi/ada", "pi/other", false),
+        ("pi/ada", "missing", false),
+    ] {
+        let told = believes(&path(dir), &path(home), &path("bin"));
+        assert_eq!(told, is_believed, "{dir} from {home}");
+    }
+    set("pi", 0o777, None, None);
+    let all = believes(&path("pi/ada"), &path("home"), &path("bin"));
+    assert!(!all, "every user can write above");
+    // The user's own group by name, while newgrp has set another.
+    let id =
+        "case $* in -un) echo ada ;; '-g ada') echo 70000 ;; -g) echo 4242 ;; *) echo 0 ;; esac";
+    for (group, entry, is_believed) in [
+        (0, "", true),
+        (70000, "ada:x:70000:", true),
+        (70000, "ada:x:70000:ada", true),
+        (70000, "ada:x:70000:bob", false),
+        (70000, "users:x:70000:", false),
+        (70000, "", false),
+        (4242, "ada:x:4242:", false),
+    ] {
+        set("closed", 0o2775, None, Some(group));
+        for (program, text) in [("id", id.to_owned()), ("getent", format!("echo '{entry}'"))] {
+            fs::write(path("bin").join(program), format!("#!/bin/sh\n{text}\n")).expect("written");
+            set(&format!("bin/{program}"), 0o755, None, None);
+        }
+        let told = believes(&path("closed"), &path("home"), &path("bin"));
+        assert_eq!(told, is_believed, "{group} {entry}");
+    }
 }
 
 #[test]
