@@ -17,7 +17,7 @@ pub use fault::{Fault, Open};
 use fault::Way;
 use nix::libc::ELOOP;
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -51,17 +51,17 @@ pub fn make_whole(dir: &Path) -> Result<(), Fault> {
 }
 
 fn walk(dir: &Path, last: Last, make: bool) -> Result<(), Fault> {
-    walk_from(dir, last, make, env::var_os("HOME"))
+    walk_from(dir, last, make, env::var_os("HOME").as_deref())
 }
 
 /// The same for a user of this home directory.
-fn walk_from(dir: &Path, last: Last, make: bool, named: Option<OsString>) -> Result<(), Fault> {
+fn walk_from(dir: &Path, last: Last, make: bool, named: Option<&OsStr>) -> Result<(), Fault> {
     let us = Us::now();
     let mut home = None;
     let mut doubt = None;
     let end = follow(dir, make, |at, found, link| {
         if let Some(open) = us.fault(at, found, link) {
-            let home = home.get_or_insert_with(|| Home::of(&us, named.as_deref()));
+            let home = home.get_or_insert_with(|| Home::of(&us, named));
             if !home.is_below(&us, at, found) {
                 return Err(Fault::Open(open));
             }

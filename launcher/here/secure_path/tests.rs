@@ -81,7 +81,7 @@ fn what_is_above_the_home_directory_is_judged_for_nothing_in_it() {
     std::os::unix::fs::chown(path("group"), None, Some(FOREIGN)).expect("we are root");
     let walk = |dir: &str, home: Option<&str>| {
         let home = home.map(|home| path(home).into_os_string());
-        walk_from(&path(dir), Last::Whole, false, home)
+        walk_from(&path(dir), Last::Whole, false, home.as_deref())
     };
     for home in ["group/ada", "home"] {
         walk("group/ada/.ipython", Some(home)).expect(home);
@@ -91,14 +91,8 @@ fn what_is_above_the_home_directory_is_judged_for_nothing_in_it() {
         }
     }
     let home = path("home").into_os_string();
-    walk_from(
-        &path("group/ada/new"),
-        Last::Whole,
-        true,
-        Some(home.clone()),
-    )
-    .expect("made");
-    let beside = walk_from(&path("group/new"), Last::Whole, true, Some(home));
+    walk_from(&path("group/ada/new"), Last::Whole, true, Some(&home)).expect("made");
+    let beside = walk_from(&path("group/new"), Last::Whole, true, Some(&home));
     let told = beside.expect_err("beside the home").to_string();
     assert!(told.contains("group 4242 can write in"), "{told}");
     assert!(path("group/ada/new").exists() && !path("group/new").exists());
