@@ -1,6 +1,7 @@
 //! What was asked: the run options after they were read from flags and variables, with their defaults filled in.
 
 use super::curve::Curve;
+use super::heartbeat::ENGINE_PATIENCE_MS;
 use super::profile::ProfileName;
 use super::service::Name;
 use super::wiring::Start;
@@ -113,6 +114,10 @@ impl fmt::Display for PortRange {
 /// How long a service that is started again may take by default.
 const RESTART: Duration = Duration::from_secs(60);
 
+/// How long a controller that is started again may take at most by default: half of what engines wait for it, so that the next try finds them
+/// too.
+const RESTART_OF_CONTROLLER: Duration = Duration::from_millis(ENGINE_PATIENCE_MS as u64 / 2);
+
 /// How long the start may take, in the whole and for single services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartLimits {
@@ -124,12 +129,16 @@ pub struct StartLimits {
 
 impl StartLimits {
     /// The limit of a service that is started again while the job is up: its own, or else a minute, of a start that may take longer than
-    /// three a third. Its files are in the memory then, and engines wait for a controller no longer than
-    /// [`super::heartbeat::ENGINE_PATIENCE_MS`].
+    /// three a third, and of a controller no more than half of [`ENGINE_PATIENCE_MS`], after which its engines end. Its files are in the memory
+    /// then.
     #[must_use]
     pub fn again(&self, name: Name) -> Duration {
         let short = self.whole.min(RESTART).max(self.whole / 3);
-        self.services.get(&name).copied().unwrap_or(short)
+        let most = match name {
+            Name::Controller => RESTART_OF_CONTROLLER,
+            _ => Duration::MAX,
+        };
+        self.services.get(&name).copied().unwrap_or(short.min(most))
     }
 
     /// The limit of one service; without one of its own, the whole.
@@ -211,4 +220,30 @@ pub struct Settings {
     pub idle: Option<Duration>,
     /// What follows `--`: Jupyter's arguments, or the driver command.
     pub arguments: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_is_back_before_its_engines_give_it_up_unless_its_user_says_otherwise() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let mut start = StartLimits {
+            whole: minutes(30),
+            services: BTreeMap::new(),
+        };
+        assert_eq!(start.again(Name::Jupyter), minutes(10));
+        assert_eq!(
+            start.again(Name::Controller) * 2,
+            Duration::from_millis(ENGINE_PATIENCE_MS.into())
+        );
+        start.services.insert(Name::Controller, minutes(5));
+        assert_eq!(start.again(Name::Controller), minutes(5));
+        start = StartLimits {
+            whole: minutes(2),
+            services: BTreeMap::new(),
+        };
+        assert_eq!(start.again(Name::Controller), minutes(1));
+    }
 }

@@ -183,6 +183,11 @@ impl Record {
         self.job.deadline.replace(deadline.to_owned()).as_deref() != Some(deadline)
     }
 
+    /// Forgets the end of the job's time: it has none any more; false when none was known.
+    pub fn forget_deadline(&mut self) -> bool {
+        self.job.deadline.take().is_some()
+    }
+
     /// Keeps what Slurm calls the job; false when it was known already.
     pub fn set_job_name(&mut self, name: &str) -> bool {
         self.job.name.replace(name.to_owned()).as_deref() != Some(name)

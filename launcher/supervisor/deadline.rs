@@ -84,6 +84,8 @@ enum Told {
     /// Slurm takes the job down for another reason, and the end that it tells is that moment.
     Cancelled,
     /// There is no limit.
+    Unlimited,
+    /// Nothing of the end.
     Nothing,
 }
 
@@ -102,7 +104,7 @@ impl Told {
         }
         // A job without a limit has an end a year ahead all the same.
         if limit == "UNLIMITED" {
-            return Some(Self::Nothing);
+            return Some(Self::Unlimited);
         }
         Some(Times::read(end, start).map_or(Self::Nothing, Self::Ends))
     }
@@ -215,6 +217,13 @@ impl Supervisor<'_> {
                 });
             }
             Told::Cancelled => return Some(Event::Cancelled),
+            Told::Unlimited => {
+                let known = self.record.forget_deadline();
+                if known {
+                    self.console.step("the job has no time limit any more");
+                }
+                return known.then_some(Event::NoTimeLimit);
+            }
             Told::Nothing => return None,
         };
         let text = times.end.to_string();
@@ -241,7 +250,7 @@ mod tests {
             ("RUNNING None 1763800460 1763800160 5:00", Some(ends)),
             (
                 "RUNNING None 1795000000 1763800160 UNLIMITED",
-                Some(Told::Nothing),
+                Some(Told::Unlimited),
             ),
             // As after a scancel.
             (

@@ -94,6 +94,11 @@ pub enum Timer {
     Dropped,
     /// srun said that Slurm takes the job down, and Slurm's signal to us has not come.
     JobEnds,
+    /// An engine that a client has asked to end has had the time to do so.
+    Heeded {
+        /// Its id.
+        engine: u32,
+    },
     /// It is to be looked again whether the job is in use.
     Look,
     /// So many minutes are left of the job's time.
@@ -178,6 +183,8 @@ pub enum Event {
         /// So much it was in all.
         limit: Duration,
     },
+    /// The end of the job's time was known, and there is none any more.
+    NoTimeLimit,
     /// Slurm says that it takes the job down, and not for its time.
     Cancelled,
     /// Whether Slurm takes the job's nodes for another one, as far as it tells.

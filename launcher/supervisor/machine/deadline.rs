@@ -26,6 +26,8 @@ pub(super) struct Deadline {
     telling: u32,
     /// Whether the end is so near that such a signal is Slurm's word for it.
     near: bool,
+    /// The signal that began the stop, where it may have come for the time limit and was not taken for that.
+    signal: Option<String>,
     /// What a stop is that was taken for the time limit's by its signal alone, if Slurm says otherwise.
     pub otherwise: Option<End>,
 }
@@ -55,6 +57,13 @@ impl Machine {
             Timer::Deadline { telling },
             left.saturating_sub(stop_before),
         ));
+        out.push(Effect::Publish);
+    }
+
+    /// The time has no end any more: the running timers mean nothing.
+    pub(super) fn no_time_limit(&mut self, out: &mut Vec<Effect>) {
+        self.deadline.telling += 1;
+        self.deadline.near = false;
         out.push(Effect::Publish);
     }
 
@@ -92,15 +101,16 @@ impl Machine {
         let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &mut self.phase else {
             return;
         };
-        let asked = end.failure.is_none() && WARNING_SIGNALS.contains(&end.reason.as_str());
-        if asked && left <= signals_within(stop_before) {
-            let signal = core::mem::replace(end, time_limit()).reason;
+        if left <= signals_within(stop_before)
+            && let Some(signal) = self.deadline.signal.take()
+        {
+            *end = time_limit();
             step_line(out, format!("{signal} came for the job's time limit"));
             out.push(Effect::Publish);
         }
     }
 
-    /// Slurm says that the job was cancelled, so no signal came for its time limit.
+    /// Slurm takes the job down for another reason (scancel, a requeue, preemption), so no signal came for its time limit.
     pub(super) fn cancelled_in_the_stop(&mut self, out: &mut Vec<Effect>) {
         let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &mut self.phase else {
             return;
@@ -108,7 +118,7 @@ impl Machine {
         if let Some(otherwise) = self.deadline.otherwise.take() {
             step_line(
                 out,
-                format!("{} came because the job was cancelled", otherwise.reason),
+                format!("{} came because Slurm ends the job", otherwise.reason),
             );
             *end = otherwise;
             out.push(Effect::Publish);
@@ -129,10 +139,12 @@ impl Machine {
             reason: by.to_owned(),
             failure: None,
         };
-        if self.deadline.near && WARNING_SIGNALS.contains(&by) {
+        let may_warn = WARNING_SIGNALS.contains(&by);
+        if self.deadline.near && may_warn {
             self.deadline.otherwise = Some(asked);
             self.begin_stop(time_limit(), out);
         } else {
+            self.deadline.signal = may_warn.then(|| by.to_owned());
             self.begin_stop(asked, out);
         }
     }
@@ -225,6 +237,25 @@ mod tests {
         let at_once = ended(&machine);
         let _ = machine.step(Event::Cancelled);
         [at_once, ended(&machine)]
+    }
+
+    #[test]
+    fn a_limit_that_was_lifted_ends_nothing() {
+        let mut machine = Machine::new(&[], Duration::from_secs(9));
+        let _ = machine.step(Event::Begin);
+        let left = Duration::from_secs(600);
+        let timers = machine.step(Event::TimeLeft { left, limit: left });
+        let _ = machine.step(Event::NoTimeLimit);
+        for effect in timers {
+            if let Effect::SetTimer(timer, _) = effect {
+                assert_eq!(machine.step(Event::TimeUp(timer)), []);
+            }
+        }
+        let _ = machine.step(Event::StopAsked {
+            by: "SIGTERM".to_owned(),
+            insists: false,
+        });
+        assert_eq!(ended(&machine), (0, "SIGTERM".to_owned()));
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Machine {
             let life = self.lives.get(&name);
             life.is_some_and(|life| life.stage != Stage::Ended && !life.given_up)
         };
-        there(Name::Controller) && there(Name::Engines)
+        there(Name::Controller) && (there(Name::Engines) || self.engines.guests() > 0)
     }
 
     /// A service is gone and does not come back by itself: the job goes on without it where something of its user's keeps it, and
@@ -64,7 +64,9 @@ impl Machine {
             (name == Name::Engines && guests > 0 && matches!(self.phase, Phase::Up))
                 .then_some(Keeper::Guests(guests))
         };
-        let Some(keeper) = self.kept_by().map(Keeper::Own).or_else(by_guests) else {
+        // What is gone keeps nothing.
+        let own = self.kept_by().filter(|user| *user != name);
+        let Some(keeper) = own.map(Keeper::Own).or_else(by_guests) else {
             let world = self.engines.world || self.engines.together();
             let of_lost = name == Name::Engines && world && !self.engines.lost.is_empty();
             if of_lost && self.lives(name) {

@@ -61,6 +61,7 @@ impl Machine {
             Event::Progress { timer, seen } => self.progress(timer, seen, out),
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
+            Event::NoTimeLimit => self.no_time_limit(out),
             // Its signal is on the way.
             Event::Cancelled | Event::SlurmKillsIn(_) => {}
             Event::Superseded(by) => self.superseded(by, out),
@@ -148,6 +149,7 @@ impl Machine {
             Timer::Look => out.push(Effect::LookForUse),
             Timer::Dropped => self.say_dropped(out),
             Timer::JobEnds => self.slurm_says_nothing(out),
+            Timer::Heeded { engine } => self.wish_is_over(engine),
             Timer::World => {
                 self.world = None;
                 self.settle_engines(out);

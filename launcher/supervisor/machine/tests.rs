@@ -3,6 +3,7 @@
 //! A little world stands around the machine: it knows which processes live, which timers run and which sweeps are owed, and
 //! offers every event that could come next. States that were seen are not walked again.
 
+mod client;
 mod day;
 mod ends;
 mod engines;
@@ -277,6 +278,12 @@ impl World {
             }
             Event::TimeUp(timer) => {
                 self.timers.remove(timer);
+                if let Timer::Heeded { engine } = timer
+                    && self.machine.engines.counts(*engine)
+                    && let Some(ended) = &mut self.ended_by_client
+                {
+                    ended.remove(&Some(*engine));
+                }
             }
             Event::Progress { timer, .. } => {
                 self.late.remove(timer);

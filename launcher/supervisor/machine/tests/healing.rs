@@ -104,6 +104,33 @@ fn a_jupyter_that_dies_again_and_again_leaves_the_engines_alone() {
 }
 
 #[test]
+fn a_jupyter_that_dies_again_and_again_without_a_cluster_ends_the_job() {
+    for name in [Name::Engines, Name::Controller] {
+        let mut world = up(1, Name::Jupyter);
+        if name == Name::Engines {
+            for engine in 0..ENGINES {
+                let _ = world
+                    .machine
+                    .step(exited(process(name, engine), KILLED(), &[]));
+            }
+        } else {
+            let _ = crash_loop(&mut world, name);
+        }
+        assert_eq!(world.machine.reason(), None);
+        for _ in 0..5 {
+            let effects = die(&mut world, Name::Jupyter);
+            if let Some((timer, _)) = rest(&effects) {
+                let _ = world.machine.step(Event::TimeUp(timer));
+            }
+            ready(&mut world, Name::Jupyter);
+        }
+        let _ = die(&mut world, Name::Jupyter);
+        let text = "jupyter was started again 5 times and ended each time: jupyter (pid 1) ended with signal 9 (SIGKILL)";
+        assert_eq!(world.machine.reason(), Some(text));
+    }
+}
+
+#[test]
 fn a_healthy_time_gives_restarts_back() {
     let mut world = up(2, Name::Jupyter);
     for start in 1..20 {

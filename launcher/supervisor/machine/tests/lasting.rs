@@ -1,7 +1,6 @@
 //! Who may end the job, and what a client or the user asks for.
 
 use super::*;
-use crate::supervisor::event::Level;
 
 const KILLED: fn() -> Exit = || Exit::Signal {
     number: 9,
@@ -25,7 +24,7 @@ pub(super) fn engine_ended(engine: u32) -> Event {
     exited(process(Name::Engines, engine), Exit::Code(1), &[])
 }
 
-fn asked(whom: Asked) -> Event {
+pub(super) fn asked(whom: Asked) -> Event {
     Event::ClientAsked(whom)
 }
 
@@ -40,7 +39,7 @@ pub(super) fn said(effects: &[Effect]) -> Vec<&str> {
     lines
 }
 
-fn answers(effects: &[Effect]) -> Vec<&Answer> {
+pub(super) fn answers(effects: &[Effect]) -> Vec<&Answer> {
     let mut answers = Vec::new();
     for effect in effects {
         if let Effect::Answer { answer, .. } = effect {
@@ -159,81 +158,6 @@ fn a_controller_that_is_given_up_leaves_jupyter_alone_and_comes_back_on_request(
     );
     assert_eq!(answers(&effects).len(), 1, "{effects:?}");
     assert_eq!(world.machine.state(), State::Ready);
-}
-
-#[test]
-fn a_client_ends_a_cluster_with_code_0() {
-    let mut world = job(Name::Controller);
-    let _ = hear(&mut world, [asked(Asked::Hub)]);
-    assert_eq!(world.machine.reason(), Some("shut down by a client"));
-
-    let mut engines = job(Name::Controller);
-    let asks = [0, 1].map(|id| asked(Asked::Engine(id)));
-    let _ = hear(&mut engines, asks);
-    let effects = hear(&mut engines, [engine_ended(1), engine_ended(0)]);
-    assert_eq!(
-        engines.machine.reason(),
-        Some("the engines were shut down by a client")
-    );
-    let warned = |effect: &Effect| matches!(effect, Effect::Say(Level::Warning, _));
-    assert!(!effects.iter().any(warned), "{effects:?}");
-    let end = end_of(engines, orderly_end(Name::Controller).split_off(4));
-    assert_eq!((end.code, end.failure), (0, None));
-
-    // Of a step srun tells it, or the hub's list.
-    for lost in [killed(&[0, 1]), listed(&[])] {
-        let mut step = job(Name::Engines);
-        let asks = [0, 1].map(|id| asked(Asked::Engine(id)));
-        let _ = hear(&mut step, asks);
-        let _ = hear(&mut step, [lost]);
-        assert_eq!(
-            step.machine.reason(),
-            Some("the engines were shut down by a client")
-        );
-    }
-}
-
-#[test]
-fn a_death_beside_a_clients_wish_is_still_a_death() {
-    let mut world = job(Name::Controller);
-    let _ = hear(
-        &mut world,
-        [asked(Asked::Engine(1)), engine_ended(1), engine_ended(0)],
-    );
-    let reason = world.machine.reason().unwrap_or_default();
-    assert!(reason.starts_with("the last engine ended"), "{reason}");
-    // A job whose driver has not begun does not end well, whoever asked for its end.
-    let mut early = World::new(ENGINES, Name::Driver);
-    let died = exited(process(Name::Controller, 0), Exit::Code(0), &[]);
-    let _ = hear(&mut early, [asked(Asked::Hub), died]);
-    assert_eq!(
-        early.machine.reason(),
-        Some("controller was shut down by a client")
-    );
-    assert!(matches!(&early.machine.phase, Phase::Stopping { end, .. } if end.code == 3));
-}
-
-#[test]
-fn what_a_client_ended_is_not_respawned_but_comes_back_on_request() {
-    let mut world = job(Name::Jupyter);
-    world.machine = world.machine.replacing_engines(true);
-    let effects = hear(
-        &mut world,
-        [asked(Asked::Engine(1)), engine_ended(1), listed(&[0])],
-    );
-    assert_eq!(replacing::pause(&effects), None);
-    let text = "engine 1 was shut down by a client; `ipjob restart` starts it again";
-    assert!(said(&effects).contains(&text), "{effects:?}");
-    let effects = hear(&mut world, [again(false)]);
-    assert!(effects.contains(&Effect::Replace(1)));
-    let effects = hear(&mut world, [listed(&[0, 1])]);
-    assert_eq!(
-        answers(&effects),
-        [&Answer::Done("2 of 2 engines are there".to_owned())]
-    );
-    // It is an engine like any other again.
-    let effects = hear(&mut world, [engine_ended(1)]);
-    assert!(replacing::pause(&effects).is_some());
 }
 
 #[test]
