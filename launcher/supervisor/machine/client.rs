@@ -9,7 +9,7 @@ use crate::supervisor::event::Asked;
 use core::time::Duration;
 
 /// How long after a client's wish an engine's end, or that of its world, is what the client asked for. It takes 0.7 s, but a rank that waits
-/// in MPI_Finalize for the others may never end: it is told by the hub, after 30 s of silence, if at all.
+/// in `MPI_Finalize` for the others may never end: it is told by the hub, after 30 s of silence, if at all.
 const HEEDED: Duration = Duration::from_secs(60);
 
 /// How it is told.
