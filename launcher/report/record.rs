@@ -178,14 +178,10 @@ impl Record {
         push(&mut self.warnings, text);
     }
 
-    /// Keeps the end of the job's time; false when it was known already.
-    pub fn set_deadline(&mut self, deadline: &str) -> bool {
-        self.job.deadline.replace(deadline.to_owned()).as_deref() != Some(deadline)
-    }
-
-    /// Forgets the end of the job's time: it has none any more; false when none was known.
-    pub fn forget_deadline(&mut self) -> bool {
-        self.job.deadline.take().is_some()
+    /// Keeps the end of the job's time, or that it has none; false when that was known already.
+    pub fn set_deadline(&mut self, deadline: Option<&str>) -> bool {
+        let before = std::mem::replace(&mut self.job.deadline, deadline.map(str::to_owned));
+        before.as_deref() != deadline
     }
 
     /// Keeps what Slurm calls the job; false when it was known already.

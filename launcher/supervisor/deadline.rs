@@ -218,7 +218,7 @@ impl Supervisor<'_> {
             }
             Told::Cancelled => return Some(Event::Cancelled),
             Told::Unlimited => {
-                let known = self.record.forget_deadline();
+                let known = self.record.set_deadline(None);
                 if known {
                     self.console.step("the job has no time limit any more");
                 }
@@ -227,7 +227,7 @@ impl Supervisor<'_> {
             Told::Nothing => return None,
         };
         let text = times.end.to_string();
-        if !self.record.set_deadline(&text) {
+        if !self.record.set_deadline(Some(&text)) {
             return None;
         }
         self.console.step(&format!("the job's time ends at {text}"));
