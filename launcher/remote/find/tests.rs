@@ -148,6 +148,39 @@ fn the_script_judges_directories_as_ipjob_does() {
 }
 
 #[test]
+fn a_second_look_lists_no_directory_again() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name);
+    for dir in ["bin", ".ipython/profile_job_7"] {
+        fs::create_dir_all(path(dir)).expect("made");
+    }
+    let record = path(".ipython/profile_job_7/ipjob.json");
+    fs::write(&record, "{}").expect("written");
+    for dir in [".ipython", ".ipython/profile_job_7"] {
+        fs::set_permissions(path(dir), Permissions::from_mode(0o700)).expect("ours");
+    }
+    let counted = "echo ls >>\"$HOME/lists\"\nPATH=${PATH#*:} exec ls \"$@\"";
+    fs::write(path("bin/ls"), format!("#!/bin/sh\n{counted}\n")).expect("written");
+    fs::set_permissions(path("bin/ls"), Permissions::from_mode(0o700)).expect("ours");
+    let look = "\njob=7 mark=mark lines= forgotten=; show_records; : >\"$HOME/lists\"; echo \"$(show_records)\"";
+    let script = format!("{}{look}", include_str!("../find.sh"));
+    let system = std::env::var("PATH").expect("text");
+    let output = Command::new("/bin/sh")
+        .args(["-c", &script])
+        .env("HOME", place.path())
+        .env("PATH", format!("{}:{system}", path("bin").display()))
+        .env_remove("IPYTHONDIR")
+        .env_remove("XDG_STATE_HOME")
+        .output();
+    let told = String::from_utf8(output.expect("a shell").stdout).expect("text");
+    let shown = format!("mark record {}\n{{}}", record.display());
+    assert_eq!(told.matches(&shown).count(), 2, "{told}");
+    assert_eq!(fs::read_to_string(path("lists")).expect("emptied"), "");
+    // A shell may write a here-document to a file in /tmp, which may be full.
+    assert!(!script.contains("<<"), "a here-document");
+}
+
+#[test]
 fn the_script_looks_here_too() {
     let job = Job::Id("99999999".to_owned());
     let mut search = Search::begin(None, Some(&job)).expect("a shell");
