@@ -62,15 +62,17 @@ def take():
 
 
 def take_zmq(zmq, guard):
-    """Lets ZeroMQ's sockets take them, each after `guard(zmq, socket)`."""
+    """Has each bind of ZeroMQ's to a TCP port come after `guard(zmq, socket)`, and lets those to handed ports take them."""
     bind = zmq.Socket.bind
     urls = {f"tcp://{address}:{port}": listener for (address, port), listener in handed.items()}
 
     def taking(self, address):
+        if not address.startswith("tcp:"):
+            return bind(self, address)
+        guard(zmq, self)
         listener = urls.get(address)
         if not listener:
             return bind(self, address)
-        guard(zmq, self)
         descriptor = os.dup(listener.fileno())
         self.setsockopt(zmq.USE_FD, descriptor)
         try:
@@ -80,5 +82,4 @@ def take_zmq(zmq, guard):
         tell(f"{listener.getsockname()[1]} {os.getpid()} {descriptor}")
         return bound
 
-    if handed:
-        zmq.Socket.bind = taking
+    zmq.Socket.bind = taking

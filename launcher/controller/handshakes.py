@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+import weakref
 
 # What is sent to a peer that has proven nothing.
 UNPROVEN = 240
@@ -19,6 +20,8 @@ MOST = 64 * 1024
 PAUSE = 0.005
 # Times as long as a look at all of them takes, the pause after it is at the least.
 REST = 20
+
+guarded = weakref.WeakSet()
 
 
 def is_stranger(peer):
@@ -89,6 +92,7 @@ def guard(zmq, server):
     except zmq.ZMQError:
         # A libzmq without encryption.
         return
-    if encrypted:
+    if encrypted and server not in guarded:
+        guarded.add(server)
         monitor = server.get_monitor_socket(zmq.EVENT_ACCEPTED)
         threading.Thread(target=watch, args=(zmq, monitor), name="handshakes", daemon=True).start()

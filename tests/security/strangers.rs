@@ -50,10 +50,17 @@ fn ports(job: &Job, names: &[&str]) -> Vec<String> {
 
 #[test]
 fn frames_of_strangers_are_cut_before_they_fill_the_memory() {
-    for name in ["main", "ipp88"] {
+    // With the ports that ipjob hands over, and with those that the controller binds itself.
+    let starts = [
+        ("main", "overlapped"),
+        ("ipp88", "overlapped"),
+        ("main", "sequential"),
+    ];
+    for (name, start) in starts {
         let venv = needed!(venv(name));
         let place = Place::with_venv(&venv);
-        let arguments = ["--mode", "cluster-only", "-n", "1", "--curve", "on"];
+        let mut arguments = vec!["--mode", "cluster-only", "-n", "1", "--curve", "on"];
+        arguments.extend(["--start", start]);
         let mut job = Job::start(&place, &arguments);
         let record = job.wait_ready();
         let ports = ports(&job, &["registration", "mux", "task", "iopub"]);
