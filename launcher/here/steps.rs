@@ -15,11 +15,14 @@ const CYCLE: u32 = 3;
 /// How long one may take: a request to stop waits for it.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Uses up step numbers, so that the engines' step has another one than that of the life before. A failure is of no matter here:
-/// the engines' own srun meets the same one and tells it.
+/// Uses up step numbers, so that the engines' step has another one than that of the life before: each with the engines' own
+/// environment, so that what the shell has left for srun does not fail it. What else can fail it the engines' own srun meets too, and
+/// tells.
 pub fn skip(plan: &Plan) {
-    let engines = plan.service(Name::Engines);
-    let Some(srun) = engines.and_then(|service| service.processes.first()) else {
+    let Some(engines) = plan.service(Name::Engines) else {
+        return;
+    };
+    let Some(srun) = engines.processes.first() else {
         return;
     };
     if plan.launcher != Launcher::Srun {
@@ -27,6 +30,9 @@ pub fn skip(plan: &Plan) {
     }
     for _ in 0..plan.allocation.restart % CYCLE {
         let mut step = Command::new(&srun.program);
+        for variable in &engines.environment.dropped {
+            step.env_remove(variable);
+        }
         step.args([
             "--overlap",
             "--export=ALL",

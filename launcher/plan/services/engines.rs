@@ -19,14 +19,10 @@ pub fn engines(context: &Context, launcher: Launcher) -> Outcome<(Service, Optio
     let processes = match launcher {
         Launcher::Local => local(context),
         Launcher::Srun => {
-            let asked = context
-                .allocation
-                .slurm
-                .as_ref()
-                .and_then(|slurm| slurm.asked.as_ref());
+            let slurm = context.allocation.slurm.as_ref();
             environment
                 .dropped
-                .extend(srun_variables::dropped(&context.here.environment, asked));
+                .extend(srun_variables::dropped(&context.here.environment, slurm));
             // For nodes that do not share the profile directory. ipyparallel 7 does not read it.
             if context.here.ipyparallel.major() >= 8 {
                 let file = context.profile.own_engine_file();

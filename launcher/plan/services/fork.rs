@@ -157,8 +157,7 @@ fn of_one_task(context: &Context) -> Option<&'static str> {
     };
     let environment = &context.here.environment;
     let slurm = context.allocation.slurm.as_ref();
-    let asked = slurm.and_then(|slurm| slurm.asked.as_ref());
-    let dropped = srun_variables::dropped(environment, asked);
+    let dropped = srun_variables::dropped(environment, slurm);
     let set = |variable: &str| {
         let reaches = |(name, value): &(String, String)| {
             name == variable && !dropped.contains(name) && !is_none(value)

@@ -3,7 +3,7 @@
 //! What sbatch, an outer step or a shell inside another job has left there must not decide what the step is: without them it has
 //! all that the job has. docs/slurm.md shows this table; tests compare both with each other and with srun's own manual.
 
-use crate::plan::slurm::Asked;
+use crate::plan::slurm::Slurm;
 
 /// What becomes of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Decision {
     Kept,
     /// It reaches srun, and an option of ours overrides it.
     Said,
+    /// The size of the step: an option of ours overrides it, but in several components, whose own sizes hold, it does not reach srun.
+    Size,
     /// It reaches srun only where this field of `scontrol show job` says that the job asked for it.
     Asked(&'static str),
     /// It reaches srun only outside of steps: a step sets it for all below it.
@@ -39,9 +41,13 @@ pub const GROUPS: &[Group] = &[
         decision: Decision::Said,
         why: "ipjob's own option",
         names: &[
-            "SLURM_EXPORT_ENV", "SLURM_JOB_NAME", "SLURM_JOB_NUM_NODES", "SLURM_KILL_BAD_EXIT", "SLURM_NNODES",
-            "SLURM_NPROCS", "SLURM_NTASKS", "SLURM_OVERLAP", "SRUN_EXPORT_ENV",
+            "SLURM_EXPORT_ENV", "SLURM_JOB_NAME", "SLURM_KILL_BAD_EXIT", "SLURM_OVERLAP", "SRUN_EXPORT_ENV",
         ],
+    },
+    Group {
+        decision: Decision::Size,
+        why: "the size of the step; of several components each has its own",
+        names: &["SLURM_JOB_NUM_NODES", "SLURM_NNODES", "SLURM_NPROCS", "SLURM_NTASKS"],
     },
     Group {
         decision: Decision::Dropped,
@@ -168,11 +174,14 @@ pub const GROUPS: &[Group] = &[
     },
 ];
 
-/// The variables among these that must not reach an srun of ours. What the job asked for counts where it is known.
-pub fn dropped(environment: &[(String, String)], asked: Option<&Asked>) -> Vec<String> {
+/// The variables among these that must not reach an srun of ours in this job. What the job asked for counts where it is known.
+pub fn dropped(environment: &[(String, String)], slurm: Option<&Slurm>) -> Vec<String> {
+    let asked = slurm.and_then(|slurm| slurm.asked.as_ref());
+    let one_size = slurm.is_none_or(|slurm| slurm.components.len() < 2);
     let inside_a_step = environment.iter().any(|(name, _)| name == "SLURM_STEP_ID");
     let reaches = |decision: Decision| match decision {
         Decision::Kept | Decision::Said => true,
+        Decision::Size => one_size,
         Decision::Asked(field) => asked.is_none_or(|asked| asked.says(field)),
         Decision::OutsideSteps => !inside_a_step,
         Decision::Dropped => false,
@@ -189,7 +198,9 @@ pub fn dropped(environment: &[(String, String)], asked: Option<&Asked>) -> Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::het::Component;
     use crate::plan::job::JobId;
+    use crate::plan::slurm::Asked;
     use std::collections::BTreeSet;
 
     #[test]
@@ -201,6 +212,7 @@ mod tests {
             let decision = match group.decision {
                 Decision::Kept => "kept".to_owned(),
                 Decision::Said => "overridden".to_owned(),
+                Decision::Size => "overridden, dropped for several components".to_owned(),
                 Decision::Asked(field) => format!("kept if the job has `{field}`"),
                 Decision::OutsideSteps => "kept outside of steps".to_owned(),
                 Decision::Dropped => "dropped".to_owned(),
@@ -227,14 +239,39 @@ mod tests {
         .map(|name| (name.to_owned(), "x".to_owned()))
         .to_vec();
         let job = JobId::shown("1", "1").expect("a job");
-        let asked = Asked::read(&job, "JobId=1 TresBind=gpu:closest Network=(null)");
+        let slurm = Slurm {
+            asked: Asked::read(&job, "JobId=1 TresBind=gpu:closest Network=(null)"),
+            ..Slurm::default()
+        };
         assert_eq!(
-            dropped(&environment, asked.as_ref()),
+            dropped(&environment, Some(&slurm)),
             ["SLURM_GPUS", "SLURM_NETWORK"]
         );
         assert_eq!(dropped(&environment, None), ["SLURM_GPUS"]);
         let mut in_a_step = environment;
         in_a_step.push(("SLURM_STEP_ID".to_owned(), "0".to_owned()));
         assert_eq!(dropped(&in_a_step, None), ["SLURM_GPUS", "SLURM_MPI_TYPE"]);
+    }
+
+    #[test]
+    fn no_size_reaches_a_step_over_several_components() {
+        let environment = ["SLURM_NTASKS", "SLURM_NTASKS_HET_GROUP_1", "SLURM_OVERLAP"]
+            .map(|name| (name.to_owned(), "2".to_owned()));
+        let component = |job: &str| Component {
+            job: job.to_owned(),
+            nodes: vec![format!("node{job}")],
+            tasks: 1,
+        };
+        let with = |components: Vec<Component>| Slurm {
+            components,
+            ..Slurm::default()
+        };
+        for (components, names) in [
+            (vec![], vec![]),
+            (vec![component("1")], vec![]),
+            (vec![component("1"), component("2")], vec!["SLURM_NTASKS"]),
+        ] {
+            assert_eq!(dropped(&environment, Some(&with(components))), names);
+        }
     }
 }
