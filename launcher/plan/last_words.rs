@@ -10,6 +10,10 @@ use core::fmt;
 /// How Python begins to tell of an exception. That of a task has IPython's form, with its name before these words.
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
+/// So many lines may follow that of an exception and be its message: the longest that is known, numpy's on its C extensions, has 16 that
+/// are not empty. A program that has written more went on.
+const LONGEST_MESSAGE: usize = 20;
+
 /// The code with which Python exits after an exception that nobody caught.
 const UNCAUGHT: i32 = 1;
 
@@ -59,7 +63,9 @@ impl LastWords {
             before = line;
         }
         match end {
-            Open::Exception { last: Some(text) } if *code == UNCAUGHT => {
+            Open::Exception {
+                last: Some(text), ..
+            } if *code == UNCAUGHT => {
                 Some(Self::Exception(text.to_owned()))
             }
             Open::GaveUp { said, after } => Some(Self::GaveUp {
@@ -133,8 +139,8 @@ impl fmt::Display for LastWords {
 enum Open<'a> {
     /// What says nothing of an end.
     Nothing,
-    /// A traceback that Python began by itself, and the line after its frames.
-    Exception { last: Option<&'a str> },
+    /// A traceback that Python began by itself, the line after its frames, and how many came after that.
+    Exception { last: Option<&'a str>, more: usize },
     /// A traceback that a record or a thread told.
     Told,
     /// A record of the level CRITICAL, with all that belongs to it.
@@ -151,7 +157,7 @@ impl<'a> Open<'a> {
             Self::GaveUp { said, after } if record.critical => Self::GaveUp { said, after },
             // Jupyter tells its address so, in the lines after an empty one.
             _ if !record.critical || record.text.is_empty() => Self::Nothing,
-            Self::Exception { last } => Self::GaveUp {
+            Self::Exception { last, .. } => Self::GaveUp {
                 said: record.text,
                 after: last,
             },
@@ -171,10 +177,23 @@ impl<'a> Open<'a> {
             (Self::Told, Before::Chain) | (_, Before::Introduction) if line == TRACEBACK => {
                 Self::Told
             }
-            _ if line == TRACEBACK => Self::Exception { last: None },
-            (Self::Exception { last: None }, _) if !line.starts_with(' ') => {
-                Self::Exception { last: Some(line) }
+            _ if line == TRACEBACK => Self::Exception {
+                last: None,
+                more: 0,
+            },
+            (Self::Exception { last: None, more }, _) if !line.starts_with(' ') => {
+                Self::Exception {
+                    last: Some(line),
+                    more,
+                }
             }
+            (Self::Exception { last: Some(_), more }, _) if more == LONGEST_MESSAGE => {
+                Self::Nothing
+            }
+            (Self::Exception { last: last @ Some(_), more }, _) => Self::Exception {
+                last,
+                more: more + 1,
+            },
             (same, _) => same,
         }
     }

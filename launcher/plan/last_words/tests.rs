@@ -54,6 +54,8 @@ fn a_task_that_failed_before_is_no_cause() {
         ),
         format!("[E 2026-11-26 19:25:47.788 ServerApp] Uncaught exception GET /x\n{UNCAUGHT}"),
         format!("{UNCAUGHT}2026-11-26 19:23:29 [IPEngine.0.0] Completed registration with id 0\n"),
+        // It was caught, and the program went on.
+        format!("{UNCAUGHT}{}", "step done\n".repeat(100)),
     ] {
         assert_eq!(told(1, &log), None, "{log}");
     }
@@ -98,6 +100,8 @@ fn an_exception_that_nobody_caught_is_the_cause_of_exit_code_1() {
         .as_deref(),
         Some("ImportError: read this:")
     );
+    let numpys = format!("{begin}\nImportError: read this:\n{}", "advice\n".repeat(16));
+    assert_eq!(told(1, &numpys).as_deref(), Some("ImportError: read this:"));
 }
 
 #[test]
