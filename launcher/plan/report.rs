@@ -138,10 +138,10 @@ pub fn job_is_ending(words: &str) -> bool {
     .any(|part| words.contains(part))
 }
 
-/// Whether srun's words on a step for one node of the job say that Slurm has none there any more: with --no-kill it takes a node that is
-/// down out of the job, for good.
+/// Whether srun's words on a step for one node of the job say that it will make none there, however often it is asked: with --no-kill
+/// Slurm takes a node that is down out of the job, for good. It says the same of options that no node can fulfil.
 #[must_use]
-pub fn node_is_gone(words: &str) -> bool {
+pub fn node_is_refused(words: &str) -> bool {
     [
         "Requested node configuration is not available",
         "Required node not available",

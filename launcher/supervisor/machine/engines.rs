@@ -52,8 +52,8 @@ pub(super) struct Engines {
     pub dropped: BTreeSet<u32>,
     /// Where the tasks of a step run, by rank, as they told it.
     pub places: BTreeMap<u32, Report>,
-    /// Nodes that Slurm has taken out of the job.
-    pub gone_nodes: BTreeSet<String>,
+    /// Nodes on which srun makes no step any more.
+    pub refused_nodes: BTreeSet<String>,
     /// The first error in srun's own words.
     pub srun_said: Option<String>,
     /// How they ended, while a word of Slurm's is waited for that may explain it.

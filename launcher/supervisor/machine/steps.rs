@@ -5,7 +5,7 @@ use super::{Effect, Machine, warning};
 use crate::failure::Failure;
 use crate::plan::engines::named;
 use crate::plan::last_words::LastWords;
-use crate::plan::report::{Report, Words, node_is_gone};
+use crate::plan::report::{Report, Words, node_is_refused};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::Exit;
 
@@ -46,9 +46,9 @@ impl Machine {
         let end = Failure::service(format!("{whose} srun (pid {pid}) ended with {exit}"));
         let words = tail.iter().find_map(|line| Words::read(line));
         if let (Some(id), Some(words)) = (own, &words)
-            && node_is_gone(&words.text)
+            && node_is_refused(&words.text)
         {
-            return self.node_of_engine_is_gone(id, &words.text, out);
+            return self.node_of_engine_is_refused(id, &words.text, out);
         }
         let end = match words {
             Some(words) => causes::by_slurm(end, &words.text).because(words.text),
@@ -82,12 +82,12 @@ impl Machine {
         }
     }
 
-    /// Slurm has no node any more where an engine was to start again: nor can the others there. That is told once.
-    fn node_of_engine_is_gone(&mut self, id: u32, words: &str, out: &mut Vec<Effect>) {
+    /// srun makes no step on the node where an engine was to start again: nor can the others there. That is told once.
+    fn node_of_engine_is_refused(&mut self, id: u32, words: &str, out: &mut Vec<Effect>) {
         self.engines.lost.insert(id);
         let node = self.place_of(id).map(|report| report.node.clone());
         let node = node.unwrap_or_default();
-        let told = !self.engines.gone_nodes.insert(node.clone());
+        let told = !self.engines.refused_nodes.insert(node.clone());
         let there = |place: &Report| place.node == node;
         let places = self.engines.places.iter();
         let ids: Vec<u32> = places
@@ -99,11 +99,12 @@ impl Machine {
             warning(
                 out,
                 format!(
-                    "Slurm has taken {node} out of the job ({words}): {who} cannot start again"
+                    "Slurm makes no step on {node} any more ({words}): {who} cannot start again"
                 ),
             );
         }
-        let end = Failure::service(format!("{node} was taken out of the job"));
+        let end = Failure::service(format!("Slurm makes no step on {node} any more"))
+            .because(words.to_owned());
         for engine in ids {
             if self.give_up_engine(engine) {
                 let process = ProcessId {

@@ -184,7 +184,7 @@ fn every_order_of_events_with_steps_of_one_engine_keeps_the_rules() {
 }
 
 #[test]
-fn a_node_that_slurm_took_out_of_the_job_is_told_once_and_asked_no_more() {
+fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
     let mut world = world();
     for rank in 0..2 {
         let _ = world.machine.step(Event::Placed(Report {
@@ -221,7 +221,7 @@ fn a_node_that_slurm_took_out_of_the_job_is_told_once_and_asked_no_more() {
     let _ = world.machine.step(Event::Preempted(false));
     let reason = world.machine.reason().expect("no engine is left");
     assert!(
-        reason.contains("node2 was taken out of the job"),
+        reason.contains("Slurm makes no step on node2 any more"),
         "{reason}"
     );
 }
