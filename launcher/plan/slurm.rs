@@ -128,13 +128,24 @@ impl Slurm {
     /// name with or without its domain. `None` on a login node, where salloc can leave the shell.
     #[must_use]
     pub fn node_of(&self, host: &str) -> Option<&str> {
-        let short = |name: &str| name.split('.').next().map(str::to_owned);
-        let is = |node: &&String| *node == host || short(node) == short(host);
         let told = self.node.as_ref();
         told.and_then(|told| self.nodes.iter().find(|node| *node == told))
-            .or_else(|| self.nodes.iter().find(is))
             .map(String::as_str)
+            .or_else(|| self.node_named(host))
     }
+
+    /// The job's node of this host name, with or without its domain.
+    #[must_use]
+    pub fn node_named(&self, host: &str) -> Option<&str> {
+        let is = |node: &&String| *node == host || short(node) == short(host);
+        self.nodes.iter().find(is).map(String::as_str)
+    }
+}
+
+/// A host name without its domain.
+#[must_use]
+pub fn short(host: &str) -> &str {
+    host.split_once('.').map_or(host, |(name, _)| name)
 }
 
 /// Whether it may stand in a command line that people paste.
@@ -216,6 +227,13 @@ mod tests {
         };
         assert_eq!(job.node_of("node3.example.org"), Some("node3"));
         assert_eq!(job.node_of("login"), None);
+        let on_a_node = Slurm {
+            node: Some("node1".to_owned()),
+            ..job
+        };
+        assert_eq!(on_a_node.node_of("any"), Some("node1"));
+        assert_eq!(on_a_node.node_named("node3.example.org"), Some("node3"));
+        assert_eq!(on_a_node.node_named("login.example.org"), None);
     }
 
     #[test]

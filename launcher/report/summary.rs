@@ -72,7 +72,7 @@ fn laptop(plan: &Plan, record: &Record, client_file: &str, login: Option<&str>) 
     ];
     if let Some(node) = node {
         lines.push(format!(
-            "         LOGIN is a login node: {node}, where the job was submitted, is a compute node"
+            "         LOGIN stands for a login node: {node}, where the job was submitted, is a node of this Slurm"
         ));
     }
     lines

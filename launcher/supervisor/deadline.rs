@@ -140,14 +140,15 @@ impl Times {
 
 impl Supervisor<'_> {
     /// Asks for the end once more where the next step depends on it: at the last moment at which a longer time can still be heard
-    /// of, and when a signal asks for the stop, which goes on meanwhile.
+    /// of, and at the first signal that asks for the stop, which goes on meanwhile or had begun by itself: it may be Slurm's, whose kill
+    /// follows.
     pub(super) fn ask_for_the_end(&self, cause: &Notice) {
         let decides = match cause {
-            Notice::Event(Event::TimeUp(Timer::Near { .. })) => true,
+            Notice::Event(Event::TimeUp(Timer::Near { .. })) => !self.stops(),
             Notice::StopRequested { personal, .. } => !personal && self.first_request.is_none(),
             _ => false,
         };
-        if let (true, false, Some(job)) = (decides, self.stops(), &self.plan.allocation.job) {
+        if let (true, Some(job)) = (decides, &self.plan.allocation.job) {
             ask(job, self.sender.clone());
         }
     }

@@ -104,8 +104,9 @@ impl Supervisor<'_> {
     fn stop_requested(&mut self, by: &str, personal: bool) -> Event {
         let insists = self
             .first_request
-            .is_some_and(|first| personal || first.elapsed() >= REPEAT_PAUSE);
-        self.first_request.get_or_insert_with(OwnTime::now);
+            .is_some_and(|(first, _)| personal || first.elapsed() >= REPEAT_PAUSE);
+        self.first_request
+            .get_or_insert_with(|| (OwnTime::now(), Instant::now()));
         Event::StopAsked {
             by: by.to_owned(),
             insists,

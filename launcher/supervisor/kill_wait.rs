@@ -3,7 +3,6 @@
 use super::event::Event;
 use super::notice::Notice;
 use super::{Slurm, Supervisor, lookers, query};
-use crate::here::own_time::OwnTime;
 use crate::here::programs;
 use std::time::Duration;
 
@@ -48,7 +47,7 @@ impl Supervisor<'_> {
 
     /// So long after its signal Slurm kills the job: before that everything must have ended and the record be written.
     pub(super) fn slurm_kills_after(&self, wait: Duration) -> Event {
-        let gone = self.first_request.map(OwnTime::elapsed);
+        let gone = self.first_request.map(|(_, at)| at.elapsed());
         let reserve = RESERVE.min(wait / 4);
         Event::SlurmKillsIn(wait.saturating_sub(reserve + gone.unwrap_or_default()))
     }

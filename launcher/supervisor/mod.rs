@@ -100,8 +100,8 @@ struct Supervisor<'a> {
     next_record: Instant,
     /// Whether that moment is waited for.
     record_waits: bool,
-    /// When the end was first asked for by a signal.
-    first_request: Option<OwnTime>,
+    /// When the end was first asked for by a signal: on our own clock, and on the world's, by which Slurm counts while we stand still.
+    first_request: Option<(OwnTime, Instant)>,
     /// What waits until files can be written again.
     held: Vec<Effect>,
     /// When each service was asked to end: what it leaves has the rest of its share.
@@ -114,7 +114,7 @@ struct Supervisor<'a> {
     step_watch: Option<JoinHandle<()>>,
     /// The scancel that asks the engines' step to end, until it has done so.
     scancel: Option<u32>,
-    /// The host that a laptop reaches the job by: where it was submitted, unless that is known to be a compute node.
+    /// The host that a laptop reaches the job by: where it was submitted, unless that is known to be a node of Slurm's.
     login: Option<String>,
     /// The time of day for what Slurm tells.
     steady: deadline::Steady,

@@ -84,7 +84,7 @@ pub enum Notice {
     ScancelIsLate,
     /// What Slurm says of the job's end.
     JobEnds(Option<String>),
-    /// The host that the job was submitted on is a compute node.
+    /// The host that the job was submitted on is a node of this Slurm.
     SubmittedOnNode,
     /// How long Slurm waits from its signal to a job to the kill.
     KillWait(Duration),

@@ -3,7 +3,7 @@
 use super::notice::{Notice, Sender};
 use super::{lookers, query};
 use crate::here::programs;
-use crate::plan::slurm::Slurm;
+use crate::plan::slurm::{Slurm, short};
 use std::time::Duration;
 
 /// Asks Slurm whether the host is one of its nodes, unless it is one of the job's own: a notice tells if it is.
@@ -11,7 +11,7 @@ pub fn look(slurm: &Slurm, sender: Sender) {
     let Some(host) = slurm.submit_host.clone() else {
         return;
     };
-    if slurm.nodes.contains(&host) {
+    if slurm.node_named(&host).is_some() {
         let _ = sender.send(Notice::SubmittedOnNode);
         return;
     }
@@ -20,7 +20,8 @@ pub fn look(slurm: &Slurm, sender: Sender) {
         let Ok(scontrol) = programs::find("scontrol", "Slurm's client programs") else {
             return;
         };
-        let args = ["--oneliner", "show", "node", &host].map(str::to_owned);
+        // Slurm's name of a node is the host's without its domain, where the site has not given it another.
+        let args = ["--oneliner", "show", "node", short(&host)].map(str::to_owned);
         let limit = Duration::from_secs(60);
         let told = query::output(scontrol, args.to_vec(), Vec::new(), limit).await;
         if told.is_some_and(|text| text.starts_with("NodeName=")) {
