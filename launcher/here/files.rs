@@ -5,7 +5,7 @@ use nix::fcntl::OFlag;
 use std::error::Error;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -73,6 +73,33 @@ pub fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
         file.set_len(content.len() as u64)
     };
     written().or_else(|_| remove(path))
+}
+
+/// Writes over a file in a directory that others can change: only what was opened is looked at and written, and that is a file of ours by
+/// no other name, and `is_it` by what it holds. Nothing is removed: a name can lead elsewhere by then.
+pub fn overwrite_own(
+    path: &Path,
+    content: &[u8],
+    is_it: impl FnOnce(&str) -> bool,
+) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        // A pipe in its place would be waited for.
+        .custom_flags(NO_LINK | nix::libc::O_NONBLOCK)
+        .open(path)?;
+    let found = file.metadata()?;
+    let own = found.uid() == nix::unistd::geteuid().as_raw();
+    let mut text = String::new();
+    if own && found.is_file() && found.nlink() == 1 {
+        file.read_to_string(&mut text)?;
+    }
+    if !is_it(&text) {
+        return Err(io::Error::other("it is another file"));
+    }
+    file.rewind()?;
+    file.write_all(content)?;
+    file.set_len(content.len() as u64)
 }
 
 /// The system's own error: tempfile adds a random name, which says nothing to people.
@@ -229,5 +256,37 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_directory_of_others_only_the_very_file_is_written_over() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = |name: &str| directory.path().join(name);
+        let over =
+            |name: &str| overwrite_own(&place(name), b"new", |text| text.starts_with("mine"));
+        let holds = |name: &str| fs::read_to_string(place(name)).expect("there");
+        for (name, text) in [
+            ("record", "mine, longer"),
+            ("foreign", "x"),
+            ("twice", "mine"),
+        ] {
+            fs::write(place(name), text).expect("writable");
+        }
+        fs::hard_link(place("twice"), place("other")).expect("writable");
+        std::os::unix::fs::symlink(place("twice"), place("link")).expect("writable");
+        assert!(over("record").is_ok());
+        assert_eq!(holds("record"), "new");
+        for name in ["foreign", "twice", "link", "none"] {
+            assert!(over(name).is_err(), "{name}");
+        }
+        assert_eq!(
+            (holds("foreign"), holds("twice")),
+            ("x".to_owned(), "mine".to_owned())
+        );
     }
 }

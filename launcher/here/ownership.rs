@@ -22,6 +22,13 @@ struct Author {
     incarnation: Incarnation,
 }
 
+/// Whose a record is that reads so.
+#[must_use]
+pub fn author(record: &str) -> Option<Incarnation> {
+    let author: Author = serde_json::from_str(record).ok()?;
+    Some(author.incarnation)
+}
+
 impl Ownership {
     /// The ownership of a profile whose lock this incarnation holds.
     #[must_use]
@@ -51,6 +58,6 @@ impl Ownership {
 
     fn author(&self) -> Option<Incarnation> {
         let text = fs::read_to_string(&self.record).ok()?;
-        Some(serde_json::from_str::<Author>(&text).ok()?.incarnation)
+        author(&text)
     }
 }

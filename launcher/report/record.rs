@@ -3,13 +3,13 @@
 
 mod engines;
 mod request;
+mod writer;
 
 pub use engines::{Engine, Engines};
 pub use request::Request;
+pub use writer::{Writer, Written};
 
-use crate::failure::{Failure, Outcome};
-use crate::here::secure_path::{self, Fault};
-use crate::here::{files, identity};
+use crate::here::identity;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::ProfileName;
@@ -17,9 +17,7 @@ use crate::plan::service::Name;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 /// The version of the record's form: readers ignore fields that they do not know, and refuse a higher version.
 const VERSION: u32 = 1;
@@ -29,9 +27,6 @@ pub const REFRESH_S: u64 = 60;
 
 /// Entries of the timeline and warnings that are kept.
 const LONGEST_LIST: usize = 500;
-
-/// After so long a file that is being written beside the second record is nobody's any more.
-const ABANDONED: Duration = Duration::from_secs(60);
 
 /// The whole record. Field names are the file's.
 #[derive(Clone, Debug, Serialize)]
@@ -228,78 +223,6 @@ fn now() -> String {
     Timestamp::from_second(seconds)
         .unwrap_or_default()
         .to_string()
-}
-
-/// What came of a write: else the first place that failed, and why.
-pub type Written = Result<(), (PathBuf, Fault)>;
-
-/// Where the record is written.
-#[derive(Debug)]
-pub struct Writer {
-    paths: Vec<PathBuf>,
-}
-
-impl Writer {
-    /// Writes to the profile's record and, where asked for, to a second place.
-    #[must_use]
-    pub fn new(plan: &Plan) -> Self {
-        let mut paths = vec![plan.profile.record()];
-        paths.extend(plan.settings.record.clone());
-        Self { paths }
-    }
-
-    /// The first write, which tells whether the places can be written at all.
-    pub fn first(&self, record: &mut Record, ours: impl Fn() -> bool) -> Outcome<()> {
-        // A killed ipjob may have left a token there, under a name that nobody looks for.
-        for directory in self.paths.iter().skip(1).filter_map(|path| path.parent()) {
-            files::remove_temporaries(directory, ABANDONED);
-        }
-        self.write(record, ours).map_err(|(path, fault)| {
-            let usual = || "check that its directory exists, is yours and is not full; --record sets the second place".to_owned();
-            Failure::missing(format!("the record {} cannot be written", path.display()))
-                .hint(fault.hint().unwrap_or_else(usual))
-                .because(&fault)
-        })
-    }
-
-    /// The last write, which must succeed where there is a record that is `ours`: a full disk or a closed directory must not keep
-    /// secrets.
-    pub fn last(&self, record: &mut Record, ours: impl Fn() -> bool) -> Written {
-        self.write_by(record, |path, text| {
-            match files::replace_if(path, text, &ours) {
-                Err(_) if ours() => files::overwrite(path, text),
-                other => other.map(drop),
-            }
-        })
-    }
-
-    /// Replaces every copy as a whole, as long as the profile is `ours`; a place that fails does not keep the others from being
-    /// written.
-    pub fn write(&self, record: &mut Record, ours: impl Fn() -> bool) -> Written {
-        self.write_by(record, |path, text| {
-            files::replace_if(path, text, &ours).map(drop)
-        })
-    }
-
-    fn write_by(
-        &self,
-        record: &mut Record,
-        put: impl Fn(&Path, &[u8]) -> io::Result<()>,
-    ) -> Written {
-        record.updated = now();
-        let mut text = serde_json::to_vec_pretty(record)
-            .map_err(|error| (PathBuf::from("record"), io::Error::other(error).into()))?;
-        text.push(b'\n');
-        let mut first_error = Ok(());
-        for path in &self.paths {
-            // Who can rename there can put a record of theirs in its place, whose server programs then believe.
-            let safe = path.parent().map_or(Ok(()), secure_path::check);
-            if let Err(fault) = safe.and_then(|()| Ok(put(path, &text)?)) {
-                first_error = first_error.and(Err((path.clone(), fault)));
-            }
-        }
-        first_error
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Records, pointers and client files that another user has put where those of a job could be.
 
-use crate::support::{Lab, Place, chmod, lab::ALICE, root};
+use crate::support::{Job, Lab, Place, chmod, lab::ALICE, root, venv};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
@@ -189,4 +189,24 @@ echo '{{}}' >/tmp/shared/profile_his/client.json"
     }
     let alive = lab.shell(ALICE, "login", &format!("kill -0 {pid}; kill {pid}"));
     assert_eq!(alive.code, 0, "{}", alive.text);
+}
+
+#[test]
+fn a_record_in_a_directory_that_others_can_change_by_then_tells_the_end_all_the_same() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    let directory = place.dir().join("records");
+    fs::create_dir(&directory).expect("a directory");
+    let record = directory.join("ipjob.json");
+    let name = record.to_str().expect("text");
+    let mut job = Job::start(
+        &place,
+        &["--mode", "cluster-only", "-n", "1", "--record", name],
+    );
+    job.wait_ready();
+    chmod(&directory, 0o777);
+    job.stop();
+    let text = fs::read(&record).expect("it is there");
+    let record: serde_json::Value = serde_json::from_slice(&text).expect("whole");
+    assert_eq!(record["state"], "ended");
 }
