@@ -10,11 +10,11 @@ const OWNED: &[(&str, &str)] = &[
     ),
     (
         "port_retries",
-        "ipjob tries another port by itself and records the real one",
+        "the record and the tunnel tell the port that ipjob chose: on another nobody would find Jupyter",
     ),
     (
         "port-retries",
-        "ipjob tries another port by itself and records the real one",
+        "the record and the tunnel tell the port that ipjob chose: on another nobody would find Jupyter",
     ),
     ("ip", "ipjob binds the one address that is needed"),
     (

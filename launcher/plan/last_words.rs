@@ -65,9 +65,7 @@ impl LastWords {
         match end {
             Open::Exception {
                 last: Some(text), ..
-            } if *code == UNCAUGHT => {
-                Some(Self::Exception(text.to_owned()))
-            }
+            } if *code == UNCAUGHT => Some(Self::Exception(text.to_owned())),
             Open::GaveUp { said, after } => Some(Self::GaveUp {
                 said: said.to_owned(),
                 after: after.map(str::to_owned),
@@ -187,10 +185,20 @@ impl<'a> Open<'a> {
                     more,
                 }
             }
-            (Self::Exception { last: Some(_), more }, _) if more == LONGEST_MESSAGE => {
-                Self::Nothing
-            }
-            (Self::Exception { last: last @ Some(_), more }, _) => Self::Exception {
+            (
+                Self::Exception {
+                    last: Some(_),
+                    more,
+                },
+                _,
+            ) if more == LONGEST_MESSAGE => Self::Nothing,
+            (
+                Self::Exception {
+                    last: last @ Some(_),
+                    more,
+                },
+                _,
+            ) => Self::Exception {
                 last,
                 more: more + 1,
             },

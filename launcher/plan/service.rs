@@ -191,7 +191,8 @@ pub enum PortNeed {
 /// The fact that makes a service ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// Both connection files complete and ours, every port in LISTEN by the controller's own processes.
+    /// Both connection files complete and ours, every port taken by the controller's own processes: as they tell it where ipjob listens itself,
+    /// else in LISTEN.
     Controller,
     /// So many engines in the hub's engine file.
     Engines {
@@ -204,7 +205,7 @@ pub enum Readiness {
         /// Whether engines of their own processes form one MPI world: then none works without the others.
         world: bool,
     },
-    /// GET /api/status answers 200 to our token.
+    /// GET api/status, below Jupyter's path, answers 200 to our token.
     Jupyter,
     /// It runs.
     Started,

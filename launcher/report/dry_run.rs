@@ -81,12 +81,12 @@ fn describe(service: &Service, out: &mut String) {
     };
     let ready = match service.ready {
         Readiness::Controller => {
-            "both connection files are complete and ours, and every port is in LISTEN by its own processes".to_owned()
+            "both connection files are complete and ours, and its own processes have taken every port".to_owned()
         }
         Readiness::Engines { expected, minimum, .. } => {
             format!("the hub's engine list has {expected} engines (at least {minimum} when the time is up)")
         }
-        Readiness::Jupyter => "GET /api/status answers 200 to our token".to_owned(),
+        Readiness::Jupyter => "GET api/status answers 200 to our token".to_owned(),
         Readiness::Started => "it runs".to_owned(),
     };
     let _ = writeln!(

@@ -18,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Bytes of an answer that are read.
 const LONGEST: u64 = 64 * 1024;
 
-/// Runs a program with these arguments and variables; what it prints, nothing where it fails, becomes a notice.
+/// Runs a program with these arguments and variables; what it prints becomes a notice, nothing where it cannot be started or takes too
+/// long. How it ends is not looked at: who reads the text takes only what has the form of an answer.
 pub fn ask(
     program: PathBuf,
     args: Vec<String>,
@@ -38,7 +39,8 @@ fn is_a_default_of_squeue(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"SQUEUE_") || name == "SLURM_CLUSTERS"
 }
 
-/// What a program with these arguments and variables prints; `None` when it cannot be started or takes longer than `limit`.
+/// What a program with these arguments and variables prints, however it ends; `None` when it cannot be started or takes longer than
+/// `limit`.
 pub async fn output(
     program: PathBuf,
     args: Vec<String>,

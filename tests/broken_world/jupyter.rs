@@ -55,7 +55,7 @@ fn a_jupyter_that_never_answers_is_told_so_when_the_time_is_up() {
     let limit = format!("jupyter={LIMIT}");
     let parts = [
         "jupyter was not ready within 5 s",
-        "cause: GET /api/status is not answered",
+        "cause: GET api/status is not answered",
     ];
     fails("no-answer", &["--start-timeout", &limit], 3, &parts);
 }

@@ -100,7 +100,10 @@ fn an_exception_that_nobody_caught_is_the_cause_of_exit_code_1() {
         .as_deref(),
         Some("ImportError: read this:")
     );
-    let numpys = format!("{begin}\nImportError: read this:\n{}", "advice\n".repeat(16));
+    let numpys = format!(
+        "{begin}\nImportError: read this:\n{}",
+        "advice\n".repeat(16)
+    );
     assert_eq!(told(1, &numpys).as_deref(), Some("ImportError: read this:"));
 }
 

@@ -1,5 +1,5 @@
-//! The controller is ready when both files are complete and ours, and every port that they list is in LISTEN by its own
-//! processes. The files alone prove nothing: they are written before the schedulers start, and a scheduler whose port is
+//! A controller that binds its ports itself is ready when both files are complete and ours, and every port that they list is in LISTEN
+//! by its own processes. The files alone prove nothing: they are written before the schedulers start, and a scheduler whose port is
 //! taken dies while the controller looks alive and every call on that channel hangs.
 
 use super::processes::names;

@@ -18,6 +18,9 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+/// What is asked for. Texts call it so: what comes before it is the path that others must not know.
+const STATUS: &str = "api/status";
+
 /// What is looked at.
 pub struct Probe {
     pid: u32,
@@ -57,10 +60,7 @@ pub fn watch_start(probe: Probe, sender: Sender) {
             let look = match probe.listening() {
                 Ok(server) => {
                     // Told before the request: that it is never answered is the likeliest cause of a late start.
-                    lack.tell(
-                        format!("GET {} is not answered", status_path(&server)),
-                        &sender,
-                    );
+                    lack.tell(format!("GET {STATUS} is not answered"), &sender);
                     probe.ask(server).await
                 }
                 Err(what) => Look::NotYet(what),
@@ -175,8 +175,8 @@ impl Probe {
                     "a token or password",
                 ));
             }
-            Ok(status) => return Look::NotYet(format!("GET {path} is answered with {status}")),
-            Err(error) => return Look::NotYet(format!("GET {path} is not answered: {error}")),
+            Ok(status) => return Look::NotYet(format!("GET {STATUS} is answered with {status}")),
+            Err(error) => return Look::NotYet(format!("GET {STATUS} is not answered: {error}")),
         }
         // An empty token in the user's configuration turns authentication off, and lets this node's other users in.
         match self.status(&path, None).await {
@@ -189,7 +189,7 @@ impl Probe {
                 port: self.port,
                 base_url: server.base_url,
             }),
-            Err(error) => Look::NotYet(format!("GET {path} is not answered: {error}")),
+            Err(error) => Look::NotYet(format!("GET {STATUS} is not answered: {error}")),
         }
     }
 
@@ -206,11 +206,12 @@ fn configured(message: impl Into<String>, what: &str) -> Failure {
 }
 
 fn status_path(server: &ServerFile) -> String {
-    format!("{}api/status", server.base_url)
+    format!("{}{STATUS}", server.base_url)
 }
 
-/// What the server on this port wrote about itself. The runtime directory is new with every life, so the file is this
-/// server's, or that of a first try on another port; it is read again while it is being written.
+/// What the server on this port wrote about itself. The runtime directory is new with every life of ipjob, so the file is this server's, that
+/// of one before it, which had the same path, or that of a server on another port that the user has started from a terminal; it is read
+/// again while it is being written.
 fn server_file(runtime: &Path, port: u16) -> Option<ServerFile> {
     fs::read_dir(runtime)
         .ok()?
@@ -245,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_of_a_first_try_does_not_hide_the_servers() {
+    fn the_file_of_a_server_on_another_port_does_not_hide_ours() {
         let runtime = tempfile::tempdir().expect("a directory");
         for (pid, port) in [(1, 8001), (2, 8002), (3, 8003)] {
             let text = format!(r#"{{"port": {port}, "base_url": "/"}}"#);

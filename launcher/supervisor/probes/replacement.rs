@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// How long it is looked for often: one that has not told by then does not come in time, and its srun is killed.
+/// How long it is looked for often: most tell within seconds, and one that takes longer does not miss the look that finds it later.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// Follows the log until another start of that engine is followed. `srun` is the process that starts it.
