@@ -55,7 +55,7 @@ impl Writer {
                 Err(_) if ours() => Ok(files::overwrite(path, text)?),
                 other => Ok(other.map(drop)?),
             },
-            Err(fault) if ours() => files::overwrite_own(path, text, &is_it).map_err(|_| fault),
+            Err(fault) if ours() => files::overwrite_own(path, text, is_it).map_err(|_| fault),
             Err(fault) => Err(fault),
         })
     }
