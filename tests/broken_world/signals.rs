@@ -57,10 +57,12 @@ fn sigterm_while_the_controller_starts() {
 
 #[test]
 fn sigterm_while_the_controller_writes_its_files() {
-    stopped_while(&[("FAKE_CONTROLLER", "half-file")], NOTEBOOK, |place| {
+    // With an overlapped start ipjob has written them before.
+    let args = [NOTEBOOK, &["--start", "sequential"]].concat();
+    stopped_while(&[("FAKE_CONTROLLER", "half-file")], &args, |place| {
         let file = place
             .profile("job_local")
-            .join("security/ipcontroller-client.json");
+            .join("security/ipcontroller-ipjob0-client.json");
         wait_for("half a file", || file.exists().then_some(()));
     });
 }
