@@ -2,6 +2,7 @@
 //! tasks ended. PURE.
 
 mod cancelled;
+mod nodes;
 mod not_forked;
 
 use super::hostlist;
@@ -44,6 +45,7 @@ fn waits(line: &str) -> Option<String> {
 }
 
 pub use cancelled::is_cancelled;
+pub use nodes::{failed_nodes, node_is_refused};
 pub use not_forked::NotForked;
 
 /// The size of a task's MPI world.
@@ -133,18 +135,6 @@ pub fn job_is_ending(words: &str) -> bool {
         "already completing or completed",
         "Job credential revoked",
         ": Terminated",
-    ]
-    .iter()
-    .any(|part| words.contains(part))
-}
-
-/// Whether srun's words on a step for one node of the job say that it will make none there, however often it is asked: with --no-kill
-/// Slurm takes a node that is down out of the job, for good. It says the same of options that no node can fulfil.
-#[must_use]
-pub fn node_is_refused(words: &str) -> bool {
-    [
-        "Requested node configuration is not available",
-        "Required node not available",
     ]
     .iter()
     .any(|part| words.contains(part))

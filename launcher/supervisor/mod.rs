@@ -142,6 +142,7 @@ fn machine(plan: &Plan, elapsed: f64) -> Machine {
         .expecting_a_world(plan.world.clone())
         .replacing_engines(plan.respawn == Respawn::Engine)
         .restarting_the_set(plan.respawn == Respawn::Set)
+        .sparing_the_silent(plan.settings.respawn.is_none())
         .starting_again(requests::startable(plan))
 }
 

@@ -116,3 +116,21 @@ fn a_world_that_loses_a_rank_comes_back_by_itself_or_where_the_user_says_no_on_r
     restart(&lab, &job, &before, "");
     job.cancel();
 }
+
+#[test]
+fn a_world_outlives_a_rank_that_is_only_silent() {
+    let lab = needed!(Lab::up(&[]));
+    let (job, before) = start(&lab, "");
+    let silent = &before["engines"]["list"][3];
+    let node = silent["node"].as_str().expect("a node");
+    let stop = format!("kill -STOP {}", silent["pid"]);
+    let done = lab.shell(ALICE, node, &stop);
+    assert_eq!(done.code, 0, "{}", done.text);
+    job.wait_line("and nothing has told of an end: nothing is ended");
+    let record = job.wait_state("degraded");
+    assert_eq!(record["engines"]["missing"], json!([3]));
+    assert_eq!(record["step"], before["step"]);
+    let after = restart(&lab, &job, &before, "--all");
+    assert_ne!(after["step"], before["step"]);
+    job.cancel();
+}

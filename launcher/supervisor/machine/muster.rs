@@ -172,8 +172,9 @@ impl Machine {
 
     /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.
     pub(super) fn say_dropped(&mut self, out: &mut Vec<Effect>) {
+        self.say_missed(out);
         if self.engines.together() {
-            return self.say_missed(out);
+            return;
         }
         if self.stage(Name::Engines) != Stage::Ready {
             return;
@@ -188,6 +189,9 @@ impl Machine {
         });
         if fresh.is_empty() {
             return;
+        }
+        if self.engines.world && self.spares_the_silent() {
+            return self.spare(fresh, out);
         }
         if self.engines.world {
             // Its rank, which would have told how it ended, is lost with it: its node, or the way to it.

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::plan::engines::named;
 use crate::plan::service::Name;
 use crate::supervisor::event::Answer;
+use std::collections::BTreeSet;
 
 /// In which ways engines can be started again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,13 +114,11 @@ impl Machine {
     /// Engines that have ended, or that the hub has dropped for good although they live.
     fn lost_or_dropped(&self) -> Vec<u32> {
         let engines = &self.engines;
-        let gone = |id: &u32| {
-            (engines.lost.contains(id) || engines.dropped.contains(id)) && *id < engines.expected
-        };
-        (engines.lost.union(&engines.dropped))
-            .copied()
-            .filter(gone)
-            .collect()
+        let missed = engines.set.missed.difference(&engines.registered);
+        let mut gone: BTreeSet<u32> = missed.copied().collect();
+        gone.extend(engines.lost.union(&engines.dropped));
+        gone.retain(|id| *id < engines.expected);
+        gone.into_iter().collect()
     }
 
     /// A service that was given up, or that is on its way back after ends of its own, has all its tries again; true where it has

@@ -1,7 +1,7 @@
 //! Engines that are one MPI world and start again together when one of them is lost. PURE.
 
 use super::engines::Again;
-use super::{DROP_PATIENCE, Effect, End, Machine, Phase, Stage, Timer, step_line};
+use super::{DROP_PATIENCE, Effect, End, Machine, Phase, Stage, Timer, step_line, warning};
 use crate::failure::Failure;
 use crate::plan::WantedWorld;
 use crate::plan::engines::named;
@@ -23,8 +23,10 @@ pub(super) struct Set {
     world: Option<WantedWorld>,
     /// Whether it is started as soon as the hub has dropped its ids.
     due: bool,
-    /// Engines that left the hub's list: if they stay away, the set has ended.
-    missed: BTreeSet<u32>,
+    /// Whether it starts again because nobody said that it should not.
+    by_default: bool,
+    /// Engines that left the hub's list, while it is waited for who tells more.
+    pub(super) missed: BTreeSet<u32>,
 }
 
 impl Machine {
@@ -36,6 +38,13 @@ impl Machine {
             self.engines.again = Again::Together;
         }
         self.engines.set.world.clone_from(&self.world);
+        self
+    }
+
+    /// The same, with such a set because nobody said otherwise: what the hub alone tells does not end it.
+    #[must_use]
+    pub fn sparing_the_silent(mut self, by_default: bool) -> Self {
+        self.engines.set.by_default = by_default;
         self
     }
 
@@ -123,7 +132,7 @@ impl Machine {
         self.gone_for_good(Name::Engines, End::of(failure), out);
     }
 
-    /// Engines left the hub's list: a rank that died, whose end srun is about to tell, or one that was silent too long.
+    /// Engines left the hub's list: ranks that died, whose end srun is about to tell, or that were silent too long.
     pub(super) fn missed_from_set(&mut self, gone: Vec<u32>, out: &mut Vec<Effect>) {
         let ready = self.stage(Name::Engines) == Stage::Ready && matches!(self.phase, Phase::Up);
         if ready && !gone.is_empty() {
@@ -135,22 +144,63 @@ impl Machine {
     /// They have stayed away, and nothing has told more of it.
     pub(super) fn say_missed(&mut self, out: &mut Vec<Effect>) {
         let engines = &mut self.engines;
-        let (registered, expected) = (&engines.registered, engines.expected);
         if engines.unexplained.is_some() {
             return;
         }
-        engines
-            .set
-            .missed
-            .retain(|id| *id < expected && !registered.contains(id));
-        let Some(first) = engines.set.missed.first().copied() else {
+        let missed = core::mem::take(&mut engines.set.missed);
+        let away = |id: &u32| {
+            *id < engines.expected && !engines.registered.contains(id) && !engines.lost.contains(id)
+        };
+        let missed: Vec<u32> = missed.into_iter().filter(away).collect();
+        let Some(first) = missed.first().copied() else {
             return;
         };
-        if self.engines.were_asked(&[first]) {
+        if self.engines.were_asked(&missed) {
             return self.shut_down(Name::Engines, out);
         }
-        let text = format!("{} left the hub's list", self.engine(first));
         out.push(self.show_engine(first));
-        self.set_ended(Failure::new(self.kind_of_now(), text), out);
+        if self.spares_the_silent() {
+            return self.spare(missed, out);
+        }
+        let kind = self.kind_of_now();
+        if self.engines.together() {
+            let text = format!("{} left the hub's list", self.engine(first));
+            self.set_ended(Failure::new(kind, text), out);
+        } else {
+            let text = "the hub has dropped the last engine, and nothing has told of its end";
+            let failure = Failure::new(kind, text).hint(
+                "the hub drops engines that are silent for 30 s: stopped, starved or cut off",
+            );
+            self.engines_failed(failure, out);
+        }
+    }
+
+    /// Whether engines that the hub alone misses are left as they are: a stopped or starved one keeps its memory, and so do the others. Not
+    /// where their user wants the set to start again then, or nobody is left who could use them.
+    pub(super) fn spares_the_silent(&self) -> bool {
+        if self.engines.together() {
+            self.engines.set.by_default
+        } else {
+            self.kept_by().is_some()
+        }
+    }
+
+    /// Leaves engines as they are that the hub has dropped and that nothing has told the end of.
+    pub(super) fn spare(&mut self, ids: Vec<u32>, out: &mut Vec<Effect>) {
+        let who = match ids[..] {
+            [id] => self.engine(id),
+            _ => named("engine", &ids),
+        };
+        let way = if self.engines.startable.at_all() {
+            "; `ipjob restart --all` kills all engines and starts them again"
+        } else {
+            ""
+        };
+        let text = format!(
+            "the hub has dropped {who}, and nothing has told of an end: nothing is ended, and what the hub drops never registers again{way}"
+        );
+        warning(out, text);
+        self.engines.dropped.extend(ids);
+        out.push(Effect::Publish);
     }
 }

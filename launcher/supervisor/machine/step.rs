@@ -1,11 +1,11 @@
 //! What the engines' step tells when one srun stands for all engines. PURE.
 
 use super::causes;
-use super::{Effect, End, Machine, Stage, step_line, warning};
+use super::{Effect, End, Machine, Phase, Stage, step_line, warning};
 use crate::failure::{About, Failure};
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
-use crate::plan::report::{Report, Words, World, is_cancelled, is_out_of_memory};
+use crate::plan::report::{Report, Words, World, failed_nodes, is_cancelled, is_out_of_memory};
 use crate::plan::service::{Name, ProcessId};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
@@ -71,7 +71,16 @@ impl Machine {
                 format!("{} left the hub's list", named("engine", &rest)),
             );
         }
-        self.lose_tasks(fresh, out);
+        let left = self.engines.living() > fresh.len() || self.engines.any_on_its_way();
+        let ready = self.stage(Name::Engines) == Stage::Ready && matches!(self.phase, Phase::Up);
+        if left || rest.is_empty() || self.engines.each() || !ready {
+            return self.lose_tasks(fresh, out);
+        }
+        // The last ones: srun, which lives, tells their end in a moment, or they have not ended.
+        if !asked.is_empty() {
+            self.lose_tasks(asked, out);
+        }
+        self.missed_from_set(rest, out);
     }
 
     /// srun told that something is wrong: it is the one that knows how a task ended.
@@ -103,7 +112,12 @@ impl Machine {
             }
         }
         let of_tasks = !words.tasks.is_empty();
-        let fresh = self.not_known_as_lost(words.tasks);
+        let mut tasks = words.tasks;
+        if self.engines.together() {
+            // No rank of such a node lives, and no other word comes of it.
+            tasks.extend(self.engines_on(&failed_nodes(&words.text)));
+        }
+        let fresh = self.not_known_as_lost(tasks);
         // What is heard late of an engine that is being started again is not the cause of the next end.
         if !(self.replaces() && of_tasks && fresh.is_empty()) {
             self.engines.srun_said.get_or_insert(words.text);
@@ -224,6 +238,15 @@ impl Machine {
             return format!("engine {id}, before it was started again");
         }
         self.engine(id)
+    }
+
+    /// The engines that told that they run on one of these nodes.
+    fn engines_on(&self, nodes: &[String]) -> Vec<u32> {
+        let places = self.engines.places.iter();
+        places
+            .filter(|(_, report)| nodes.contains(&report.node))
+            .map(|(rank, _)| *rank)
+            .collect()
     }
 
     /// An engine with the place that it told.

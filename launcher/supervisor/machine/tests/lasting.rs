@@ -127,6 +127,49 @@ fn a_world_that_loses_a_rank_leaves_jupyter_alone() {
 }
 
 #[test]
+fn a_step_that_the_hub_alone_misses_is_left_alone_beside_jupyter_and_told_as_dropped() {
+    let dropped = Event::TimeUp(Timer::Dropped);
+    let mut services = services(ENGINES, Name::Jupyter);
+    if let Readiness::Engines { step, .. } = &mut services[1].ready {
+        *step = true;
+    }
+    services[1].processes.truncate(1);
+    let mut world = World::of(services);
+    for service in [Name::Controller, Name::Jupyter] {
+        let detail = String::new();
+        world.hear(Event::Ready { service, detail });
+    }
+    world.hear(listed(&[0, 1]));
+    let effects = hear(&mut world, [listed(&[1]), listed(&[]), dropped.clone()]);
+    let line = said(&effects).last().copied().unwrap_or_default();
+    let text = "the hub has dropped engine 1, and nothing has told of an end: nothing is ended";
+    assert!(line.starts_with(text), "{line}");
+    let kills = |effect: &Effect| {
+        let nannies = matches!(effect, Effect::SetTimer(Timer::Nannies { .. }, _));
+        nannies || matches!(effect, Effect::Kill(_) | Effect::EndStep)
+    };
+    assert!(!effects.iter().any(kills), "{effects:?}");
+    assert_eq!(world.machine.state(), State::Degraded);
+    orders::walk(world.clone(), depth() - 3);
+    let ended = exited(process(Name::Engines, 0), KILLED(), &[]);
+    let effects = hear(&mut world, [ended, Event::Preempted(false)]);
+    let line = said(&effects).last().copied().unwrap_or_default();
+    assert!(line.contains("jupyter goes on without engines"), "{line}");
+
+    let mut alone = job(Name::Engines);
+    let _ = hear(&mut alone, [listed(&[])]);
+    assert_eq!(alone.machine.reason(), None, "srun may tell more");
+    let mut told = alone.clone();
+    let _ = hear(&mut alone, [dropped, Event::Preempted(false)]);
+    let reason = alone.machine.reason().unwrap_or_default();
+    let text = "the hub has dropped the last engine, and nothing has told of its end";
+    assert_eq!(reason, text);
+    let _ = hear(&mut told, [killed(&[0, 1]), Event::Preempted(false)]);
+    let reason = told.machine.reason().unwrap_or_default();
+    assert!(reason.starts_with("the last engine ended"), "{reason}");
+}
+
+#[test]
 fn a_controller_that_is_given_up_leaves_jupyter_alone_and_comes_back_on_request() {
     let mut world = job(Name::Jupyter);
     world

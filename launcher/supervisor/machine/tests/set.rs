@@ -1,7 +1,8 @@
 //! Engines that are one MPI world and start again together.
 
 use super::*;
-use crate::plan::report::World as Seen;
+use crate::plan::report::{Report, World as Seen};
+use crate::supervisor::event::Level;
 
 fn world() -> World {
     let mut world = up(ENGINES, Name::Engines);
@@ -73,6 +74,50 @@ fn a_rank_that_the_hub_has_dropped_is_the_end_of_the_set() {
     assert!(end.contains(&ENDED));
     let again = world.machine.step(Event::TimeUp(Timer::Dropped));
     assert_eq!(again, [], "it is on its way");
+}
+
+/// A world that starts again by itself because nobody said otherwise.
+fn by_default() -> World {
+    let mut world = world();
+    let ways = Startable {
+        each: false,
+        together: true,
+    };
+    let machine = world.machine.starting_again(ways);
+    world.machine = machine.sparing_the_silent(true);
+    world
+}
+
+#[test]
+fn a_world_that_nobody_asked_to_start_again_outlives_the_hubs_silence_and_no_end() {
+    let mut world = by_default();
+    for rank in 0..ENGINES {
+        let _ = world.machine.step(Event::Placed(Report {
+            rank,
+            node: format!("node{rank}"),
+            pid: 7,
+            step: None,
+            memory: None,
+        }));
+    }
+    let _ = world.machine.step(listed(&[0]));
+    let effects = world.machine.step(Event::TimeUp(Timer::Dropped));
+    let text = "the hub has dropped engine 1 (rank 1 on node1, pid 7), and nothing has told of an end: nothing is ended, and what the hub drops never registers again; `ipjob restart --all` kills all engines and starts them again";
+    let warned = Effect::Say(Level::Warning, text.to_owned());
+    assert!(effects.contains(&warned), "{effects:?}");
+    assert!(!effects.contains(&ENDED));
+    assert_eq!(world.machine.state(), State::Degraded);
+    assert_eq!(world.machine.missing_engines(), [1]);
+    assert_eq!(world.machine.step(Event::TimeUp(Timer::Dropped)), []);
+    // Its user has the last word, and so have srun and Slurm.
+    assert!(world.clone().machine.step(again(true)).contains(&ENDED));
+    let node = "srun: error: Node failure on node1";
+    let node = Event::SrunSaid(Words::read(node).expect("srun's"));
+    for end in [killed(&[1]), ended(""), node] {
+        let mut world = world.clone();
+        let _ = world.machine.step(end);
+        assert!(world.machine.step(Event::Preempted(false)).contains(&ENDED));
+    }
 }
 
 #[test]
@@ -172,6 +217,8 @@ fn a_hub_that_never_drops_the_ids_ends_the_job() {
 fn every_order_of_events_with_sets_keeps_the_rules() {
     let (states, _) = orders::walk(world(), depth() - 1);
     assert!(states > 1_000, "only {states} states");
+    let (states, _) = orders::walk(by_default(), depth() - 2);
+    assert!(states > 200, "only {states} states");
     let mut resting = world();
     for event in [
         ended(""),
