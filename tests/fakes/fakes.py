@@ -34,12 +34,12 @@ def answer_version(version):
         sys.exit(0)
 
 
-def listen(port=0):
-    """A socket in LISTEN on a loopback port: a free one, or this one, which ipjob holds reserved."""
+def listen(port=0, address="127.0.0.1"):
+    """A socket in LISTEN on a port of this address: a free one, or this one, which ipjob holds."""
     server = socket.socket()
     # As ZeroMQ does it.
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("127.0.0.1", port))
+    server.bind((address, port))
     server.listen()
     return server
 
