@@ -1,4 +1,4 @@
-//! The job's end, or a node's, while engines are on their way back.
+//! The job's end while engines are on their way back.
 
 use crate::support::lab::{ALICE, SlurmJob};
 use crate::support::{Lab, wait_for};
@@ -98,27 +98,5 @@ fn a_job_that_is_requeued_while_an_engine_comes_back_starts_anew() {
     assert_eq!(record["restarts"]["engines"], 0);
     assert_eq!(record["engines"]["missing"], json!([]));
     assert!(job.output().contains("ended; nothing is left running"));
-    job.cancel();
-}
-
-#[test]
-fn engines_of_a_node_without_power_are_given_up_by_name() {
-    let conf = ["SlurmdTimeout=10", "MessageTimeout=5"];
-    let options: Vec<&str> = conf
-        .iter()
-        .flat_map(|line| ["--slurm-conf", line])
-        .collect();
-    let lab = needed!(Lab::up(&options));
-    let job = lab.submit(
-        &["-N2", "--ntasks-per-node=1", "--no-kill"],
-        &format!("exec ipjob --mode cluster-only --mpi none --respawn engine {IMPATIENT}"),
-    );
-    job.wait_state("ready");
-    let off = lab.command("power").args(["node2", "off"]).status();
-    assert!(off.is_ok_and(|status| status.success()));
-    job.wait_line("engine 1 was started again 5 times and ended each time");
-    let record = job.record().expect("a record");
-    assert_eq!(record["state"], "degraded");
-    assert_eq!(record["engines"]["missing"], json!([1]));
     job.cancel();
 }
