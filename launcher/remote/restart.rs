@@ -9,6 +9,7 @@ use super::target::{self, Target, place};
 use super::verdict::State;
 use crate::cli::jobs::RestartOptions;
 use crate::failure::{Failure, Kind, Outcome};
+use crate::here::own_time::OwnTime;
 use crate::here::text::printable;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::profile;
@@ -16,7 +17,7 @@ use crate::plan::request::Request;
 use crate::report::console::Console;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// Asks the job for its engines and waits for them.
 pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
@@ -36,7 +37,7 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
     };
     ask(&mut search, &path, &life, &request, &name)?;
     console.step(&format!("asked job {name} for its engines"));
-    let asked = Instant::now();
+    let asked = OwnTime::now();
     loop {
         let pause = if asked.elapsed() < SOON {
             PAUSES[0]

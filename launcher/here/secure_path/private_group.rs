@@ -1,12 +1,13 @@
 //! The group that is one user's alone: by the custom behind umask 002 each user has a primary group of the same name or number. The
 //! site's directory is asked through `getent`, as a static glibc would load the site's name service.
 
+use crate::here::own_time::OwnTime;
 use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long `getent` may take: a directory that cannot be reached answers late or never.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -61,7 +62,7 @@ fn answer(words: &[&str], limit: Duration) -> Option<String> {
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
-    let begin = Instant::now();
+    let begin = OwnTime::now();
     while matches!(child.try_wait(), Ok(None)) {
         if begin.elapsed() > limit {
             let _ = child.kill();
