@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 fn document(name: &str) -> Option<String> {
@@ -316,17 +316,38 @@ fn the_commands_of_the_readme_are_taken_and_its_python_compiles() {
     }
 }
 
+/// All pages for people, as paths from the project's root with their texts; `docs/design` alone where that is asked.
+fn pages(directories: &[&str]) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    for directory in directories {
+        let entries = fs::read_dir(root.join(directory)).expect("a directory");
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let text = fs::read_to_string(&path).expect("text");
+                pages.push((path.strip_prefix(root).expect("inside").to_owned(), text));
+            }
+        }
+    }
+    assert!(pages.len() > 2, "{directories:?}");
+    pages
+}
+
+const DESIGN: &str = "docs/design";
+
+/// Where README, CONTRIBUTING and the pages of docs/ are.
+const PAGES: &[&str] = &["", "docs", DESIGN];
+
 #[test]
 fn every_subcommand_that_is_named_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut texts = vec![document("README.md").expect("the README")];
-    for directory in ["docs", "sbatch"] {
-        for entry in fs::read_dir(root.join(directory))
-            .expect("a directory")
-            .flatten()
-        {
-            texts.extend(fs::read_to_string(entry.path()));
-        }
+    let mut texts: Vec<String> = pages(PAGES).into_iter().map(|(_, text)| text).collect();
+    for entry in fs::read_dir(root.join("sbatch"))
+        .expect("a directory")
+        .flatten()
+    {
+        texts.extend(fs::read_to_string(entry.path()));
     }
     let place = Place::empty();
     let mut named = BTreeSet::new();
@@ -377,5 +398,133 @@ fn every_message_that_troubleshooting_quotes_is_one_of_ours() {
             .windows(3)
             .any(|part| sources.contains(&part.join(" ")));
         assert!(found, "no source says {message:?}");
+    }
+}
+
+/// What leads elsewhere: the targets of `[words](target)`.
+fn links(text: &str) -> Vec<&str> {
+    let prose = text.split("\n```").step_by(2);
+    prose
+        .flat_map(|part| part.split("](").skip(1))
+        .filter_map(|rest| rest.split(')').next())
+        .collect()
+}
+
+/// The anchors of a page, as GitHub makes them of its headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let prose = text.split("\n```").step_by(2);
+    prose
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with('#'))
+        .map(|line| {
+            let heading = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = heading.chars().filter_map(|char| match char {
+                ' ' => Some('-'),
+                '-' | '_' => Some(char),
+                char => char.is_alphanumeric().then_some(char),
+            });
+            kept.collect()
+        })
+        .collect()
+}
+
+/// What is wrong with the links of a page.
+fn dead_links(page: &Path, text: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let inside = links(text)
+        .into_iter()
+        .filter(|link| !link.starts_with("http"));
+    inside
+        .filter(|link| {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => root.join(page),
+                file => root.join(page).with_file_name("").join(file),
+            };
+            let anchored = anchor.is_empty()
+                || fs::read_to_string(&target).is_ok_and(|text| anchors(&text).contains(anchor));
+            !(target.exists() && anchored)
+        })
+        .map(|link| format!("{}: {link}", page.display()))
+        .collect()
+}
+
+#[test]
+fn every_link_leads_to_a_page_and_a_heading_that_are_there() {
+    let sample = "[a](architecture.md) [b](none.md)\n[c](architecture.md#none) [d](#none)\n";
+    assert_eq!(dead_links(Path::new("docs/x.md"), sample).len(), 3);
+    let dead: Vec<String> = pages(PAGES)
+        .iter()
+        .flat_map(|(page, text)| dead_links(page, text))
+        .collect();
+    assert_eq!(dead, [""; 0]);
+}
+
+/// The files and directories of the project that a text names as code, but for those that are made.
+fn named_paths(text: &str) -> Vec<&str> {
+    let words = text.split('`').skip(1).step_by(2);
+    words
+        .filter(|word| {
+            let ours = ["launcher/", "tests/", "sbatch/", "docs/"];
+            ours.iter().any(|part| word.starts_with(part)) && !word.contains([' ', '*', '<'])
+        })
+        .collect()
+}
+
+#[test]
+fn every_file_of_the_project_that_a_page_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(named_paths("a `tests/x.rs` b"), ["tests/x.rs"]);
+    let mut pages = pages(PAGES);
+    // What changed once may be gone by now.
+    pages.retain(|(page, _)| !page.ends_with("CHANGELOG.md"));
+    let missing: Vec<String> = pages
+        .iter()
+        .flat_map(|(page, text)| {
+            let missing = named_paths(text)
+                .into_iter()
+                .filter(|path| !root.join(path).exists());
+            missing.map(|path| format!("{}: {path}", page.display()))
+        })
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+/// The heads of all sources: what a Rust file says in `//!`, a Python file in its docstring.
+fn heads(directory: &Path) -> String {
+    let entries = fs::read_dir(directory).expect("a directory").flatten();
+    let heads = entries.map(|entry| match entry.path() {
+        path if path.ends_with("__pycache__") => String::new(),
+        path if path.is_dir() => heads(&path),
+        path => {
+            let text = fs::read_to_string(path).expect("text");
+            if let Some(text) = text.strip_prefix("\"\"\"") {
+                return text.split("\"\"\"").take(1).collect();
+            }
+            let lines = text.lines().take_while(|line| line.starts_with("//!"));
+            lines.map(|line| format!("{line}\n")).collect()
+        }
+    });
+    heads.collect()
+}
+
+#[test]
+fn every_design_is_linked_from_the_module_that_it_explains_and_is_easy_to_read() {
+    let heads = heads(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launcher"));
+    let architecture = document("docs/architecture.md").expect("the page");
+    let linked = links(&architecture);
+    for (page, text) in pages(&[DESIGN]) {
+        let path = page.display().to_string();
+        assert!(heads.contains(&path), "no head of a module names {path}");
+        let link = path.strip_prefix("docs/").expect("inside");
+        assert!(linked.contains(&link), "architecture.md leads not to {path}");
+        let wide = text.lines().find(|line| line.chars().count() > 120);
+        assert_eq!(wide, None, "{path} has lines of more than 120 columns");
+    }
+    for head in heads.split_ascii_whitespace() {
+        if let Some(page) = head.strip_prefix("docs/") {
+            let path = format!("docs/{}", page.trim_end_matches(['.', ',', ':', ')']));
+            assert!(document(&path).is_some(), "a head names {path}");
+        }
     }
 }

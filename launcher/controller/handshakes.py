@@ -4,6 +4,8 @@ libzmq takes a frame of any size into memory before it looks at what it is, also
 `ZMQ_MAXMSGSIZE` would hold for arrays of friends as well. What the server has sent tells them apart: a stranger gets a greeting (64 bytes) and,
 for a HELLO that only who knows the key can make, a WELCOME (170); READY follows proof. Both counts are the kernel's (`TCP_INFO`). Nor
 may strangers take the descriptors that friends need: where there are too many, the one goes that has been there longest.
+
+docs/design/strangers.md explains the design.
 """
 import collections
 import resource

@@ -1,4 +1,6 @@
 //! `ipjob doctor`: what would go wrong here, and what to do about it. It looks, tries in small steps, and changes nothing.
+//!
+//! docs/design/doctor.md explains the design.
 
 mod finding;
 mod nodes;

@@ -1,6 +1,8 @@
 //! The engine of a task as a fork of the one Python of its node (`engine/fork.py` and `engine/tasks.py`), which the first task of
 //! the node starts. The task stays: Slurm knows it, signals it and tells how it ended, so it hands signals on to the engine and ends
 //! as the engine did. Its rank, labels, environment, CPUs and streams are thereby those of an engine of its own.
+//!
+//! docs/design/fork.md explains the design.
 
 use crate::here::leftovers::Leftover;
 use crate::plan::incarnation::INCARNATION_VARIABLE;

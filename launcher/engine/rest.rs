@@ -1,5 +1,7 @@
 //! The watcher of a node, with `--idle-timeout`: a child of one task there that tells when the job's engines on this node are at rest.
 //! The rest of the job cannot see their CPU time. It ends with its task, whose log it holds open.
+//!
+//! docs/design/idle.md explains the design.
 
 use crate::here::computed::Computed;
 use crate::here::{leftovers, process};

@@ -1,6 +1,8 @@
 //! The connection files of our controller, as they are to be. Who starts another controller in this profile writes over the names that
 //! everybody knows and removes them when it ends (`ipp.Cluster`, JupyterLab's list of clusters), and `ipcluster clean` removes all. So
 //! their text is kept here, and what is no longer so is put back.
+//!
+//! docs/design/guests.md explains the design.
 
 use super::files;
 use super::identity;

@@ -1,5 +1,7 @@
 //! One ipjob per profile: a lock that the kernel drops when its holder dies, whatever killed it; and a later life of the same
 //! job, which takes over from one that cannot be asked.
+//!
+//! docs/design/requeue.md explains the design.
 
 use super::files::{self, TEMPORARY_PREFIX};
 use crate::failure::{Failure, Outcome};

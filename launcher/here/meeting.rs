@@ -1,5 +1,7 @@
 //! Where ranks meet: a private directory beside the profile. The leader makes it, says its word in it and removes it; every
 //! other rank reads the word and leaves its own files there. All of them replace files as a whole.
+//!
+//! docs/design/ranks.md explains the design.
 
 use super::own_time::OwnTime;
 use super::patience::{LOOK, insist};

@@ -1,5 +1,7 @@
 //! The memory of the control group that we and our processes are in: its limit, and how many processes the kernel has killed in
 //! it because there was no more.
+//!
+//! docs/design/causes.md explains the design.
 
 use super::own_time::OwnTime;
 use std::fs;

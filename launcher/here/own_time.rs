@@ -2,6 +2,8 @@
 //! machine with no CPU to spare) it hears from nobody, and nobody else may pay for that: what was silent meanwhile may just not have
 //! been heard, and after a suspension of the whole job was stopped as well. So every limit counts on this clock; the kernel's own is for
 //! what goes on without us: the end of the job's time, and what people are told.
+//!
+//! docs/design/time.md explains the design.
 
 use std::pin::pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

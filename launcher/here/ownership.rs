@@ -1,5 +1,7 @@
 //! Whether the profile is still ours. After a node failure two lives of a job can run at once: the later one takes the lock
 //! file's place, and the earlier one, wherever it still lives, must notice and touch nothing any more.
+//!
+//! docs/design/requeue.md explains the design.
 
 use super::lock;
 use crate::plan::incarnation::Incarnation;

@@ -1,5 +1,7 @@
 //! Work that may never come back: a file system over the network can stop answering, and whoever asks it then waits in the kernel,
 //! where nothing reaches him. Such work has a thread of its own, and only so long is waited for it.
+//!
+//! docs/design/outage.md explains the design.
 
 use super::own_time;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -5,6 +5,8 @@
 //! For one that does not, a reservation is a socket that was bound without `SO_REUSEADDR`, got it afterwards, and does not listen. Plain
 //! binds and a second ipjob are refused while it lives; the owner that it is meant for (tornado) sets `SO_REUSEADDR` itself
 //! and so may bind and listen beside it, as may anybody else who sets it.
+//!
+//! docs/design/sockets.md explains the design.
 
 use super::sockets;
 use crate::failure::{Failure, Outcome};

@@ -8,6 +8,8 @@
 //!
 //! Who may write above the user's home directory, the system's administrators have decided for all that the user has: for what lies
 //! inside the home directory that is not judged, unless every user can write there.
+//!
+//! docs/design/paths.md explains the design.
 
 mod fault;
 mod private_group;

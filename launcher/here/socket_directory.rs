@@ -9,6 +9,8 @@
 //! An advisory lock on it tells that its ipjob lives, which also keeps systemd-tmpfiles off. The next ipjob on this node removes what a
 //! killed one left. Where TMPDIR lies on a file server whose locks other nodes do not see (localflock, nolock), the lock is free for them:
 //! so the directory carries the host and its boot id, and is left alone by all others.
+//!
+//! docs/design/jupyter.md explains the design.
 
 use super::files::NO_LINK;
 use super::{files, identity, process, state};

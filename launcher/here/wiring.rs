@@ -1,4 +1,6 @@
 //! The wiring that ipjob makes before anything starts: ports that nobody else gets, and the connection files that tell of them.
+//!
+//! docs/design/start.md explains the design.
 
 use super::files;
 use super::guarded::unusable;

@@ -2,6 +2,8 @@
 
 Tornado reads the body of a request, 512 MB by Jupyter's default, before any handler looks at who sends it, keeps a connection on which nothing
 is said for an hour, and tries to accept again and again, with a traceback each time, when no descriptor is left.
+
+docs/design/strangers.md explains the design.
 """
 import collections
 import errno

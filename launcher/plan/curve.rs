@@ -1,5 +1,7 @@
 //! Encryption of all that passes the controller's ports, by `CurveZMQ`. The controller has a key pair; who knows its public half (engines and
 //! clients, from their connection files) can speak to it and to nobody who pretends to be it. PURE: random numbers come in.
+//!
+//! docs/design/encryption.md explains the design.
 
 use super::service::Text;
 use super::version::Version;

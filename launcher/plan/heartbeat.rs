@@ -4,6 +4,8 @@
 //! noticed at the next beat), so its default of 3 s costs every start 3 to 6 s. An eager controller (`controller/eager.py`) beats
 //! faster until all engines are there and counts an engine at its first answer; afterwards a slow period does, which costs a
 //! third of the CPU. Whatever the period, the hub's patience is the same: the number of missed beats grows as it falls.
+//!
+//! docs/design/scale.md explains the design.
 
 use super::Here;
 use super::settings::Settings;

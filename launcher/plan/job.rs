@@ -1,4 +1,6 @@
 //! The id of a job of Slurm, in the form that each of its programs takes for this job only. PURE.
+//!
+//! docs/design/engines-in-slurm.md explains the design.
 
 use core::fmt::{Display, Formatter, Result};
 

@@ -3,6 +3,8 @@
 //! A log holds more than that: tasks of the users' that failed hours ago, records of every kind, and the lines of a nanny that outlives
 //! its engine. Of all this only two things say why a process ended: an exception that nobody caught, which Python writes last and
 //! exits with 1, and the program's own word that it gives up, a record of the level CRITICAL after which it writes no other.
+//!
+//! docs/design/causes.md explains the design.
 
 use super::exit::Exit;
 use core::fmt;

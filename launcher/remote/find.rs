@@ -1,4 +1,6 @@
 //! What there is of the user's jobs on a host, in one round of one ssh: Slurm's queue, pointers and records.
+//!
+//! docs/design/jobs.md explains the design.
 
 use super::parts::{END, Part};
 use super::queue::{self, Line, Queue};

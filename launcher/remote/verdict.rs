@@ -1,4 +1,6 @@
 //! How a job is, judged from its record, from Slurm and from the process that the record names. PURE.
+//!
+//! docs/design/jobs.md explains the design.
 
 use super::find::{Found, Record, Trace};
 use super::queue::{Line, Phase, Queue};

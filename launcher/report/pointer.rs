@@ -1,5 +1,7 @@
 //! The pointer file, which tells where a job's record lies: an IPython directory may be anywhere, and who asks for a job
 //! knows only its id. docs/connection-file.md documents it.
+//!
+//! docs/design/record.md explains the design.
 
 use crate::here::secure_path::{self, Fault};
 use crate::here::{files, state};

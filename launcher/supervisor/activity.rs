@@ -6,6 +6,8 @@
 //!  - a kernel that computes, and all that Jupyter itself counts as activity.
 //!
 //! What cannot be seen counts as use: no job ends because a look failed.
+//!
+//! docs/design/idle.md explains the design.
 
 use super::event::Event;
 use super::notice::{Notice, Wired};

@@ -1,5 +1,7 @@
 //! The clerk writes the record, on a thread of its own: a file system that stops answering must hold up neither the supervision nor
 //! the stop. One writes, one record after the other, so that an older one never takes the place of a newer.
+//!
+//! docs/design/record.md explains the design.
 
 use super::notice::{Notice, Sender};
 use crate::here::own_time::{self, OwnTime};

@@ -1,5 +1,7 @@
 //! When the job's time ends: asked of Slurm at the start, every ten minutes, because it can be moved (`scontrol update`), and
 //! once more where that decides what is done: before the end that is known, and when a signal may be Slurm's word for it.
+//!
+//! docs/design/time.md explains the design.
 
 use super::event::{Event, Timer};
 use super::machine::State;

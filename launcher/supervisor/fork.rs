@@ -1,5 +1,7 @@
 //! Engines that one Python forks (`engine/fork.py` and `engine/local.py`): it is started in the place of all of them, tells of each and ends. They
 //! are then our children like any other, because we are the subreaper above it, so the machine knows no difference.
+//!
+//! docs/design/fork.md explains the design.
 
 use super::Supervisor;
 use super::event::{Event, Exit, Level};

@@ -1,4 +1,6 @@
 //! Carrying out a restart: a service that died gets its wiring, port and token again. No decision is made here.
+//!
+//! docs/design/restart.md explains the design.
 
 use super::children::Given;
 use super::effects::first;

@@ -1,5 +1,7 @@
 //! The file system that the profile lies on is away for a while: unmounted, full, or silent. Nothing ends because of that; what
 //! needs files waits for them, and the stop does not.
+//!
+//! docs/design/outage.md explains the design.
 
 use super::Supervisor;
 use super::effects::first;

@@ -1,4 +1,6 @@
 //! The ports of controller and Jupyter: held before either starts, and given to each as often as it is started.
+//!
+//! docs/design/sockets.md explains the design.
 
 use super::Supervisor;
 use super::children::Given;

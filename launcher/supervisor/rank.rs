@@ -2,6 +2,8 @@
 //! leader says so, is seen to be dead or to have ended the meeting, or somebody asks for the end. A word that cannot be read, for
 //! however long, ends nothing: a home that is away, full or silent, and a job that is suspended, look like that. It stays when its engine
 //! ends: a rank that left would have srun or mpiexec end the others, Jupyter among them.
+//!
+//! docs/design/ranks.md explains the design.
 
 mod engine;
 mod failures;

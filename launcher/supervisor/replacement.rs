@@ -1,4 +1,6 @@
 //! Engines of a step that start again: each as a step of its own, or all together. No decision is made here.
+//!
+//! docs/design/restart.md explains the design.
 
 use super::children::Given;
 use super::effects::first;

@@ -1,6 +1,8 @@
 //! Requests of the user's, `ipjob restart`: a file in the life's private directory, which ipjob makes at its start and `ipjob restart` writes over, so
 //! that each look opens what is there: a file system over the network shows a new file late, and what is in an old one at once. The
 //! answer stands in the record.
+//!
+//! docs/design/restart.md explains the design.
 
 use super::Supervisor;
 use super::event::{Answer, Event};

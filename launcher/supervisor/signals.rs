@@ -1,4 +1,6 @@
 //! Signals as notices: requests to stop, and the ends of children.
+//!
+//! docs/design/stop.md explains the design.
 
 use super::event::Exit;
 use super::notice::{Notice, Sender};

@@ -1,4 +1,6 @@
 //! Ending what services leave behind: nannies and kernels in sessions of their own, orphans of any kind.
+//!
+//! docs/design/stop.md explains the design.
 
 use super::event::Event;
 use super::notice::{Notice, Sender};

@@ -1,6 +1,8 @@
 //! A later life of the same job may take the profile over while we still live: on a node that was cut off and came back. From
 //! then on nothing here is ours: no file is written or removed, no step is signalled (the later life's steps have the
 //! same numbers), and our own processes are killed, because ipcontroller and Jupyter remove files on their way out.
+//!
+//! docs/design/requeue.md explains the design.
 
 use super::event::Event;
 use super::notice::{Notice, Sender};

@@ -1,4 +1,6 @@
 //! Telling: the live line and the record, as often as it is worth its work.
+//!
+//! docs/design/scale.md explains the design.
 
 use super::machine::State;
 use super::notice::Notice;

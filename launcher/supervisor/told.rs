@@ -1,5 +1,7 @@
 //! What the controller tells on its standard input (`controller/eager.py`): which of the sockets that it was handed it has taken, and that a
 //! client has asked an engine or the hub to end. Nothing else tells such an end from a death: an engine ends with exit code 1 after both.
+//!
+//! docs/design/ends.md explains the design.
 
 use super::Supervisor;
 use super::event::{Asked, Event};

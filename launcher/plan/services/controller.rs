@@ -1,4 +1,6 @@
 //! The controller: hub, schedulers and heartmonitor of ipyparallel.
+//!
+//! docs/design/start.md explains the design.
 
 use super::{Context, HANDED, with_users};
 use crate::plan::environment;

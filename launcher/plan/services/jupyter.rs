@@ -1,4 +1,6 @@
 //! The Jupyter server.
+//!
+//! docs/design/jupyter.md explains the design.
 
 use super::{Context, HANDED};
 use crate::failure::{Failure, Outcome};

@@ -1,4 +1,6 @@
 //! Engines as one step of the Slurm job. Everything that srun could inherit is said explicitly.
+//!
+//! docs/design/engines-in-slurm.md explains the design.
 
 use super::{Context, engines, fork};
 use crate::failure::{Failure, Outcome};

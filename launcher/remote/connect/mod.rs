@@ -2,6 +2,7 @@
 //!
 //! Built as the supervisor is: all sources (ssh, signals, probes, timers) send into ONE channel, one loop reads it, the machine decides
 //! and the effects are carried out. ssh is what is supervised here.
+//! docs/design/connect.md explains the design.
 
 mod announce;
 mod browser;

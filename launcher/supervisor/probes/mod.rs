@@ -1,5 +1,7 @@
 //! Readiness as observed facts. Each probe looks again after a short pause until it saw the fact (or that it can never
 //! be), and sends it.
+//!
+//! docs/design/start.md explains the design.
 
 pub mod connection_files;
 pub mod controller;
