@@ -502,7 +502,7 @@ fn heads(directory: &Path) -> String {
                 return text.split("\"\"\"").take(1).collect();
             }
             let lines = text.lines().take_while(|line| line.starts_with("//!"));
-            lines.map(|line| format!("{line}\n")).collect()
+            lines.flat_map(|line| [line, "\n"]).collect()
         }
     });
     heads.collect()
@@ -517,7 +517,10 @@ fn every_design_is_linked_from_the_module_that_it_explains_and_is_easy_to_read()
         let path = page.display().to_string();
         assert!(heads.contains(&path), "no head of a module names {path}");
         let link = path.strip_prefix("docs/").expect("inside");
-        assert!(linked.contains(&link), "architecture.md leads not to {path}");
+        assert!(
+            linked.contains(&link),
+            "architecture.md leads not to {path}"
+        );
         let wide = text.lines().find(|line| line.chars().count() > 120);
         assert_eq!(wide, None, "{path} has lines of more than 120 columns");
     }
