@@ -19,7 +19,7 @@ pause = threading.Event()
 directory = os.path.join(os.environ["HOME"], ".ipython", f"profile_{profile}")
 rc = ipp.Client(profile=profile)
 view = rc[:2]
-view.execute("base = 40", block=True)
+view.execute("base = 40", block=False).get(PATIENCE)
 task = view.apply_async(lambda rounds: sum(__import__("threading").Event().wait(0.1) or base for _ in range(rounds)), ROUNDS)  # noqa: F821
 
 

@@ -4,7 +4,7 @@ use crate::support::Place;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a helper may take: `timeout` ends one that hangs, so that a test fails and does not wait for ever.
+/// Seconds that a program may take: `timeout` aborts one that hangs, and Python prints where each of its threads is.
 const LIMIT: &str = "100";
 
 /// One of the programs in tests/real, with the environment that a user's shell would have: no variable of ipjob's.
@@ -14,8 +14,9 @@ pub fn program(place: &Place, venv: &Path, name: &str, args: &[&str]) -> Command
         .join(name);
     let mut command = place.command("timeout");
     command
-        .arg(LIMIT)
+        .args(["--signal=ABRT", LIMIT])
         .arg(venv.join("bin/python"))
+        .args(["-X", "faulthandler"])
         .arg(file)
         .args(args);
     command

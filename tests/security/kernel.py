@@ -27,9 +27,15 @@ def ask(method, path, body=None):
 
 
 kernel = ask("POST", "api/kernels", {"name": (sys.argv[2:] or ["python3"])[0]})["id"]
-socket = websocket.create_connection(
-    f"{server.replace('http', 'ws', 1)}api/kernels/{kernel}/channels?session_id=s", timeout=PATIENCE, header=headers
-)
+
+
+def connect():
+    """Jupyter answers when it has heard the kernel on all of its sockets."""
+    address = f"{server.replace('http', 'ws', 1)}api/kernels/{kernel}/channels?session_id=s"
+    return websocket.create_connection(address, timeout=PATIENCE, header=headers)
+
+
+socket = connect()
 
 
 def run(source, interrupt_at=None):
@@ -65,13 +71,21 @@ def attach():
     return "".join(text)
 
 
+def restart():
+    """What a kernel prints before Jupyter's socket has found it again is lost, so that JupyterLab connects anew after a restart."""
+    global socket
+    ask("POST", f"api/kernels/{kernel}/restart")
+    socket.close()
+    socket = connect()
+
+
 def answer(line):
     if line == "interrupt":
         return run("import signal; print('begun', flush=True); signal.pause()", interrupt_at="begun")
     if line == "attach":
         return attach()
     if line == "restart":
-        ask("POST", f"api/kernels/{kernel}/restart")
+        restart()
         return line
     if line == "end":
         ask("DELETE", f"api/kernels/{kernel}")
