@@ -142,9 +142,9 @@ CASES = 10000000
 fuzz: ## feed the readers with chance, as fast as one CPU can; CASES=10000000 is how many inputs in all
 	@$(toolchain)
 	# An equal share for each property; all of them are in modules of this name.
-	properties=$$(cargo test --quiet --profile fuzz $(CARGO_FLAGS) --bin ipjob fuzz:: -- --list | grep -c ': test$$')
+	properties=$$(cargo test --quiet --profile fuzz $(CARGO_FLAGS) --lib fuzz:: -- --list | grep -c ': test$$')
 	export PROPTEST_CASES=$$(( ($(CASES) + properties - 1) / properties ))
-	cargo test --profile fuzz $(CARGO_FLAGS) --bin ipjob fuzz:: -- --test-threads=1
+	cargo test --profile fuzz $(CARGO_FLAGS) --lib fuzz:: -- --test-threads=1
 	echo "make fuzz: $$properties properties, $$((properties * PROPTEST_CASES)) inputs"
 
 SECONDS = 600

@@ -2,17 +2,21 @@
 //! ipengine, or has it forked. Where the profile directory is not this node's, it makes a private one and stays as the engine's parent, to
 //! remove it again.
 
-mod ending;
-#[cfg_attr(not(target_os = "linux"), path = "engine/elsewhere.rs")]
+mod exit_like;
+#[cfg_attr(not(target_os = "linux"), path = "engine/unsupported.rs")]
 mod forked;
-pub mod rest;
+pub mod idle_watch;
+pub mod predecessor;
+pub mod private_profile;
+pub mod signal_proxy;
+pub mod task;
 
+use crate::engine::private_profile::PrivateProfile;
 use crate::failure::{Failure, Outcome};
-use crate::here::memory::Memory;
-use crate::here::{foreman, identity, predecessor, private_profile::PrivateProfile};
-use crate::plan::report::{NotForked, Report};
+use crate::here::os::memory::Memory;
+use crate::here::site::identity;
 use crate::plan::services::{CONNECTION_INFO, Succession};
-use crate::report::task;
+use crate::plan::task_lines::{NotForked, Report};
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -65,7 +69,7 @@ pub fn run(
     if let Some(limit) = idle_limit_ms
         && again.is_none_or(|who| who.local == 0)
     {
-        rest::start(limit, &node);
+        idle_watch::start(limit, &node);
     }
     let private = PrivateProfile::where_not_shared(args, &node)?;
     let mut command = Command::new(program);
@@ -91,7 +95,7 @@ pub fn run(
         match forked::run(python, &command, args, &node, report) {
             Ok(status) => {
                 drop(private);
-                return Ok(ending::like(status));
+                return Ok(exit_like::like(status));
             }
             Err(why) => task::tell_not_forked(&NotForked {
                 node: node.clone(),
@@ -103,7 +107,7 @@ pub fn run(
         report(std::process::id());
         return Err(cannot_run(command.exec()));
     };
-    let code = foreman::run(&mut command, report).map_err(cannot_run);
+    let code = signal_proxy::run(&mut command, report).map_err(cannot_run);
     drop(private);
     code
 }

@@ -1,23 +1,27 @@
 //! The main command: options -> allocation -> plan -> supervisor -> exit code.
 
-mod around;
+mod discover;
 mod rank;
 
 use crate::cli::options::RunOptions;
 use crate::cli::variables::unknown_variables;
 use crate::failure::{Failure, Outcome};
-use crate::here::meeting::Leader;
-use crate::here::patience::{LOOK, insist};
-use crate::here::{directory, identity, leftovers, limits, scontrol, stepd, steps, subreaper};
+use crate::here::os::guard;
+use crate::here::os::signals::Signals;
+use crate::here::os::time_limited::{LOOK, insist};
+use crate::here::os::{limits, stray_processes, subreaper};
+use crate::here::profile::directory;
+use crate::here::profile::rendezvous::Leader;
+use crate::here::site::{identity, scontrol, step_numbers, stepd};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::slurm::Slurm;
 use crate::plan::{self, Plan, het};
 use crate::report::console::Console;
 use crate::report::dry_run;
-use crate::supervisor::{self, Signals, guard};
+use crate::supervisor;
 
-pub use around::own_address;
+pub use discover::own_address;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
@@ -81,7 +85,7 @@ async fn plan(
     let incarnation = identity::incarnation(&allocation)?;
     let met = rank.filter(|_| !options.dry_run);
     *meeting = rank::call(&settings, met, &incarnation)?;
-    let here = around::look(&settings, &allocation, environment, rank).await?;
+    let here = discover::look(&settings, &allocation, environment, rank).await?;
     Plan::new(
         settings,
         allocation,
@@ -109,7 +113,7 @@ async fn carry_out(
             "the limit of open files was raised to the hard limit, {limit}"
         ));
     }
-    steps::skip(plan);
+    step_numbers::skip(plan);
     let directory =
         directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
     let end = supervisor::run(plan, &directory, signals, meeting, console).await?;
@@ -133,7 +137,7 @@ pub fn event_loop() -> Outcome<tokio::runtime::Runtime> {
 ///
 /// What runs below us already is not of the tree.
 fn become_subreaper(console: &Console) {
-    leftovers::note_strangers();
+    stray_processes::note_strangers();
     if let Err(error) = subreaper::become_one() {
         console.warning(&format!(
             "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The parts of the program; each uses only those before it. `main.rs` shows the same map.
+/// The parts of the program; each uses only those before it. `lib.rs` shows the same map.
 const PARTS: &[&str] = &[
     "failure",
     "plan",
@@ -16,14 +16,15 @@ const PARTS: &[&str] = &[
     "run",
     "doctor",
     "remote",
+    "lib",
     "main",
 ];
 
-/// The longest a source file may be.
-const LONGEST: usize = 320;
+/// The longest a source file may be. A file holds a type and all of it; one that is longer is more than one type.
+const LONGEST: usize = 700;
 
 /// What judges, of the part that runs elsewhere.
-const PURE_REMOTE: &[&str] = &["jobs", "queue", "sight", "target", "verdict"];
+const PURE_REMOTE: &[&str] = &["job_state", "jobs", "queue", "sight", "target"];
 
 /// What the deciding parts must not know.
 const IMPURE: &[&str] = &[
@@ -38,7 +39,14 @@ const IMPURE: &[&str] = &[
 ];
 
 /// The files of connect that decide, with what is below them.
-const PURE_OF_CONNECT: &[&str] = &["machine", "event", "facts", "reach", "refusal", "ssh"];
+const PURE_OF_CONNECT: &[&str] = &[
+    "endpoints",
+    "event",
+    "facts",
+    "machine",
+    "ssh",
+    "ssh_errors",
+];
 
 /// What writes to stdout or stderr.
 const PRINTS: &[&str] = &[
@@ -243,14 +251,14 @@ fn nobody_imports_upwards() {
 }
 
 #[test]
-fn the_map_in_main_lists_the_parts_in_this_order() {
+fn the_map_in_lib_lists_the_parts_in_this_order() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = fs::read_to_string(root.join("launcher/main.rs")).expect("text");
+    let text = fs::read_to_string(root.join("launcher/lib.rs")).expect("text");
     let mut mapped: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("//! - `")?.split('`').next())
         .collect();
-    mapped.push("main");
+    mapped.extend(["lib", "main"]);
     assert_eq!(mapped, PARTS);
 }
 

@@ -1,10 +1,10 @@
 //! Variables that look like ours and are not: a slip of the pen would otherwise be ignored in silence.
 
 use super::Cli;
+use crate::here::os::guard;
 use crate::plan::environment::CLIENT_PROFILE_VARIABLE;
 use crate::plan::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
 use crate::plan::ranks::MEETING_VARIABLE;
-use crate::supervisor::guard;
 use clap::CommandFactory;
 
 /// What all of them begin with.

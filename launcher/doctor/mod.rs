@@ -3,19 +3,19 @@
 //! docs/design/doctor.md explains the design.
 
 mod finding;
+mod mpi;
 mod nodes;
 mod process;
+mod report;
 mod secrets;
 mod software;
 mod step;
-mod support;
-mod worlds;
 
 pub use nodes::probe;
 
 use crate::cli::doctor::DoctorOptions;
 use crate::failure::{Failure, Outcome};
-use crate::here::{address, identity, scontrol};
+use crate::here::site::{address, identity, scontrol};
 use crate::plan::allocation::Allocation;
 use crate::report::output;
 use crate::run;
@@ -90,7 +90,7 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
             0
         };
         let mut found = Vec::new();
-        worlds::look(
+        mpi::look(
             ipengine,
             software.srun.as_deref(),
             &options.mpi,
@@ -100,7 +100,7 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
         sheet.add(found);
     }
     if let Some(file) = &options.report {
-        let path = support::write(
+        let path = report::write(
             file,
             &sheet.lines(),
             &allocation,

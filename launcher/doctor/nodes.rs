@@ -3,8 +3,9 @@
 use super::finding::Finding;
 use super::step;
 use crate::failure::{Failure, Outcome};
-use crate::here::asking::ask;
-use crate::here::{files, identity};
+use crate::here::os::files;
+use crate::here::os::run_program::ask;
+use crate::here::site::identity;
 use crate::report::output;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

@@ -1,7 +1,7 @@
 //! How this process was started, and what it may use.
 
 use super::finding::Finding;
-use crate::here::{limits, process};
+use crate::here::os::{limits, process};
 use crate::plan::allocation::Allocation;
 use nix::unistd::getppid;
 

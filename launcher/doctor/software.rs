@@ -2,8 +2,8 @@
 
 use super::finding::Finding;
 use crate::failure::{Failure, Outcome};
-use crate::here::asking::ask;
-use crate::here::{programs, versions};
+use crate::here::os::run_program::ask;
+use crate::here::site::{programs, versions};
 use crate::plan::version::{self, Version};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -4,7 +4,7 @@
 //!
 //! docs/design/fork.md explains the design.
 
-use crate::here::leftovers::Leftover;
+use crate::here::os::stray_processes::Leftover;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_getaffinity};

@@ -16,22 +16,22 @@ mod fuzz;
 pub mod heartbeat;
 pub mod het;
 pub mod hostlist;
+pub mod idle;
 pub mod incarnation;
 pub mod job;
 pub mod jupyter_args;
 pub mod last_words;
-pub mod meeting;
 pub mod profile;
 pub mod ranks;
-pub mod report;
+pub mod rendezvous;
 pub mod request;
-pub mod rest;
 pub mod secrets;
 pub mod service;
 pub mod service_args;
 pub mod services;
 pub mod settings;
 pub mod slurm;
+pub mod task_lines;
 pub mod template;
 pub mod version;
 pub mod wiring;
@@ -215,7 +215,7 @@ pub struct Plan {
     /// How single engines of the engines' step are started again, where they can be.
     pub replacement: Option<services::Replacement>,
     /// How the other ranks start their engines, with the launcher `ranks`.
-    pub order: Option<meeting::Order>,
+    pub order: Option<rendezvous::Order>,
     /// What a person is told about the plan, for example that --allow-root was added.
     pub remarks: Vec<String>,
     /// What a person should look at, beforehand.

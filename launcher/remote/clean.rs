@@ -3,13 +3,13 @@
 mod laptop;
 
 use super::find::{Found, Record, Search};
+use super::job_state::State;
 use super::jobs::{self, Job};
 use super::queue::{Phase, Queue};
 use super::target::{Target, place};
-use super::verdict::State;
 use crate::cli::jobs::CleanOptions;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::here::text::printable;
+use crate::here::os::text::printable;
 use crate::report::console::Console;
 use crate::report::output;
 

@@ -8,7 +8,7 @@ use super::shell::Session;
 use super::sight::{Pointer, Sight};
 use super::target::{Host, Job};
 use crate::failure::{Failure, Outcome};
-use crate::here::text::printable;
+use crate::here::os::text::printable;
 use jiff::Timestamp;
 
 /// The scripts; their heads say what they are told.

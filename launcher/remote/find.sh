@@ -40,7 +40,7 @@ look_at_queue() {
     SLURM_TIME_FORMAT=%s limited squeue --noheader --states=all --jobs="$job" --format="$format" 2>/dev/null
 }
 
-# What is believed, by the rule of launcher/here/secure_path.rs, which says why: whether the directory $1 is the user's own, nobody else
+# What is believed, by the rule of launcher/here/os/secure_path.rs, which says why: whether the directory $1 is the user's own, nobody else
 # can put anything into it, and nobody else can replace what leads to it.
 is_own() {
     [ -O "$1" ] && is_safe "$1" && is_closed "$at/."

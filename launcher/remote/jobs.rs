@@ -1,10 +1,10 @@
 //! The jobs that there are, and which of them a person means. PURE.
 
 use super::find::{Found, Trace};
+use super::job_state::{State, waits, with_record, without_record};
 use super::queue::{Line, Phase, Queue};
 use super::sight::Sight;
 use super::target;
-use super::verdict::{State, waits, with_record, without_record};
 use crate::failure::{Failure, Outcome};
 use crate::plan::job::JobId;
 use crate::plan::profile::ProfileName;

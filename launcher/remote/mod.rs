@@ -6,6 +6,7 @@ pub mod connect;
 pub mod find;
 #[cfg(test)]
 mod fuzz;
+pub mod job_state;
 pub mod jobs;
 pub mod parts;
 pub mod queue;
@@ -17,4 +18,3 @@ pub mod ssh;
 pub mod status;
 pub mod stop;
 pub mod target;
-pub mod verdict;

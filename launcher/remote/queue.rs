@@ -1,6 +1,6 @@
 //! Slurm's queue, as squeue prints it for the script of `find`. PURE.
 
-use crate::here::text::printable;
+use crate::here::os::text::printable;
 use crate::plan::job::JobId;
 
 /// What squeue is asked for: what the reader below expects, the job's name last because it may hold anything.

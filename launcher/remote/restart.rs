@@ -2,15 +2,15 @@
 //! has made for it; what becomes of it stands in the record.
 
 use super::find::{Found, Search};
+use super::job_state::State;
 use super::jobs::{self, Job};
 use super::sight::Sight;
 use super::stop::{PAUSES, SOON, note, the_one};
 use super::target::{self, Target, place};
-use super::verdict::State;
 use crate::cli::jobs::RestartOptions;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::here::own_time::OwnTime;
-use crate::here::text::printable;
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::text::printable;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::profile;
 use crate::plan::request::Request;

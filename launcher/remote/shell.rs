@@ -8,7 +8,8 @@ use super::parts::{END, Part, Parts};
 use super::ssh;
 use super::target::{Host, place};
 use crate::failure::{Failure, Outcome};
-use crate::here::{identity, own_time};
+use crate::here::os::own_time;
+use crate::here::site::identity;
 use crate::report::dry_run::quoted;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -285,6 +286,6 @@ mod tests {
         let part = session.next().expect("it tells").expect("a part");
         let pid: u32 = part.words.parse().expect("a pid");
         drop(session);
-        assert_eq!(crate::here::process::stat(pid), None);
+        assert_eq!(crate::here::os::process::stat(pid), None);
     }
 }

@@ -4,7 +4,7 @@
 
 mod fields;
 
-use crate::here::text::printable;
+use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
 use fields::{
     Fields, counts, job_id, life, name, number, page, path, request, signal_to, state, text, texts,

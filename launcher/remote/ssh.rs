@@ -1,7 +1,7 @@
 //! The user's own ssh program: how it is called, and what is said when it fails.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::text::printable;
+use crate::here::os::text::printable;
 use std::path::PathBuf;
 
 /// The options of every ssh: no terminal there, no X11, none of the user's own forwards, which may be taken by another ssh.

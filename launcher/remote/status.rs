@@ -1,12 +1,12 @@
 //! `ipjob status`: how jobs are, as a table or as JSON, once or again and again.
 
 use super::find::{Found, Search};
+use super::job_state::State;
 use super::jobs::{self, Job};
 use super::target::{Target, place};
-use super::verdict::State;
 use crate::cli::jobs::StatusOptions;
 use crate::failure::Outcome;
-use crate::here::text::printable;
+use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
 use crate::report::output;
 use crate::report::table::{self, Cell};

@@ -3,13 +3,13 @@
 mod order;
 
 use super::find::Search;
+use super::job_state::State;
 use super::jobs::{self, Job};
 use super::target::{Target, place};
-use super::verdict::State;
 use crate::cli::jobs::StopOptions;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::here::own_time::OwnTime;
-use crate::here::text::printable;
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::text::printable;
 use crate::report::console::Console;
 use order::{Order, order};
 use std::thread;

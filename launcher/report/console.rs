@@ -3,7 +3,7 @@
 //! A broken stderr must not end a job, so what cannot be written is dropped.
 
 use crate::failure::Failure;
-use crate::here::own_time;
+use crate::here::os::own_time;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

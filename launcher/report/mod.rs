@@ -8,5 +8,4 @@ pub mod pointer;
 pub mod record;
 pub mod summary;
 pub mod table;
-pub mod task;
 pub mod timeline;

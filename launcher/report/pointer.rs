@@ -3,8 +3,8 @@
 //!
 //! docs/design/record.md explains the design.
 
-use crate::here::secure_path::{self, Fault};
-use crate::here::{files, state};
+use crate::here::os::secure_path::{self, Fault};
+use crate::here::os::{files, state};
 use crate::plan::Plan;
 use crate::plan::job::JobId;
 use serde::Serialize;

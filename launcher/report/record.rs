@@ -9,7 +9,7 @@ pub use engines::{Engine, Engines};
 pub use request::Request;
 pub use writer::{Writer, Written};
 
-use crate::here::identity;
+use crate::here::site::identity;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::ProfileName;

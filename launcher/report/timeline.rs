@@ -1,7 +1,7 @@
 //! The course of a start as a small chart: one bar for each service, and for the engines that came last. What it reads may be
 //! anybody's file, so every field may be missing or nonsense.
 
-use crate::here::text::printable;
+use crate::here::os::text::printable;
 use crate::plan::service::Name;
 use serde_json::Value;
 

@@ -2,14 +2,14 @@
 
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Outcome};
-use crate::here::meeting::{Leader, Seat};
-use crate::here::{identity, starter};
+use crate::here::os::signals::Signals;
+use crate::here::profile::rendezvous::{Leader, Seat};
+use crate::here::site::{identity, mpi_launcher};
 use crate::plan::incarnation::Incarnation;
 use crate::plan::ranks::Rank;
 use crate::plan::services::ranks::not_ranks;
 use crate::plan::settings::{Launcher, Settings};
 use crate::report::console::Console;
-use crate::supervisor::Signals;
 use crate::supervisor::rank::{self, Place};
 use std::path::PathBuf;
 
@@ -19,8 +19,8 @@ pub fn recognise(options: &RunOptions, environment: &[(String, String)]) -> Outc
     if !matches!(wanted, None | Some(Launcher::Ranks)) {
         return Ok(None);
     }
-    let (living, leftovers) = starter::living(environment);
-    match Rank::read(&living, &starter::starter())? {
+    let (living, leftovers) = mpi_launcher::living(environment);
+    match Rank::read(&living, &mpi_launcher::starter())? {
         Some(rank) => Ok(Some(Rank { leftovers, ..rank })),
         None if wanted.is_some() => Err(not_ranks()),
         None => Ok(None),

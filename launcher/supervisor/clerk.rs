@@ -4,8 +4,8 @@
 //! docs/design/record.md explains the design.
 
 use super::notice::{Notice, Sender};
-use crate::here::own_time::{self, OwnTime};
-use crate::here::ownership::Ownership;
+use crate::here::os::own_time::{self, OwnTime};
+use crate::here::profile::ownership::Ownership;
 use crate::report::record::{Record, Writer, Written};
 use std::sync::mpsc;
 use std::thread;

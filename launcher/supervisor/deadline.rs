@@ -6,8 +6,8 @@
 use super::event::{Event, Timer};
 use super::machine::State;
 use super::notice::{Notice, Sender};
-use super::{Slurm, Supervisor, kill_wait, lookers, query};
-use crate::here::programs;
+use super::{Slurm, Supervisor, file_thread, kill_wait, query};
+use crate::here::site::programs;
 use crate::plan::job::JobId;
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const FORMAT: &str = "%A %i %T %r %e %S %l";
 
 /// Asks at once and then every ten minutes.
 pub fn watch(job: JobId, sender: Sender) {
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !sender.is_closed() {
@@ -35,7 +35,7 @@ pub fn watch(job: JobId, sender: Sender) {
 fn ask(job: &JobId, sender: Sender) {
     // PATH may have places that do not answer.
     let job = job.clone();
-    lookers::spawn(async move { find_and_ask(&job, sender) });
+    file_thread::spawn(async move { find_and_ask(&job, sender) });
 }
 
 fn find_and_ask(job: &JobId, sender: Sender) {
@@ -166,7 +166,7 @@ impl Supervisor<'_> {
             Notice::Event(Event::Preempted(is_time))
         };
         let (job, sender) = (self.plan.allocation.job.clone(), self.sender.clone());
-        lookers::spawn(async move {
+        file_thread::spawn(async move {
             let squeue = programs::find_slurms("squeue").ok();
             let (Some(job), Some(squeue)) = (job, squeue) else {
                 let _ = sender.send(answer("", ""));

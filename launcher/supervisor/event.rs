@@ -4,8 +4,8 @@ pub use super::asked::{Answer, Asked};
 pub use super::end::End;
 use crate::failure::Failure;
 pub use crate::plan::exit::{Exit, OutOfMemory};
-use crate::plan::report::{Report, Words, World};
 use crate::plan::service::{Name, ProcessId};
+use crate::plan::task_lines::{Report, Words, World};
 use core::time::Duration;
 use std::collections::BTreeSet;
 

@@ -2,8 +2,8 @@
 
 use super::event::Event;
 use super::notice::Notice;
-use super::{Slurm, Supervisor, lookers, query};
-use crate::here::programs;
+use super::{Slurm, Supervisor, file_thread, query};
+use crate::here::site::programs;
 use std::time::Duration;
 
 /// How long Slurm's configuration is waited for while the job stops.
@@ -32,7 +32,7 @@ impl Supervisor<'_> {
             return;
         }
         let sender = self.sender.clone();
-        lookers::spawn(async move {
+        file_thread::spawn(async move {
             let Ok(scontrol) = programs::find("scontrol", "Slurm's client programs") else {
                 return;
             };

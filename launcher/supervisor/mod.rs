@@ -2,21 +2,20 @@
 //! loop reads it, the machine decides, and the effects are carried out. Nothing else owns state, and nothing leaves the
 //! loop with `?`: what fails is an event.
 
-mod activity;
 mod asked;
 mod children;
 mod clerk;
+mod controller_messages;
 mod deadline;
+mod dispatch;
 mod effects;
 mod end;
+mod engine_step;
 pub mod event;
+mod file_thread;
 mod fork;
-pub mod guard;
-mod healing;
-mod hearing;
-pub mod http;
+mod idle;
 mod kill_wait;
-mod lookers;
 mod machine;
 pub mod notice;
 mod outage;
@@ -25,26 +24,26 @@ mod probes;
 mod query;
 pub mod rank;
 mod ranks;
-mod replacement;
 mod requests;
+mod respawn;
+mod restart;
 mod showing;
-mod signals;
 mod slow;
-mod step;
 mod submission;
 mod sweep;
 mod takeover;
 mod telling;
 mod timers;
-mod told;
 
 use crate::failure::Outcome;
-use crate::here::directory::{self, Directory};
-use crate::here::leftovers;
-use crate::here::meeting::Leader;
-use crate::here::own_time::OwnTime;
-use crate::here::ownership::Ownership;
-use crate::here::wiring::Wiring;
+use crate::here::os::guard;
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::signals::Signals;
+use crate::here::os::stray_processes;
+use crate::here::profile::directory::{self, Directory};
+use crate::here::profile::ownership::Ownership;
+use crate::here::profile::rendezvous::Leader;
+use crate::here::profile::wiring::Wiring;
 use crate::plan::Plan;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::service::{Name, Text};
@@ -52,20 +51,18 @@ use crate::plan::settings::Respawn;
 use crate::report::console::Console;
 use crate::report::pointer;
 use crate::report::record::{REFRESH_S, Record, Writer};
-use activity::Activity;
 use children::Children;
 use clerk::Clerk;
 use event::{Effect, End, Event, Level};
-use healing::Kept;
+use idle::Activity;
 use machine::Machine;
 use notice::{Notice, Sender};
+use restart::Kept;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-pub use signals::Signals;
 
 /// Slurm sends TERM twice within 20 ms at the time limit, so a repeated TERM means "now" only after a while.
 const REPEAT_PAUSE: Duration = Duration::from_secs(3);
@@ -272,7 +269,7 @@ impl Supervisor<'_> {
         self.record.reason = Some(end.reason.clone());
         self.record.mark(self.console.elapsed(), "ended".to_owned());
         let answered = self.write_last();
-        let left: Vec<String> = leftovers::carrying(&self.plan.incarnation.id)
+        let left: Vec<String> = stray_processes::carrying(&self.plan.incarnation.id)
             .into_keys()
             .map(|leftover| leftover.pid.to_string())
             .collect();

@@ -1,17 +1,18 @@
 //! What arrives in the loop's one channel.
 
-use super::activity::Seen;
 use super::event::{Event, Exit};
+use super::idle::Seen;
 use crate::failure::Failure;
-use crate::here::connection_files::Change;
-use crate::here::sockets::Held;
+use crate::here::os::signals::Caught;
+use crate::here::os::sockets::Held;
+use crate::here::profile::connection_files::Change;
 use crate::plan::connection::Endpoint;
 use crate::plan::engine_list::EngineList;
 use crate::plan::exit::RankEnd;
-use crate::plan::report::{NotForked, Report};
-use crate::plan::rest::Rest;
+use crate::plan::idle::Rest;
 use crate::plan::service::Name;
 use crate::plan::services::Said;
+use crate::plan::task_lines::{NotForked, Report};
 use crate::report::record::Written;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -105,6 +106,15 @@ pub enum Notice {
     HeldAreDue,
     /// The record is to be refreshed, so that a reader can tell a dead one.
     Refresh,
+}
+
+impl From<Caught> for Notice {
+    fn from(caught: Caught) -> Self {
+        match caught {
+            Caught::Exited { pid, exit } => Self::Exited { pid, exit },
+            Caught::StopRequested { by, personal } => Self::StopRequested { by, personal },
+        }
+    }
 }
 
 /// What a controller that is ready looks like.

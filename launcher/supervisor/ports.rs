@@ -5,9 +5,9 @@
 use super::Supervisor;
 use super::children::Given;
 use crate::failure::{Failure, Outcome};
-use crate::here::handing;
-use crate::here::ports::{self, Hold};
-use crate::here::wiring::Wiring;
+use crate::here::profile::handing;
+use crate::here::profile::ports::{self, Hold};
+use crate::here::profile::wiring::Wiring;
 use crate::plan::Plan;
 use crate::plan::service::{Name, PortNeed, Service};
 

@@ -2,8 +2,8 @@
 //! hang for minutes.
 
 use super::notice::{Notice, Sender};
-use crate::here::leftovers::Leftover;
-use crate::here::own_time;
+use crate::here::os::own_time;
+use crate::here::os::stray_processes::Leftover;
 use nix::sys::signal::Signal;
 use std::ffi::OsStr;
 use std::io::Read;

@@ -11,16 +11,17 @@ mod look;
 #[cfg(test)]
 mod tests;
 
+use super::event::Exit;
 use super::notice::{Notice, Sender};
-use super::{Signals, event::Exit};
 use crate::failure::Outcome;
-use crate::here::meeting::{Seat, Sight};
-use crate::here::memory::Memory;
-use crate::here::own_time::OwnTime;
+use crate::here::os::memory::Memory;
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::signals::Signals;
+use crate::here::profile::rendezvous::{Seat, Sight};
 use crate::plan::exit::{OutOfMemory, RankEnd};
 use crate::plan::incarnation::Incarnation;
-use crate::plan::meeting::{LEADER_FIRST, Message, Order, Word};
 use crate::plan::ranks::Rank;
+use crate::plan::rendezvous::{LEADER_FIRST, Message, Order, Word};
 use crate::report::console::Console;
 use crate::report::record::REFRESH_S;
 use look::Look;

@@ -1,12 +1,13 @@
 //! The leader's side of the launcher `ranks`: the other ranks' engines are processes of the service like our own, only that
 //! they are started, asked and killed by a word, and tell of their end by a file.
 
+use super::Supervisor;
 use super::event::{Event, Exit, Level};
 use super::notice::Notice;
 use super::probes;
-use super::{Supervisor, guard};
+use crate::here::os::guard;
 use crate::plan::exit::RankEnd;
-use crate::plan::meeting::Word;
+use crate::plan::rendezvous::Word;
 use crate::plan::service::{Name, ProcessId, Readiness, Service};
 use std::collections::BTreeSet;
 use std::io;

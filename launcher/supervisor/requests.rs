@@ -6,11 +6,11 @@
 
 use super::Supervisor;
 use super::event::{Answer, Event};
-use super::lookers;
+use super::file_thread;
 use super::machine::Startable;
 use super::notice::{Notice, Sender};
 use super::probes::calm_pause;
-use crate::here::files;
+use crate::here::os::files;
 use crate::plan::Plan;
 use crate::plan::request::Request;
 use crate::plan::settings::Launcher;
@@ -23,7 +23,7 @@ const LONGEST: u64 = 4096;
 pub fn watch(plan: &Plan, sender: Sender) {
     let path = plan.profile.request();
     let life = plan.incarnation.id.clone();
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         let mut last = None;
         while !sender.is_closed() {
             calm_pause().await;

@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use super::children::TAIL_LINES;
-use crate::here::patience::{LOOK, within};
+use crate::here::os::time_limited::{LOOK, within};
 use crate::plan::service::{Name, ProcessId};
 
 impl Supervisor<'_> {

@@ -3,7 +3,7 @@
 use super::Supervisor;
 use super::event::{Event, Level, Timer};
 use super::notice::Notice;
-use crate::here::{leftovers, process};
+use crate::here::os::{process, stray_processes};
 use crate::plan::service::{Name, ProcessId};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,14 +25,18 @@ impl Supervisor<'_> {
     /// Says which processes of a service, or of the whole job, SIGKILL has not ended.
     pub(super) fn say_what_lives(&mut self, service: Option<Name>, then: &str) {
         let incarnation = &self.plan.incarnation.id;
-        let mut pids: BTreeSet<u32> = leftovers::carrying(incarnation)
+        let mut pids: BTreeSet<u32> = stray_processes::carrying(incarnation)
             .into_iter()
             .filter(|(_, label)| service.is_none_or(|name| label.as_deref() == Some(name.word())))
             .map(|(leftover, _)| leftover.pid)
             .collect();
         match service {
             Some(name) => pids.extend(self.children.unreaped(name)),
-            None => pids.extend(leftovers::descendants().into_iter().map(|left| left.pid)),
+            None => pids.extend(
+                stray_processes::descendants()
+                    .into_iter()
+                    .map(|left| left.pid),
+            ),
         }
         let living: Vec<String> = pids.into_iter().filter_map(described).collect();
         let of = service.map(|name| format!("{name}: ")).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! Whether the host that the job was submitted on is a way in for a laptop. A terminal in an earlier job is on a compute node.
 
 use super::notice::{Notice, Sender};
-use super::{lookers, query};
-use crate::here::programs;
+use super::{file_thread, query};
+use crate::here::site::programs;
 use crate::plan::slurm::{Slurm, short};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub fn look(slurm: &Slurm, sender: Sender) {
         return;
     }
     // PATH may have places that do not answer.
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         let Ok(scontrol) = programs::find("scontrol", "Slurm's client programs") else {
             return;
         };

@@ -4,8 +4,8 @@
 
 use super::event::Event;
 use super::notice::{Notice, Sender};
-use crate::here::leftovers::{self, Leftover};
-use crate::here::own_time::OwnTime;
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::stray_processes::{self, Leftover};
 use crate::plan::service::Name;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ pub fn start(incarnation: String, service: Option<Name>, grace: Option<Duration>
 }
 
 fn left(incarnation: &str, service: Option<Name>) -> BTreeSet<Leftover> {
-    let carrying = leftovers::carrying(incarnation).into_iter();
+    let carrying = stray_processes::carrying(incarnation).into_iter();
     match service {
         Some(name) => carrying
             .filter(|(_, label)| label.as_deref() == Some(name.word()))
@@ -70,7 +70,7 @@ fn left(incarnation: &str, service: Option<Name>) -> BTreeSet<Leftover> {
             .collect(),
         None => carrying
             .map(|(leftover, _)| leftover)
-            .chain(leftovers::descendants())
+            .chain(stray_processes::descendants())
             .collect(),
     }
 }

@@ -6,9 +6,9 @@
 
 use super::event::Event;
 use super::notice::{Notice, Sender};
-use super::{Supervisor, lookers};
-use crate::here::ownership::Ownership;
-use crate::here::patience::{LOOK, within};
+use super::{Supervisor, file_thread};
+use crate::here::os::time_limited::{LOOK, within};
+use crate::here::profile::ownership::Ownership;
 use crate::plan::incarnation::Incarnation;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks again and again whether the profile is ours, and the record in it is.
 pub fn watch(ownership: Ownership, sender: Sender) {
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         while !sender.is_closed() {
             sleep(PAUSE).await;
             if let Some(successor) = ownership.successor() {

@@ -2,7 +2,7 @@
 //! goes on without us counts on the kernel's monotonic clock.
 
 use super::notice::{Notice, Sender};
-use crate::here::own_time;
+use crate::here::os::own_time;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 

@@ -3,7 +3,7 @@
 use crate::plan::connection::{Fault, Keys, foreign, read};
 use crate::plan::engine_list::EngineList;
 use crate::plan::incarnation::Incarnation;
-use crate::plan::meeting::{Message, VERSION, Word};
+use crate::plan::rendezvous::{Message, VERSION, Word};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

@@ -2,7 +2,7 @@
 
 use crate::plan::exit::Exit;
 use crate::plan::last_words::LastWords;
-use crate::plan::report::{Line, Report, Words, read};
+use crate::plan::task_lines::{Line, Report, Words, read};
 use crate::plan::version::Version;
 use proptest::prelude::*;
 

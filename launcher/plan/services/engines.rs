@@ -3,10 +3,10 @@
 use super::{Context, mpiexec, ranks, srun, srun_variables, with_users};
 use crate::failure::Outcome;
 use crate::plan::environment;
-use crate::plan::meeting::Order;
-use crate::plan::report::WORLD_CODE;
+use crate::plan::rendezvous::Order;
 use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
 use crate::plan::settings::{Launcher, Settings};
+use crate::plan::task_lines::WORLD_CODE;
 use std::path::Path;
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.

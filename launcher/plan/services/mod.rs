@@ -8,7 +8,7 @@ mod fork;
 mod jupyter;
 mod mpiexec;
 pub mod ranks;
-mod replacement;
+mod respawn;
 mod srun;
 pub mod srun_variables;
 
@@ -18,7 +18,7 @@ pub use driver::driver;
 pub use engines::{CONNECTION_INFO, engines, tells_its_world};
 pub use fork::{Forked, Said, check_nannies, fork};
 pub use jupyter::jupyter;
-pub use replacement::{Before, Replacement, Succession, replacement};
+pub use respawn::{Before, Replacement, Succession, replacement};
 pub use srun::STEP_NAME;
 
 use super::allocation::Allocation;

@@ -2,7 +2,7 @@
 
 use super::{Context, engines};
 use crate::failure::{Failure, Outcome};
-use crate::plan::meeting::{LEADER_FIRST, Order};
+use crate::plan::rendezvous::{LEADER_FIRST, Order};
 use crate::plan::service::{Environment, Name};
 use crate::plan::settings::Mpi;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! What people and programs are told once the tunnel can be used.
 
+use super::endpoints::{Page, Reach};
 use super::ports::LocalPorts;
 use super::profile::MARKER;
-use super::reach::{Page, Reach};
 use crate::cli::connect::ConnectOptions;
 use crate::failure::Outcome;
 use crate::report::console::Console;
@@ -104,7 +104,7 @@ fn json(ready: &Ready) -> serde_json::Value {
     let local = |address, port: u16| {
         ready
             .ports
-            .of(&super::reach::Endpoint { address, port })
+            .of(&super::endpoints::Endpoint { address, port })
             .unwrap_or(port)
     };
     let ports: serde_json::Map<String, serde_json::Value> = client

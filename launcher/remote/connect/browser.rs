@@ -2,7 +2,7 @@
 
 use super::notice::Notice;
 use crate::failure::{Failure, Outcome};
-use crate::here::files;
+use crate::here::os::files;
 use crate::report::console::Console;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -26,7 +26,7 @@ pub fn open(url: &str, file: &Path, console: &Console) -> Outcome<bool> {
     files::private_file(file, leading_to(url).as_bytes()).map_err(|error| {
         Failure::missing(format!("{} cannot be written", file.display())).because(error)
     })?;
-    // Like every child it is reaped in supervisor::signals.
+    // Like every child it is reaped in here::os::signals.
     let opened = OPENERS.iter().any(|opener| {
         which::which(opener).is_ok_and(|program| {
             Command::new(program)

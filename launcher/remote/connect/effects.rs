@@ -1,13 +1,13 @@
 //! Carrying out what connect's machine says. No decision is made here.
 
+use super::endpoints::Reach;
 use super::event::{Effect, Event, Level, Timer, Words};
 use super::notice::Notice;
 use super::profile::{LocalProfile, Marker};
-use super::program::Program;
-use super::reach::Reach;
-use super::{Connect, announce, browser, probe, refusal};
+use super::ssh_process::Program;
+use super::{Connect, announce, browser, probe, ssh_errors};
 use crate::failure::Outcome;
-use crate::here::own_time;
+use crate::here::os::own_time;
 use crate::plan::exit::Exit;
 use crate::plan::profile::ProfileName;
 use crate::remote::target::Job;
@@ -105,7 +105,7 @@ impl Connect<'_> {
                 let first = words.lines.len().saturating_sub(3);
                 let why = match words.lines.get(first..) {
                     Some(lines) if !lines.is_empty() => lines.join("; "),
-                    _ => refusal::last_words(&words),
+                    _ => ssh_errors::last_words(&words),
                 };
                 if let Some(end) = self.handle(Event::Bridged(Err(why))) {
                     return Some(end);
@@ -120,7 +120,7 @@ impl Connect<'_> {
                 let entered = self.enter();
                 return self.or_local(entered);
             }
-            let why = refusal::last_words(&words);
+            let why = ssh_errors::last_words(&words);
             return self.handle(Event::BridgeEnded(format!("ssh to the node ended: {why}")));
         }
         None

@@ -1,6 +1,6 @@
 //! What connect's machine hears and what it answers. PURE.
 
-use super::reach::Reach;
+use super::endpoints::Reach;
 use crate::failure::Failure;
 use core::time::Duration;
 

@@ -5,7 +5,7 @@ mod read;
 
 use super::event::{Event, Queued};
 use crate::failure::Failure;
-use crate::here::text::printable;
+use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
 use crate::remote::parts::Part;
 use crate::remote::queue::{self, Queue};

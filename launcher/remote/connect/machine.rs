@@ -10,9 +10,9 @@
 mod job;
 mod ways;
 
+use super::endpoints::Reach;
 use super::event::{Effect, Event, Level, Queued, Seen, Timer, Way, Words};
-use super::reach::Reach;
-use super::refusal;
+use super::ssh_errors;
 use crate::failure::{Failure, Kind};
 use crate::remote::ssh;
 use core::time::Duration;
@@ -169,7 +169,7 @@ impl Machine {
             Link::Open { tries } => (tries, false),
             Link::Lost { .. } => return Vec::new(),
         };
-        if refused && !refusal::may_pass(refusal::of(words)) {
+        if refused && !ssh_errors::may_pass(ssh_errors::of(words)) {
             let mut failure = self.cannot_log_in(words);
             failure.message =
                 format!("the connection to {host} was lost, and ssh cannot log in again by itself");
@@ -206,7 +206,7 @@ impl Machine {
                 if host.is_some() { Kind::Ssh } else { Kind::Missing },
                 format!("the shell on {} ended early", host.as_deref().unwrap_or("this machine")),
             )
-            .because(refusal::last_words(words))
+            .because(ssh_errors::last_words(words))
             .hint("a start-up file of the login shell there may end it; `ssh HOST true` must print nothing and end well"),
         }
     }

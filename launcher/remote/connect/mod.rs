@@ -6,21 +6,21 @@
 
 mod announce;
 mod browser;
+mod dispatch;
 mod effects;
+mod endpoints;
 mod event;
 mod facts;
-mod inbox;
 mod machine;
 mod notice;
 mod ports;
 mod probe;
 pub mod profile;
-mod program;
-mod reach;
-mod refusal;
 mod ssh;
-mod step;
+mod ssh_errors;
+mod ssh_process;
 mod tunnel;
+mod via_srun;
 
 use super::queue;
 use super::shell::READ_SCRIPT;
@@ -28,12 +28,13 @@ use super::ssh as own_ssh;
 use super::target::{Job, Target, place};
 use crate::cli::connect::{ConnectOptions, Via};
 use crate::failure::{Failure, Outcome};
-use crate::here::{identity, state};
+use crate::here::os::signals::Signals;
+use crate::here::os::state;
+use crate::here::site::identity;
 use crate::report::console::Console;
 use crate::report::dry_run::quoted;
 use crate::run;
-use crate::supervisor::Signals;
-use crate::supervisor::notice as supervised;
+use endpoints::Reach;
 use event::{Event, Way};
 use facts::Facts;
 use machine::Machine;
@@ -41,8 +42,7 @@ use nix::sys::signal::Signal;
 use notice::{Notice, Sender};
 use ports::LocalPorts;
 use profile::LocalProfile;
-use program::{Output, Program};
-use reach::Reach;
+use ssh_process::{Output, Program};
 use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -126,7 +126,7 @@ async fn connect(
     // Prompts of ssh must not be drawn over.
     console.pause();
     let (sender, mut notices) = mpsc::unbounded_channel();
-    listen(Signals::catch()?, &sender);
+    Signals::catch()?.forward(&sender);
     let host = target.host.as_ref().map(|host| host.as_str().to_owned());
     let place = place(target.host.as_ref());
     let word = target.job.as_ref().map_or("", Job::as_str);
@@ -168,29 +168,6 @@ async fn connect(
     let outcome = connect.run(&mut notices).await;
     connect.close(&mut notices).await;
     outcome.map(|()| 0)
-}
-
-/// Signals and the ends of children as notices.
-fn listen(signals: Signals, sender: &Sender) {
-    let (to, mut from) = mpsc::unbounded_channel();
-    signals.forward(&to);
-    let sender = sender.clone();
-    tokio::spawn(async move {
-        // Kept, so that the signals go on being caught.
-        let _to = to;
-        while let Some(notice) = from.recv().await {
-            let sent = match notice {
-                supervised::Notice::Exited { pid, exit } => {
-                    sender.send(Notice::Exited { pid, exit })
-                }
-                supervised::Notice::StopRequested { by, .. } => sender.send(Notice::Stop(by)),
-                _ => Ok(()),
-            };
-            if sent.is_err() {
-                return;
-            }
-        }
-    });
 }
 
 /// A directory that only we can enter, with a short path.

@@ -1,6 +1,7 @@
 //! What arrives in connect's one channel.
 
 use super::event::Event;
+use crate::here::os::signals::Caught;
 use crate::plan::exit::Exit;
 use crate::remote::parts::Part;
 use std::io::BufReader;
@@ -61,4 +62,13 @@ pub enum Notice {
     NodeUser(Vec<String>),
     /// No service answered through the tunnel, in the words of whoever tried; ssh's own come with it.
     NotAnswered(String),
+}
+
+impl From<Caught> for Notice {
+    fn from(caught: Caught) -> Self {
+        match caught {
+            Caught::Exited { pid, exit } => Self::Exited { pid, exit },
+            Caught::StopRequested { by, .. } => Self::Stop(by),
+        }
+    }
 }

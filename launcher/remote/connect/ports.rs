@@ -1,8 +1,8 @@
 //! The ports of the laptop: the same numbers as in the job where they are free, else others; kept as long as connect lives.
 
-use super::reach::Endpoint;
+use super::endpoints::Endpoint;
 use crate::failure::{Failure, Outcome};
-use crate::here::ports::{self, Hold, Reservation};
+use crate::here::profile::ports::{self, Hold, Reservation};
 use crate::plan::settings::PortRange;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};

@@ -1,10 +1,10 @@
 //! Whether a service answers through the tunnel: that ssh listens on the laptop says nothing about the other end.
 
+use super::endpoints::{Endpoint, Reach};
 use super::event::Event;
 use super::notice::{Notice, Sender};
-use super::reach::{Endpoint, Reach};
-use crate::here::own_time;
-use crate::supervisor::http;
+use crate::here::os::http;
+use crate::here::os::own_time;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

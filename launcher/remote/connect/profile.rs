@@ -4,10 +4,10 @@
 //! locked was left by a connect that was killed, and one without the file is somebody else's.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::files;
-use crate::here::guarded;
-use crate::here::process;
-use crate::here::secure_path::refuse_others;
+use crate::here::os::files;
+use crate::here::os::process;
+use crate::here::os::secure_path::refuse_others;
+use crate::here::profile::guarded;
 use crate::plan::profile::{MADE_BY_IPJOB, Profile, ProfileName};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

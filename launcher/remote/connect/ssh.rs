@@ -93,7 +93,7 @@ pub fn request(socket: &Path, verb: &str, forwards: &[String]) -> Vec<String> {
 
 /// What `-L` takes.
 #[must_use]
-pub fn forward(local: u16, endpoint: &super::reach::Endpoint) -> String {
+pub fn forward(local: u16, endpoint: &super::endpoints::Endpoint) -> String {
     let address = endpoint.address;
     let remote = if address.is_ipv6() {
         format!("[{address}]")
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn addresses_of_version_6_are_in_brackets() {
-        let endpoint = |address: &str| super::super::reach::Endpoint {
+        let endpoint = |address: &str| super::super::endpoints::Endpoint {
             address: address.parse().expect("an address"),
             port: 80,
         };

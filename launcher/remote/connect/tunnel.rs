@@ -1,12 +1,12 @@
 //! The tunnel itself: forwards that are asked of a running ssh, and the second ssh to the compute node.
 
+use super::endpoints::Reach;
 use super::event::{Event, Way};
 use super::notice::Notice;
-use super::program::{Output, Program};
-use super::reach::Reach;
+use super::ssh_process::{Output, Program};
 use super::{Connect, ssh};
 use crate::failure::{Failure, Outcome};
-use crate::here::asking;
+use crate::here::os::run_program;
 use crate::plan::exit::Exit;
 use nix::sys::signal::Signal;
 use std::mem;
@@ -131,7 +131,7 @@ impl Connect<'_> {
         // ssh -G only reads files; that it may have been reaped already does not matter, its output is what counts.
         thread::spawn(move || {
             let user_of = |name: &str| {
-                let answer = asking::ask(
+                let answer = run_program::ask(
                     Command::new(&ssh).args(["-G", "--", name]),
                     CONFIGURATION_LIMIT,
                 );

@@ -186,7 +186,7 @@ fn the_script_looks_here_too() {
     let mut search = Search::begin(None, Some(&job)).expect("a shell");
     let found = search.found().expect("this machine");
     assert_eq!(search.again().expect("again").traces, found.traces);
-    assert_eq!(found.host, crate::here::identity::host());
-    assert_eq!(found.boot, crate::here::process::boot_id());
+    assert_eq!(found.host, crate::here::site::identity::host());
+    assert_eq!(found.boot, crate::here::os::process::boot_id());
     assert_eq!(found.traces, []);
 }

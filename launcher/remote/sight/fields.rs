@@ -1,7 +1,7 @@
 //! Fields of a record or a pointer, each only as what it should be. PURE.
 
 use super::Request;
-use crate::here::text::printable;
+use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
 use jiff::Timestamp;
 use serde_json::Value;

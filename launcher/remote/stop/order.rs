@@ -1,11 +1,11 @@
 //! The way in which a job's ipjob is reached. PURE.
 
 use super::super::find::Found;
+use super::super::job_state::State;
 use super::super::jobs::Job;
 use super::super::queue::{Phase, Queue};
 use super::super::sight::Sight;
 use super::super::target;
-use super::super::verdict::State;
 use super::note;
 use crate::failure::{Failure, Outcome};
 use crate::plan::job::JobId;

@@ -2,9 +2,9 @@
 
 use super::{Record, now};
 use crate::failure::{Failure, Outcome};
-use crate::here::files;
-use crate::here::ownership;
-use crate::here::secure_path::{self, Fault};
+use crate::here::os::files;
+use crate::here::os::secure_path::{self, Fault};
+use crate::here::profile::ownership;
 use crate::plan::Plan;
 use std::io;
 use std::path::{Path, PathBuf};

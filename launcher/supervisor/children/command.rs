@@ -1,8 +1,8 @@
 //! The command of one process: its environment, its log, its start.
 
 use crate::failure::Failure;
-use crate::here::files;
-use crate::here::log::Log;
+use crate::here::os::files;
+use crate::here::os::log::Log;
 use crate::plan::service::{Carried, Process, Service};
 use std::fmt::Display;
 use std::io::ErrorKind;

@@ -3,7 +3,7 @@
 use crate::failure::{About, Failure, Kind};
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::last_words::LastWords;
-use crate::plan::report;
+use crate::plan::task_lines;
 use crate::supervisor::event::{Exit, OutOfMemory};
 
 /// What to do about a process that ended.
@@ -38,9 +38,9 @@ pub(super) fn out_of_memory(mut failure: Failure, memory: &OutOfMemory) -> Failu
 
 /// What Slurm's words say that a failure is about.
 pub(super) fn by_slurm(failure: Failure, words: &str) -> Failure {
-    if report::is_out_of_memory(words) {
+    if task_lines::is_out_of_memory(words) {
         failure.hint(MORE_MEMORY).about(About::Memory)
-    } else if report::job_is_ending(words) {
+    } else if task_lines::job_is_ending(words) {
         failure.about(About::JobEnds)
     } else {
         failure

@@ -5,7 +5,7 @@ use super::preemption::Unexplained;
 use super::replacing::Replaced;
 use super::request::Startable;
 use super::set::Set;
-use crate::plan::report::Report;
+use crate::plan::task_lines::Report;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which engines are started again by themselves when one ends.

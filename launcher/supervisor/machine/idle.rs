@@ -2,7 +2,7 @@
 //! as events.
 
 use super::{Effect, End, Machine, Timer, step_line, warning};
-use crate::plan::rest::gap;
+use crate::plan::idle::gap;
 use crate::plan::service::Name;
 use core::time::Duration;
 

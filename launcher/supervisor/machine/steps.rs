@@ -5,8 +5,8 @@ use super::{Effect, Machine, warning};
 use crate::failure::Failure;
 use crate::plan::engines::named;
 use crate::plan::last_words::LastWords;
-use crate::plan::report::{Report, Words, node_is_refused};
 use crate::plan::service::{Name, ProcessId};
+use crate::plan::task_lines::{Report, Words, node_is_refused};
 use crate::supervisor::event::Exit;
 
 impl Machine {

@@ -19,8 +19,8 @@ mod time;
 
 use super::*;
 use crate::failure::Failure;
-use crate::plan::report::Words;
 use crate::plan::service::{Environment, Process, ProcessId, Streams};
+use crate::plan::task_lines::Words;
 use crate::supervisor::event::{Answer, Asked, Exit};
 use std::path::PathBuf;
 

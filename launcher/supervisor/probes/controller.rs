@@ -5,12 +5,13 @@
 use super::processes::names;
 use super::{Lack, pause};
 use crate::failure::Failure;
-use crate::here::own_time::OwnTime;
-use crate::here::{ports, process, sockets};
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::{process, sockets};
+use crate::here::profile::ports;
 use crate::plan::Plan;
 use crate::plan::connection::{self, Endpoint, Fault, Keys, Wiring};
 use crate::plan::service::Name;
-use crate::supervisor::lookers;
+use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -68,7 +69,7 @@ impl Suspicion {
 /// Watches a controller that starts and binds its ports itself.
 pub fn watch_start(plan: &Plan, pid: u32, sender: Sender) {
     let probe = Probe::of(plan, pid);
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         let mut lack = Lack::of(Name::Controller);
         let mut suspected: Option<(String, OwnTime)> = None;
         let mut silent = None;

@@ -1,9 +1,9 @@
 //! Engines count when the hub's engine file lists them: hub.py rewrites it, in place, at every registration and loss.
 
 use super::{calm_pause, pause_by_size};
-use crate::here::own_time::OwnTime;
+use crate::here::os::own_time::OwnTime;
 use crate::plan::engine_list::EngineList;
-use crate::supervisor::lookers;
+use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Notice, Sender};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ type Stamp = (u64, i64, i64, u64);
 
 /// Watches the file as long as the job lives: often until all are there or `limit` is over, then calmly.
 pub fn watch(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         let begin = OwnTime::now();
         let mut seen = EngineList::default();
         let mut stamp = None;

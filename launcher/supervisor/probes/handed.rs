@@ -6,14 +6,14 @@ use super::controller::{
     Probe, THOROUGH, ZOMBIE_DOUBT, broken, dead_of, died, foreign, nobody_listens,
 };
 use crate::failure::Failure;
-use crate::here::own_time::OwnTime;
-use crate::here::process;
-use crate::here::sockets::Held;
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::process;
+use crate::here::os::sockets::Held;
 use crate::plan::Plan;
 use crate::plan::connection::{Endpoint, Fault, Wiring};
 use crate::plan::service::Name;
 use crate::plan::wiring::PORTS;
-use crate::supervisor::lookers;
+use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -30,7 +30,7 @@ struct Taker {
 /// Watches a controller that starts; `told` is where it tells which sockets it has taken.
 pub fn watch_start(plan: &Plan, pid: u32, mut told: UnboundedReceiver<String>, sender: Sender) {
     let probe = Probe::of(plan, pid);
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         let mut lack = Lack::of(Name::Controller);
         let mut taken = BTreeMap::new();
         let mut dead_since = None;

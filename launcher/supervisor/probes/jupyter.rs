@@ -4,13 +4,13 @@
 
 use super::{Lack, pause};
 use crate::failure::Failure;
-use crate::here::own_time::OwnTime;
-use crate::here::ports::{Hold, Reservation};
-use crate::here::{process, sockets};
+use crate::here::os::http;
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::{process, sockets};
+use crate::here::profile::ports::{Hold, Reservation};
 use crate::plan::Plan;
 use crate::plan::service::{Name, Text};
-use crate::supervisor::http;
-use crate::supervisor::lookers;
+use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Answer, Notice, Sender};
 use serde::Deserialize;
 use std::fs;
@@ -53,7 +53,7 @@ enum Look {
 /// Watches a Jupyter that starts.
 pub fn watch_start(probe: Probe, sender: Sender) {
     let pid = probe.pid;
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         let mut lack = Lack::of(Name::Jupyter);
         while !sender.is_closed() && process::stat(pid).is_some_and(|stat| stat.runs()) {
             let begin = OwnTime::now();

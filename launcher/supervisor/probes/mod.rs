@@ -10,12 +10,12 @@ pub mod handed;
 pub mod jupyter;
 pub mod processes;
 pub mod ranks;
-pub mod replacement;
-pub mod step;
+pub mod respawn;
+pub mod srun_log;
 
 use super::event::Event;
 use super::notice::{Notice, Sender};
-use crate::here::own_time::{OwnTime, ROUND, next_round};
+use crate::here::os::own_time::{OwnTime, ROUND, next_round};
 use crate::plan::service::Name;
 use std::time::Duration;
 use tokio::time::sleep;

@@ -3,7 +3,7 @@
 
 use super::next_attentive_look;
 use crate::failure::Failure;
-use crate::here::{own_time, process};
+use crate::here::os::{own_time, process};
 use crate::plan::connection::Endpoint;
 use crate::plan::service::Name;
 use crate::supervisor::notice::{Notice, Sender, Wired};

@@ -1,15 +1,15 @@
 //! What the other ranks tell of their engines: which process each is, and how it ended; and which MPI world ours sees.
 
 use super::Lack;
-use crate::here::log::Log;
-use crate::here::meeting;
-use crate::here::own_time::OwnTime;
+use crate::here::os::log::Log;
+use crate::here::os::own_time::OwnTime;
+use crate::here::profile::rendezvous;
 use crate::plan::engines::named;
-use crate::plan::meeting::pause;
-use crate::plan::report::{Line, read};
+use crate::plan::rendezvous::pause;
 use crate::plan::service::Name;
+use crate::plan::task_lines::{Line, read};
 use crate::supervisor::event::Event;
-use crate::supervisor::lookers;
+use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Notice, Sender};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Watches the place until every rank's engine has ended.
 pub fn watch(place: PathBuf, size: u32, sender: Sender) {
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         let mut coming: BTreeSet<u32> = (1..size).collect();
         let mut living = coming.clone();
         let mut lack = Lack::of(Name::Engines);
@@ -29,13 +29,13 @@ pub fn watch(place: PathBuf, size: u32, sender: Sender) {
             for report in coming
                 .clone()
                 .into_iter()
-                .filter_map(|rank| meeting::reported(&place, rank))
+                .filter_map(|rank| rendezvous::reported(&place, rank))
             {
                 coming.remove(&report.rank);
                 let _ = sender.send(Notice::EngineReported(report));
             }
             for rank in living.clone() {
-                if let Some(end) = meeting::ended(&place, rank) {
+                if let Some(end) = rendezvous::ended(&place, rank) {
                     living.remove(&rank);
                     coming.remove(&rank);
                     let _ = sender.send(Notice::RankEnded { rank, end });
@@ -57,7 +57,7 @@ pub fn watch(place: PathBuf, size: u32, sender: Sender) {
 
 /// Watches the log of our own engine until it has told the size of its MPI world, or `limit` is over.
 pub fn watch_world(log: Log, limit: Duration, sender: Sender) {
-    lookers::spawn(async move {
+    file_thread::spawn(async move {
         let begin = OwnTime::now();
         let mut offset = 0;
         while begin.elapsed() < limit && !sender.is_closed() {

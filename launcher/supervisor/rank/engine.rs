@@ -2,16 +2,16 @@
 
 use super::Place;
 use crate::failure::{Failure, Outcome};
-use crate::here::leftovers;
-use crate::here::log::Log;
-use crate::here::meeting::Seat;
-use crate::here::memory::Memory;
-use crate::here::own_time::OwnTime;
+use crate::here::os::log::Log;
+use crate::here::os::memory::Memory;
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::stray_processes;
+use crate::here::profile::rendezvous::Seat;
 use crate::plan::environment;
 use crate::plan::incarnation::Incarnation;
-use crate::plan::meeting::Order;
-use crate::plan::report::Report;
+use crate::plan::rendezvous::Order;
 use crate::plan::service::{Name, ProcessId};
+use crate::plan::task_lines::Report;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::os::unix::process::CommandExt;
@@ -97,7 +97,7 @@ pub async fn sweep() {
     let begin = OwnTime::now();
     let mut asked = std::collections::BTreeSet::new();
     while begin.elapsed() < SWEEP_PATIENCE {
-        let left = leftovers::descendants();
+        let left = stray_processes::descendants();
         if left.is_empty() {
             return;
         }

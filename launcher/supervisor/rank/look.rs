@@ -1,11 +1,11 @@
 //! What a rank that does not lead sees and hears: its leader, its engine's end, a signal.
 
 use super::Member;
-use crate::here::meeting::Sight;
-use crate::here::own_time::OwnTime;
-use crate::here::patience::{LOOK, within};
+use crate::here::os::own_time::OwnTime;
+use crate::here::os::time_limited::{LOOK, within};
+use crate::here::profile::rendezvous::Sight;
 use crate::plan::incarnation::Incarnation;
-use crate::plan::meeting::{Message, Word, pause};
+use crate::plan::rendezvous::{Message, Word, pause};
 use crate::supervisor::event::Exit;
 use crate::supervisor::notice::Notice;
 use tokio::time::timeout;

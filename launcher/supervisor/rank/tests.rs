@@ -1,5 +1,5 @@
 use super::*;
-use crate::here::meeting::Leader;
+use crate::here::profile::rendezvous::Leader;
 use tokio::time::timeout;
 
 /// A rank beside a leader on another host, as it is after its first look.

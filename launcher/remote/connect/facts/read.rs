@@ -1,7 +1,7 @@
 //! What a record and a line of Slurm's queue mean for the machine.
 
+use crate::remote::connect::endpoints::{ClientFile, Page, Reach};
 use crate::remote::connect::event::{Phase, Queued, Seen};
-use crate::remote::connect::reach::{ClientFile, Page, Reach};
 use crate::remote::queue;
 use crate::remote::sight::Sight;
 use crate::remote::target;

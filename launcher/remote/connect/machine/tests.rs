@@ -1,6 +1,6 @@
 use super::*;
+use crate::remote::connect::endpoints::{ClientFile, Page};
 use crate::remote::connect::event::Phase;
-use crate::remote::connect::reach::{ClientFile, Page};
 
 fn machine(chosen: Option<Way>) -> Machine {
     Machine::new("7 on daint".to_owned(), Some("daint".to_owned()), chosen)

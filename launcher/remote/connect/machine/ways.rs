@@ -2,7 +2,7 @@
 
 use super::{Bridge, Effect, Level, Link, Machine, Stage, Timer, Way};
 use crate::failure::{Failure, Kind};
-use crate::remote::connect::reach::Reach;
+use crate::remote::connect::endpoints::Reach;
 use core::time::Duration;
 
 /// Until a job that was reached before is tried again.

@@ -1,7 +1,7 @@
 //! A day in which everything is mended again and again: the machine grows by nothing.
 
 use super::*;
-use crate::plan::report::Report;
+use crate::plan::task_lines::Report;
 
 /// Rounds of five minutes; each is many times more than ever happens in one.
 const ROUNDS: u32 = 24 * 12 * 10;

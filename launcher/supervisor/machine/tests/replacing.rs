@@ -1,7 +1,7 @@
 //! Engines that are started again.
 
 use super::*;
-use crate::plan::report::{Report, Words};
+use crate::plan::task_lines::{Report, Words};
 
 fn world() -> World {
     let mut world = up(2, Name::Jupyter);

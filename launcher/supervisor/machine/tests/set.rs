@@ -1,7 +1,7 @@
 //! Engines that are one MPI world and start again together.
 
 use super::*;
-use crate::plan::report::{Report, World as Seen};
+use crate::plan::task_lines::{Report, World as Seen};
 use crate::supervisor::event::Level;
 
 fn world() -> World {

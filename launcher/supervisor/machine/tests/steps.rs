@@ -2,7 +2,7 @@
 
 use super::replacing::pause;
 use super::*;
-use crate::plan::report::Report;
+use crate::plan::task_lines::Report;
 use crate::supervisor::event::Level;
 
 fn world() -> World {

@@ -1,0 +1,111 @@
+//! Who and where we are, and random numbers to tell one life from the next.
+
+use crate::failure::{Failure, Outcome};
+use crate::here::os::process;
+use crate::here::profile::guarded;
+use crate::plan::Secrets;
+use crate::plan::allocation::Allocation;
+use crate::plan::curve::Pair;
+use crate::plan::incarnation::Incarnation;
+use crate::plan::service::Text;
+use crate::plan::slurm::Slurm;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Random bytes from the kernel.
+pub fn random<const N: usize>() -> Outcome<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::missing("the kernel gives no random numbers").because(error))?;
+    Ok(bytes)
+}
+
+/// `N` random bytes as hexadecimal digits.
+pub fn random_hex<const N: usize>() -> Outcome<String> {
+    Ok(random::<N>()?
+        .iter()
+        .fold(String::with_capacity(2 * N), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        }))
+}
+
+/// The key, the token and the key pair of a job, 256 random bits each, and the path of its Jupyter, 64 bits.
+pub fn secrets() -> Outcome<Secrets> {
+    Ok(Secrets {
+        key: Text::Secret(random_hex::<32>()?),
+        token: token()?,
+        path: format!("/{}/", random_hex::<8>()?),
+        curve: Pair::of(random()?),
+    })
+}
+
+/// A new token of Jupyter's.
+pub fn token() -> Outcome<Text> {
+    Ok(Text::Secret(random_hex::<32>()?))
+}
+
+/// The name of this host; `localhost` where the kernel has none.
+#[must_use]
+pub fn host() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// A new incarnation for this process.
+pub fn incarnation(allocation: &Allocation) -> Outcome<Incarnation> {
+    let pid = std::process::id();
+    Ok(Incarnation {
+        id: format!(
+            "{}.{}.{}.{}",
+            allocation.cluster,
+            allocation.job_name(),
+            allocation.restart,
+            random_hex::<8>()?
+        ),
+        host: host(),
+        boot: process::boot_id(),
+        pid,
+        pid_start: process::stat(pid).map_or(0, |stat| stat.start),
+    })
+}
+
+/// What `scancel` must name for its signal to reach this process: `batch`, or a step such as `12.0`. `None` where another
+/// program started us, a script that did not `exec` or mpiexec: then Slurm's signals reach that one.
+#[must_use]
+pub fn signalled_as(slurm: &Slurm) -> Option<String> {
+    let parent = nix::unistd::getppid().as_raw().unsigned_abs();
+    if !process::name(parent).starts_with("slurmstepd") {
+        return None;
+    }
+    Some(match &slurm.step {
+        None => "batch".to_owned(),
+        Some(step) => format!("{}.{step}", slurm.job.number()),
+    })
+}
+
+/// This machine as an allocation.
+#[must_use]
+pub fn this_machine() -> Allocation {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Allocation::this_machine(&host(), u32::try_from(cpus).unwrap_or(1), free_memory())
+}
+
+/// The memory that programs can still get, in bytes.
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// Whether `XDG_RUNTIME_DIR` names an existing directory that is ours alone: that of a login session leaks into jobs.
+#[must_use]
+pub fn owns_xdg_runtime_dir() -> bool {
+    std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|path| guarded::own(Path::new(&path)).is_ok())
+}

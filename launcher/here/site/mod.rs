@@ -1,0 +1,12 @@
+//! What this machine is and has: its name and address, programs, packages, MPI, and what Slurm says of the job.
+
+pub mod address;
+pub mod identity;
+pub mod mpi;
+pub mod mpi_launcher;
+pub mod packages;
+pub mod programs;
+pub mod scontrol;
+pub mod step_numbers;
+pub mod stepd;
+pub mod versions;

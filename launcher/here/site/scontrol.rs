@@ -1,0 +1,60 @@
+//! What Slurm's controller tells before the job starts. It may be down, and then its programs hang for minutes.
+
+use super::programs;
+use crate::failure::Outcome;
+use crate::here::os::own_time;
+use crate::plan::slurm::{Asked, Slurm};
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// The Slurm job that these variables describe, with what it asked for, which Slurm is asked: the variables can be another job's,
+/// and inside a step they tell of the step only.
+pub fn job(environment: &[(String, String)]) -> Outcome<Option<Slurm>> {
+    let slurm = Slurm::read(environment)?;
+    Ok(slurm.map(|slurm| {
+        let told = ask(&["--oneliner", "show", "job", slurm.job.name()]);
+        match told.and_then(|text| Asked::read(&slurm.job, &text)) {
+            Some(asked) => slurm.with_asked(asked, environment),
+            None => slurm,
+        }
+    }))
+}
+
+/// A line of the configuration: `MpiDefault`.
+#[must_use]
+pub fn configured(key: &str) -> Option<String> {
+    ask(&["show", "config"])?
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(name, _)| name.trim() == key)
+        .map(|(_, value)| value.trim().to_owned())
+}
+
+/// What `scontrol` prints; `None` when it is not there, fails or takes too long.
+fn ask(args: &[&str]) -> Option<String> {
+    let program = programs::find_slurms("scontrol").ok()?;
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut stdout = child.stdout.take()?;
+    let (sender, answer) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.read_to_string(&mut text);
+        let _ = sender.send(read.ok().map(|_| text));
+    });
+    let text = own_time::receive(&answer, LIMIT).ok().flatten();
+    // Ended already, unless it took too long.
+    let _ = child.kill();
+    let _ = child.wait();
+    text
+}

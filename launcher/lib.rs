@@ -1,0 +1,76 @@
+//! `ipjob` turns an allocation into a ready ipyparallel cluster with a Jupyter server beside it, keeps watch over it, tells
+//! people and programs how to reach it, and takes it down in order.
+//!
+//! The map of the code; each part uses only those above it:
+//! - `failure`: what went wrong, and the one table of exit codes
+//! - `plan`: what will be started, as data; pure
+//! - `here`: this machine's programs, directories, ports, processes and limits
+//! - `report`: what others see: console lines, the record, the plan as text
+//! - `supervisor`: the loop that starts, watches and ends; its machine is pure
+//! - `engine`: what every task of a Slurm step runs through
+//! - `cli`: flags and subcommands; their doc comments are the manual
+//! - `run`: the main command, from options to exit code
+//! - `doctor`: what would go wrong here, found by looking and by small steps
+//! - `remote`: jobs seen from a laptop or a login node, over the ssh program
+
+mod cli;
+mod doctor;
+mod engine;
+pub mod failure;
+mod here;
+mod plan;
+mod remote;
+mod report;
+mod run;
+mod supervisor;
+
+use cli::Command;
+use report::console::Console;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Runs the program: reads the command line, does what it says, tells what went wrong, and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let started = Instant::now();
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let mut console = Console::new(started, cli.verbosity());
+    let outcome = match cli.command {
+        Some(Command::Template(options)) => cli::print_template(&options),
+        Some(Command::Completions { shell }) => cli::print_completions(shell),
+        Some(Command::Man) => cli::print_man(),
+        Some(Command::Connect(options)) => remote::connect::run(&options, &mut console),
+        Some(Command::Doctor(options)) => doctor::run(&options),
+        Some(Command::Status(options)) => remote::status::run(&options),
+        Some(Command::Stop(options)) => remote::stop::run(&options, &console),
+        Some(Command::Restart(options)) => remote::restart::run(&options, &console),
+        Some(Command::Clean(options)) => remote::clean::run(&options, &console),
+        Some(Command::Relay { targets }) => remote::relay::far_end(&targets),
+        Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
+        Some(Command::Engine {
+            fork,
+            idle_limit,
+            again,
+            command,
+        }) => engine::run(fork.as_deref(), idle_limit, again.as_ref(), &command),
+        Some(Command::Rest {
+            idle_limit,
+            node,
+            task,
+        }) => Ok(engine::idle_watch::run(idle_limit, &node, task)),
+        None => run::run(&cli.run, &mut console),
+    };
+    console.still();
+    let code = match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            console.failure(&failure);
+            failure.exit_code()
+        }
+    };
+    console.finish();
+    ExitCode::from(code)
+}

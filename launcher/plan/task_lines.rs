@@ -1,0 +1,307 @@
+//! What the engines' step tells in its log: every task who it is and which MPI world it sees, one line each, and srun how
+//! tasks ended. PURE.
+
+mod cancelled;
+mod nodes;
+mod not_forked;
+
+use super::hostlist;
+use super::idle::Rest;
+
+/// A line of the step's log that means something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A task told who it is.
+    Task(Report),
+    /// A task told the size of its MPI world.
+    World(World),
+    /// A task told why it is not forked.
+    NotForked(NotForked),
+    /// A task told whether the engines of its node are at rest.
+    Rest(Rest),
+    /// srun itself said that something is wrong.
+    Srun(Words),
+    /// srun itself said that it waits for its place in the job, and why.
+    Waits(String),
+}
+
+/// Reads a line of the step's log; `None` for what programs print.
+#[must_use]
+pub fn read(line: &str) -> Option<Line> {
+    Report::read(line)
+        .map(Line::Task)
+        .or_else(|| World::read(line).map(Line::World))
+        .or_else(|| NotForked::read(line).map(Line::NotForked))
+        .or_else(|| Rest::read(line).map(Line::Rest))
+        .or_else(|| Words::read(line).map(Line::Srun))
+        .or_else(|| waits(line).map(Line::Waits))
+}
+
+/// `srun: Job 4 step creation temporarily disabled, retrying (Requested nodes are busy)`: said once, until the step is made.
+fn waits(line: &str) -> Option<String> {
+    let text = line.trim();
+    let is_it = text.starts_with("srun: ") && text.contains("step creation temporarily disabled");
+    is_it.then(|| text.to_owned())
+}
+
+pub use cancelled::is_cancelled;
+pub use nodes::{failed_nodes, node_is_refused};
+pub use not_forked::NotForked;
+
+/// The size of a task's MPI world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct World {
+    /// The rank in the step.
+    pub task: u32,
+    /// How many ranks that world has.
+    pub size: u32,
+}
+
+/// How the line begins, after srun's label, which has the task's rank: in worlds of 1 each calls itself rank 0. Without a
+/// label (mpiexec, or a log that rank 0 has for itself) it counts as rank 0's.
+const WORLD_HEAD: &str = "ipjob-engine world of ";
+
+/// What every ipengine runs once MPI is initialised: it tells the size of its world. An expression, so that no name is left
+/// in the users' namespace; one write, so that srun doesn't mix it with another task's line.
+pub const WORLD_CODE: &str = "__import__('os').write(1, b'ipjob-engine world of %d\\n' % __import__('mpi4py.MPI').MPI.COMM_WORLD.size)";
+
+impl World {
+    fn read(line: &str) -> Option<Self> {
+        let (label, size) = line.split_once(WORLD_HEAD)?;
+        let task = match label.trim() {
+            "" => 0,
+            label => label.strip_suffix(':')?.parse().ok()?,
+        };
+        Some(Self {
+            task,
+            size: size.trim().parse().ok()?,
+        })
+    }
+}
+
+/// An error in srun's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The whole line: `srun: error: node2: tasks 3-5: Killed`.
+    pub text: String,
+    /// The tasks whose end it tells of.
+    pub tasks: Vec<u32>,
+}
+
+impl Words {
+    /// Reads a line that srun itself wrote because something is wrong, or slurmstepd because memory was short.
+    #[must_use]
+    pub fn read(line: &str) -> Option<Self> {
+        let text = line.trim();
+        if is_of_the_daemon(text) {
+            return Some(Self {
+                text: text.to_owned(),
+                tasks: Vec::new(),
+            });
+        }
+        let error = text.strip_prefix("srun: error: ")?;
+        Some(Self {
+            text: text.to_owned(),
+            tasks: ended_tasks(error).unwrap_or_default(),
+        })
+    }
+}
+
+/// Whether a line is slurmstepd's count of kills for want of memory, which comes by way of a task's stderr and so with its label:
+/// `0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0. Some of the step tasks have been OOM Killed.`
+fn is_of_the_daemon(text: &str) -> bool {
+    let text = match text.split_once(": ") {
+        Some((label, rest)) if label.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+        _ => text,
+    };
+    text.strip_prefix("slurmstepd: error: Detected ")
+        .is_some_and(is_out_of_memory)
+}
+
+/// Whether Slurm's words say that memory was short: `srun: error: node2: task 4: Out Of Memory`.
+#[must_use]
+pub fn is_out_of_memory(words: &str) -> bool {
+    ["Out Of Memory", "oom_kill", "oom-kill"]
+        .iter()
+        .any(|part| words.contains(part))
+}
+
+/// Whether srun's words say that Slurm takes the job down: its own signal to us is on its way, and may be the slower. Tasks get
+/// SIGTERM, which is not ours here, with the whole job or from somebody who means the step alone.
+#[must_use]
+pub fn job_is_ending(words: &str) -> bool {
+    [
+        "has expired",
+        "already completing or completed",
+        "Job credential revoked",
+        ": Terminated",
+    ]
+    .iter()
+    .any(|part| words.contains(part))
+}
+
+/// The tasks of `node2: tasks 3-5,7: Exited with exit code 1`.
+fn ended_tasks(error: &str) -> Option<Vec<u32>> {
+    let mut parts = error.splitn(3, ": ");
+    let (_nodes, tasks, how) = (parts.next()?, parts.next()?, parts.next()?);
+    let list = tasks
+        .strip_prefix("tasks ")
+        .or_else(|| tasks.strip_prefix("task "))?;
+    // It also tells of tasks that ended well (`Exited with exit code 0`) and of those that begin late.
+    if how.is_empty() {
+        return None;
+    }
+    let names = hostlist::expand(&format!("[{}]", list.trim())).ok()?;
+    names.iter().map(|name| name.parse().ok()).collect()
+}
+
+/// One task's report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its rank in the step, which is the engine's id.
+    pub rank: u32,
+    /// The node it runs on.
+    pub node: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// The step, `123.0`, where Slurm tells it.
+    pub step: Option<String>,
+    /// The memory limit of its control group in bytes, where it has one that can be read.
+    pub memory: Option<u64>,
+}
+
+/// Whether this is what srun puts before a task's line, or nothing.
+pub(super) fn is_label(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_ascii_digit() || c == ':' || c == ' ')
+}
+
+/// How the line begins.
+const HEAD: &str = "ipjob-engine rank ";
+
+impl Report {
+    /// `ipjob-engine rank 3 on node2 pid 117 step 123.0 memory 1073741824`
+    #[must_use]
+    pub fn line(&self) -> String {
+        let step = self.step.as_deref().unwrap_or("-");
+        let memory = self
+            .memory
+            .map_or_else(String::new, |limit| format!(" memory {limit}"));
+        format!(
+            "{HEAD}{} on {} pid {} step {step}{memory}",
+            self.rank, self.node, self.pid
+        )
+    }
+
+    /// Reads such a line, with the label that srun puts before it; `None` for any other line.
+    #[must_use]
+    pub fn read(line: &str) -> Option<Self> {
+        let (label, rest) = line.split_once(HEAD)?;
+        if !is_label(label) {
+            return None;
+        }
+        let mut words: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let memory = match words[..] {
+            [.., "memory", limit] => {
+                words.truncate(words.len() - 2);
+                Some(limit.parse().ok()?)
+            }
+            _ => None,
+        };
+        let [rank, "on", node, "pid", pid, "step", step] = words[..] else {
+            return None;
+        };
+        if [node, step]
+            .iter()
+            .any(|word| word.contains(|c: char| c.is_control() || c.is_whitespace()))
+        {
+            return None;
+        }
+        Some(Self {
+            rank: rank.parse().ok()?,
+            node: node.to_owned(),
+            pid: pid.parse().ok()?,
+            step: (step != "-").then(|| step.to_owned()),
+            memory,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_survives_srun() {
+        let mut report = Report {
+            rank: 12,
+            node: "node2".to_owned(),
+            pid: 117,
+            step: Some("123.0".to_owned()),
+            memory: None,
+        };
+        assert_eq!(Report::read(&report.line()), Some(report.clone()));
+        report.memory = Some(1 << 30);
+        assert_eq!(
+            Report::read(&format!("12: {}", report.line())),
+            Some(report.clone())
+        );
+        assert_eq!(Report::read(&report.line()), Some(report));
+    }
+
+    #[test]
+    fn the_size_of_a_world_is_read() {
+        let world = World { task: 4, size: 6 };
+        assert_eq!(read("4: ipjob-engine world of 6"), Some(Line::World(world)));
+        let world = World { task: 0, size: 3 };
+        assert_eq!(read("ipjob-engine world of 3"), Some(Line::World(world)));
+        assert_eq!(read(&format!("4: Running: {WORLD_CODE}")), None);
+    }
+
+    #[test]
+    fn sruns_own_words_name_tasks() {
+        for (line, tasks) in [
+            ("srun: error: node2: task 4: Killed", vec![4]),
+            (
+                "srun: error: node2: tasks 3-5,7: Exited with exit code 4",
+                vec![3, 4, 5, 7],
+            ),
+            ("srun: error: Node failure on node2", vec![]),
+            ("srun: error: node2: task 4: Out Of Memory", vec![4]),
+            (
+                "slurmstepd: error: Detected 2 oom-kill event(s) in StepId=4.0.",
+                vec![],
+            ),
+            (
+                "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0. Some of the step tasks have been OOM Killed.",
+                vec![],
+            ),
+        ] {
+            let words = Words {
+                text: line.to_owned(),
+                tasks,
+            };
+            assert_eq!(read(line), Some(Line::Srun(words)));
+        }
+        let waits =
+            "srun: Job 4 step creation temporarily disabled, retrying (Requested nodes are busy)";
+        assert_eq!(read(waits), Some(Line::Waits(waits.to_owned())));
+        assert_eq!(
+            read("srun: launch/slurm: _step_signal: Terminating StepId=1.0"),
+            None
+        );
+        assert_eq!(read("3: srun: error: node2: task 4: Killed"), None);
+        assert_eq!(read("3: slurmstepd: error: task_p_pre_launch"), None);
+    }
+
+    #[test]
+    fn other_lines_are_no_report() {
+        for line in [
+            "3: [IPEngine.0] Loading connection file",
+            "3: print('ipjob-engine rank 1 on x pid 2 step 3')",
+            "ipjob-engine rank x on y pid z step -",
+        ] {
+            assert_eq!(Report::read(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! How a job is, judged from its record, from Slurm and from the process that the record names. PURE.
+//!
+//! docs/design/jobs.md explains the design.
+
+use super::find::{Found, Record, Trace};
+use super::queue::{Line, Phase, Queue};
+use super::sight::Sight;
+use crate::here::os::process::parse_stat;
+use jiff::Timestamp;
+
+/// How a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It waits in the queue, for the first time or again.
+    Pending,
+    /// Not every service is ready.
+    Starting,
+    /// All of it can be used.
+    Ready,
+    /// It can be used, with fewer engines.
+    Degraded,
+    /// It is being taken down.
+    Stopping,
+    /// Nothing runs any more.
+    Ended,
+    /// Its record does not say that it ended, but nobody is there who would.
+    Dead,
+    /// There is no telling.
+    Unknown,
+}
+
+impl State {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Stopping => "stopping",
+            Self::Ended => "ended",
+            Self::Dead => "dead",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether nothing more is to be expected of it.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Dead)
+    }
+
+    fn of(sight: &Sight) -> Self {
+        match sight.state.as_deref() {
+            Some("starting") => Self::Starting,
+            Some("ready") => Self::Ready,
+            Some("degraded") => Self::Degraded,
+            Some("stopping") => Self::Stopping,
+            Some("ended") => Self::Ended,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A job without a record of its own.
+#[must_use]
+pub fn without_record(trace: &Trace, line: Option<&Line>) -> (State, Option<String>) {
+    let fault = match (&trace.record, &trace.pointer) {
+        (_, Some(Err(fault))) => Some(format!("its pointer: {fault}")),
+        (Record::Garbage(fault), _) => Some(format!("its record: {fault}")),
+        (Record::Closed, _) => Some("its record cannot be read".to_owned()),
+        (Record::Foreign, _) => Some(
+            "its record is not read: it is not yours, or others could have put it there".to_owned(),
+        ),
+        (Record::Absent | Record::Seen(_), _) => None,
+    };
+    let lost = match trace.record {
+        Record::Seen(_) => "its record is another job's now: the profile was used again",
+        _ => "its record is gone",
+    };
+    match (line.map(|line| (line, line.phase())), fault) {
+        (Some((line, Phase::Waiting)), _) => (State::Pending, Some(waits(line))),
+        (_, Some(fault)) => (State::Unknown, Some(fault)),
+        (Some((line, Phase::Running)), None) => (
+            State::Unknown,
+            Some(format!("{lost}; squeue says {}", line.state)),
+        ),
+        (_, None) => (State::Ended, Some(lost.to_owned())),
+    }
+}
+
+/// A job by its record; `line` is its line in the queue, and `asked` tells whether that is its cluster's.
+#[must_use]
+pub fn with_record(
+    found: &Found,
+    trace: &Trace,
+    sight: &Sight,
+    line: Option<&Line>,
+    in_slurm: bool,
+    asked: bool,
+) -> (State, Option<String>) {
+    let squeue = match (in_slurm, asked, line, &found.queue) {
+        (false, ..) => None,
+        (_, true, Some(line), _) => Some(format!("squeue says {}", line.state)),
+        (_, true, None, Queue::Told(_)) => Some("squeue does not know it any more".to_owned()),
+        (_, _, _, Queue::Silent(words)) => Some(format!("squeue: {words}")),
+        (_, _, _, Queue::Absent) => Some("there is no squeue here".to_owned()),
+        (_, false, ..) => Some(format!(
+            "squeue of cluster {} was not asked",
+            sight.cluster.as_deref().unwrap_or("?")
+        )),
+    };
+    let and_squeue = |text: String| match &squeue {
+        Some(squeue) => format!("{text}; {squeue}"),
+        None => text,
+    };
+    if let Some(line) = line.filter(|line| line.phase() == Phase::Waiting) {
+        return (State::Pending, Some(format!("requeued; {}", waits(line))));
+    }
+    if sight.has_ended() {
+        let reason = sight
+            .reason
+            .clone()
+            .unwrap_or_else(|| "no reason is told".to_owned());
+        let code = sight
+            .exit
+            .map_or_else(String::new, |code| format!(" (exit code {code})"));
+        let still = line.is_some_and(|line| line.phase() == Phase::Running);
+        let note = format!("{reason}{code}");
+        return (
+            State::Ended,
+            Some(if still { and_squeue(note) } else { note }),
+        );
+    }
+    let gone = asked
+        && matches!(found.queue, Queue::Told(_))
+        && line.is_none_or(|line| line.phase() == Phase::Over);
+    // Who was killed on the way out had no time to remove what has secrets.
+    let dead = |why: String| {
+        let note = match State::of(sight) {
+            State::Stopping => format!(
+                "it was killed while it was being taken down, and may have left connection files, which `ipjob clean` removes; {why}"
+            ),
+            _ => why,
+        };
+        (State::Dead, Some(note))
+    };
+    if in_slurm && gone {
+        return dead(squeue.unwrap_or_default());
+    }
+    let process = process(found, trace, sight);
+    if let Some(Process::Gone(why)) = process {
+        return dead(and_squeue(why));
+    }
+    if !sight.is_stale(found.now) {
+        return (State::of(sight), sight.reason.clone());
+    }
+    let age = sight.age_s(found.now).map_or_else(
+        || "at no known time".to_owned(),
+        |age| format!("{age} s ago"),
+    );
+    let silent = format!("its record was last written {age}");
+    match process {
+        Some(Process::Runs(pid)) => (
+            State::of(sight),
+            // Who can be seen to live is not dead: the clock was set, or the record cannot be written.
+            Some(and_squeue(format!(
+                "{silent}, but its ipjob (pid {pid}) runs: a clock that was set, or a file system that takes nothing?"
+            ))),
+        ),
+        // Clocks are set, and homes are away for a while, more often than ipjob dies alone.
+        _ if line.is_some_and(|line| line.phase() == Phase::Running) => {
+            (State::Unknown, Some(and_squeue(silent)))
+        }
+        _ => dead(and_squeue(silent)),
+    }
+}
+
+/// The process that a record names.
+enum Process {
+    Runs(u32),
+    /// And why it does not.
+    Gone(String),
+}
+
+/// What is seen of the process that the record names; `None` if it cannot be seen from there.
+fn process(found: &Found, trace: &Trace, sight: &Sight) -> Option<Process> {
+    let (host, boot, pid) = (sight.life_host.as_ref()?, sight.boot.as_ref()?, sight.pid?);
+    if *host != found.host || found.boot.is_empty() || boot.is_empty() {
+        return None;
+    }
+    if *boot != found.boot {
+        return Some(Process::Gone(format!("{host} was booted anew since")));
+    }
+    let (named, stat) = trace.process.as_ref()?;
+    let runs =
+        parse_stat(stat).is_some_and(|stat| stat.runs() && Some(stat.start) == sight.pid_start);
+    match runs {
+        true => Some(Process::Runs(pid)),
+        false if *named == pid => {
+            let why = format!("its ipjob (pid {pid} on {host}) is gone");
+            Some(Process::Gone(why))
+        }
+        false => None,
+    }
+}
+
+/// Why a job waits, and until when.
+#[must_use]
+pub fn waits(line: &Line) -> String {
+    let reason = line
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(" ({reason})"));
+    let start = line
+        .start
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let start = start.map_or_else(String::new, |start| {
+        format!(", expected to start at {start}")
+    });
+    format!("squeue says {}{reason}{start}", line.state)
+}

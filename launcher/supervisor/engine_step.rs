@@ -1,0 +1,92 @@
+//! Asking the engines' step to end. scancel tells its tasks, by way of Slurm's controller; while that is down scancel hangs, and a
+//! killed srun, which needs the controller too, would leave the tasks of the other nodes running. SIGUSR1 is what srun itself
+//! hands to its tasks, from node to node, and what ends an engine.
+
+use super::Supervisor;
+use super::effects::first;
+use super::event::Exit;
+use super::notice::Notice;
+use super::{Slurm, probes, timers};
+use crate::plan::service::{Asking, Name, Service};
+use crate::plan::settings::Launcher;
+use nix::sys::signal::Signal;
+use std::process::{Command, Stdio};
+
+impl Supervisor<'_> {
+    /// The name of the Slurm job among whose steps that of the engines is to be found; `None` where there is none, or where it is spread over
+    /// the components of a heterogeneous job.
+    pub(super) fn job_of_the_step(&self) -> Option<String> {
+        let slurm = self.plan.allocation.slurm.as_ref()?;
+        let is_one = self.plan.launcher == Launcher::Srun && slurm.components.is_empty();
+        is_one.then(|| slurm.job.name().to_owned())
+    }
+
+    /// Follows what the engines' step tells in its log.
+    pub(super) fn watch_step(&mut self, service: &Service) {
+        if let Some(log) = self.children.log(first(Name::Engines)) {
+            let watch = probes::srun_log::watch(
+                log.clone(),
+                self.job_of_the_step(),
+                probes::srun_log::Expected {
+                    tasks: self.plan.engines,
+                    world: self.plan.world.is_some(),
+                    limit: service.start_limit,
+                },
+                self.sender.clone(),
+            );
+            self.step_watch = Some(watch);
+        }
+    }
+
+    /// Has scancel ask the step of this service to end; false where there is no scancel to ask.
+    pub(super) fn ask_step(&mut self, name: Name) -> bool {
+        let Some(service) = self.plan.service(name) else {
+            return false;
+        };
+        let Asking::Scancel(scancel) = &service.asking else {
+            return false;
+        };
+        let steps = self.living_steps();
+        if steps.known.is_empty() {
+            return false;
+        }
+        self.end_unknown(&steps.unknown);
+        let asked = Command::new(scancel)
+            .arg("--signal=TERM")
+            .args(&steps.known)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        // Like every child it is reaped in signals.rs.
+        let Ok(child) = asked else {
+            return false;
+        };
+        self.scancel = Some(child.id());
+        timers::once(
+            service.stop_limit / 2,
+            Notice::ScancelIsLate,
+            self.sender.clone(),
+        );
+        true
+    }
+
+    /// A child has ended: if it was scancel, and it did what it was asked for, nothing more is to be done. Where it fails, Slurm
+    /// may be ending the job, and has asked the tasks itself.
+    pub(super) fn scancel_ended(&mut self, pid: u32, exit: &Exit) {
+        if self.scancel == Some(pid) && *exit == Exit::Code(0) {
+            self.scancel = None;
+        }
+    }
+
+    /// scancel has not reached the engines in time. A Slurm that is ending the job has asked them itself, and refuses to do so again.
+    pub(super) fn ask_by_srun(&mut self) {
+        if self.scancel.take().is_some()
+            && self.slurm != Slurm::Ends
+            && self.children.signal(Name::Engines, Signal::SIGUSR1)
+        {
+            self.console
+                .step("scancel does not reach the engines: srun is to end them");
+        }
+    }
+}

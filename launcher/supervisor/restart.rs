@@ -1,0 +1,269 @@
+//! Carrying out a restart: a service that died gets its wiring, port and token again. No decision is made here.
+//!
+//! docs/design/restart.md explains the design.
+
+use super::children::Given;
+use super::effects::first;
+use super::event::{Event, Level};
+use super::notice::{Notice, Wired};
+use super::{Supervisor, probes};
+use crate::failure::Failure;
+use crate::here::os::files;
+use crate::here::os::text::printable;
+use crate::here::os::time_limited::{LOOK, within};
+use crate::here::profile::connection_files::{Change, ConnectionFiles, Found};
+use crate::here::profile::ports::Hold;
+use crate::here::site::identity;
+use crate::plan::engine_list::EngineList;
+use crate::plan::environment::TOKEN;
+use crate::plan::exit::MORE_MEMORY;
+use crate::plan::service::{Name, ProcessId, Service};
+use crate::plan::services::controller_again;
+use crate::plan::settings::Launcher;
+use crate::plan::task_lines::Report;
+use std::fs;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// What a controller that takes the place of another needs, kept here because who dies may take it along.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The connection files, and what keeps them so.
+    files: Option<(Arc<ConnectionFiles>, JoinHandle<()>)>,
+    /// What others did to them last: it is said once.
+    said: Vec<String>,
+    /// The engines that the hub knew.
+    engines: EngineList,
+    /// Whether these were given to a controller that has not told its own since.
+    pub restored: bool,
+}
+
+impl Supervisor<'_> {
+    /// Whether a probe speaks of a process that has ended meanwhile.
+    pub(super) fn is_of_an_earlier_start(&self, notice: &Notice) -> bool {
+        let (service, pid) = match notice {
+            Notice::ControllerWired(wired) => (Name::Controller, wired.pid),
+            Notice::JupyterAnswers(answer) => (Name::Jupyter, answer.pid),
+            Notice::Broken { service, pid, .. } => (*service, *pid),
+            _ => return false,
+        };
+        !self.children.runs(service, pid)
+    }
+
+    /// A probe found that a service cannot work: where one of its processes has ended, perhaps for want of memory, which the
+    /// kernel has counted.
+    pub(super) fn broken(&mut self, service: Name, ended: bool, mut failure: Failure) -> Event {
+        if let Some(memory) = self.children.out_of_memory(ended) {
+            failure.cause = Some(memory.to_string());
+            failure.hints = vec![MORE_MEMORY.to_owned()];
+        }
+        Event::Broken { service, failure }
+    }
+
+    /// Keeps the connection files of a ready controller as they are, under the names that everybody knows as well.
+    pub(super) fn keep(&mut self, wired: &Wired) {
+        if let Some((before, watch)) = self.kept.files.take() {
+            before.close();
+            watch.abort();
+        }
+        let key = self.plan.secrets.key.reveal();
+        let files = ConnectionFiles::new(&self.plan.profile, key, &self.ownership, &wired.files);
+        let files = Arc::new(files);
+        let first = Arc::clone(&files);
+        // Before the job is announced: who reads that looks for them.
+        if let Some(changes) = within(LOOK, move || first.look()) {
+            self.files_changed(&changes);
+        }
+        let watch = probes::connection_files::watch(Arc::clone(&files), self.sender.clone());
+        self.kept.files = Some((files, watch));
+    }
+
+    /// The connection files of the controller, once it was ready.
+    pub(super) fn connection_files(&self) -> Option<Arc<ConnectionFiles>> {
+        self.kept.files.as_ref().map(|(files, _)| Arc::clone(files))
+    }
+
+    /// Others wrote over connection files, or removed them: they were put back, and who it was is said once.
+    pub(super) fn files_changed(&mut self, changes: &[Change]) {
+        let said = told_of(changes);
+        for text in &said {
+            let level = if self.kept.said.contains(text) {
+                Level::Detail
+            } else {
+                Level::Warning
+            };
+            self.say(level, text.clone());
+        }
+        self.kept.said = said;
+        self.unpublished = true;
+    }
+
+    /// The hub's list of engines changed: kept unless a hub that is being replaced has written it.
+    pub(super) fn engines_listed(&mut self, list: EngineList) -> Event {
+        let ids = list.ids();
+        self.record.engines.listed(self.console.elapsed(), &ids);
+        if self.machine.believes_the_hub() {
+            self.kept.engines.follow(list);
+        }
+        Event::Registered(ids)
+    }
+
+    /// Starts a service again.
+    pub(super) fn restart(&mut self, name: Name) {
+        let Some(service) = self.plan.service(name) else {
+            return;
+        };
+        if name == Name::Engines {
+            return self.restart_set();
+        }
+        self.record.count_restart(name);
+        let Some(process) = service.processes.first() else {
+            return;
+        };
+        let mut process = process.clone();
+        if name == Name::Controller {
+            self.restore_wiring();
+            process.args = controller_again(&process.args);
+        }
+        let id = first(name);
+        let mut service = service.clone();
+        let spawned = self
+            .renew_the_token(&mut service)
+            .and_then(|()| self.ports_again(&service))
+            .and_then(|given| self.children.spawn(&service, id, &process, given));
+        match spawned {
+            Ok(pid) => {
+                self.say(Level::Detail, format!("{id} started again (pid {pid})"));
+                self.started(&service, &[(0, pid)]);
+            }
+            Err(failure) => self.spawn_failed(id, failure),
+        }
+    }
+
+    /// Another token for a Jupyter whose port was free while nothing listened: a page that was open may have told the old one to
+    /// whoever took it.
+    fn renew_the_token(&mut self, service: &mut Service) -> Result<(), Failure> {
+        let held = self.children.reservation.as_ref();
+        let program = service.processes.first().map(|process| &process.program);
+        let (Name::Jupyter, Some(Hold::Bound), Some(program)) =
+            (service.name, held.map(|held| held.hold), program)
+        else {
+            return Ok(());
+        };
+        self.token = identity::token()?;
+        self.children.hide(&self.token);
+        self.record.forget_jupyter();
+        let environment = &mut service.environment.set;
+        environment.insert(TOKEN.to_owned(), self.token.clone());
+        self.say(
+            Level::Warning,
+            format!(
+                "jupyter gets a new token, because its port was free for a moment ({} takes no socket of ipjob's): `ipjob connect` and the record tell it",
+                program.display()
+            ),
+        );
+        Ok(())
+    }
+
+    /// Starts one engine again.
+    pub(super) fn replace(&mut self, engine: u32) {
+        if self.plan.launcher == Launcher::Srun {
+            return self.replace_by_step(engine);
+        }
+        let service = Name::Engines;
+        let id = ProcessId {
+            service,
+            index: engine,
+        };
+        let process = self.plan.service(service).and_then(|service| {
+            let process = service.processes.get(engine as usize)?;
+            Some((service, process))
+        });
+        let Some((service, process)) = process else {
+            return;
+        };
+        self.record.count_restart(Name::Engines);
+        match self.children.spawn(service, id, process, Given::default()) {
+            Ok(pid) => {
+                self.say(Level::Detail, format!("{id} started again (pid {pid})"));
+                let _ = self.engine_reported(Report {
+                    rank: engine,
+                    node: self.plan.incarnation.host.clone(),
+                    pid,
+                    step: self.own_step(),
+                    memory: None,
+                });
+            }
+            Err(failure) => self.spawn_failed(id, failure),
+        }
+    }
+
+    /// The files that the controller reads at its start, as they were when the one before was well.
+    fn restore_wiring(&mut self) {
+        let profile = &self.plan.profile;
+        if let Some(files) = self.connection_files()
+            && let Some(changes) = within(LOOK, move || files.look())
+        {
+            self.files_changed(&changes);
+        }
+        // What the hub wrote last may not have been read: ipjob itself may have stood still. A list that a hub reads is not taken,
+        // it grows again from nothing.
+        let last = fs::read_to_string(profile.engines_list()).ok();
+        if let (false, Some(list)) = (
+            self.kept.restored,
+            last.as_deref().and_then(EngineList::read),
+        ) {
+            self.kept.engines.follow(list);
+        }
+        self.kept.restored = true;
+        let path = profile.engines_list();
+        let engines = self.kept.engines.without(self.machine.lost_engines());
+        let there = fs::read_to_string(&path).is_ok_and(|there| there == engines);
+        if !there && let Err(error) = files::replace(&path, engines.as_bytes()) {
+            let text = format!("{} cannot be restored: {error}", path.display());
+            self.say(Level::Warning, text);
+        }
+    }
+
+    /// A service is not started again.
+    pub(super) fn give_up(&mut self, name: Name) {
+        if name == Name::Jupyter {
+            self.children.reservation = None;
+            self.record.forget_jupyter();
+        }
+    }
+}
+
+/// What others did to connection files, in one line for all that they did in the same way.
+fn told_of(changes: &[Change]) -> Vec<String> {
+    let mut told: Vec<(&Found, Vec<&str>)> = Vec::new();
+    for change in changes.iter().filter(|change| change.restored.is_ok()) {
+        match told.iter_mut().find(|(found, _)| *found == &change.found) {
+            Some((_, files)) => files.push(&change.file),
+            None => told.push((&change.found, vec![&change.file])),
+        }
+    }
+    let done = told.into_iter().map(|(found, files)| {
+        let were = if files.len() > 1 { "were" } else { "was" };
+        let what = match found {
+            Found::Nothing => "removed".to_owned(),
+            Found::Other => "changed".to_owned(),
+            Found::Foreign { told, process } => {
+                let who = process.clone().unwrap_or_else(|| {
+                    let place = format!("{} on {}", told.address, told.location);
+                    printable(&format!("one that listens on {place}"))
+                });
+                format!("overwritten by another controller, {who}")
+            }
+        };
+        format!(
+            "{} {were} {what}: put back as the files of this job's controller; another cluster needs a cluster_id or a profile of its own",
+            files.join(" and ")
+        )
+    });
+    let failed = changes.iter().filter_map(|change| {
+        let error = change.restored.as_ref().err()?;
+        Some(format!("{} cannot be put back: {error}", change.file))
+    });
+    done.chain(failed).collect()
+}
