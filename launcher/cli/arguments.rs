@@ -1,6 +1,6 @@
 //! Words that options take, and what they stand for.
 
-use crate::plan::curve::Curve;
+use crate::plan::settings::Curve;
 use crate::plan::settings::{EngineStart, Launcher, Mode, Nanny, Respawn};
 use crate::plan::wiring::Start;
 use clap::ValueEnum;

@@ -1,7 +1,7 @@
 //! Values of options, read from text.
 
+use crate::plan::name::Name;
 use crate::plan::profile::ProfileName;
-use crate::plan::service::Name;
 use crate::plan::settings::{Frontend, Mpi, PortRange};
 use jiff::SignedDuration;
 use std::time::Duration;

@@ -6,9 +6,10 @@
 use crate::engine::task;
 use crate::here::os::cpu_time::Computed;
 use crate::here::os::{process, stray_processes};
-use crate::plan::idle::{Rest, Telling, gap};
+use crate::plan::idle::{Telling, gap};
 use crate::plan::incarnation::INCARNATION_VARIABLE;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
+use crate::plan::task_lines::Rest;
 use nix::unistd::getppid;
 use std::collections::BTreeSet;
 use std::env;

@@ -4,7 +4,7 @@ use crate::here::os::own_time::OwnTime;
 use crate::here::os::process;
 use crate::here::os::stray_processes::Leftover;
 use crate::plan::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use crate::plan::services::Succession;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;

@@ -3,33 +3,11 @@
 //!
 //! docs/design/encryption.md explains the design.
 
-use super::service::Text;
+use super::settings::Curve;
+use super::text::Text;
 use super::version::Version;
 use crate::failure::{Failure, Outcome};
-use core::fmt;
 use x25519_dalek::{PublicKey, StaticSecret};
-
-/// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Curve {
-    /// Wherever ipyparallel can. On one machine as well: the loopback address is everybody's, and a nanny shares what it hands on among all who have
-    /// connected to it, so that another user without any key is given signed requests.
-    Auto,
-    /// Always.
-    On,
-    /// Never.
-    Off,
-}
-
-impl fmt::Display for Curve {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Auto => "auto",
-            Self::On => "on",
-            Self::Off => "off",
-        })
-    }
-}
 
 /// The controller's key pair, both halves in ZeroMQ's notation: Z85, 40 characters.
 #[derive(Clone, Debug)]

@@ -4,8 +4,10 @@
 //! terminal that ipjob was typed into, PMI_* makes a single engine wait for an MPI world that is not there.
 
 use super::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
-use super::service::{Environment, Name, Text};
+use super::name::Name;
+use super::service::Environment;
 use super::services::Context;
+use super::text::Text;
 use std::path::Path;
 
 /// The profile's name for `ipp.Client(profile=...)` in kernels and drivers. Not an option's variable, so that it cannot leak

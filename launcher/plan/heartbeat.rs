@@ -8,7 +8,6 @@
 //! docs/design/scale.md explains the design.
 
 use super::Here;
-use super::settings::Settings;
 use serde::Serialize;
 
 /// How the controller's heart beats.
@@ -36,9 +35,8 @@ pub struct Order {
 
 /// The heartbeat of this plan; where the user sets one, it is as they say.
 #[must_use]
-pub fn of(settings: &Settings, here: &Here, engines: u32) -> Heartbeat {
-    let users = settings
-        .controller_args
+pub fn of(controller_args: &[String], here: &Here, engines: u32) -> Heartbeat {
+    let users = controller_args
         .iter()
         .any(|arg| arg.starts_with("--HeartMonitor."));
     Heartbeat::of(engines, here.eager_python.is_some() && !users)

@@ -1,18 +1,8 @@
 //! Heterogeneous jobs: the components that the engines' step runs in.
 
-use super::{hostlist, slurm};
+use super::hostlist;
+use super::slurm::{self, Component};
 use crate::failure::{Failure, Outcome};
-
-/// One component of a heterogeneous job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Component {
-    /// Its own job id.
-    pub job: String,
-    /// Its nodes.
-    pub nodes: Vec<String>,
-    /// Its tasks.
-    pub tasks: u32,
-}
 
 /// The components that a `--het-group` among these arguments of srun names, from a job's variables; none without one.
 pub fn named(srun_args: &[String], environment: &[(String, String)]) -> Outcome<Vec<Component>> {

@@ -21,6 +21,7 @@ pub mod incarnation;
 pub mod job;
 pub mod jupyter_args;
 pub mod last_words;
+pub mod name;
 pub mod profile;
 pub mod ranks;
 pub mod rendezvous;
@@ -33,6 +34,7 @@ pub mod settings;
 pub mod slurm;
 pub mod task_lines;
 pub mod template;
+pub mod text;
 pub mod version;
 pub mod wiring;
 pub mod world;
@@ -257,7 +259,7 @@ impl Plan {
             encrypted,
             engines,
             minimum,
-            heartbeat: heartbeat::of(&settings, here, engines),
+            heartbeat: heartbeat::of(&settings.controller_args, here, engines),
             nanny: counted.nanny,
         };
         let (engine_service, order) = services::engines(&context, launcher)?;
@@ -312,7 +314,7 @@ impl Plan {
 
     /// The service of that name, where the plan has one.
     #[must_use]
-    pub fn service(&self, name: service::Name) -> Option<&Service> {
+    pub fn service(&self, name: name::Name) -> Option<&Service> {
         self.services.iter().find(|service| service.name == name)
     }
 }

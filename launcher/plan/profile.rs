@@ -1,7 +1,7 @@
 //! Where files of a job lie: `$IPYTHONDIR/profile_<name>` and what ipjob keeps in it.
 
 use super::job::reads_as_a_job;
-use super::service::Name;
+use super::name::Name;
 use core::fmt;
 use serde::Serialize;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! What ranks tell each other where they meet: the first says what is to be done, every other one how it fares.
 
 use super::incarnation::Incarnation;
+use super::name::Name;
 use super::profile;
-use super::service::{Name, Process};
+use super::service::Process;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

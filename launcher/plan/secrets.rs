@@ -1,7 +1,7 @@
 //! What only this job's own processes may know.
 
 use super::curve;
-use super::service::Text;
+use super::text::Text;
 
 /// What only this job's own processes may know: 256 random bits each, as hexadecimal digits.
 #[derive(Clone, Debug)]

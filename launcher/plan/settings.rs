@@ -1,9 +1,8 @@
 //! What was asked: the run options after they were read from flags and variables, with their defaults filled in.
 
-use super::curve::Curve;
 use super::heartbeat::ENGINE_PATIENCE_MS;
+use super::name::Name;
 use super::profile::ProfileName;
-use super::service::Name;
 use super::wiring::Start;
 use core::fmt;
 use core::time::Duration;
@@ -157,6 +156,28 @@ pub enum Respawn {
     Engine,
     /// All of an MPI world together, with the same ids and nothing in their memories.
     Set,
+}
+
+/// Whether all that passes the controller's ports is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// Wherever ipyparallel can. On one machine as well: the loopback address is everybody's, and a nanny shares what it hands on among all who have
+    /// connected to it, so that another user without any key is given signed requests.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl fmt::Display for Curve {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
 }
 
 /// The run options.

@@ -2,7 +2,6 @@
 
 mod asked;
 
-use super::het::Component;
 use super::hostlist;
 use super::job::JobId;
 use crate::failure::{Failure, Outcome};
@@ -140,6 +139,17 @@ impl Slurm {
         let is = |node: &&String| *node == host || short(node) == short(host);
         self.nodes.iter().find(is).map(String::as_str)
     }
+}
+
+/// One component of a heterogeneous job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// Its own job id.
+    pub job: String,
+    /// Its nodes.
+    pub nodes: Vec<String>,
+    /// Its tasks.
+    pub tasks: u32,
 }
 
 /// A host name without its domain.

@@ -4,9 +4,9 @@
 mod cancelled;
 mod nodes;
 mod not_forked;
+mod rest;
 
 use super::hostlist;
-use super::idle::Rest;
 
 /// A line of the step's log that means something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,7 @@ fn waits(line: &str) -> Option<String> {
 pub use cancelled::is_cancelled;
 pub use nodes::{failed_nodes, node_is_refused};
 pub use not_forked::NotForked;
+pub use rest::Rest;
 
 /// The size of a task's MPI world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +172,7 @@ pub struct Report {
 }
 
 /// Whether this is what srun puts before a task's line, or nothing.
-pub(super) fn is_label(text: &str) -> bool {
+fn is_label(text: &str) -> bool {
     text.chars()
         .all(|c| c.is_ascii_digit() || c == ':' || c == ' ')
 }

@@ -3,7 +3,8 @@
 use super::output;
 use crate::failure::Outcome;
 use crate::plan::Plan;
-use crate::plan::service::{Environment, Name, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::name::Name;
+use crate::plan::service::{Environment, PortNeed, Process, Readiness, Service, Streams};
 use std::fmt::Write as _;
 
 /// Prints the plan to stdout.

@@ -2,7 +2,7 @@
 //! anybody's file, so every field may be missing or nonsense.
 
 use crate::here::os::text::printable;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use serde_json::Value;
 
 /// Engines that get a bar of their own.

@@ -4,7 +4,7 @@ pub use super::asked::{Answer, Asked};
 pub use super::end::End;
 use crate::failure::Failure;
 pub use crate::plan::exit::{Exit, OutOfMemory};
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 use crate::plan::task_lines::{Report, Words, World};
 use core::time::Duration;
 use std::collections::BTreeSet;

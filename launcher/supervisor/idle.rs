@@ -17,9 +17,10 @@ use crate::here::os::cpu_time::Computed;
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::process;
 use crate::plan::connection::Endpoint;
-use crate::plan::idle::{Rest, validity};
-use crate::plan::service::Name;
+use crate::plan::idle::validity;
+use crate::plan::name::Name;
 use crate::plan::settings::Launcher;
+use crate::plan::task_lines::Rest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

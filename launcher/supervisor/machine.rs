@@ -45,7 +45,8 @@ mod view;
 
 use super::event::{Effect, End, Event, Level, Timer};
 use crate::plan::WantedWorld;
-use crate::plan::service::{Name, Process, Readiness, Service};
+use crate::plan::name::Name;
+use crate::plan::service::{Process, Readiness, Service};
 use core::time::Duration;
 use deadline::Deadline;
 use engines::Engines;

@@ -12,7 +12,7 @@ use crate::here::os::files;
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::time_limited::{LOOK, within};
 use crate::here::profile::directory;
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 use std::fs;
 use std::path::Path;
 use std::thread;

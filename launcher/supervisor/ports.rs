@@ -9,7 +9,8 @@ use crate::here::profile::handing;
 use crate::here::profile::ports::{self, Hold};
 use crate::here::profile::wiring::Wiring;
 use crate::plan::Plan;
-use crate::plan::service::{Name, PortNeed, Service};
+use crate::plan::name::Name;
+use crate::plan::service::{PortNeed, Service};
 
 /// Makes the wiring, where the plan wants one of ours.
 pub(super) fn wire(plan: &Plan) -> Outcome<Option<Wiring>> {

@@ -7,8 +7,9 @@ use super::notice::Notice;
 use super::probes;
 use crate::here::os::guard;
 use crate::plan::exit::RankEnd;
+use crate::plan::name::{Name, ProcessId};
 use crate::plan::rendezvous::Word;
-use crate::plan::service::{Name, ProcessId, Readiness, Service};
+use crate::plan::service::{Readiness, Service};
 use std::collections::BTreeSet;
 use std::io;
 

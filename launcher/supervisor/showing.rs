@@ -3,7 +3,7 @@
 use super::Supervisor;
 use super::children::TAIL_LINES;
 use crate::here::os::time_limited::{LOOK, within};
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 
 impl Supervisor<'_> {
     /// The last lines of a process's log.

@@ -4,7 +4,7 @@ use super::Supervisor;
 use super::event::{Event, Level, Timer};
 use super::notice::Notice;
 use crate::here::os::{process, stray_processes};
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::sleep;

@@ -6,7 +6,7 @@ use super::event::Event;
 use super::notice::{Notice, Sender};
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::stray_processes::{self, Leftover};
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,9 +1,7 @@
 //! Files that others must never see half written or readable.
 
-use super::secure_path::{self, Fault};
+use super::secure_path::{self, Fault, Unclosed};
 use nix::fcntl::OFlag;
-use std::error::Error;
-use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -164,34 +162,6 @@ fn still_closed(found: &Metadata, changed: io::Result<()>) -> io::Result<()> {
             refusal: changed.err(),
         })),
     }
-}
-
-/// Others can get at what is to be ours alone, and the file system does not change that.
-#[derive(Debug)]
-struct Unclosed {
-    mode: u32,
-    refusal: Option<io::Error>,
-}
-
-impl fmt::Display for Unclosed {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "others can read it (mode {:04o}), and ", self.mode)?;
-        match &self.refusal {
-            Some(error) => write!(out, "its file system refuses chmod: {error}"),
-            None => out.write_str("chmod changes nothing on its file system"),
-        }
-    }
-}
-
-impl Error for Unclosed {}
-
-/// What to do about an error of this module's own, where that is more than to choose another place.
-#[must_use]
-pub fn next_step(error: &io::Error) -> Option<&'static str> {
-    let own = error.get_ref()?;
-    own.is::<Unclosed>().then_some(
-        "have it mounted with permissions that close it to others (CIFS: file_mode=0600,dir_mode=0700)",
-    )
 }
 
 /// Makes a directory that only we can enter, where it is missing, or takes one that nobody else can write in.

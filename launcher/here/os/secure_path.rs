@@ -14,7 +14,7 @@
 mod fault;
 mod private_group;
 
-pub use fault::{Fault, Open};
+pub use fault::{Fault, Open, Unclosed};
 
 use fault::Way;
 use nix::libc::ELOOP;

@@ -7,8 +7,8 @@ use crate::plan::Secrets;
 use crate::plan::allocation::Allocation;
 use crate::plan::curve::Pair;
 use crate::plan::incarnation::Incarnation;
-use crate::plan::service::Text;
 use crate::plan::slurm::Slurm;
+use crate::plan::text::Text;
 use std::fmt::Write;
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 
 use crate::here::os::run_program::ask;
 use crate::plan::Plan;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use crate::plan::settings::Launcher;
 use std::process::Command;
 use std::time::Duration;

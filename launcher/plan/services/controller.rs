@@ -5,7 +5,8 @@
 use super::{Context, HANDED, with_users};
 use crate::plan::environment;
 use crate::plan::heartbeat::{Heartbeat, Order};
-use crate::plan::service::{Asking, Carried, Name, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::name::Name;
+use crate::plan::service::{Asking, Carried, PortNeed, Process, Readiness, Service, Streams};
 use crate::plan::wiring::Start;
 
 /// The program that runs ipcontroller: with sockets of ours, and without the pauses of its start.

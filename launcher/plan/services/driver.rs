@@ -3,7 +3,8 @@
 use super::Context;
 use crate::failure::{Failure, Outcome};
 use crate::plan::environment;
-use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
+use crate::plan::name::Name;
+use crate::plan::service::{Asking, Process, Readiness, Service, Streams};
 
 /// The driver: started when the engines are ready; its end is the job's, with its exit code.
 pub fn driver(context: &Context) -> Outcome<Service> {

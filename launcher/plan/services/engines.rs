@@ -3,8 +3,9 @@
 use super::{Context, mpiexec, ranks, srun, srun_variables, with_users};
 use crate::failure::Outcome;
 use crate::plan::environment;
+use crate::plan::name::Name;
 use crate::plan::rendezvous::Order;
-use crate::plan::service::{Asking, Name, Process, Readiness, Service, Streams};
+use crate::plan::service::{Asking, Process, Readiness, Service, Streams};
 use crate::plan::settings::{Launcher, Settings};
 use crate::plan::task_lines::WORLD_CODE;
 use std::path::Path;

@@ -3,7 +3,8 @@
 use super::{Context, engines, srun_variables};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
-use crate::plan::service::{Name, Process};
+use crate::plan::name::Name;
+use crate::plan::service::Process;
 use crate::plan::settings::{EngineStart, Launcher, Nanny};
 use serde::Serialize;
 use std::path::PathBuf;

@@ -5,7 +5,8 @@
 use super::{Context, HANDED};
 use crate::failure::{Failure, Outcome};
 use crate::plan::environment;
-use crate::plan::service::{Asking, Carried, Name, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::name::Name;
+use crate::plan::service::{Asking, Carried, PortNeed, Process, Readiness, Service, Streams};
 
 /// The program that runs a console script of Jupyter's: with a socket of ours, and without what only its start pays for.
 const LEAN: &str = include_str!("../../jupyter/lean.py");

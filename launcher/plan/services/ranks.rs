@@ -2,8 +2,9 @@
 
 use super::{Context, engines};
 use crate::failure::{Failure, Outcome};
+use crate::plan::name::Name;
 use crate::plan::rendezvous::{LEADER_FIRST, Order};
-use crate::plan::service::{Environment, Name};
+use crate::plan::service::Environment;
 use crate::plan::settings::Mpi;
 use std::path::PathBuf;
 

@@ -2,8 +2,9 @@
 
 use super::{Context, engines, srun};
 use crate::plan::World;
+use crate::plan::name::Name;
 use crate::plan::profile::Profile;
-use crate::plan::service::{Name, Process};
+use crate::plan::service::Process;
 use crate::plan::settings::Launcher;
 use core::fmt;
 use core::str::FromStr;

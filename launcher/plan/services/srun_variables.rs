@@ -198,9 +198,9 @@ pub fn dropped(environment: &[(String, String)], slurm: Option<&Slurm>) -> Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::het::Component;
     use crate::plan::job::JobId;
     use crate::plan::slurm::Asked;
+    use crate::plan::slurm::Component;
     use std::collections::BTreeSet;
 
     #[test]

@@ -1,5 +1,6 @@
 //! A task whose engine was to be a fork and is a Python of its own. PURE.
 
+use super::is_label;
 use core::fmt;
 
 /// How the line begins.
@@ -25,10 +26,7 @@ impl NotForked {
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let (label, rest) = line.split_once(HEAD)?;
-        let is_label = |c: char| c.is_ascii_digit() || c == ':' || c == ' ';
-        let (node, why) = rest
-            .split_once(": ")
-            .filter(|_| label.chars().all(is_label))?;
+        let (node, why) = rest.split_once(": ").filter(|_| is_label(label))?;
         let (node, why) = (node.to_owned(), why.trim().to_owned());
         let plain = !node.contains(char::is_whitespace) && !rest.trim().contains(char::is_control);
         plain.then_some(Self { node, why })

@@ -4,7 +4,7 @@ use super::engines::Engines;
 use super::{Effect, End, Machine, Stage, Timer, step_line};
 use crate::failure::Failure;
 use crate::plan::engines::named;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use crate::supervisor::event::Asked;
 use core::time::Duration;
 

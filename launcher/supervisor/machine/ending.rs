@@ -2,7 +2,7 @@
 
 use super::{Effect, End, Event, KILL_PATIENCE, Machine, Phase, Stage, Timer, step_line, warning};
 use crate::failure::Failure;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use crate::supervisor::event::Exit;
 
 /// What comes of a process that does not end, while the job does.

@@ -5,7 +5,7 @@ use super::{Effect, End, Machine, Stage, warning};
 use crate::failure::Failure;
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::last_words::LastWords;
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
 impl Machine {

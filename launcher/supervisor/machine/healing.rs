@@ -3,7 +3,7 @@
 
 use super::{Effect, End, KILL_PATIENCE, Machine, Phase, Stage, Timer, step_line, warning};
 use crate::failure::Failure;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use core::time::Duration;
 use std::collections::BTreeSet;
 

@@ -3,7 +3,7 @@
 
 use super::{Effect, End, Machine, Timer, step_line, warning};
 use crate::plan::idle::gap;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use core::time::Duration;
 
 /// The warning comes so long before the end at the most; of a short limit it is a tenth.

@@ -2,7 +2,7 @@
 //! whatever becomes of engines and controller. All ends of theirs that nothing undoes come here.
 
 use super::{Effect, End, Machine, Phase, Stage, step_line, warning};
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use core::fmt;
 
 /// What keeps a job whose engines or controller are gone.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::failure::Failure;
 use crate::plan::engines::{SHOWN, named};
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 use std::collections::BTreeSet;
 
 /// Engines that never registered whose last lines are shown.

@@ -4,7 +4,7 @@
 use super::running::first_process;
 use super::{Effect, End, Machine, SIGNAL_PATIENCE, Timer};
 use crate::failure::{About, Failure};
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 
 /// An end of the engines that Slurm may explain.
 #[derive(Clone, Debug)]

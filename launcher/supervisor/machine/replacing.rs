@@ -7,7 +7,7 @@ use super::healing::{HEALTHY, PAUSES};
 use super::{Effect, Machine, Phase, SIGNAL_PATIENCE, Stage, Timer, step_line, warning};
 use crate::failure::{About, Failure};
 use crate::plan::engines::named;
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 use core::time::Duration;
 
 /// How many engines are on their way back at once: after the end of a whole step each is an srun of its own, and Slurm's

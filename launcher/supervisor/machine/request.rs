@@ -3,7 +3,7 @@
 use super::{Effect, Machine, Phase, Stage, step_line};
 use crate::failure::Failure;
 use crate::plan::engines::named;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use crate::supervisor::event::Answer;
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 
 use super::{Effect, Event, Machine, Phase, Stage, Timer, step_line};
 use crate::failure::{Failure, Kind};
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 
 impl Machine {
     /// An event while the job starts or is up.

@@ -5,7 +5,7 @@ use super::{DROP_PATIENCE, Effect, End, Machine, Phase, Stage, Timer, step_line,
 use crate::failure::Failure;
 use crate::plan::WantedWorld;
 use crate::plan::engines::named;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use core::time::Duration;
 use std::collections::BTreeSet;
 

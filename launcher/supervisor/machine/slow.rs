@@ -1,7 +1,7 @@
 //! A service or engine that is started again and is not ready in time: on a machine that is only slow it is left to go on. PURE.
 
 use super::{Effect, Machine, Timer, warning};
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use core::time::Duration;
 
 /// Between two looks whether such a start still makes progress.

@@ -5,7 +5,7 @@ use super::{Effect, End, Machine, Phase, Stage, step_line, warning};
 use crate::failure::{About, Failure};
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 use crate::plan::task_lines::{Report, Words, World, failed_nodes, is_cancelled, is_out_of_memory};
 use crate::supervisor::event::{Exit, OutOfMemory};
 

@@ -5,7 +5,7 @@ use super::{Effect, Machine, warning};
 use crate::failure::Failure;
 use crate::plan::engines::named;
 use crate::plan::last_words::LastWords;
-use crate::plan::service::{Name, ProcessId};
+use crate::plan::name::{Name, ProcessId};
 use crate::plan::task_lines::{Report, Words, node_is_refused};
 use crate::supervisor::event::Exit;
 

@@ -19,7 +19,8 @@ mod time;
 
 use super::*;
 use crate::failure::Failure;
-use crate::plan::service::{Environment, Process, ProcessId, Streams};
+use crate::plan::name::ProcessId;
+use crate::plan::service::{Environment, Process, Streams};
 use crate::plan::task_lines::Words;
 use crate::supervisor::event::{Answer, Asked, Exit};
 use std::path::PathBuf;

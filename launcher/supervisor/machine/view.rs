@@ -1,7 +1,7 @@
 //! What others see of the machine. PURE.
 
 use super::{Machine, Phase, Stage, State};
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 
 impl Machine {
     /// The state as the record tells it.

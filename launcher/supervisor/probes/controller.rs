@@ -10,7 +10,7 @@ use crate::here::os::{process, sockets};
 use crate::here::profile::ports;
 use crate::plan::Plan;
 use crate::plan::connection::{self, Endpoint, Fault, Keys, Wiring};
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::{BTreeMap, BTreeSet};

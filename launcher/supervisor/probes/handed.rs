@@ -11,7 +11,7 @@ use crate::here::os::process;
 use crate::here::os::sockets::Held;
 use crate::plan::Plan;
 use crate::plan::connection::{Endpoint, Fault, Wiring};
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use crate::plan::wiring::PORTS;
 use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Notice, Sender, Wired};

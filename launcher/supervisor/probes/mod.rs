@@ -16,7 +16,7 @@ pub mod srun_log;
 use super::event::Event;
 use super::notice::{Notice, Sender};
 use crate::here::os::own_time::{OwnTime, ROUND, next_round};
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use std::time::Duration;
 use tokio::time::sleep;
 

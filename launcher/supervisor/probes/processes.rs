@@ -5,7 +5,7 @@ use super::next_attentive_look;
 use crate::failure::Failure;
 use crate::here::os::{own_time, process};
 use crate::plan::connection::Endpoint;
-use crate::plan::service::Name;
+use crate::plan::name::Name;
 use crate::supervisor::notice::{Notice, Sender, Wired};
 use std::collections::BTreeMap;
 use std::thread;

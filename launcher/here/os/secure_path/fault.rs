@@ -1,7 +1,7 @@
 //! What a path is refused for, and what is to be done about it.
 
-use crate::here::os::files;
 use nix::libc::{EDQUOT, ENOSPC};
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -15,6 +15,35 @@ pub enum Fault {
     Dangling(PathBuf, PathBuf),
     /// The system's own answer.
     System(io::Error),
+}
+
+/// Others can get at what is to be ours alone, and the file system does not change that.
+#[derive(Debug)]
+pub struct Unclosed {
+    /// The mode that it has.
+    pub mode: u32,
+    /// What the file system said to chmod, where it refused.
+    pub refusal: Option<io::Error>,
+}
+
+impl fmt::Display for Unclosed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "others can read it (mode {:04o}), and ", self.mode)?;
+        match &self.refusal {
+            Some(error) => write!(out, "its file system refuses chmod: {error}"),
+            None => out.write_str("chmod changes nothing on its file system"),
+        }
+    }
+}
+
+impl Error for Unclosed {}
+
+/// What to do about an error of ours, where that is more than to choose another place.
+fn next_step(error: &io::Error) -> Option<&'static str> {
+    let own = error.get_ref()?;
+    own.is::<Unclosed>().then_some(
+        "have it mounted with permissions that close it to others (CIFS: file_mode=0600,dir_mode=0700)",
+    )
 }
 
 /// The part of a path that is open to others.
@@ -48,7 +77,7 @@ impl Fault {
             Self::System(error) if matches!(error.raw_os_error(), Some(ENOSPC | EDQUOT)) => {
                 Some("free some space or raise the quota".to_owned())
             }
-            Self::System(error) => files::next_step(error).map(str::to_owned),
+            Self::System(error) => next_step(error).map(str::to_owned),
             Self::Dangling(..) => None,
         }
     }
