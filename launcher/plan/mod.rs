@@ -262,9 +262,12 @@ impl Plan {
             heartbeat: heartbeat::of(&settings.controller_args, here, engines),
             nanny: counted.nanny,
         };
-        let (engine_service, order) = services::engines(&context, launcher)?;
-        let fork = services::fork(&context, launcher, &mut remarks);
-        services::check_nannies(&context, launcher, fork.as_ref(), &mut remarks)?;
+        let python = services::forking(&context, launcher, &mut remarks);
+        let (engine_service, order) = services::engines(&context, launcher, python.as_deref())?;
+        services::check_nannies(&context, python.is_some(), &mut remarks)?;
+        let fork = python
+            .filter(|_| launcher == Launcher::Local)
+            .map(|python| services::fork(&context, python));
         let replacement = services::replacement(&context, launcher, together);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {

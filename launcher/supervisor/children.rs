@@ -1,9 +1,9 @@
 //! Our own children: started here, known by their process ids, asked to end and killed by them.
 
 mod command;
+mod forking;
 
 use super::event::{Event, Exit, OutOfMemory};
-use super::fork::Forking;
 use crate::failure::Failure;
 use crate::here::os::log::Log;
 use crate::here::os::memory::Memory;
@@ -17,6 +17,7 @@ use crate::plan::service::{Process, Service, Streams};
 use crate::plan::text::Text;
 pub use command::log_head;
 use command::{command, into_log, no_log, start};
+pub use forking::Forking;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,11 +4,11 @@
 //! docs/design/fork.md explains the design.
 
 use super::Supervisor;
+use super::children::Forking;
 use super::event::{Event, Exit, Level};
 use super::notice::{Notice, Sender};
 use crate::failure::Failure;
 use crate::here::os::files;
-use crate::here::os::log::Log;
 use crate::here::os::stray_processes::Leftover;
 use crate::here::os::subreaper;
 use crate::plan::name::{Name, ProcessId};
@@ -16,7 +16,6 @@ use crate::plan::service::{Process, Service};
 use crate::plan::services::{Forked, Said};
 use crate::plan::task_lines::Report;
 use nix::sys::signal::Signal;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::PipeReader;
 use std::os::fd::OwnedFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -28,52 +27,6 @@ const PROGRAM: &str = concat!(
     "\n\n",
     include_str!("../engine/local.py")
 );
-
-/// The program from its start until all that it forked is told.
-#[derive(Debug)]
-pub struct Forking {
-    pid: u32,
-    process: Option<Leftover>,
-    /// Where what it said itself is.
-    log: Log,
-    /// Engines of which it has not told.
-    untold: BTreeSet<u32>,
-    /// Ends of processes that are not known yet: an engine's may be noticed before the line that tells of it is read.
-    early: BTreeMap<u32, Exit>,
-    /// How it ended.
-    exit: Option<Exit>,
-    /// Whether it tells nothing more.
-    silent: bool,
-}
-
-impl Forking {
-    /// The program of that process id, which is to fork these engines.
-    pub fn new(pid: u32, log: Log, untold: BTreeSet<u32>) -> Self {
-        Self {
-            pid,
-            process: Leftover::child(pid),
-            log,
-            untold,
-            early: BTreeMap::new(),
-            exit: None,
-            silent: false,
-        }
-    }
-
-    /// Itself, as a process that can be asked to end.
-    pub fn process(&self) -> Option<Leftover> {
-        self.process
-    }
-
-    /// A process has ended that is no known child.
-    pub fn exited(&mut self, pid: u32, exit: Exit) {
-        if pid == self.pid {
-            self.exit = Some(exit);
-        } else {
-            self.early.insert(pid, exit);
-        }
-    }
-}
 
 impl Supervisor<'_> {
     /// Starts the program that forks the engines; false where it cannot be, which is said.

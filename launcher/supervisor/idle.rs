@@ -11,7 +11,8 @@
 
 use super::event::Event;
 use super::notice::{Notice, Wired};
-use super::probes::jupyter::{Probe, Use};
+use super::probes::jupyter::Probe;
+use super::usage::{Seen, Use};
 use super::{Supervisor, file_thread};
 use crate::here::os::cpu_time::Computed;
 use crate::here::os::own_time::OwnTime;
@@ -38,18 +39,6 @@ pub struct Activity {
     looked: Option<OwnTime>,
     /// What each node told last of its engines, and when that was heard.
     nodes: BTreeMap<String, (bool, OwnTime)>,
-}
-
-/// What one look has seen.
-#[derive(Debug)]
-pub struct Seen {
-    at: OwnTime,
-    /// Nanoseconds of each scheduler.
-    schedulers: BTreeMap<u32, Option<u64>>,
-    /// What computes for the user, as far as it can be seen from here.
-    ran: Computed,
-    /// What Jupyter tells; `None` where it was asked in vain.
-    jupyter: Option<Use>,
 }
 
 impl Activity {
@@ -99,21 +88,6 @@ impl Activity {
             self.before = Some(seen);
         }
         event
-    }
-}
-
-impl Seen {
-    /// Whether the job was used since an earlier look.
-    fn differs(&self, before: &Self) -> bool {
-        let Some(jupyter) = &self.jupyter else {
-            return true;
-        };
-        let told = jupyter.busy || self.jupyter != before.jupyter;
-        let passed =
-            self.schedulers != before.schedulers || self.schedulers.values().any(Option::is_none);
-        let seconds = self.at.since(before.at).as_secs();
-        let ran = self.ran.exceeds(&before.ran, seconds);
-        told || passed || ran
     }
 }
 

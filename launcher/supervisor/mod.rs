@@ -34,6 +34,7 @@ mod sweep;
 mod takeover;
 mod telling;
 mod timers;
+mod usage;
 
 use crate::failure::Outcome;
 use crate::here::os::guard;

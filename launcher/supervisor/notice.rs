@@ -1,7 +1,7 @@
 //! What arrives in the loop's one channel.
 
 use super::event::{Event, Exit};
-use super::idle::Seen;
+use super::usage::Seen;
 use crate::failure::Failure;
 use crate::here::os::signals::Caught;
 use crate::here::os::sockets::Held;

@@ -1,6 +1,7 @@
 //! Engines as forks of one Python.
 
-use super::{Context, engines, srun_variables};
+use super::engine_command::{EngineCommand, nanny_fails};
+use super::{Context, srun_variables};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::name::Name;
@@ -50,48 +51,51 @@ impl Said {
     }
 }
 
-/// The one program that becomes all engines, where that was asked for and can be. It runs the script `ipengine` with the same
-/// arguments as each engine of its own would.
-pub fn fork(context: &Context, launcher: Launcher, remarks: &mut Vec<String>) -> Option<Process> {
+/// The Python that engines are forked by; none where they are started one by one, which is remarked where forks were asked for.
+pub fn forking(
+    context: &Context,
+    launcher: Launcher,
+    remarks: &mut Vec<String>,
+) -> Option<PathBuf> {
     if context.settings.engine_start == EngineStart::Exec {
         return None;
     }
-    let python = match launcher {
+    let found = match launcher {
         Launcher::Local => python(context),
         // Each task of the step has it forked.
-        Launcher::Srun => in_a_step(context).map(|_| None),
+        Launcher::Srun => in_a_step(context),
         launcher => Err(format!(
             "--engine-start fork is for the launchers local and srun, not {launcher}"
         )),
     };
-    let python = python
+    found
         .inspect_err(|why| remarks.push(format!("engines are started one by one: {why}")))
-        .ok()??;
+        .ok()
+}
+
+/// The one program that becomes all engines of this machine, which this Python runs: the script `ipengine` with the same arguments as
+/// each engine of its own would.
+pub fn fork(context: &Context, python: PathBuf) -> Process {
+    let command = EngineCommand::new(context, true);
     let mut args = vec![
         context.profile.fork_program().display().to_string(),
         context.profile.fork_order().display().to_string(),
-        context.here.ipengine.display().to_string(),
+        command.ipengine.display().to_string(),
     ];
-    args.extend(engines::arguments(context, true));
-    Some(Process {
+    args.extend(command.args);
+    Process {
         program: python,
         args,
         log: context
             .profile
             .log_dir()
             .join(format!("ipjob-{}.log", Name::Engines)),
-    })
+    }
 }
 
 /// Tells that engines go without nannies, where it is what a Python prints that keeps them from starting.
-pub fn check_nannies(
-    context: &Context,
-    launcher: Launcher,
-    fork: Option<&Process>,
-    remarks: &mut Vec<String>,
-) -> Outcome<()> {
-    let in_a_step = || launcher == Launcher::Srun && matches!(in_a_step(context), Ok(Some(_)));
-    let Some(printed) = engines::nanny_fails(context, fork.is_some() || in_a_step()) else {
+pub fn check_nannies(context: &Context, forked: bool, remarks: &mut Vec<String>) -> Outcome<()> {
+    let Some(printed) = nanny_fails(context, forked) else {
         return Ok(());
     };
     let why = format!(
@@ -107,20 +111,15 @@ pub fn check_nannies(
 }
 
 /// The Python of `ipengine`; else why there is none.
-fn python(context: &Context) -> Result<Option<PathBuf>, String> {
-    let python = context.here.engine_python.clone().ok_or_else(|| {
+fn python(context: &Context) -> Result<PathBuf, String> {
+    context.here.engine_python.clone().ok_or_else(|| {
         let ipengine = context.here.ipengine.display();
         format!("the first line of {ipengine} names no Python to fork them")
-    })?;
-    Ok(Some(python))
+    })
 }
 
-/// The Python that forks the engines of a step, on each node those of its own; `None` where none was asked for, else why there is
-/// none.
-pub(super) fn in_a_step(context: &Context) -> Result<Option<PathBuf>, String> {
-    if context.settings.engine_start == EngineStart::Exec {
-        return Ok(None);
-    }
+/// The Python that forks the engines of a step, on each node those of its own; else why there is none.
+fn in_a_step(context: &Context) -> Result<PathBuf, String> {
     let slurm = context.allocation.slurm.as_ref();
     let why = if context.here.srun.as_ref().map(|srun| &srun.mpi) != Some(&World::None) {
         "an MPI world cannot be forked; --mpi none starts engines without one"

@@ -1,8 +1,8 @@
 //! The services of a plan, one function each.
 
-mod again;
 mod controller;
 mod driver;
+mod engine_command;
 mod engines;
 mod fork;
 mod jupyter;
@@ -12,11 +12,11 @@ mod respawn;
 mod srun;
 pub mod srun_variables;
 
-pub use again::controller_again;
-pub use controller::controller;
+pub use controller::{controller, controller_again};
 pub use driver::driver;
-pub use engines::{CONNECTION_INFO, engines, tells_its_world};
-pub use fork::{Forked, Said, check_nannies, fork};
+pub use engine_command::tells_its_world;
+pub use engines::{CONNECTION_INFO, engines};
+pub use fork::{Forked, Said, check_nannies, fork, forking};
 pub use jupyter::jupyter;
 pub use respawn::{Before, Replacement, Succession, replacement};
 pub use srun::STEP_NAME;

@@ -1,6 +1,7 @@
 //! Engines as the ranks that ipjob itself was started as: each starts its own, by one order.
 
-use super::{Context, engines};
+use super::Context;
+use super::engine_command::EngineCommand;
 use crate::failure::{Failure, Outcome};
 use crate::plan::name::Name;
 use crate::plan::rendezvous::{LEADER_FIRST, Order};
@@ -9,7 +10,11 @@ use crate::plan::settings::Mpi;
 use std::path::PathBuf;
 
 /// How every rank starts its engine.
-pub fn order(context: &Context, environment: &Environment) -> Outcome<Order> {
+pub fn order(
+    context: &Context,
+    environment: &Environment,
+    command: &EngineCommand,
+) -> Outcome<Order> {
     let Some(ranks) = &context.here.ranks else {
         return Err(not_ranks());
     };
@@ -20,12 +25,7 @@ pub fn order(context: &Context, environment: &Environment) -> Outcome<Order> {
         ))
         .hint("leave -n out, or give it to srun or mpiexec"));
     }
-    let mut words = context.settings.engine_wrapper.clone();
-    words.push(context.here.ipengine.display().to_string());
-    words.extend(engines::arguments(context, false));
-    if ranks.world {
-        words.extend(engines::in_a_world(context));
-    }
+    let mut words = command.words(ranks.world);
     let program = PathBuf::from(words.remove(0));
     Ok(Order {
         program,

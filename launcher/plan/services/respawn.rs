@@ -1,6 +1,7 @@
 //! One engine of a step again, as a step of one task. PURE.
 
-use super::{Context, engines, srun};
+use super::engine_command::EngineCommand;
+use super::{Context, srun};
 use crate::plan::World;
 use crate::plan::name::Name;
 use crate::plan::profile::Profile;
@@ -63,9 +64,8 @@ impl FromStr for Succession {
 pub struct Replacement {
     srun: PathBuf,
     options: Vec<String>,
-    /// The words by which a task runs ours, and what they are followed by: the engine's command.
-    ipjob: Vec<String>,
-    ipengine: Vec<String>,
+    ipjob: PathBuf,
+    command: EngineCommand,
 }
 
 /// How single engines are started again, where they are a step whose tasks do not end `together`.
@@ -94,11 +94,8 @@ pub fn replacement(context: &Context, launcher: Launcher, together: bool) -> Opt
     Some(Replacement {
         srun: srun.program.clone(),
         options,
-        ipjob: [srun.ipjob.display().to_string()]
-            .into_iter()
-            .chain(engines::task(context, None))
-            .collect(),
-        ipengine: srun::ipengine(context, false, &[]),
+        ipjob: srun.ipjob.clone(),
+        command: EngineCommand::new(context, false),
     })
 }
 
@@ -108,10 +105,8 @@ impl Replacement {
     pub fn process(&self, profile: &Profile, node: &str, who: &Succession) -> Process {
         let mut args = self.options.clone();
         args.push(format!("--nodelist={node}"));
-        args.extend(self.ipjob.iter().cloned());
-        // Before the `--` behind which the engine's command stands.
-        args.insert(args.len() - 1, format!("--again={who}"));
-        args.extend(self.ipengine.iter().cloned());
+        let again = vec![format!("--again={who}")];
+        args.extend(self.command.of_task(&self.ipjob, again, false));
         Process {
             program: self.srun.clone(),
             args,

@@ -2,17 +2,19 @@
 //!
 //! docs/design/engines-in-slurm.md explains the design.
 
-use super::{Context, engines, fork};
+use super::Context;
+use super::engine_command::EngineCommand;
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::service::Process;
 use crate::plan::slurm::Slurm;
+use std::path::Path;
 
 /// The name of the step, as `squeue -s` shows it.
 pub const STEP_NAME: &str = "ipjob-engines";
 
-/// The one srun that starts all engines.
-pub fn step(context: &Context) -> Outcome<Process> {
+/// The one srun that starts all engines, which on each node are forked by this Python.
+pub fn step(context: &Context, command: &EngineCommand, python: Option<&Path>) -> Outcome<Process> {
     let (Some(slurm), Some(srun)) = (&context.allocation.slurm, &context.here.srun) else {
         return Err(
             Failure::usage("--launcher srun works only inside a Slurm job")
@@ -32,15 +34,10 @@ pub fn step(context: &Context) -> Outcome<Process> {
     args.push(format!("--job-name={STEP_NAME}"));
     args.extend(size(context, slurm)?);
     args.extend(of_world(&srun.mpi));
-    let more = match &srun.mpi {
-        World::None => Vec::new(),
-        _ => engines::in_a_world(context),
-    };
     args.extend(context.settings.srun_args.iter().cloned());
-    args.push(srun.ipjob.display().to_string());
-    let python = fork::in_a_step(context).unwrap_or_default();
-    args.extend(engines::task(context, python.as_deref()));
-    args.extend(ipengine(context, python.is_some(), &more));
+    let fork = python.map(|python| format!("--fork={}", python.display()));
+    let in_world = srun.mpi != World::None;
+    args.extend(command.of_task(&srun.ipjob, fork.into_iter().collect(), in_world));
     Ok(Process {
         program: srun.program.clone(),
         args,
@@ -83,15 +80,6 @@ pub(super) fn of_each_task(slurm: &Slurm) -> Vec<String> {
     cpus.into_iter()
         .chain(gpus.map(|gpus| format!("--gpus-per-task={gpus}")))
         .collect()
-}
-
-/// The command that a task becomes, with more arguments of ipengine's.
-pub(super) fn ipengine(context: &Context, forked: bool, more: &[String]) -> Vec<String> {
-    let mut words = context.settings.engine_wrapper.clone();
-    words.push(context.here.ipengine.display().to_string());
-    words.extend(engines::arguments(context, forked));
-    words.extend(more.iter().cloned());
-    words
 }
 
 /// The size of the step, and what each task gets.

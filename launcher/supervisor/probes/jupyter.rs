@@ -13,6 +13,7 @@ use crate::plan::name::Name;
 use crate::plan::text::Text;
 use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Answer, Notice, Sender};
+use crate::supervisor::usage::Use;
 use serde::Deserialize;
 use std::fs;
 use std::io;
@@ -84,15 +85,6 @@ pub fn watch_start(probe: Probe, sender: Sender) {
             return;
         }
     });
-}
-
-/// What Jupyter tells of its use.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Use {
-    /// When it was used last, as text: only whether it changes is of interest, because clocks jump.
-    pub last: String,
-    /// Whether a kernel computes.
-    pub busy: bool,
 }
 
 /// The part of `GET /api/status` that matters here.

@@ -1,0 +1,100 @@
+//! The command of one engine, built once and handed to each launcher.
+
+use super::{Context, with_users};
+use crate::plan::settings::Settings;
+use crate::plan::task_lines::WORLD_CODE;
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+
+/// What starts one engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineCommand {
+    /// The words of `--engine-wrapper`.
+    wrapper: Vec<String>,
+    /// The program.
+    pub ipengine: PathBuf,
+    /// The arguments of every engine.
+    pub args: Vec<String>,
+    /// Further ones of an engine that is one rank of an MPI world.
+    in_world: Vec<String>,
+    /// After so long without use the job ends itself.
+    idle_limit: Option<Duration>,
+}
+
+impl EngineCommand {
+    /// The command; whether its Python is `forked` decides what a nanny of it may be.
+    pub fn new(context: &Context, forked: bool) -> Self {
+        let mut in_world = vec!["--mpi".to_owned()];
+        if tells_its_world(context.settings) {
+            in_world.push(format!("--IPEngine.startup_command={WORLD_CODE}"));
+        }
+        Self {
+            wrapper: context.settings.engine_wrapper.clone(),
+            ipengine: context.here.ipengine.clone(),
+            args: arguments(context, forked),
+            in_world,
+            idle_limit: context.settings.idle,
+        }
+    }
+
+    /// Its words: wrapper, program, arguments.
+    pub fn words(&self, in_world: bool) -> Vec<String> {
+        let mut words = self.wrapper.clone();
+        words.push(self.ipengine.display().to_string());
+        words.extend(self.args.iter().cloned());
+        if in_world {
+            words.extend(self.in_world.iter().cloned());
+        }
+        words
+    }
+
+    /// The words of a task of another program's that becomes the engine by way of `ipjob engine` with these options.
+    pub fn of_task(&self, ipjob: &Path, options: Vec<String>, in_world: bool) -> Vec<String> {
+        let mut words = vec![ipjob.display().to_string(), "engine".to_owned()];
+        words.extend(options);
+        let limit = self.idle_limit;
+        words.extend(limit.map(|limit| format!("--idle-limit={}", limit.as_millis())));
+        words.push("--".to_owned());
+        words.extend(self.words(in_world));
+        words
+    }
+}
+
+/// Whether engines tell the size of their MPI world: ipengine runs one command at its start, and the user's own goes first.
+pub fn tells_its_world(settings: &Settings) -> bool {
+    let command = |arg: &String| arg.starts_with("-c") || arg.contains("startup_command");
+    !settings.engine_args.iter().any(command)
+}
+
+/// What keeps nannies from starting: an engine takes the first line of its nanny's output for its address (nanny.py), and a Python
+/// of this site prints a line of its own before it. A forked nanny is no Python that starts.
+pub fn nanny_fails<'a>(context: &'a Context, forked: bool) -> Option<&'a str> {
+    let printed = context.here.python_prints.as_deref();
+    printed.filter(|_| context.nanny && !forked)
+}
+
+/// The arguments that every ipengine gets.
+fn arguments(context: &Context, forked: bool) -> Vec<String> {
+    let patience = context.settings.start.whole.as_secs().max(1);
+    let mut defaults = vec![
+        format!("--IPEngine.timeout={patience}"),
+        // A network's file system may show the connection file to other nodes much later.
+        format!("--IPEngine.wait_for_url_file={patience}"),
+        // From rank 100 on engines of an MPI world would wait 20 ms per rank, rank 1000 for 20 s, to spare a hub that takes
+        // thousands of registrations at once.
+        "--IPEngine.mpi_registration_delay=0".to_owned(),
+        format!(
+            "--IPEngine.max_heartbeat_misses={}",
+            context.heartbeat.engine_misses(context.engines)
+        ),
+    ];
+    if !context.nanny || nanny_fails(context, forked).is_some() {
+        defaults.push("--IPEngine.enable_nanny=False".to_owned());
+    }
+    let mut args = vec![
+        context.profile_dir_argument(),
+        context.cluster_id_argument(),
+    ];
+    args.extend(with_users(defaults, &context.settings.engine_args));
+    args
+}
