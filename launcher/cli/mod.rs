@@ -1,6 +1,5 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
-mod arguments;
 pub mod connect;
 pub mod doctor;
 pub mod jobs;

@@ -1,17 +1,16 @@
 //! The run options as flags and variables, and their translation into settings.
 
-use super::arguments::{
-    CurveArgument, EngineStartArgument, LauncherArgument, ModeArgument, NannyArgument,
-    RespawnArgument, StartArgument,
-};
 use super::paths::{ipython_dir, profile_name, record, root_dir, working_directory};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
-use crate::plan::settings::{Frontend, Launcher, Mpi, PortRange, Settings, StartLimits};
+use crate::plan::settings::{
+    Curve, EngineStart, Frontend, Launcher, Mode, Mpi, Nanny, PortRange, Respawn, Settings,
+    StartLimits,
+};
 use crate::plan::wiring::Start;
 use crate::report::console::Verbosity;
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,13 +20,40 @@ const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// The most engines of one job: what ipyparallel's hub was ever seen to hold is about half of it.
 const MOST_ENGINES: i64 = 10_000;
 
+/// How engines are started: one of the launchers, or what fits.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LauncherArgument {
+    /// What fits: ranks if ipjob was started as several, srun inside a Slurm job, else local
+    Auto,
+    /// Processes of this machine
+    Local,
+    /// One step of the Slurm job
+    Srun,
+    /// One mpiexec, for allocations without srun
+    Mpiexec,
+    /// The ranks that ipjob itself was started as, by `srun -n N ipjob` or `mpiexec -n N ipjob`
+    Ranks,
+}
+
+impl From<LauncherArgument> for Option<Launcher> {
+    fn from(argument: LauncherArgument) -> Self {
+        match argument {
+            LauncherArgument::Auto => None,
+            LauncherArgument::Local => Some(Launcher::Local),
+            LauncherArgument::Srun => Some(Launcher::Srun),
+            LauncherArgument::Mpiexec => Some(Launcher::Mpiexec),
+            LauncherArgument::Ranks => Some(Launcher::Ranks),
+        }
+    }
+}
+
 /// The options of the main command.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Job")]
 pub struct RunOptions {
     /// What the job is for [required].
     #[arg(long, value_enum, env = "IPJOB_MODE", value_name = "MODE")]
-    pub mode: Option<ModeArgument>,
+    pub mode: Option<Mode>,
 
     /// Jupyter's arguments in notebook mode (those that ipjob owns, such as --port, are refused by name); the driver
     /// command in cluster-only mode: it starts when the engines are ready, has ipjob's stdin and stdout, and its end is the
@@ -60,12 +86,18 @@ pub struct RunOptions {
     pub launcher: LauncherArgument,
 
     /// How a node's engines come to be.
-    #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStartArgument::Exec, value_name = "WAY", help_heading = "Engines")]
-    pub engine_start: EngineStartArgument,
+    #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStart::Exec, value_name = "WAY", help_heading = "Engines")]
+    pub engine_start: EngineStart,
 
     /// Whether engines that end, or that the hub has dropped, are started again, up to five times in a row [default: off; set for an MPI world in notebook mode].
-    #[arg(long, value_parser = clap::value_parser!(RespawnArgument), env = "IPJOB_RESPAWN", value_name = "WHICH", help_heading = "Engines")]
-    pub respawn: Option<RespawnArgument>,
+    #[arg(
+        long,
+        value_enum,
+        env = "IPJOB_RESPAWN",
+        value_name = "WHICH",
+        help_heading = "Engines"
+    )]
+    pub respawn: Option<Respawn>,
 
     /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
     #[arg(
@@ -101,8 +133,8 @@ pub struct RunOptions {
 
     /// Whether every engine has a nanny, a second Python that relays interrupts and signals to it and tells the hub of its end
     /// at once. Without it an engine starts sooner and needs less memory, and the hub drops a dead one after 30 s.
-    #[arg(long, value_enum, env = "IPJOB_NANNY", default_value_t = NannyArgument::Auto, value_name = "NANNY", help_heading = "Engines")]
-    pub nanny: NannyArgument,
+    #[arg(long, value_enum, env = "IPJOB_NANNY", default_value_t = Nanny::Auto, value_name = "NANNY", help_heading = "Engines")]
+    pub nanny: Nanny,
 
     /// A further argument of every ipengine; may be repeated [default: none].
     #[arg(
@@ -144,11 +176,11 @@ pub struct RunOptions {
         long,
         value_enum,
         env = "IPJOB_CURVE",
-        default_value_t = CurveArgument::Auto,
+        default_value_t = Curve::Auto,
         value_name = "WHEN",
         help_heading = "Controller"
     )]
-    pub curve: CurveArgument,
+    pub curve: Curve,
 
     /// Which Jupyter: `lab`, `notebook` (7, or the classic 6), `server`, or the PATH of a program that takes a Jupyter
     /// server's arguments.
@@ -213,7 +245,7 @@ pub struct RunOptions {
         value_name = "ORDER",
         help_heading = "Time"
     )]
-    pub start: Option<StartArgument>,
+    pub start: Option<Start>,
 
     /// How long the start may take, in the whole, or with a service's name (controller, engines, jupyter) for that one:
     /// `3m`, `engines=90s`; may be repeated or separated by commas. A number alone is seconds [default: 3m].
@@ -266,13 +298,13 @@ impl RunOptions {
         };
         working_directory()?;
         Ok(Settings {
-            mode: mode.into(),
+            mode,
             launcher: self.launcher(),
             launcher_command: self.launcher_command.clone(),
             mpi: self.mpi.clone(),
             srun_args: self.srun_args.clone(),
-            engine_start: self.engine_start.into(),
-            respawn: self.respawn.map(Into::into),
+            engine_start: self.engine_start,
+            respawn: self.respawn,
             engine_wrapper: self
                 .engine_wrapper
                 .as_deref()
@@ -282,18 +314,18 @@ impl RunOptions {
             jupyter_address: self.jupyter_address.clone(),
             engines: self.engines,
             min_engines: self.min_engines,
-            nanny: self.nanny.into(),
+            nanny: self.nanny,
             engine_args: self.engine_args.clone(),
             controller_args: self.controller_args.clone(),
             controller_ports: self.controller_ports,
             port_range: self.port_range,
-            curve: self.curve.into(),
+            curve: self.curve,
             frontend: self.frontend.clone(),
             root_dir: self.root_dir.as_deref().map(root_dir).transpose()?,
             profile: profile_name(self.profile.as_deref(), job)?,
             ipython_dir: ipython_dir(self.ipython_dir.as_deref())?,
             record: self.record.as_deref().map(record).transpose()?,
-            starting: self.start.map(Start::from),
+            starting: self.start,
             start: self.start_limits(),
             stop: self.stop_timeout,
             stop_before: self.stop_before,

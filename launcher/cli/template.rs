@@ -1,8 +1,8 @@
 //! `ipjob template`: the batch scripts of sbatch/, filled in.
 
-use super::arguments::ModeArgument;
 use super::print;
 use crate::failure::Outcome;
+use crate::plan::settings::Mode;
 use crate::plan::template::{self, Filling};
 use clap::Args;
 
@@ -11,7 +11,7 @@ use clap::Args;
 pub struct TemplateOptions {
     /// What the job is for.
     #[arg(value_enum, value_name = "MODE")]
-    mode: ModeArgument,
+    mode: Mode,
 
     /// Nodes of the job [default: 2].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -58,5 +58,5 @@ pub fn print_template(options: &TemplateOptions) -> Outcome<u8> {
         gres: options.gres.clone(),
         no_kill: options.no_kill,
     };
-    print(template::fill(options.mode.into(), &filling)?.as_bytes())
+    print(template::fill(options.mode, &filling)?.as_bytes())
 }

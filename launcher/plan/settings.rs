@@ -1,20 +1,22 @@
-//! What was asked: the run options after they were read from flags and variables, with their defaults filled in.
+//! What was asked: the run options after they were read from flags and variables, with their defaults filled in. What is said of the
+//! words that an option takes is their help as well.
 
 use super::heartbeat::ENGINE_PATIENCE_MS;
 use super::name::Name;
 use super::profile::ProfileName;
 use super::wiring::Start;
+use clap::ValueEnum;
 use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What the job is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// Controller, engines and Jupyter.
+    /// Controller, engines and Jupyter
     Notebook,
-    /// Controller and engines; with a driver command, until that ends.
+    /// Controller and engines; with a COMMAND, until that ends
     ClusterOnly,
 }
 
@@ -52,11 +54,12 @@ impl fmt::Display for Launcher {
 }
 
 /// How a node's engines come to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EngineStart {
-    /// Each as a Python of its own.
+    /// Each is a Python of its own
     Exec,
-    /// As forks of one Python that has imported ipyparallel once.
+    /// On each node one Python imports ipyparallel and forks them: sooner, with less memory and fewer files opened; where its
+    /// site-wide modules run threads or hold a GPU, with MPI, and with the launchers mpiexec and ranks, as exec
     Fork,
 }
 
@@ -72,13 +75,13 @@ pub enum Mpi {
 }
 
 /// Whether every engine has a nanny: a second Python that tells the hub of its end and relays signals to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Nanny {
-    /// Every engine has one, unless this machine's memory is known to be too little.
+    /// Yes, unless this machine's memory is too little for them
     Auto,
-    /// Every engine has one.
+    /// Yes
     On,
-    /// None has.
+    /// No
     Off,
 }
 
@@ -148,25 +151,24 @@ impl StartLimits {
 }
 
 /// Whether engines that end are started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Respawn {
-    /// No: the job goes on with the others.
+    /// No: the job goes on with the others
     Off,
-    /// Each one by itself, with the same id and nothing in its memory.
+    /// Each one by itself, with the same id and nothing in its memory; for engines without MPI
     Engine,
-    /// All of an MPI world together, with the same ids and nothing in their memories.
+    /// All together, with the same ids and nothing in their memories; for engines that are one MPI world
     Set,
 }
 
 /// Whether all that passes the controller's ports is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Curve {
-    /// Wherever ipyparallel can. On one machine as well: the loopback address is everybody's, and a nanny shares what it hands on among all who have
-    /// connected to it, so that another user without any key is given signed requests.
+    /// Wherever ipyparallel can
     Auto,
-    /// Always.
+    /// Always
     On,
-    /// Never.
+    /// Never
     Off,
 }
 

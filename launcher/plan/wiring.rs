@@ -7,6 +7,7 @@
 
 use super::connection::Keys;
 use crate::failure::{Failure, Outcome};
+use clap::ValueEnum;
 use core::fmt;
 use core::net::Ipv4Addr;
 use serde_json::{Value, json};
@@ -18,11 +19,11 @@ pub const PORTS: usize = 18;
 const LISTED: usize = 15;
 
 /// How the start goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Start {
-    /// Controller, engines and Jupyter at once, with a wiring that ipjob makes.
+    /// Controller, engines and Jupyter at once
     Overlapped,
-    /// The controller first, with ports of its own choice.
+    /// The controller first
     Sequential,
 }
 
