@@ -2,11 +2,11 @@
 //!
 //! A broken stderr must not end a job, so what cannot be written is dropped.
 
+use super::live_line::LiveLine;
 use crate::failure::Failure;
 use crate::here::os::own_time;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -34,7 +34,7 @@ pub enum Verbosity {
 pub struct Console {
     started: Instant,
     verbosity: Verbosity,
-    live: Option<ProgressBar>,
+    live: Option<LiveLine>,
     terminal: bool,
     paused: bool,
     /// Who writes the lines, once they go into a file that may stop taking them.
@@ -57,17 +57,9 @@ const MOST_LINES: usize = 10_000;
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// The line that tells what is waited for, where a person watches a terminal that can show one.
-fn live_line(terminal: bool, verbosity: Verbosity) -> Option<ProgressBar> {
+fn live_line(terminal: bool, verbosity: Verbosity) -> Option<LiveLine> {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    (terminal && !dumb && verbosity >= Verbosity::Normal).then(|| {
-        let bar = ProgressBar::new(0);
-        bar.set_draw_target(ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>3} {msg}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(100));
-        bar
-    })
+    (terminal && !dumb && verbosity >= Verbosity::Normal).then(LiveLine::start)
 }
 
 impl Console {
@@ -166,7 +158,7 @@ impl Console {
     /// What is waited for, on the live line; tells whether there is one.
     pub fn waiting(&self, pending: &[String]) -> bool {
         if let Some(live) = &self.live {
-            live.set_message(pending.join(", "));
+            live.say(pending.join(", "));
         }
         self.live.is_some()
     }
@@ -192,9 +184,7 @@ impl Console {
 
     /// Takes the live line away: nothing more is waited for, or a driver gets the terminal.
     pub fn still(&mut self) {
-        if let Some(live) = self.live.take() {
-            live.finish_and_clear();
-        }
+        self.live = None;
     }
 
     /// The failure that ends the program, with its cause and hints.
@@ -216,7 +206,7 @@ impl Console {
     fn line(&self, text: &str) {
         match (&self.scribe, &self.live) {
             (Some(scribe), _) => drop(scribe.lines.try_send(text.to_owned())),
-            (None, Some(live)) => live.suspend(|| write_line(text)),
+            (None, Some(live)) => live.above(|| write_line(text)),
             (None, None) => write_line(text),
         }
     }
