@@ -7,11 +7,7 @@ use std::process::ExitStatus;
 
 /// Dies of the same signal; else the exit code, as a shell tells it.
 pub fn like(status: ExitStatus) -> u8 {
-    let Some(number) = status.signal() else {
-        let code = status.code().and_then(|code| u8::try_from(code).ok());
-        return code.unwrap_or(u8::MAX);
-    };
-    if let Ok(signal) = Signal::try_from(number) {
+    if let Some(Ok(signal)) = status.signal().map(Signal::try_from) {
         // The core of the other tells something, ours does not.
         let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
         let _ = SigSet::from(signal).thread_unblock();
@@ -19,5 +15,14 @@ pub fn like(status: ExitStatus) -> u8 {
         let _ = raise(signal);
         let _ = raise(signal);
     }
-    u8::try_from(128 + number).unwrap_or(u8::MAX)
+    shell_code(status)
+}
+
+/// The exit code as a shell tells it: 128 + n for signal n.
+pub fn shell_code(status: ExitStatus) -> u8 {
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|number| 128 + number));
+    code.and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(u8::MAX)
 }

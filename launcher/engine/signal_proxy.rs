@@ -1,11 +1,11 @@
 //! A child that is waited for, by a parent that hands every request to end on to it: Slurm signals only the direct children of
 //! its slurmstepd.
 
+use super::exit_like::shell_code;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -48,13 +48,4 @@ fn hand_on(child: &Child, signal: Signal) {
     if let Ok(pid) = i32::try_from(child.id()) {
         let _ = kill(Pid::from_raw(pid), signal);
     }
-}
-
-/// 128 + n for signal n.
-fn shell_code(status: ExitStatus) -> u8 {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|number| 128 + number));
-    code.and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(u8::MAX)
 }

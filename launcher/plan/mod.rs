@@ -11,6 +11,7 @@ pub mod engine_list;
 pub mod engines;
 pub mod environment;
 pub mod exit;
+pub mod fnv;
 #[cfg(test)]
 mod fuzz;
 pub mod heartbeat;

@@ -2,6 +2,7 @@
 //! engines.
 
 use super::environment::is_of_mpi;
+use super::fnv;
 use super::incarnation::INCARNATION_VARIABLE;
 use crate::failure::{Failure, Outcome};
 
@@ -92,15 +93,8 @@ impl Rank {
             })
             .take(60)
             .collect();
-        format!(".ipjob-meeting-{plain}-{:016x}", fingerprint(&self.key))
+        format!(".ipjob-meeting-{plain}-{:08x}", fnv::hash(&self.key))
     }
-}
-
-/// FNV-1a: only to tell long keys apart in a file's name; the key itself stands in the file.
-fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 struct Variables<'a>(&'a [(String, String)]);

@@ -5,18 +5,16 @@ use super::find::{Found, Search};
 use super::job_state::State;
 use super::jobs::{self, Job};
 use super::sight::Sight;
-use super::stop::{PAUSES, SOON, note, the_one};
+use super::stop::{give, note, pause, the_one};
 use super::target::{self, Target, place};
 use crate::cli::jobs::RestartOptions;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::here::os::own_time::OwnTime;
-use crate::here::os::text::printable;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::profile;
 use crate::plan::request::Request;
 use crate::report::console::Console;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 /// Asks the job for its engines and waits for them.
@@ -39,12 +37,7 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
     console.step(&format!("asked job {name} for its engines"));
     let asked = OwnTime::now();
     loop {
-        let pause = if asked.elapsed() < SOON {
-            PAUSES[0]
-        } else {
-            PAUSES[1]
-        };
-        thread::sleep(pause.min(options.timeout));
+        pause(asked, options.timeout);
         let found = search.again()?;
         let now = jobs::chosen(&found, wanted, &place)?;
         let Some(now) = now.into_iter().find(|job| is_of(job, &life)) else {
@@ -156,15 +149,9 @@ fn new_id() -> String {
 }
 
 fn ask(search: &mut Search, path: &str, life: &str, request: &Request, name: &str) -> Outcome<()> {
-    let parts = search.order(&["request", path, life, &request.line()])?;
-    let asked = parts.iter().find(|part| part.kind == "asked");
-    if asked.is_some_and(|part| part.words.trim() == "0") {
+    let Err(words) = give(search, &["request", path, life, &request.line()])? else {
         return Ok(());
-    }
-    let words = asked.map_or_else(
-        || "no answer".to_owned(),
-        |part| printable(part.text().trim()),
-    );
+    };
     let text = format!("job {name} could not be asked");
     Err(Failure::new(Kind::Service, text)
         .because(words)

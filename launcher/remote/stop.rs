@@ -15,11 +15,11 @@ use order::{Order, order};
 use std::thread;
 use std::time::Duration;
 
-/// Between two looks while a job ends: at first it is to be seen soon, later squeue is to be spared.
-pub(super) const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+/// Between two looks: at first something is to be seen soon, later squeue is to be spared.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// For so long looks are frequent.
-pub(super) const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(20);
 
 /// For so long squeue may know of a job's end before its record is seen to: file systems over the network show for a while what
 /// a file was before (NFS: `acdirmax`, 60 s).
@@ -55,12 +55,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
     let mut shown = job.state;
     let mut dead_since = None;
     loop {
-        let pause = if asked.elapsed() < SOON {
-            PAUSES[0]
-        } else {
-            PAUSES[1]
-        };
-        thread::sleep(pause.min(options.timeout));
+        pause(asked, options.timeout);
         let found = search.again()?;
         let now = jobs::chosen(&found, Some(wanted), &place)?;
         let same = now
@@ -133,15 +128,9 @@ pub(super) fn the_one(jobs: Vec<Job>) -> Outcome<Job> {
 }
 
 fn obey(search: &mut Search, order: &Order, job: &Job) -> Outcome<()> {
-    let parts = search.order(&order.words())?;
-    let asked = parts.iter().find(|part| part.kind == "asked");
-    if asked.is_some_and(|part| part.words.trim() == "0") {
+    let Err(words) = give(search, &order.words())? else {
         return Ok(());
-    }
-    let words = asked.map_or_else(
-        || "no answer".to_owned(),
-        |part| printable(part.text().trim()),
-    );
+    };
     let kind = if words.contains("denied") {
         Kind::NoJob
     } else {
@@ -157,6 +146,24 @@ fn obey(search: &mut Search, order: &Order, job: &Job) -> Outcome<()> {
     )
     .because(words)
     .hint("`ipjob status` tells how it is now"))
+}
+
+/// Waits before the next look at a job that was asked for something then.
+pub(super) fn pause(asked: OwnTime, timeout: Duration) {
+    let [soon, later] = PAUSES;
+    let pause = if asked.elapsed() < SOON { soon } else { later };
+    thread::sleep(pause.min(timeout));
+}
+
+/// Gives an order to the other side, else tells its words.
+pub(super) fn give(search: &mut Search, order: &[&str]) -> Outcome<Result<(), String>> {
+    let parts = search.order(order)?;
+    let asked = parts.iter().find(|part| part.kind == "asked");
+    Ok(match asked {
+        Some(part) if part.words.trim() == "0" => Ok(()),
+        Some(part) => Err(printable(part.text().trim())),
+        None => Err("no answer".to_owned()),
+    })
 }
 
 /// What is told of it, or else its state.

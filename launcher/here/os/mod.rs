@@ -9,7 +9,6 @@ pub mod log;
 pub mod memory;
 pub mod own_time;
 pub mod process;
-pub mod question;
 pub mod run_program;
 pub mod secure_path;
 pub mod signals;

@@ -1,12 +1,25 @@
-//! Programs that are asked and waited for, each for a limited time: those of Slurm hang when its controller is down.
+//! Programs that are asked something and not waited for longer than the answer is worth: those of Slurm hang when its controller is
+//! down, a Python on a file system that does not answer for as long as that.
 
 use super::own_time::OwnTime;
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
-use std::thread::{self, JoinHandle};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::Duration;
 
-/// Bytes of an answer that are kept.
+/// Between two looks at whether a program has answered.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Time for the kernel to carry out a SIGKILL; a hung file system must not hang ipjob.
+const KILL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Bytes of an answer that are read.
 const LONGEST: u64 = 256 * 1024;
 
 /// What a program answered.
@@ -25,6 +38,12 @@ impl Answer {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.code == Some(0)
+    }
+
+    /// Its standard output, where it ended well.
+    #[must_use]
+    pub fn good(self) -> Option<String> {
+        self.is_good().then_some(self.output)
     }
 
     /// What tells most about a failure: the first line of the errors that is not srun's own summary of it.
@@ -47,62 +66,161 @@ impl Answer {
 /// Runs a command and waits so long for it.
 #[must_use]
 pub fn ask(command: &mut Command, limit: Duration) -> Answer {
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => {
-            return Answer {
-                errors: error.to_string(),
-                ..Answer::default()
-            };
-        }
+    let failed = |errors: String| Answer {
+        errors,
+        ..Answer::default()
     };
-    let output = child.stdout.take().map(collect);
-    let errors = child.stderr.take().map(collect);
-    let Ok(code) = wait(&mut child, limit) else {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Answer {
-            errors: format!("no end within {} s", limit.as_secs()),
-            ..Answer::default()
-        };
+    let mut question = match Question::start(command) {
+        Ok(question) => question,
+        Err(error) => return failed(error.to_string()),
     };
-    let text = |reader: Option<JoinHandle<String>>| {
-        reader
-            .and_then(|reader| reader.join().ok())
-            .unwrap_or_default()
-    };
-    Answer {
-        code,
-        output: text(output),
-        errors: text(errors),
-    }
-}
-
-/// The time is up.
-struct TimeUp;
-
-/// The exit code, `None` after a signal.
-fn wait(child: &mut Child, limit: Duration) -> Result<Option<i32>, TimeUp> {
     let begin = OwnTime::now();
-    while begin.elapsed() < limit {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status.code()),
-            Ok(None) => thread::sleep(Duration::from_millis(10)),
-            Err(_) => return Ok(None),
+    loop {
+        match question.ended(begin, limit) {
+            Some(Ok(status)) => {
+                return Answer {
+                    code: status.code(),
+                    output: question.output(),
+                    errors: question.errors(),
+                };
+            }
+            Some(Err(why)) => return failed(why),
+            None => thread::sleep(PAUSE),
         }
     }
-    Err(TimeUp)
 }
 
-fn collect(stream: impl Read + Send + 'static) -> JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = stream.take(LONGEST).read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+/// A program that was question. Dropped before it has ended (a signal came, or the limit), it is killed.
+pub struct Question {
+    child: Child,
+    output: File,
+    errors: File,
+}
+
+impl Question {
+    /// Starts it, as the leader of a group, so that it is killed with all that it has started.
+    pub fn ask(program: &Path, args: &[&str]) -> io::Result<Self> {
+        Self::start(Command::new(program).args(args).process_group(0))
+    }
+
+    fn start(command: &mut Command) -> io::Result<Self> {
+        let (output, errors) = (paper()?, paper()?);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(errors.try_clone()?)
+            .spawn()?;
+        Ok(Self {
+            child,
+            output,
+            errors,
+        })
+    }
+
+    /// Waits until it has ended, and tells how.
+    pub async fn end(&mut self, limit: Duration) -> Result<ExitStatus, String> {
+        let begin = OwnTime::now();
+        loop {
+            match self.ended(begin, limit) {
+                Some(end) => return end,
+                None => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// How it has ended, or that the time since `begin` is up; `None` while it runs.
+    fn ended(&mut self, begin: OwnTime, limit: Duration) -> Option<Result<ExitStatus, String>> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => Some(Ok(status)),
+            Ok(None) if begin.elapsed() > limit => Some(Err(format!(
+                "it did not answer within {} s",
+                limit.as_secs_f64()
+            ))),
+            Ok(None) => None,
+            Err(error) => Some(Err(error.to_string())),
+        }
+    }
+
+    /// What it has printed.
+    pub fn output(&mut self) -> String {
+        read(&mut self.output)
+    }
+
+    /// What it has said of its errors.
+    pub fn errors(&mut self) -> String {
+        read(&mut self.errors)
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        let (Ok(None), Ok(pid)) = (self.child.try_wait(), i32::try_from(self.child.id())) else {
+            return;
+        };
+        // One that leads no group is killed alone.
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        let _ = self.child.kill();
+        // ipjob is a subreaper and inherits what the program had started, so its whole group can be waited for.
+        let group = Pid::from_raw(-pid);
+        let begin = OwnTime::now();
+        while begin.elapsed() < KILL_PATIENCE
+            && (matches!(self.child.try_wait(), Ok(None))
+                || waitpid(group, Some(WaitPidFlag::WNOHANG)).is_ok())
+        {
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// A nameless file in memory, so that neither a full pipe nor a full disk holds the answer up, and nothing that the program has started
+/// keeps it open.
+#[cfg(target_os = "linux")]
+fn paper() -> io::Result<File> {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    Ok(File::from(memfd_create(
+        "ipjob-answer",
+        MFdFlags::MFD_CLOEXEC,
+    )?))
+}
+
+/// A nameless file, where the kernel has none in memory.
+#[cfg(not(target_os = "linux"))]
+fn paper() -> io::Result<File> {
+    tempfile::tempfile()
+}
+
+/// The end of what was written to a file, as text.
+fn read(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    let length = file.metadata().map_or(0, |data| data.len());
+    let _ = file
+        .seek(io::SeekFrom::Start(length.saturating_sub(LONGEST)))
+        .and_then(|_| file.take(LONGEST).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_hangs_is_not_waited_for() {
+        let limit = Duration::from_millis(20);
+        let answer = ask(Command::new("tail").args(["-f", "/dev/null"]), limit);
+        assert_eq!(answer.code, None);
+        assert_eq!(answer.reason(), "it did not answer within 0.02 s");
+    }
+
+    #[test]
+    fn what_it_leaves_running_holds_no_answer_up() {
+        let script = "tail -f /dev/null & echo $!; echo it burns >&2; exit 3";
+        let answer = ask(
+            Command::new("sh").args(["-c", script]),
+            Duration::from_secs(60),
+        );
+        assert_eq!(answer.code, Some(3));
+        assert_eq!(answer.reason(), "it burns");
+        let left = answer.output.trim().parse().map(Pid::from_raw);
+        let _ = nix::sys::signal::kill(left.expect("its pid"), Signal::SIGKILL);
+    }
 }

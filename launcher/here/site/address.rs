@@ -3,7 +3,7 @@
 
 use super::identity;
 use crate::failure::{Failure, Outcome};
-use crate::here::os::question::Question;
+use crate::here::os::run_program::Question;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};

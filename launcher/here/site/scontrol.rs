@@ -2,11 +2,9 @@
 
 use super::programs;
 use crate::failure::Outcome;
-use crate::here::os::own_time;
+use crate::here::os::run_program;
 use crate::plan::slurm::{Asked, Slurm};
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::process::Command;
 use std::time::Duration;
 
 /// How long an answer may take.
@@ -38,23 +36,5 @@ pub fn configured(key: &str) -> Option<String> {
 /// What `scontrol` prints; `None` when it is not there, fails or takes too long.
 fn ask(args: &[&str]) -> Option<String> {
     let program = programs::find_slurms("scontrol").ok()?;
-    let mut child = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut stdout = child.stdout.take()?;
-    let (sender, answer) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        let read = stdout.read_to_string(&mut text);
-        let _ = sender.send(read.ok().map(|_| text));
-    });
-    let text = own_time::receive(&answer, LIMIT).ok().flatten();
-    // Ended already, unless it took too long.
-    let _ = child.kill();
-    let _ = child.wait();
-    text
+    run_program::ask(Command::new(program).args(args), LIMIT).good()
 }

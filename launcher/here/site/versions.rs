@@ -3,7 +3,7 @@
 
 use super::packages;
 use crate::failure::{Failure, Outcome};
-use crate::here::os::question::Question;
+use crate::here::os::run_program::Question;
 use crate::here::os::text::printable;
 use crate::plan::version::Version;
 use std::path::Path;

@@ -1,19 +1,14 @@
 //! The group that is one user's alone: by the custom behind umask 002 each user has a primary group of the same name or number. The
 //! site's directory is asked through `getent`, as a static glibc would load the site's name service.
 
-use crate::here::os::own_time::OwnTime;
+use crate::here::os::run_program::ask;
 use std::fs;
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::thread;
 use std::time::Duration;
 
 /// How long `getent` may take: a directory that cannot be reached answers late or never.
 const LIMIT: Duration = Duration::from_secs(5);
-
-/// Between two looks at whether it has ended.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// The number of the private group of this process's user; `None` where there is none. Asked once.
 pub fn of(uid: u32) -> Option<u32> {
@@ -47,34 +42,10 @@ fn entry(database: &str, number: u32) -> Option<String> {
     let number = number.to_string();
     let is_of = |line: &&str| line.split(':').nth(2) == Some(number.as_str());
     let find = |text: String| text.lines().find(is_of).map(str::to_owned);
-    answer(&["getent", database, &number], LIMIT)
+    ask(Command::new("getent").args([database, &number]), LIMIT)
+        .good()
         .and_then(find)
         .or_else(|| find(fs::read_to_string(format!("/etc/{database}")).ok()?))
-}
-
-/// What a program prints within the limit.
-fn answer(words: &[&str], limit: Duration) -> Option<String> {
-    let (program, args) = words.split_first()?;
-    let mut child = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let begin = OwnTime::now();
-    while matches!(child.try_wait(), Ok(None)) {
-        if begin.elapsed() > limit {
-            let _ = child.kill();
-            let _ = child.wait();
-            return None;
-        }
-        thread::sleep(PAUSE);
-    }
-    // It has ended, and a pipe holds more than one line: a group with so many members that it does not is no user's own.
-    let mut text = String::new();
-    child.stdout?.read_to_string(&mut text).ok()?;
-    Some(text)
 }
 
 #[cfg(test)]
@@ -100,11 +71,9 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_knows_root_and_a_program_that_hangs_is_not_waited_for() {
+    fn the_directory_knows_root() {
         let root = entry("passwd", 0).expect("every system has it");
         assert!(root.starts_with("root:"), "{root}");
         assert_eq!(entry("group", 4_000_000_000), None);
-        let hangs = ["tail", "-f", "/dev/null"];
-        assert_eq!(answer(&hangs, Duration::from_millis(20)), None);
     }
 }
