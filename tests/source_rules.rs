@@ -171,6 +171,91 @@ fn what_decides_is_pure() {
     );
 }
 
+/// What looks for words in a text.
+const READS_TEXT: &[&str] = &[
+    ".contains(\"",
+    ".starts_with(\"",
+    ".ends_with(\"",
+    ".strip_prefix(\"",
+    ".strip_suffix(\"",
+    ".split_once(\"",
+    ".find(\"",
+    " == \"",
+    " != \"",
+];
+
+/// What asks a failure for its texts in order to decide by them; its `kind` and `about` are for that.
+const DECIDES_BY_TEXT: &[&str] = &[
+    "message ==",
+    "message.contains(",
+    "message.starts_with(",
+    "message.ends_with(",
+    "hint ==",
+    "hints.contains(",
+    "hints.iter().any(",
+    "cause ==",
+    "cause.as_deref() ==",
+    "cause.contains(",
+    "to_string().contains(",
+    "to_string().starts_with(",
+    "to_string().ends_with(",
+];
+
+/// The text of a source without its tests, which come last, and with each chain of calls on one line.
+fn without_tests(text: &str) -> String {
+    let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut joined = String::new();
+    for line in product.lines() {
+        match line.trim_start() {
+            call if call.starts_with('.') => joined.push_str(call),
+            _ => {
+                joined.push('\n');
+                joined.push_str(line);
+            }
+        }
+    }
+    joined
+}
+
+/// A text is for people, and may be worded anew: what is decided by is a value, and the words of other programs become one where they are read
+/// (`plan/task_lines/words.rs` for Slurm's, `connect/ssh_errors.rs` for ssh's).
+#[test]
+fn nothing_is_decided_by_a_text_of_our_own() {
+    let mut sources = sources();
+    sources.retain(|path| {
+        let path = path.with_extension("");
+        path.iter().all(|part| part != "tests" && part != "fuzz")
+    });
+    let rule = |path: &Path, text: &str| lines_with(path, &without_tests(text), DECIDES_BY_TEXT);
+    let bad = [
+        "    if failure.message.contains(\"memory\") {",
+        "    let short = end\n        .hints\n        .iter()\n        .any(|hint| hint == MORE_MEMORY);",
+        "    if failure.to_string().starts_with(\"no\") {",
+    ];
+    hold(&sources, rule, "launcher/x.rs", &bad);
+    let machines: Vec<PathBuf> = sources
+        .into_iter()
+        .filter(|path| {
+            let path = path.with_extension("");
+            path.iter().any(|part| part == "machine" || part == "event")
+        })
+        .collect();
+    assert!(machines.len() > 10, "{machines:?}");
+    let rule = |path: &Path, text: &str| {
+        let text = without_tests(text);
+        code(&text)
+            .filter(|(_, line)| READS_TEXT.iter().any(|word| line.contains(word)))
+            .map(|(_, line)| format!("{}: {}", path.display(), line.trim()))
+            .collect()
+    };
+    let bad = [
+        "    } else if words.ends_with(\": Killed\") {",
+        "    Exit::Signal { name, .. } if name == \"SIGKILL\" => {",
+        "    let is = words\n        .iter()\n        .any(|words| words.contains(\"prohibited\"));",
+    ];
+    hold(&machines, rule, "launcher/x/machine.rs", &bad);
+}
+
 #[test]
 fn no_file_is_long() {
     let rule = |path: &Path, text: &str| {

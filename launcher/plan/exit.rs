@@ -1,5 +1,6 @@
 //! How processes end.
 
+use crate::failure::{About, Failure};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,16 @@ pub struct OutOfMemory {
 /// What to do where memory is short.
 pub const MORE_MEMORY: &str =
     "ask Slurm for more memory (`#SBATCH --mem=...`), start fewer engines, or give each less data";
+
+impl OutOfMemory {
+    /// A failure that this is the cause of: nothing that the process wrote is about it.
+    #[must_use]
+    pub fn explain(&self, failure: Failure) -> Failure {
+        let mut failure = failure.because(self).about(About::Memory);
+        failure.hints = vec![MORE_MEMORY.to_owned()];
+        failure
+    }
+}
 
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

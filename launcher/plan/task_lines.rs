@@ -5,8 +5,7 @@ mod cancelled;
 mod nodes;
 mod not_forked;
 mod rest;
-
-use super::hostlist;
+mod words;
 
 /// A line of the step's log that means something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +44,9 @@ fn waits(line: &str) -> Option<String> {
 }
 
 pub use cancelled::is_cancelled;
-pub use nodes::{failed_nodes, node_is_refused};
 pub use not_forked::NotForked;
 pub use rest::Rest;
+pub use words::{Topic, Words};
 
 /// The size of a task's MPI world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,82 +77,6 @@ impl World {
             size: size.trim().parse().ok()?,
         })
     }
-}
-
-/// An error in srun's own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
-    /// The whole line: `srun: error: node2: tasks 3-5: Killed`.
-    pub text: String,
-    /// The tasks whose end it tells of.
-    pub tasks: Vec<u32>,
-}
-
-impl Words {
-    /// Reads a line that srun itself wrote because something is wrong, or slurmstepd because memory was short.
-    #[must_use]
-    pub fn read(line: &str) -> Option<Self> {
-        let text = line.trim();
-        if is_of_the_daemon(text) {
-            return Some(Self {
-                text: text.to_owned(),
-                tasks: Vec::new(),
-            });
-        }
-        let error = text.strip_prefix("srun: error: ")?;
-        Some(Self {
-            text: text.to_owned(),
-            tasks: ended_tasks(error).unwrap_or_default(),
-        })
-    }
-}
-
-/// Whether a line is slurmstepd's count of kills for want of memory, which comes by way of a task's stderr and so with its label:
-/// `0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0. Some of the step tasks have been OOM Killed.`
-fn is_of_the_daemon(text: &str) -> bool {
-    let text = match text.split_once(": ") {
-        Some((label, rest)) if label.bytes().all(|byte| byte.is_ascii_digit()) => rest,
-        _ => text,
-    };
-    text.strip_prefix("slurmstepd: error: Detected ")
-        .is_some_and(is_out_of_memory)
-}
-
-/// Whether Slurm's words say that memory was short: `srun: error: node2: task 4: Out Of Memory`.
-#[must_use]
-pub fn is_out_of_memory(words: &str) -> bool {
-    ["Out Of Memory", "oom_kill", "oom-kill"]
-        .iter()
-        .any(|part| words.contains(part))
-}
-
-/// Whether srun's words say that Slurm takes the job down: its own signal to us is on its way, and may be the slower. Tasks get
-/// SIGTERM, which is not ours here, with the whole job or from somebody who means the step alone.
-#[must_use]
-pub fn job_is_ending(words: &str) -> bool {
-    [
-        "has expired",
-        "already completing or completed",
-        "Job credential revoked",
-        ": Terminated",
-    ]
-    .iter()
-    .any(|part| words.contains(part))
-}
-
-/// The tasks of `node2: tasks 3-5,7: Exited with exit code 1`.
-fn ended_tasks(error: &str) -> Option<Vec<u32>> {
-    let mut parts = error.splitn(3, ": ");
-    let (_nodes, tasks, how) = (parts.next()?, parts.next()?, parts.next()?);
-    let list = tasks
-        .strip_prefix("tasks ")
-        .or_else(|| tasks.strip_prefix("task "))?;
-    // It also tells of tasks that ended well (`Exited with exit code 0`) and of those that begin late.
-    if how.is_empty() {
-        return None;
-    }
-    let names = hostlist::expand(&format!("[{}]", list.trim())).ok()?;
-    names.iter().map(|name| name.parse().ok()).collect()
 }
 
 /// One task's report.
@@ -257,42 +180,6 @@ mod tests {
         let world = World { task: 0, size: 3 };
         assert_eq!(read("ipjob-engine world of 3"), Some(Line::World(world)));
         assert_eq!(read(&format!("4: Running: {WORLD_CODE}")), None);
-    }
-
-    #[test]
-    fn sruns_own_words_name_tasks() {
-        for (line, tasks) in [
-            ("srun: error: node2: task 4: Killed", vec![4]),
-            (
-                "srun: error: node2: tasks 3-5,7: Exited with exit code 4",
-                vec![3, 4, 5, 7],
-            ),
-            ("srun: error: Node failure on node2", vec![]),
-            ("srun: error: node2: task 4: Out Of Memory", vec![4]),
-            (
-                "slurmstepd: error: Detected 2 oom-kill event(s) in StepId=4.0.",
-                vec![],
-            ),
-            (
-                "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0. Some of the step tasks have been OOM Killed.",
-                vec![],
-            ),
-        ] {
-            let words = Words {
-                text: line.to_owned(),
-                tasks,
-            };
-            assert_eq!(read(line), Some(Line::Srun(words)));
-        }
-        let waits =
-            "srun: Job 4 step creation temporarily disabled, retrying (Requested nodes are busy)";
-        assert_eq!(read(waits), Some(Line::Waits(waits.to_owned())));
-        assert_eq!(
-            read("srun: launch/slurm: _step_signal: Terminating StepId=1.0"),
-            None
-        );
-        assert_eq!(read("3: srun: error: node2: task 4: Killed"), None);
-        assert_eq!(read("3: slurmstepd: error: task_p_pre_launch"), None);
     }
 
     #[test]

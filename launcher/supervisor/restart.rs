@@ -16,7 +16,6 @@ use crate::here::profile::ports::Hold;
 use crate::here::site::identity;
 use crate::plan::engine_list::EngineList;
 use crate::plan::environment::TOKEN;
-use crate::plan::exit::MORE_MEMORY;
 use crate::plan::name::{Name, ProcessId};
 use crate::plan::service::Service;
 use crate::plan::services::controller_again;
@@ -53,11 +52,11 @@ impl Supervisor<'_> {
 
     /// A probe found that a service cannot work: where one of its processes has ended, perhaps for want of memory, which the
     /// kernel has counted.
-    pub(super) fn broken(&mut self, service: Name, ended: bool, mut failure: Failure) -> Event {
-        if let Some(memory) = self.children.out_of_memory(ended) {
-            failure.cause = Some(memory.to_string());
-            failure.hints = vec![MORE_MEMORY.to_owned()];
-        }
+    pub(super) fn broken(&mut self, service: Name, ended: bool, failure: Failure) -> Event {
+        let failure = match self.children.out_of_memory(ended) {
+            Some(memory) => memory.explain(failure),
+            None => failure,
+        };
         Event::Broken { service, failure }
     }
 

@@ -32,7 +32,7 @@ proptest! {
                 prop_assert!(line.contains("ipjob-engine world of "), "{:?}", world);
             }
             Some(Line::Rest(rest)) => prop_assert!(line.contains(&rest.line()) || line.contains("ipjob-engine ")),
-            Some(Line::Srun(Words { text, tasks })) => {
+            Some(Line::Srun(Words { text, tasks, .. })) => {
                 prop_assert!(text.starts_with("srun: ") && tasks.len() <= 200_000);
             }
             Some(Line::NotForked(told)) => {
@@ -67,7 +67,7 @@ proptest! {
         let line = format!("srun: error: node2: tasks {first}-{},{other}: Killed", first + more);
         let mut tasks: Vec<u32> = (first..=first + more).collect();
         tasks.push(other);
-        prop_assert_eq!(read(&line), Some(Line::Srun(Words { text: line, tasks })));
+        prop_assert_eq!(read(&line), Some(Line::Srun(Words::new(&line, tasks))));
     }
 
     #[test]

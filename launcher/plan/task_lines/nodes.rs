@@ -4,8 +4,7 @@ use crate::plan::hostlist;
 
 /// Whether srun's words on a step for one node of the job say that it will make none there, however often it is asked: with --no-kill
 /// Slurm takes a node that is down out of the job, for good. It says the same of options that no node can fulfil.
-#[must_use]
-pub fn node_is_refused(words: &str) -> bool {
+pub(super) fn node_is_refused(words: &str) -> bool {
     [
         "Requested node configuration is not available",
         "Required node not available",
@@ -15,8 +14,7 @@ pub fn node_is_refused(words: &str) -> bool {
 }
 
 /// The nodes of `srun: error: Node failure on node[2-3]`, which Slurm takes for lost; none where its words are others.
-#[must_use]
-pub fn failed_nodes(words: &str) -> Vec<String> {
+pub(super) fn failed_nodes(words: &str) -> Vec<String> {
     let nodes = words.split_once("Node failure on ").map(|(_, nodes)| nodes);
     nodes
         .and_then(|nodes| hostlist::expand(nodes.trim()).ok())

@@ -3,7 +3,7 @@
 use super::event::{Effect, Event};
 use super::facts::{Facts, Told};
 use super::notice::Notice;
-use super::{Connect, ssh};
+use super::{Connect, ssh, ssh_errors};
 use crate::failure::Outcome;
 use crate::remote::target::Job;
 use std::io::Write;
@@ -91,13 +91,8 @@ impl Connect<'_> {
                 self.or_local(entered)
             }
             Notice::NotAnswered(why) => {
-                let words = self
-                    .words
-                    .iter()
-                    .rev()
-                    .find(|line| line.contains("open failed"));
-                let words = words.cloned().unwrap_or(why);
-                self.handle(Event::Tried(Err(words)))
+                let by_ssh = ssh_errors::of_channels(&self.words);
+                self.handle(Event::Tried(Err(by_ssh.unwrap_or_else(|| why.into()))))
             }
         }
     }

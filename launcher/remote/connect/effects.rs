@@ -107,7 +107,7 @@ impl Connect<'_> {
                     Some(lines) if !lines.is_empty() => lines.join("; "),
                     _ => ssh_errors::last_words(&words),
                 };
-                if let Some(end) = self.handle(Event::Bridged(Err(why))) {
+                if let Some(end) = self.handle(Event::Bridged(Err(why.into()))) {
                     return Some(end);
                 }
             }

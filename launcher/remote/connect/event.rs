@@ -88,6 +88,25 @@ pub struct Words {
     pub code: Option<i32>,
 }
 
+/// Why a way does not lead to the job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadEnd {
+    /// In the words of whoever tried it.
+    pub words: String,
+    /// Whether an ssh server on the way forbids forwarding.
+    pub forbidden: bool,
+}
+
+impl From<String> for DeadEnd {
+    /// One of which nothing but words is known.
+    fn from(words: String) -> Self {
+        Self {
+            words,
+            forbidden: false,
+        }
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -109,12 +128,12 @@ pub enum Event {
     Unusable(Failure),
     /// The ssh to HOST ended.
     LinkEnded(Words),
-    /// The forwards were made; or not, in ssh's words.
-    Bridged(Result<(), String>),
+    /// The forwards were made; or not.
+    Bridged(Result<(), DeadEnd>),
     /// What carried the forwards ended, and the ssh to HOST goes on; its last words.
     BridgeEnded(String),
-    /// A service answered through the tunnel; or none did, in ssh's words.
-    Tried(Result<(), String>),
+    /// A service answered through the tunnel; or none did.
+    Tried(Result<(), DeadEnd>),
     /// Something on the laptop cannot be done.
     Local(Failure),
     /// Somebody asked for the end: `SIGINT`.

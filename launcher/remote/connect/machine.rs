@@ -11,7 +11,7 @@ mod job;
 mod ways;
 
 use super::endpoints::Reach;
-use super::event::{Effect, Event, Level, Queued, Seen, Timer, Way, Words};
+use super::event::{DeadEnd, Effect, Event, Level, Queued, Seen, Timer, Way, Words};
 use super::ssh_errors;
 use crate::failure::{Failure, Kind};
 use crate::remote::ssh;
@@ -70,7 +70,7 @@ pub struct Machine {
     waited_for: Option<String>,
     bridge: Option<Bridge>,
     /// Why a way did not lead to the job, in order.
-    dead_ends: Vec<String>,
+    dead_ends: Vec<DeadEnd>,
     /// What was announced last.
     announced: Option<Reach>,
     lost_before: bool,

@@ -1,6 +1,6 @@
 //! What ssh's own words mean. PURE.
 
-use super::event::Words;
+use super::event::{DeadEnd, Words};
 use crate::remote::ssh;
 
 /// Why ssh did not log in.
@@ -59,6 +59,33 @@ pub fn may_pass(refusal: Refusal) -> bool {
     matches!(refusal, Refusal::Unreachable | Refusal::UnknownHost)
 }
 
+/// Why forwards cannot be made, by all that was said meanwhile, and by the ssh that asked for them: the one that was asked says more.
+#[must_use]
+pub fn of_forwards(all: &[String], asking: &[String]) -> DeadEnd {
+    let telling = |line: &&String| line.starts_with("bind ") || line.contains("cannot listen");
+    let line = all.iter().rev().find(telling).or(asking.last());
+    line.map_or_else(
+        || DeadEnd::from("ssh did not say why".to_owned()),
+        |line| of_line(line),
+    )
+}
+
+/// Why nothing answers through a forward, where ssh told: `channel 3: open failed: administratively prohibited: open failed`.
+#[must_use]
+pub fn of_channels(lines: &[String]) -> Option<DeadEnd> {
+    let mut lines = lines.iter().rev();
+    lines
+        .find(|line| line.contains("open failed"))
+        .map(|line| of_line(line))
+}
+
+fn of_line(line: &str) -> DeadEnd {
+    DeadEnd {
+        words: line.to_owned(),
+        forbidden: line.contains("prohibited"),
+    }
+}
+
 /// The last thing that was said.
 #[must_use]
 pub fn last_words(words: &Words) -> String {
@@ -78,6 +105,27 @@ mod tests {
             lines: lines.iter().map(|line| (*line).to_owned()).collect(),
             code: Some(code),
         }
+    }
+
+    #[test]
+    fn the_telling_line_is_found_among_ssh_s_words() {
+        let lines = |lines: &[&str]| {
+            lines
+                .iter()
+                .map(|line| (*line).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let listen = lines(&[
+            "bind [127.0.0.1]:8000: Address already in use",
+            "mux_client_forward: forwarding request failed: Port forwarding failed",
+        ]);
+        assert_eq!(of_forwards(&listen, &[]), DeadEnd::from(listen[0].clone()));
+        assert_eq!(of_forwards(&[], &listen), DeadEnd::from(listen[1].clone()));
+        assert_eq!(of_channels(&listen), None);
+        let open = lines(&["channel 3: open failed: administratively prohibited: open failed"]);
+        assert!(of_channels(&open).is_some_and(|end| end.forbidden));
+        let refused = lines(&["channel 3: open failed: connect failed: Connection refused"]);
+        assert!(of_channels(&refused).is_some_and(|end| !end.forbidden));
     }
 
     #[test]

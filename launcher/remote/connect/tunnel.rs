@@ -4,7 +4,7 @@ use super::endpoints::Reach;
 use super::event::{Event, Way};
 use super::notice::Notice;
 use super::ssh_process::{Output, Program};
-use super::{Connect, ssh};
+use super::{Connect, ssh, ssh_errors};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::run_program;
 use crate::plan::exit::Exit;
@@ -198,17 +198,7 @@ impl Connect<'_> {
         if request.ended() == Some(&Exit::Code(0)) {
             return self.handle(Event::Bridged(Ok(())));
         }
-        // The ssh that was asked says more than the one that asks.
-        let telling = |line: &&String| line.starts_with("bind ") || line.contains("cannot listen");
-        let why = self
-            .words
-            .iter()
-            .rev()
-            .find(telling)
-            .or(request.words.last());
-        let why = why
-            .cloned()
-            .unwrap_or_else(|| "ssh did not say why".to_owned());
+        let why = ssh_errors::of_forwards(&self.words, &request.words);
         self.handle(Event::Bridged(Err(why)))
     }
 }

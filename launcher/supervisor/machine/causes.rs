@@ -3,13 +3,16 @@
 use crate::failure::{About, Failure, Kind};
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::last_words::LastWords;
-use crate::plan::task_lines;
-use crate::supervisor::event::{Exit, OutOfMemory};
+use crate::plan::task_lines::{Topic, Words};
+use crate::supervisor::event::Exit;
+
+/// SIGKILL's number, the same on every Unix.
+const KILL: i32 = 9;
 
 /// What to do about a process that ended.
 pub(super) fn next_step(exit: &Exit) -> &'static str {
     match exit {
-        Exit::Signal { name, .. } if name == "SIGKILL" => {
+        Exit::Signal { number: KILL, .. } => {
             "killed by SIGKILL (the kernel's out-of-memory killer? `dmesg` tells): batch systems kill so beyond a job's limit, too"
         }
         _ => "its last lines are above, all of them in the log of that name",
@@ -29,21 +32,12 @@ pub(super) fn too_few(mut failure: Failure, end: &Failure) -> Failure {
     failure
 }
 
-/// An end for want of memory: nothing that the process wrote is about it.
-pub(super) fn out_of_memory(mut failure: Failure, memory: &OutOfMemory) -> Failure {
-    failure.cause = Some(memory.to_string());
-    failure.hints = vec![MORE_MEMORY.to_owned()];
-    failure.about(About::Memory)
-}
-
 /// What Slurm's words say that a failure is about.
-pub(super) fn by_slurm(failure: Failure, words: &str) -> Failure {
-    if task_lines::is_out_of_memory(words) {
-        failure.hint(MORE_MEMORY).about(About::Memory)
-    } else if task_lines::job_is_ending(words) {
-        failure.about(About::JobEnds)
-    } else {
-        failure
+pub(super) fn by_slurm(failure: Failure, words: &Words) -> Failure {
+    match words.about {
+        Some(Topic::OutOfMemory) => failure.hint(MORE_MEMORY).about(About::Memory),
+        Some(Topic::JobEnds) => failure.about(About::JobEnds),
+        _ => failure,
     }
 }
 
@@ -67,10 +61,10 @@ pub(super) fn by_itself(mut failure: Failure, words: Option<&LastWords>) -> Fail
 pub(super) const LINES_OF_ENGINES: &str = "the last lines of the engines' log are above";
 
 /// What to do about engines that ended as srun says.
-pub(super) fn next_step_of_srun(words: &str, cancelled: bool) -> &'static str {
+pub(super) fn next_step_of_srun(words: &Words, cancelled: bool) -> &'static str {
     if cancelled {
         "somebody cancelled the engines' step (scancel JOB.STEP), as the engines' log says"
-    } else if words.ends_with(": Killed") {
+    } else if words.about == Some(Topic::Killed) {
         "killed by SIGKILL (the kernel's out-of-memory killer? `sacct --format=JobID,State,MaxRSS,ReqMem` tells)"
     } else {
         LINES_OF_ENGINES

@@ -5,7 +5,7 @@ use super::preemption::Unexplained;
 use super::replacing::Replaced;
 use super::request::Startable;
 use super::set::Set;
-use crate::plan::task_lines::Report;
+use crate::plan::task_lines::{Report, Words};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which engines are started again by themselves when one ends.
@@ -55,7 +55,7 @@ pub(super) struct Engines {
     /// Nodes on which srun makes no step any more.
     pub refused_nodes: BTreeSet<String>,
     /// The first error in srun's own words.
-    pub srun_said: Option<String>,
+    pub srun_said: Option<Words>,
     /// How they ended, while a word of Slurm's is waited for that may explain it.
     pub unexplained: Option<Unexplained>,
     /// Which engines were short of memory, where, and the limit, once Slurm told of it.

@@ -130,7 +130,7 @@ impl Machine {
             Failure::service(message).hint(causes::next_step(exit))
         };
         match memory {
-            Some(memory) => causes::out_of_memory(failure, memory),
+            Some(memory) => memory.explain(failure),
             None => causes::by_itself(failure, words.as_ref()),
         }
     }

@@ -154,7 +154,12 @@ impl Machine {
         }
         let lack = self.lives.get(&Name::Engines);
         failure.cause = (self.engines.waits.clone())
-            .or_else(|| self.engines.srun_said.clone())
+            .or_else(|| {
+                self.engines
+                    .srun_said
+                    .as_ref()
+                    .map(|words| words.text.clone())
+            })
             .or_else(|| lack.and_then(|life| life.lack.clone()));
         failure
             .hint(format!("not registered: {}", names.join(", ")))

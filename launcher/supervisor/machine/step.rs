@@ -6,7 +6,7 @@ use crate::failure::{About, Failure};
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::name::{Name, ProcessId};
-use crate::plan::task_lines::{Report, Words, World, failed_nodes, is_cancelled, is_out_of_memory};
+use crate::plan::task_lines::{Report, Topic, Words, World, is_cancelled};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
 impl Machine {
@@ -20,23 +20,19 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         let said = || tail.iter().find_map(|line| Words::read(line));
-        let cause = self
-            .engines
-            .srun_said
-            .clone()
-            .or_else(|| said().map(|words| words.text));
+        let cause = self.engines.srun_said.clone().or_else(said);
         let starter = &self.engines.starter;
         let text = format!("the engines' {starter} (pid {pid}) ended with {exit}");
         let mut failure = Failure::new(self.kind_of_now(), text);
         if let Some(memory) = memory {
-            failure = causes::out_of_memory(failure, memory);
+            failure = memory.explain(failure);
         } else if let Some(words) = cause {
             failure = causes::by_slurm(failure, &words);
             if failure.about != Some(About::Memory) {
                 let cancelled = tail.iter().any(|line| is_cancelled(line));
                 failure = failure.hint(causes::next_step_of_srun(&words, cancelled));
             }
-            failure.cause = Some(self.with_memory(words));
+            failure.cause = Some(self.with_memory(&words));
         } else {
             failure = failure.hint(causes::LINES_OF_ENGINES);
         }
@@ -91,7 +87,7 @@ impl Machine {
         } else {
             warning(out, words.text.clone());
         }
-        if is_out_of_memory(&words.text) {
+        if words.is_about_memory() {
             let names: Vec<String> = words
                 .tasks
                 .iter()
@@ -112,15 +108,15 @@ impl Machine {
             }
         }
         let of_tasks = !words.tasks.is_empty();
-        let mut tasks = words.tasks;
-        if self.engines.together() {
+        let mut tasks = words.tasks.clone();
+        if let (Some(Topic::NodesFailed(nodes)), true) = (&words.about, self.engines.together()) {
             // No rank of such a node lives, and no other word comes of it.
-            tasks.extend(self.engines_on(&failed_nodes(&words.text)));
+            tasks.extend(self.engines_on(nodes));
         }
         let fresh = self.not_known_as_lost(tasks);
         // What is heard late of an engine that is being started again is not the cause of the next end.
         if !(self.replaces() && of_tasks && fresh.is_empty()) {
-            self.engines.srun_said.get_or_insert(words.text);
+            self.engines.srun_said.get_or_insert(words);
         }
         out.push(Effect::Publish);
         if !fresh.is_empty() {
@@ -195,7 +191,7 @@ impl Machine {
             let kind = self.kind_of_now();
             let end = match self.engines.srun_said.clone() {
                 Some(words) => {
-                    let text = self.with_memory(words.clone());
+                    let text = self.with_memory(&words);
                     causes::by_slurm(Failure::new(kind, text), &words)
                 }
                 None => Failure::new(kind, format!("{} left the hub's list", self.engine(index))),
@@ -211,11 +207,11 @@ impl Machine {
     }
 
     /// srun's words, and where they are about memory whose it was, and how much.
-    fn with_memory(&self, words: String) -> String {
+    fn with_memory(&self, words: &Words) -> String {
         let told = self.engines.short_of_memory.as_ref();
-        match told.filter(|_| is_out_of_memory(&words)) {
-            Some(told) => format!("{words}; {told}"),
-            None => words,
+        match told.filter(|_| words.is_about_memory()) {
+            Some(told) => format!("{}; {told}", words.text),
+            None => words.text.clone(),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::plan::engines::named;
 use crate::plan::last_words::LastWords;
 use crate::plan::name::{Name, ProcessId};
-use crate::plan::task_lines::{Report, Words, node_is_refused};
+use crate::plan::task_lines::{Report, Topic, Words};
 use crate::supervisor::event::Exit;
 
 impl Machine {
@@ -17,7 +17,7 @@ impl Machine {
         self.engines.lost.extend(&ids);
         for id in ids {
             let text = match &said {
-                Some(words) => words.clone(),
+                Some(words) => words.text.clone(),
                 None => format!("{} left the hub's list", self.engine(id)),
             };
             let mut end = Failure::service(text);
@@ -46,12 +46,12 @@ impl Machine {
         let end = Failure::service(format!("{whose} srun (pid {pid}) ended with {exit}"));
         let words = tail.iter().find_map(|line| Words::read(line));
         if let (Some(id), Some(words)) = (own, &words)
-            && node_is_refused(&words.text)
+            && words.about == Some(Topic::NodeRefused)
         {
             return self.node_of_engine_is_refused(id, &words.text, out);
         }
         let end = match words {
-            Some(words) => causes::by_slurm(end, &words.text).because(words.text),
+            Some(words) => causes::by_slurm(end, &words).because(words.text),
             None => causes::by_itself(end, LastWords::read(exit, tail).as_ref()),
         };
         let ids: Vec<u32> = match own {

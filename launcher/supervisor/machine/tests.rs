@@ -539,10 +539,8 @@ fn exited(process: ProcessId, exit: Exit, tail: &[&str]) -> Event {
 
 /// srun says that tasks were killed.
 fn killed(tasks: &[u32]) -> Event {
-    Event::SrunSaid(Words {
-        text: format!("srun: error: node2: tasks {tasks:?}: Killed"),
-        tasks: tasks.to_vec(),
-    })
+    let text = format!("srun: error: node2: tasks {tasks:?}: Killed");
+    Event::SrunSaid(Words::new(&text, tasks.to_vec()))
 }
 
 /// The hub lists these engines.

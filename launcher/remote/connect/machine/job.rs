@@ -101,11 +101,9 @@ impl Machine {
                 let place = self
                     .host
                     .as_ref()
-                    .map_or_else(String::new, |host| format!("{host}: "));
+                    .map_or_else(String::new, |host| format!(" {host}:"));
                 let failure = Self::no_job(format!("there is no job {} of yours{}", self.job, self.in_slurm()))
-                    .hint(format!(
-                        "`ipjob status {place}` lists your jobs that ipjob runs",
-                    ).replace(": `", ":`"))
+                    .hint(format!("`ipjob status{place}` lists your jobs that ipjob runs"))
                     .hint("it must have been started by ipjob; another cluster's jobs are found from its own login node only");
                 if self.announced.is_some() {
                     return self.over(format!("job {} is gone", self.job));

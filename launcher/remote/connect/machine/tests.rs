@@ -155,7 +155,7 @@ fn where_the_login_node_reaches_nothing_ssh_goes_on_to_the_node() {
         &mut machine,
         [
             Event::Bridged(Ok(())),
-            Event::Tried(Err("open failed: x".to_owned())),
+            Event::Tried(Err("open failed: x".to_owned().into())),
         ],
     );
     assert!(effects.contains(&Effect::Unbridge(Way::Forward)));
@@ -179,7 +179,7 @@ fn a_way_that_was_chosen_is_the_only_one() {
             Event::Begin,
             Event::Opened,
             seen("a", Phase::Ready, Some(reach("n1", 8000))),
-            Event::Bridged(Err("refused".to_owned())),
+            Event::Bridged(Err("refused".to_owned().into())),
         ],
     );
     assert_eq!(ways(&effects).len(), 1);
@@ -222,7 +222,7 @@ fn a_remote_end_that_opens_and_ends_is_asked_less_and_less_often_and_told_of_onc
             &mut machine,
             [
                 seen("a", Phase::Ready, Some(reach("n1", 8000))),
-                Event::Bridged(Err("srun: error: x".to_owned())),
+                Event::Bridged(Err("srun: error: x".to_owned().into())),
                 lost("srun: error: x"),
                 Event::TimeUp(Timer::Login),
                 Event::Opened,
@@ -478,7 +478,7 @@ fn no_order_of_events_breaks_the_rules() {
         Event::Queued(Queued::Running(900)),
         lost("Connection reset"),
         Event::Bridged(Ok(())),
-        Event::Tried(Err("x".to_owned())),
+        Event::Tried(Err("x".to_owned().into())),
         Event::Tried(Ok(())),
         Event::BridgeEnded("x".to_owned()),
         Event::TimeUp(Timer::Login),

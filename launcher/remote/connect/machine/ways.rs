@@ -1,6 +1,6 @@
 //! The ways to the job's services: which is tried when, and what follows when one leads nowhere.
 
-use super::{Bridge, Effect, Level, Link, Machine, Stage, Timer, Way};
+use super::{Bridge, DeadEnd, Effect, Level, Link, Machine, Stage, Timer, Way};
 use crate::failure::{Failure, Kind};
 use crate::remote::connect::endpoints::Reach;
 use core::time::Duration;
@@ -49,31 +49,31 @@ impl Machine {
         if !self.is_open() || self.bridge.is_none() {
             return Vec::new();
         }
-        self.leads_nowhere(false, words)
+        self.leads_nowhere(false, words.to_owned().into())
     }
 
-    pub(super) fn bridged(&mut self, result: Result<(), String>) -> Vec<Effect> {
+    pub(super) fn bridged(&mut self, result: Result<(), DeadEnd>) -> Vec<Effect> {
         match (&mut self.bridge, result) {
             (Some(bridge), Ok(())) if bridge.stage == Stage::Making => {
                 bridge.stage = Stage::Trying;
                 vec![Effect::Try(Box::new(bridge.reach.clone()))]
             }
-            (Some(bridge), Err(words)) if bridge.stage == Stage::Making => {
-                self.leads_nowhere(true, &words)
+            (Some(bridge), Err(end)) if bridge.stage == Stage::Making => {
+                self.leads_nowhere(true, end)
             }
             _ => Vec::new(),
         }
     }
 
-    pub(super) fn tried(&mut self, result: Result<(), String>) -> Vec<Effect> {
+    pub(super) fn tried(&mut self, result: Result<(), DeadEnd>) -> Vec<Effect> {
         let Some(bridge) = &mut self.bridge else {
             return Vec::new();
         };
         if bridge.stage != Stage::Trying {
             return Vec::new();
         }
-        if let Err(words) = result {
-            return self.leads_nowhere(true, &words);
+        if let Err(end) = result {
+            return self.leads_nowhere(true, end);
         }
         bridge.stage = Stage::Up;
         let reach = Box::new(bridge.reach.clone());
@@ -102,7 +102,7 @@ impl Machine {
     }
 
     /// A way that was tried leads nowhere: the next one, or the end.
-    fn leads_nowhere(&mut self, made: bool, words: &str) -> Vec<Effect> {
+    fn leads_nowhere(&mut self, made: bool, end: DeadEnd) -> Vec<Effect> {
         let Some(bridge) = &mut self.bridge else {
             return Vec::new();
         };
@@ -116,7 +116,11 @@ impl Machine {
             Way::Jump => "through ssh to the node",
             Way::Srun => "through srun",
         };
-        self.dead_ends.push(format!("{from}: {words}"));
+        let words = end.words;
+        self.dead_ends.push(DeadEnd {
+            words: format!("{from}: {words}"),
+            forbidden: end.forbidden,
+        });
         let next =
             (way == Way::Forward && self.chosen.is_none() && self.proven != Some(Way::Forward))
                 .then_some(Way::Jump);
@@ -144,16 +148,17 @@ impl Machine {
     }
 
     fn no_way(&self, node: &str) -> Failure {
+        let words: Vec<&str> = self
+            .dead_ends
+            .iter()
+            .map(|end| end.words.as_str())
+            .collect();
         let mut failure = Failure::new(
             Kind::Ssh,
             format!("no way leads to job {} on {node}", self.job),
         )
-        .because(self.dead_ends.join("; "));
-        if self
-            .dead_ends
-            .iter()
-            .any(|words| words.contains("prohibited"))
-        {
+        .because(words.join("; "));
+        if self.dead_ends.iter().any(|end| end.forbidden) {
             failure =
                 failure.hint("an ssh server on the way forbids forwarding (AllowTcpForwarding)");
         }

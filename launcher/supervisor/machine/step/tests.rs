@@ -52,10 +52,8 @@ fn registered(machine: &mut Machine, ids: &[u32]) -> Vec<String> {
 }
 
 fn said(machine: &mut Machine, text: &str, tasks: &[u32]) -> Vec<String> {
-    warnings(machine.step(Event::SrunSaid(Words {
-        text: text.to_owned(),
-        tasks: tasks.to_vec(),
-    })))
+    let words = Words::new(text, tasks.to_vec());
+    warnings(machine.step(Event::SrunSaid(words)))
 }
 
 fn warnings(effects: Vec<Effect>) -> Vec<String> {

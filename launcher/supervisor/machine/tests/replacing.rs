@@ -52,10 +52,7 @@ fn late_words_of_srun_are_not_told_of_the_engine_that_came_in_its_place() {
     let _ = world.machine.step(Event::TimeUp(timer));
     let _ = world.machine.step(place(200));
     let _ = world.machine.step(listed(&[0, 1]));
-    let words = Words {
-        text: "srun: error: node1: task 1: Out Of Memory".to_owned(),
-        tasks: vec![1],
-    };
+    let words = Words::new("srun: error: node1: task 1: Out Of Memory", vec![1]);
     let told = format!("{:?}", world.machine.step(Event::SrunSaid(words)));
     assert!(
         told.contains("engine 1, before it was started again: out of memory"),
