@@ -26,7 +26,7 @@ print(rc.ids)
 ";
 
 /// A connect that runs on the laptop.
-struct Connect<'a> {
+pub struct Connect<'a> {
     lab: &'a Lab,
     child: Child,
     output: Arc<Mutex<String>>,
@@ -35,7 +35,7 @@ struct Connect<'a> {
 
 impl<'a> Connect<'a> {
     /// Starts it; `profile` is the one that it will make.
-    fn start(lab: &'a Lab, profile: &str, args: &[&str]) -> Self {
+    pub fn start(lab: &'a Lab, profile: &str, args: &[&str]) -> Self {
         Self::start_with(lab, profile, &[], args)
     }
 
@@ -88,7 +88,7 @@ impl<'a> Connect<'a> {
     }
 
     /// Waits until all can be used; Jupyter's address.
-    fn wait_url(&mut self) -> String {
+    pub fn wait_url(&mut self) -> String {
         let line = self.wait_line("jupyter  http");
         line.split_whitespace()
             .last()
@@ -130,7 +130,7 @@ impl<'a> Connect<'a> {
     }
 
     /// Ctrl-C; then nothing may be left of it.
-    fn interrupt(self) -> String {
+    pub fn interrupt(self) -> String {
         self.signal("INT");
         let (lab, profile) = (self.lab, self.profile.clone());
         let (code, output) = self.finish();

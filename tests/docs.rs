@@ -370,8 +370,8 @@ fn every_subcommand_that_is_named_exists() {
     }
 }
 
-/// The text of all sources of the program.
-fn sources(directory: &Path) -> String {
+/// The text of all files below a directory of sources.
+pub fn sources(directory: &Path) -> String {
     let entries = fs::read_dir(directory).expect("a directory").flatten();
     let texts = entries.map(|entry| match entry.path() {
         // What a Python leaves that a test ran with one of them.

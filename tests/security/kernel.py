@@ -1,5 +1,5 @@
 """kernel.py RECORD [NAME]: starts a kernel in the Jupyter of the record as a browser does. A line of stdin is the JSON text of a cell, or one of the
-words restart, interrupt (of a cell that runs), attach (a cell by a client of its own, from the connection file) and end; each is answered by a
+words restart, interrupt (of a cell that runs), attach (a cell by a client of its own, from the connection file), debug (as the button in JupyterLab) and end; each is answered by a
 line of JSON: what was printed, or the word."""
 
 import json
@@ -38,12 +38,17 @@ def connect():
 socket = connect()
 
 
-def run(source, interrupt_at=None):
+def send(kind, content, channel):
     message = uuid.uuid4().hex
-    header = {"msg_id": message, "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"}
-    content = {"code": source, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
-    parts = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+    header = {"msg_id": message, "msg_type": kind, "username": "", "session": "s", "version": "5.3"}
+    parts = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
     socket.send(json.dumps(parts))
+    return message
+
+
+def run(source, interrupt_at=None):
+    content = {"code": source, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+    message = send("execute_request", content, "shell")
     text, idle, replied = "", False, False
     while not (idle and replied):
         answer = json.loads(socket.recv())
@@ -79,7 +84,18 @@ def restart():
     socket = connect()
 
 
+def debug():
+    arguments = {"clientID": "s", "adapterID": "", "pathFormat": "path"}
+    message = send("debug_request", {"type": "request", "seq": 1, "command": "initialize", "arguments": arguments}, "control")
+    while True:
+        answer = json.loads(socket.recv())
+        if answer["parent_header"].get("msg_id") == message and answer["msg_type"] == "debug_reply":
+            return answer["content"]["command"]
+
+
 def answer(line):
+    if line == "debug":
+        return debug()
     if line == "interrupt":
         return run("import signal; print('begun', flush=True); signal.pause()", interrupt_at="begun")
     if line == "attach":

@@ -15,14 +15,14 @@ const OVERHEAR: &str = concat!(include_str!("zmtp.py"), include_str!("overhear.p
 const SAID: &str = "swordfish";
 
 /// A kernel in the job's Jupyter, used as by a browser.
-struct Kernel {
+pub struct Kernel {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Kernel {
-    fn start(place: &Place, venv: &Path, job: &Job) -> Self {
+    pub fn start(place: &Place, venv: &Path, job: &Job) -> Self {
         let record = job.profile().join("ipjob.json");
         let arguments = [record.to_str().expect("text")];
         let mut child = python::program(place, venv, "../security/kernel.py", &arguments)
@@ -40,7 +40,7 @@ impl Kernel {
     }
 
     /// What is answered to a line, without the newline at its end.
-    fn ask(&mut self, line: &str) -> String {
+    pub fn ask(&mut self, line: &str) -> String {
         writeln!(self.stdin, "{line}").expect("it reads");
         let mut answer = String::new();
         self.stdout.read_line(&mut answer).expect("a line");
@@ -48,12 +48,12 @@ impl Kernel {
         text.trim_end().to_owned()
     }
 
-    fn print(&mut self, text: &str) {
+    pub fn print(&mut self, text: &str) {
         let answer = self.ask(&format!("\"print('{text}')\""));
         assert_eq!(answer, text);
     }
 
-    fn end(mut self) {
+    pub fn end(mut self) {
         assert_eq!(self.ask("end"), "end");
         drop(self.stdin);
         assert!(self.child.wait().expect("our child").success());
