@@ -20,6 +20,9 @@ const PARTS: &[&str] = &[
     "main",
 ];
 
+/// The rooms of `here`; each uses only those before it.
+const ROOMS: &[&str] = &["os", "site", "profile"];
+
 /// The longest a source file may be. A file holds a type and all of it; one that is longer is more than one type.
 const LONGEST: usize = 700;
 
@@ -333,6 +336,36 @@ fn nobody_imports_upwards() {
         "launcher/elsewhere/mod.rs",
         &["// a part that is not in the list"],
     );
+}
+
+#[test]
+fn no_room_of_here_uses_one_after_it() {
+    let here = files("launcher/here", &["rs"]);
+    for (number, room) in ROOMS.iter().enumerate() {
+        let own = Path::new("launcher/here").join(room);
+        let others: Vec<String> = ROOMS[number + 1..]
+            .iter()
+            .map(|other| format!("here::{other}"))
+            .collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        let files: Vec<PathBuf> = here
+            .iter()
+            .filter(|path| path.starts_with(&own))
+            .cloned()
+            .collect();
+        assert!(files.len() > 3, "{files:?}");
+        let bad: Vec<String> = others
+            .iter()
+            .map(|other| format!("use crate::{other}::x;"))
+            .collect();
+        let bad: Vec<&str> = bad.iter().map(String::as_str).collect();
+        hold(
+            &files,
+            |path, text| lines_with(path, text, &others),
+            "launcher/here/x.rs",
+            &bad,
+        );
+    }
 }
 
 #[test]

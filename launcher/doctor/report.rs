@@ -4,7 +4,7 @@ use super::secrets;
 use crate::failure::{Failure, Outcome};
 use crate::here::os::files;
 use crate::here::os::run_program::ask;
-use crate::here::profile::guarded;
+use crate::here::os::secure_path;
 use crate::here::site::identity;
 use crate::plan::allocation::Allocation;
 use std::fmt::Write;
@@ -126,7 +126,7 @@ fn last_profile(ipython_dir: &Path) -> Option<PathBuf> {
         .ok()?
         .flatten()
         .map(|entry| entry.path())
-        .filter(|profile| written(profile).is_some() && guarded::own(profile).is_ok())
+        .filter(|profile| written(profile).is_some() && secure_path::own(profile).is_ok())
         .max_by_key(written)
 }
 

@@ -2,8 +2,9 @@
 //! the connection itself from `IPP_CONNECTION_INFO`, so the directory holds no secret.
 
 use crate::failure::{Failure, Outcome};
+use crate::here::os::secure_path;
 use crate::here::os::state;
-use crate::here::profile::{guarded, lock};
+use crate::here::profile::lock;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::services::CONNECTION_INFO;
 use std::env;
@@ -86,7 +87,7 @@ impl PrivateProfile {
 /// Whether this node sees the profile directory of that incarnation. Where our lock is gone (the job ends), a directory with
 /// connection files is taken for it, unless another user could have made it: engines would do what their controller says.
 fn is_shared(profile: &Path, incarnation: &str) -> bool {
-    guarded::own(profile).is_ok()
+    secure_path::own(profile).is_ok()
         && match lock::holder(&profile.join("ipjob.lock")) {
             Some(holder) => holder.id == incarnation,
             None => fs::metadata(profile.join("security")).is_ok(),

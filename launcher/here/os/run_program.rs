@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -63,34 +63,37 @@ impl Answer {
     }
 }
 
-/// Runs a command and waits so long for it.
+/// Runs a command and waits so long for it. Where all children are waited for elsewhere (`signals`), its exit code may be lost, and its
+/// output is not.
 #[must_use]
 pub fn ask(command: &mut Command, limit: Duration) -> Answer {
-    let failed = |errors: String| Answer {
-        errors,
-        ..Answer::default()
-    };
     let mut question = match Question::start(command) {
         Ok(question) => question,
-        Err(error) => return failed(error.to_string()),
+        Err(error) => {
+            return Answer {
+                errors: error.to_string(),
+                ..Answer::default()
+            };
+        }
     };
     let begin = OwnTime::now();
-    loop {
+    let end = loop {
         match question.ended(begin, limit) {
-            Some(Ok(status)) => {
-                return Answer {
-                    code: status.code(),
-                    output: question.output(),
-                    errors: question.errors(),
-                };
-            }
-            Some(Err(why)) => return failed(why),
+            Some(end) => break end,
             None => thread::sleep(PAUSE),
         }
+    };
+    Answer {
+        errors: match &end {
+            Err(late) if late.kind() == ErrorKind::TimedOut => late.to_string(),
+            _ => question.errors(),
+        },
+        output: question.output(),
+        code: end.ok().and_then(|status| status.code()),
     }
 }
 
-/// A program that was question. Dropped before it has ended (a signal came, or the limit), it is killed.
+/// A program that was asked. Dropped before it has ended (a signal came, or the limit), it is killed.
 pub struct Question {
     child: Child,
     output: File,
@@ -122,22 +125,20 @@ impl Question {
         let begin = OwnTime::now();
         loop {
             match self.ended(begin, limit) {
-                Some(end) => return end,
+                Some(end) => return end.map_err(|error| error.to_string()),
                 None => tokio::time::sleep(PAUSE).await,
             }
         }
     }
 
     /// How it has ended, or that the time since `begin` is up; `None` while it runs.
-    fn ended(&mut self, begin: OwnTime, limit: Duration) -> Option<Result<ExitStatus, String>> {
+    fn ended(&mut self, begin: OwnTime, limit: Duration) -> Option<io::Result<ExitStatus>> {
         match self.child.try_wait() {
-            Ok(Some(status)) => Some(Ok(status)),
-            Ok(None) if begin.elapsed() > limit => Some(Err(format!(
-                "it did not answer within {} s",
-                limit.as_secs_f64()
-            ))),
-            Ok(None) => None,
-            Err(error) => Some(Err(error.to_string())),
+            Ok(None) if begin.elapsed() > limit => {
+                let late = format!("it did not answer within {} s", limit.as_secs_f64());
+                Some(Err(io::Error::new(ErrorKind::TimedOut, late)))
+            }
+            end => end.transpose(),
         }
     }
 

@@ -47,6 +47,12 @@ pub fn check_whole(dir: &Path) -> Result<(), Fault> {
     walk(dir, Last::Whole, false)
 }
 
+/// Whether a directory is ours alone, with all above it, and leads nowhere else.
+pub fn own(dir: &Path) -> Result<(), Fault> {
+    check_whole(dir)?;
+    refuse_others(dir, &fs::metadata(dir)?, 0o022)
+}
+
 /// As [`check_whole`]; what is missing of it is made, 0700 whatever the umask is.
 pub fn make_whole(dir: &Path) -> Result<(), Fault> {
     walk(dir, Last::Whole, true)

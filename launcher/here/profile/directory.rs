@@ -1,12 +1,13 @@
-//! The profile directory: made, checked, locked, and cleared of what earlier lives left.
+//! The profile directory: made, checked, locked, and cleared of what earlier lives left. It is nobody else's to write in: who can write
+//! there can put files, links or a whole profile of their own in the place of ours, with a key that they know.
 
-use super::guarded::{self, unusable};
 use super::lock::Lock;
 use super::socket_directory;
 use crate::failure::{Failure, Outcome};
 use crate::here::os::files;
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::process;
+use crate::here::os::secure_path::{self, Fault};
 use crate::here::os::stray_processes::{self, Leftover};
 use crate::plan::connection;
 use crate::plan::incarnation::Incarnation;
@@ -39,7 +40,7 @@ pub struct Directory {
 /// Makes the profile directory ready for a controller: no connection file, no engine list and no process of an earlier life
 /// is left that could be taken for ours.
 pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Directory> {
-    guarded::make(profile)?;
+    make_place(profile)?;
     let mut remarks = Vec::new();
     let lock = Lock::take(&profile.lock(), own)?;
     if let Some(dead) = &lock.dead {
@@ -262,4 +263,68 @@ fn end(incarnation: &str, signal: Signal) {
         // Before the event loop runs there is nothing else to wait on: these are no children of ours.
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Makes the profile directory where it is missing, and marks it as ours to clear.
+fn make_place(profile: &Profile) -> Outcome<()> {
+    ipython_dir(&profile.ipython_dir)?;
+    let dir = &profile.dir;
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => {
+            let text = b"ipjob made this directory and may clear it\n";
+            return files::private_file(&profile.marker(), text).map_err(|error| {
+                // Without its mark the next ipjob would take it for somebody else's.
+                let _ = fs::remove_dir(dir);
+                unusable(dir, error)
+            });
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(unusable(dir, error)),
+    }
+    secure_path::own(dir).map_err(|fault| unusable(dir, fault))
+}
+
+/// Makes the IPython directory where it is missing, and refuses one in which others can put something: a profile in the place of
+/// ours, or the `profile_default` that every kernel runs the startup files of.
+pub fn ipython_dir(dir: &Path) -> Outcome<()> {
+    secure_path::make_whole(dir).map_err(|fault| {
+        let message = if fault.is_open() {
+            format!(
+                "the IPython directory {} is not safe from others",
+                dir.display()
+            )
+        } else {
+            format!("the IPython directory {} cannot be made", dir.display())
+        };
+        let hint = "choose another with --ipython-dir or IPYTHONDIR";
+        let failure = hinted(Failure::missing(message).because(&fault), &fault);
+        if fault.is_open() {
+            // A home directory in a container is often root's, and open to a group of all.
+            failure.hint(format!(
+                "{hint}; for a job on this machine alone `export IPYTHONDIR=$(mktemp -d)` makes a private one"
+            ))
+        } else {
+            failure.hint(hint)
+        }
+    })
+}
+
+/// A failure with what to do about the fault that caused it.
+fn hinted(failure: Failure, fault: &Fault) -> Failure {
+    match fault.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// A failure of the profile directory, or of what lies in it.
+pub fn unusable(path: &Path, fault: impl Into<Fault>) -> Failure {
+    let fault = fault.into();
+    let failure = Failure::missing(format!(
+        "the profile directory cannot be used: {}",
+        path.display()
+    ))
+    .because(&fault);
+    hinted(failure, &fault)
+        .hint("choose another profile with --profile, or another place with --ipython-dir")
 }

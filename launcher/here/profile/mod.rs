@@ -3,7 +3,6 @@
 pub mod connection_files;
 pub mod controller_config;
 pub mod directory;
-pub mod guarded;
 pub mod handing;
 pub mod lock;
 pub mod ownership;

@@ -3,10 +3,10 @@
 //!
 //! docs/design/ranks.md explains the design.
 
-use super::guarded;
+use super::directory;
 use crate::failure::{Failure, Outcome};
 use crate::here::os::own_time::OwnTime;
-use crate::here::os::secure_path::Fault;
+use crate::here::os::secure_path::{self, Fault};
 use crate::here::os::time_limited::{LOOK, insist};
 use crate::here::os::{files, process};
 use crate::plan::exit::RankEnd;
@@ -47,7 +47,7 @@ impl Leader {
                 .hint("check that the IPython directory is yours, writable and not full; --ipython-dir chooses another")
         };
         if let Some(ipython_dir) = dir.parent() {
-            guarded::ipython_dir(ipython_dir)?;
+            directory::ipython_dir(ipython_dir)?;
         }
         // Nothing but an earlier life of ours by the same name can have left it.
         files::remove_tree(dir).map_err(|error| unusable(error.into()))?;
@@ -203,7 +203,7 @@ impl Seat {
         if !self.dir.exists() {
             let _ = fs::read_dir(self.dir.parent()?).map(Iterator::count);
         }
-        guarded::own(&self.dir).ok()?;
+        secure_path::own(&self.dir).ok()?;
         let file = File::open(self.dir.join(WORD)).ok()?;
         let mut text = Vec::new();
         file.take(LONGEST).read_to_end(&mut text).ok()?;

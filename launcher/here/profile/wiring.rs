@@ -2,7 +2,7 @@
 //!
 //! docs/design/start.md explains the design.
 
-use super::guarded::unusable;
+use super::directory::unusable;
 use super::handing;
 use super::ports::{self, Hold, Reservation};
 use crate::failure::Outcome;

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::here::os::process;
-use crate::here::profile::guarded;
+use crate::here::os::secure_path;
 use crate::plan::Secrets;
 use crate::plan::allocation::Allocation;
 use crate::plan::curve::Pair;
@@ -107,5 +107,6 @@ fn free_memory() -> Option<u64> {
 /// Whether `XDG_RUNTIME_DIR` names an existing directory that is ours alone: that of a login session leaks into jobs.
 #[must_use]
 pub fn owns_xdg_runtime_dir() -> bool {
-    std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|path| guarded::own(Path::new(&path)).is_ok())
+    std::env::var_os("XDG_RUNTIME_DIR")
+        .is_some_and(|path| secure_path::own(Path::new(&path)).is_ok())
 }

@@ -6,8 +6,8 @@
 use crate::failure::{Failure, Outcome};
 use crate::here::os::files;
 use crate::here::os::process;
-use crate::here::os::secure_path::refuse_others;
-use crate::here::profile::guarded;
+use crate::here::os::secure_path::{self, refuse_others};
+use crate::here::profile::directory;
 use crate::plan::profile::{MADE_BY_IPJOB, Profile, ProfileName};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -71,7 +71,7 @@ impl LocalProfile {
     /// killed has left it.
     pub fn make(ipython_dir: &Path, name: &ProfileName, marker: Marker) -> Outcome<Self> {
         let dir = Profile::new(ipython_dir, name).dir;
-        guarded::ipython_dir(ipython_dir)?;
+        directory::ipython_dir(ipython_dir)?;
         let failed = |error: io::Error| {
             Failure::missing(format!("the profile {} cannot be made", dir.display()))
                 .because(error)
@@ -223,7 +223,7 @@ fn in_use(dir: &Path, name: &str, marker: &Marker) -> Failure {
 
 /// Opens the marker of a profile, if that is ours: one names processes that are to be ended, and a directory that is to be removed.
 fn open(dir: &Path) -> io::Result<File> {
-    guarded::own(dir)?;
+    secure_path::own(dir)?;
     OpenOptions::new()
         .read(true)
         .write(true)

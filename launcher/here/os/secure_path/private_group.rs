@@ -41,11 +41,9 @@ fn private(passwd: &str, uid: u32, group: impl FnOnce(u32) -> Option<String>) ->
 fn entry(database: &str, number: u32) -> Option<String> {
     let number = number.to_string();
     let is_of = |line: &&str| line.split(':').nth(2) == Some(number.as_str());
-    let find = |text: String| text.lines().find(is_of).map(str::to_owned);
-    ask(Command::new("getent").args([database, &number]), LIMIT)
-        .good()
-        .and_then(find)
-        .or_else(|| find(fs::read_to_string(format!("/etc/{database}")).ok()?))
+    let find = |text: &str| text.lines().find(is_of).map(str::to_owned);
+    let told = ask(Command::new("getent").args([database, &number]), LIMIT);
+    find(&told.output).or_else(|| find(&fs::read_to_string(format!("/etc/{database}")).ok()?))
 }
 
 #[cfg(test)]
