@@ -110,7 +110,7 @@ async fn carry_out(
     }
     if let Some(limit) = limits::raise_open_files(plan.engines)? {
         console.step(&format!(
-            "the limit of open files was raised to the hard limit, {limit}"
+            "the limit of open files was raised to {limit} for the services"
         ));
     }
     step_numbers::skip(plan);

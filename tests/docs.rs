@@ -125,7 +125,6 @@ fn the_schema_is_strict_and_readers_need_not_be() {
         ("/version", json!(2)),
         ("/state", json!("fine")),
         ("/state", json!("ended")),
-        ("/state", json!("degraded")),
         ("/mode", json!("cluster-only")),
         ("/token", Value::Null),
         ("/token", json!("short")),
@@ -136,6 +135,7 @@ fn the_schema_is_strict_and_readers_need_not_be() {
         ("/profile/dir", json!("relative")),
         ("/controller/pid", Value::Null),
         ("/engines/missing", json!([1])),
+        ("/hindered/jupyter", json!("8 of 8 descriptors in use")),
         ("/engines/list/0/pid", json!(0)),
         ("/timeline/0/at", json!(-1)),
     ] {

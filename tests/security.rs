@@ -12,6 +12,7 @@ mod ports;
 mod records;
 mod slurm;
 mod strangers;
+mod worn;
 
 use crate::docs::sources;
 use crate::support::{Needed, carriers, program, root};

@@ -154,7 +154,10 @@ pub fn with_record(
         return dead(and_squeue(why));
     }
     if !sight.is_stale(found.now) {
-        return (State::of(sight), sight.reason.clone());
+        return (
+            State::of(sight),
+            sight.reason.clone().or_else(|| hindered(sight)),
+        );
     }
     let age = sight.age_s(found.now).map_or_else(
         || "at no known time".to_owned(),
@@ -175,6 +178,13 @@ pub fn with_record(
         }
         _ => dead(and_squeue(silent)),
     }
+}
+
+/// What its services lack.
+fn hindered(sight: &Sight) -> Option<String> {
+    let all = sight.hindered.iter();
+    let told: Vec<String> = all.map(|(name, what)| format!("{name}: {what}")).collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// The process that a record names.

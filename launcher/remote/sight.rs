@@ -7,8 +7,8 @@ mod fields;
 use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
 use fields::{
-    Fields, counts, job_id, life, name, number, page, path, request, signal_to, state, text, texts,
-    time, timeline, token,
+    Fields, counts, job_id, life, name, named, number, page, path, request, signal_to, state, text,
+    texts, time, timeline, token,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -101,6 +101,8 @@ pub struct Sight {
     pub unchecked: Value,
     /// The job's course: seconds since its start, and what happened.
     pub timeline: Vec<(f64, String)>,
+    /// What services that run lack, by their names.
+    pub hindered: BTreeMap<String, String>,
     /// Lines that a person should look at.
     pub warnings: Vec<String>,
     /// The last request of the user's, and what has become of it.
@@ -176,6 +178,7 @@ impl Sight {
             guests: fields.get("/engines/guests", number),
             restarts: fields.get("/restarts", counts).unwrap_or_default(),
             timeline: fields.get("/timeline", timeline).unwrap_or_default(),
+            hindered: fields.get("/hindered", named).unwrap_or_default(),
             warnings: fields.get("/warnings", texts).unwrap_or_default(),
             request: fields.get("/request", request),
             started: fields.get("/started", time),

@@ -44,6 +44,8 @@ pub struct Record {
     /// The step of the engines, with a launcher that makes one.
     pub step: Option<String>,
     warnings: Vec<String>,
+    /// What services that run lack, as it was seen.
+    pub hindered: BTreeMap<&'static str, Option<String>>,
     /// The last request of the user's, and what has become of it.
     pub request: Option<Request>,
     /// The exit code, once the job has ended.
@@ -138,6 +140,9 @@ impl Record {
             launcher: plan.launcher.to_string(),
             step: None,
             warnings: Vec::new(),
+            hindered: [Name::Controller, Name::Jupyter]
+                .map(|name| (name.word(), None))
+                .into(),
             request: None,
             exit: None,
             host: plan.incarnation.host.clone(),

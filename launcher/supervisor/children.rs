@@ -5,6 +5,7 @@ mod forking;
 
 use super::event::{Event, Exit, OutOfMemory};
 use crate::failure::Failure;
+use crate::here::os::limits;
 use crate::here::os::log::Log;
 use crate::here::os::memory::Memory;
 use crate::here::os::stray_processes::Leftover;
@@ -46,6 +47,8 @@ pub struct Given {
 pub struct Children {
     incarnation: String,
     node: String,
+    /// How many engines the job has.
+    engines: u32,
     /// What lines of logs are shown without: others may read the job's output.
     secrets: Vec<String>,
     /// What the kernel counts of our memory, where that can be read.
@@ -68,6 +71,7 @@ impl Children {
         Self {
             incarnation: plan.incarnation.id.clone(),
             node: plan.incarnation.host.clone(),
+            engines: plan.engines,
             secrets: plan.secrets.words(),
             memory: Memory::own(),
             killed: BTreeSet::new(),
@@ -95,6 +99,9 @@ impl Children {
             self.logs.insert(id, log);
         }
         let pid = start(&mut command, process, &id)?;
+        if !matches!(service.name, Name::Controller | Name::Jupyter) {
+            limits::give_back_open_files(pid, self.engines_of(service));
+        }
         self.running.insert(pid, (id, Leftover::child(pid)));
         Ok(pid)
     }
@@ -128,8 +135,18 @@ impl Children {
         // Not its standard output, into which site-wide modules may print.
         command.stdin(writer);
         let pid = start(&mut command, process, &service.name)?;
+        limits::give_back_open_files(pid, 1);
         self.forking = Some(Forking::new(pid, log, ids));
         Ok(reader)
+    }
+
+    /// How many engines each process of a service starts.
+    fn engines_of(&self, service: &Service) -> u32 {
+        let processes = u32::try_from(service.processes.len()).unwrap_or(u32::MAX);
+        match service.name {
+            Name::Engines => self.engines.checked_div(processes).unwrap_or(1),
+            _ => 1,
+        }
     }
 
     /// Takes in a process that one of our children has forked.

@@ -38,6 +38,10 @@ impl Supervisor<'_> {
                 self.record_written(took, written);
                 return None;
             }
+            Notice::LogCut(path) => {
+                self.say_cut(&path);
+                return None;
+            }
             Notice::HeldAreDue => return self.carry_out_held(),
             Notice::ForkingSaid(said) => {
                 self.forking_said(said);

@@ -258,6 +258,7 @@ impl Supervisor<'_> {
         let detail = format!("on {} ({} ports)", wired.address, wired.ports);
         self.keep(&wired);
         self.activity.follow(&wired);
+        probes::descriptors::watch_controller(&wired, self.sender.clone());
         probes::processes::watch(wired, self.sender.clone());
         Event::Ready {
             service: Name::Controller,
@@ -267,6 +268,8 @@ impl Supervisor<'_> {
 
     /// Jupyter is ready: the record tells where.
     pub(super) fn jupyter_answers(&mut self, answer: &Answer) -> Event {
+        let address = self.plan.jupyter_address;
+        probes::descriptors::watch_jupyter(answer, address, self.sender.clone());
         let ip = self.plan.jupyter_address.to_string();
         let page = match &self.plan.settings.frontend {
             Frontend::Lab => "lab",

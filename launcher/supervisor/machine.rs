@@ -28,6 +28,7 @@ mod ending;
 mod engines;
 mod exits;
 mod healing;
+mod hindered;
 mod idle;
 mod lasting;
 mod muster;
@@ -101,7 +102,7 @@ struct Life {
     stage: Stage,
     /// Processes that were started and have not ended, by index.
     alive: BTreeSet<u32>,
-    /// What it still lacked when its probe looked last: the cause, if it comes too late.
+    /// What it lacked when a probe looked last: while it starts the cause, if it comes too late.
     lack: Option<String>,
     /// Which of its starts this is: 0 is the first.
     start: u32,
@@ -132,7 +133,8 @@ pub enum State {
     Starting,
     /// Every service is ready.
     Ready,
-    /// It works with fewer engines than expected, or without a service that is being started again or was given up.
+    /// It works with fewer engines than expected, without a service that is being started again or was given up, or with one that lacks
+    /// what it needs.
     Degraded,
     /// It is being taken down.
     Stopping,

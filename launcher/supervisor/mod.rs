@@ -188,6 +188,7 @@ pub async fn run(
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
     watch_files(plan, &ownership, &sender);
+    probes::logs::watch(probes::logs::TOTAL, sender.clone());
     let mut supervisor = Supervisor {
         plan,
         machine: machine(plan, console.elapsed()),

@@ -15,6 +15,7 @@ use crate::plan::task_lines::Rest;
 use crate::plan::task_lines::{NotForked, Report};
 use crate::report::record::Written;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -102,6 +103,8 @@ pub enum Notice {
         /// Whether it was written.
         written: Written,
     },
+    /// A log had grown too long: its middle was left out.
+    LogCut(PathBuf),
     /// It is to be looked again whether files can be written, for what waits for that.
     HeldAreDue,
     /// The record is to be refreshed, so that a reader can tell a dead one.

@@ -13,6 +13,7 @@ mod tests;
 
 use super::event::Exit;
 use super::notice::{Notice, Sender};
+use super::probes::logs;
 use crate::failure::Outcome;
 use crate::here::os::memory::Memory;
 use crate::here::os::own_time::OwnTime;
@@ -93,6 +94,11 @@ pub async fn run(
 ) -> Outcome<u8> {
     let (sender, notices) = mpsc::unbounded_channel();
     signals.forward(&sender);
+    // Each rank has one log.
+    logs::watch(
+        logs::TOTAL / u64::from(place.rank.size.max(1)),
+        sender.clone(),
+    );
     let mut member = Member {
         place,
         seat,

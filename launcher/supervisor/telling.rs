@@ -5,6 +5,7 @@
 use super::machine::State;
 use super::notice::Notice;
 use super::{Supervisor, timers};
+use crate::plan::name::Name;
 use crate::report::record::Written;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,10 @@ impl Supervisor<'_> {
             u32::try_from(expected.saturating_sub(missing.len())).unwrap_or(u32::MAX);
         self.record.engines.missing = missing;
         self.record.engines.guests = self.machine.guests();
+        for name in [Name::Controller, Name::Jupyter] {
+            let what = self.machine.hindered(name).map(str::to_owned);
+            self.record.hindered.insert(name.word(), what);
+        }
     }
 
     /// The record was written, or could not be.

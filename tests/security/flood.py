@@ -25,7 +25,8 @@ POST = b"POST /api/contents HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\
 
 
 def connect(port):
-    connection = socket.create_connection(("127.0.0.1", port))
+    # A server without descriptors leaves connections in its backlog, and beyond that unanswered.
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
     # Who does not read any more does not take anything.
     connection.settimeout(5)
     return connection

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
 
-const FLOOD: &str = include_str!("flood.py");
+pub const FLOOD: &str = include_str!("flood.py");
 
 /// MB that each flood sends. Of bodies, which are refused by their length, no process takes a quarter; frames are cut when somebody
 /// looks at what a connection has sent, which on a busy machine is late.
@@ -42,7 +42,7 @@ fn flood(how: &str, ports: &[String]) -> Needed<Vec<u64>> {
 }
 
 /// Ports of the clients' file.
-fn ports(job: &Job, names: &[&str]) -> Vec<String> {
+pub fn ports(job: &Job, names: &[&str]) -> Vec<String> {
     let path = job.profile().join("security/ipcontroller-client.json");
     let file: Value = serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON");
     names.iter().map(|name| file[*name].to_string()).collect()

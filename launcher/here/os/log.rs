@@ -1,11 +1,17 @@
-//! Logs of services: opened so that earlier ones survive, and read back for their last lines.
+//! Logs of services: opened so that earlier ones survive, kept within bounds, and read back for their last lines.
+
+mod cut;
+
+pub use cut::keep_within;
 
 use super::files::NO_LINK;
 use super::text::printable;
+use cut::Cut;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that are read back from the end of a log.
 const TAIL_BYTES: u64 = 16 * 1024;
@@ -21,8 +27,10 @@ const HEAD: &str = "==== ";
 pub struct Log {
     /// Where it is.
     pub path: PathBuf,
-    /// Where this process's own lines begin.
+    /// Where this process's own lines begin, in all that was ever written.
     begin: u64,
+    /// What was left out of it since.
+    cut: Arc<Mutex<Cut>>,
 }
 
 impl Log {
@@ -34,10 +42,18 @@ impl Log {
             .mode(0o600)
             .custom_flags(NO_LINK)
             .open(path)?;
-        writeln!(file, "{HEAD}{head}")?;
-        let log = Self {
-            path: path.to_owned(),
-            begin: file.metadata()?.len(),
+        let cut = cut::of(path);
+        let log = {
+            let mut known = held(&cut);
+            if file.metadata()?.len() <= known.head() {
+                // Somebody has removed it: it is another file.
+                *known = Cut::default();
+            }
+            writeln!(file, "{HEAD}{head}")?;
+            let begin = known.written(file.metadata()?.len());
+            drop(known);
+            let path = path.to_owned();
+            Self { path, begin, cut }
         };
         Ok((log, file))
     }
@@ -54,6 +70,7 @@ impl Log {
         Self {
             path: path.to_owned(),
             begin,
+            cut: Arc::default(),
         }
     }
 
@@ -62,8 +79,10 @@ impl Log {
     #[must_use]
     pub fn lines_from(&self, offset: u64) -> (Vec<String>, u64) {
         let mut text = Vec::new();
+        let cut = held(&self.cut);
+        let from = cut.place(self.begin + offset);
         let read = File::open(&self.path).and_then(|mut file| {
-            file.seek(SeekFrom::Start(self.begin + offset))?;
+            file.seek(SeekFrom::Start(from))?;
             file.take(MOST_AT_ONCE).read_to_end(&mut text)
         });
         let whole = text
@@ -74,14 +93,15 @@ impl Log {
             MOST_AT_ONCE if whole == 0 => text.len(),
             _ => whole,
         };
-        if read.is_err() {
+        if read.is_err() || whole == 0 {
             return (Vec::new(), offset);
         }
         let lines = String::from_utf8_lossy(&text[..whole])
             .lines()
             .map(str::to_owned)
             .collect();
-        (lines, offset + whole as u64)
+        let next = cut.written(from + whole as u64);
+        (lines, next.saturating_sub(self.begin))
     }
 
     /// The last `lines` lines that this start has written, without control characters and empty lines.
@@ -110,14 +130,21 @@ impl Log {
     }
 
     fn read_end(&self, bytes: u64) -> io::Result<Vec<u8>> {
+        let cut = held(&self.cut);
         let mut file = File::open(&self.path)?;
         let length = file.metadata()?.len();
-        let from = length.saturating_sub(bytes).max(self.begin.min(length));
+        // Another program may have cut what it has opened.
+        let begin = Some(cut.place(self.begin)).filter(|begin| *begin <= length);
+        let from = length.saturating_sub(bytes).max(begin.unwrap_or(0));
         file.seek(SeekFrom::Start(from))?;
         let mut text = Vec::new();
         file.take(bytes).read_to_end(&mut text)?;
         Ok(text)
     }
+}
+
+fn held(cut: &Mutex<Cut>) -> MutexGuard<'_, Cut> {
+    cut.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

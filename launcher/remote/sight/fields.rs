@@ -51,6 +51,14 @@ pub fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(text).collect()
 }
 
+/// Texts, each by its name; what is null is left out.
+pub fn named(value: &Value) -> Option<BTreeMap<String, String>> {
+    let all = value.as_object()?.iter();
+    all.filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| Some((printable(name), text(value)?)))
+        .collect()
+}
+
 /// How often something happened, by its name.
 pub fn counts(value: &Value) -> Option<BTreeMap<String, u32>> {
     let count = |(name, value): (&String, &Value)| Some((printable(name), number(value)?));

@@ -36,13 +36,11 @@ impl Machine {
                     step_line(out, format!("{service} ready {again}{detail}").trim_end());
                     self.became_ready(service, out);
                     self.became_ready_again(service, out);
+                } else {
+                    self.has_all(service, &detail, out);
                 }
             }
-            Event::Lacks { service, what } => {
-                if let Some(life) = self.lives.get_mut(&service) {
-                    life.lack = (!what.is_empty()).then_some(what);
-                }
-            }
+            Event::Lacks { service, what } => self.lacks(service, what, out),
             Event::Broken { service, failure } => {
                 if matches!(self.stage(service), Stage::Starting | Stage::Ready) {
                     if !(self.hub_asked && service == Name::Controller) {
@@ -115,7 +113,10 @@ impl Machine {
     }
 
     pub(super) fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
-        self.set_stage(service, Stage::Ready);
+        if let Some(life) = self.lives.get_mut(&service) {
+            life.stage = Stage::Ready;
+            life.lack = None;
+        }
         self.advance(out);
     }
 

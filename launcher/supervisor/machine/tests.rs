@@ -9,6 +9,7 @@ mod ends;
 mod engines;
 mod guests;
 mod healing;
+mod hindered;
 mod idle;
 mod lasting;
 mod orders;

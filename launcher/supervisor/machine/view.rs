@@ -9,7 +9,9 @@ impl Machine {
     pub fn state(&self) -> State {
         match &self.phase {
             Phase::Starting => State::Starting,
-            Phase::Up if self.engines.complete() && self.all_ready() => State::Ready,
+            Phase::Up if self.engines.complete() && self.all_ready() && self.unhindered() => {
+                State::Ready
+            }
             Phase::Up => State::Degraded,
             Phase::Stopping { .. } | Phase::LastSweep { .. } => State::Stopping,
             Phase::Finished => State::Ended,

@@ -5,9 +5,11 @@
 
 pub mod connection_files;
 pub mod controller;
+pub mod descriptors;
 pub mod engines;
 pub mod handed;
 pub mod jupyter;
+pub mod logs;
 pub mod processes;
 pub mod ranks;
 pub mod respawn;

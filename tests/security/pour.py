@@ -1,0 +1,22 @@
+"""pour.py PROFILE ENGINE MB: has an engine's process write so much into its log, as a library does that warns without an end; prints how much."""
+
+import sys
+
+import ipyparallel as ipp
+
+
+def pour(size):
+    import os
+
+    # IPython's kernel has put a pipe of its own in the place of the standard streams.
+    links = (f"/proc/self/fd/{number}" for number in range(3, 1024))
+    log = next(int(link.rpartition("/")[2]) for link in links if os.path.islink(link) and os.readlink(link).endswith(".log"))
+    line = b"warning: " + b"x" * 990 + b"\n"
+    for _ in range(size):
+        os.write(log, line * 1000)
+    os.write(log, b"the last words\n")
+    return size
+
+
+profile, engine, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+print(ipp.Client(profile=profile)[engine].apply(pour, size).get(300))
