@@ -10,6 +10,7 @@ mod messages;
 mod places;
 mod ports;
 mod records;
+mod shared;
 mod slurm;
 mod strangers;
 mod worn;

@@ -164,7 +164,8 @@ fn attempt(ipengine: &Path, srun: &Path, name: Option<&str>, nodes: usize) -> Ou
             command.env_remove(&variable);
         }
     }
-    let answer = ask(command.arg(python).args(["-c", CODE]), LIMIT);
+    let code = format!("{}; {CODE}", mpi::NOT_FROM_HERE);
+    let answer = ask(command.arg(python).args(["-c", &code]), LIMIT);
     let sizes: Vec<&str> = answer
         .output
         .lines()

@@ -1,16 +1,20 @@
 """Closes a Jupyter to other users where none of its options can: short names for kernels' sockets, a path that nobody can guess before
-every page, and no answer by a foreign name."""
+every page, no answer by a foreign name, and nothing that a look at a file of somebody else's runs or writes."""
+import hashlib
 import importlib
 import ipaddress
 import itertools
 import os
 import socket
+import stat
 import threading
 import urllib.parse
 
 # Where ipjob tells the path.
 PATH = "IPJOB_JUPYTER_PATH"
 SERVERS = ("ServerApp", "NotebookApp")
+# What `python -m` does, but for the working directory.
+RUN = "import sys; sys.path[:1] == [''] and sys.path.pop(0); import runpy; runpy.run_module(%r, run_name='__main__', alter_sys=True)"
 # The names of this host, in small letters, as far as they are known yet.
 own_names = set()
 
@@ -32,6 +36,65 @@ def shorten_socket_names():
         return write(self, *args, **kwargs)
 
     mixin.write_connection_file = write_connection_file
+
+
+def start_kernels_of_their_own():
+    """`python -m ipykernel_launcher` looks for that module in the working directory first, which is the notebook's: whoever has made that
+    directory would run code of his with the first look at a notebook in it. IPython adds the directory as ever, once it has begun."""
+    for name in ("launcher", "manager", "provisioning.local_provisioner"):
+        try:
+            module = importlib.import_module(f"jupyter_client.{name}")
+            launch = module.launch_kernel
+        except (ImportError, AttributeError):
+            continue
+
+        def launch_kernel(cmd, *args, launch=launch, **kwargs):
+            return launch(without_directory(cmd), *args, **kwargs)
+
+        module.launch_kernel = launch_kernel
+
+
+def without_directory(cmd):
+    """The same command of a kernel that is a module of Python's, without a look at the working directory."""
+    for at, word in enumerate(cmd[1:-1], 1):
+        if word == "-m":
+            return [*cmd[:at], "-c", RUN % cmd[at + 1], *cmd[at + 2 :]]
+        if not word.startswith("-"):
+            break
+    return cmd
+
+
+def keep_checkpoints_apart():
+    """Jupyter copies a file that is opened to `.ipynb_checkpoints` beside it, or to a place in /tmp that all can foresee, through any link: who has
+    made the directory can have his file written over one of the user's. So it goes into the runtime directory, unless the directory is
+    the user's own or root's."""
+    for name in ("jupyter_server", "notebook"):
+        try:
+            files = importlib.import_module(f"{name}.services.contents.filecheckpoints").FileCheckpoints
+            find = files.checkpoint_path
+        except (ImportError, AttributeError):
+            continue
+
+        def checkpoint_path(self, checkpoint_id, path, find=find):
+            parent, _, name = path.strip("/").rpartition("/")
+            directory = self._get_os_path(path=parent)
+            if is_closed(directory):
+                return find(self, checkpoint_id, path)
+            own = os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "checkpoints", hashlib.sha256(os.fsencode(directory)).hexdigest())
+            os.makedirs(own, 0o700, exist_ok=True)
+            base, extension = os.path.splitext(name)
+            return os.path.join(own, f"{base}-{checkpoint_id}{extension}")
+
+        files.checkpoint_path = checkpoint_path
+
+
+def is_closed(directory):
+    """Whether what is in it was put there by the user, or by those whom root or the user has let in."""
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return False
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH and os.access(directory, os.W_OK)
 
 
 def hide():
@@ -73,6 +136,10 @@ def hide():
             if self.status == 403:
                 text = f"this server has another name; --{type(self.server).__name__}.local_hostnames adds one"
             self.finish(f"{self.status}: {text}\n")
+
+        def check_xsrf_cookie(self):
+            # Nothing is done, and a refusal would be a line in the log.
+            pass
 
         def _log(self):
             # Jupyter's own way takes addresses apart, and raises for some that anybody can send.

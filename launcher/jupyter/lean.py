@@ -81,6 +81,8 @@ def main(script):
     if front_end in WITH_JUPYTERLAB:
         leave_yarn_alone()
     closed.shorten_socket_names()
+    closed.start_kernels_of_their_own()
+    closed.keep_checkpoints_apart()
     closed.hide()
     strangers.wait_for_descriptors()
     strangers.bound(os.environ.get("JUPYTER_TOKEN", ""))

@@ -9,6 +9,7 @@ import collections
 import errno
 import hmac
 import importlib
+import logging
 import os
 import resource
 import socket
@@ -18,8 +19,9 @@ import urllib.parse
 
 # Bytes of a body; a password is one.
 MOST = 64 * 1024
-# Seconds for all that a stranger does on one connection.
+# Seconds for all that a stranger does on one connection, and between two looks at that.
 PATIENCE = 60
+LOOK = 1
 # Seconds that pass before it is tried again to accept without a free descriptor.
 PAUSE = 0.1
 
@@ -51,10 +53,13 @@ def bound(token):
         httpserver, httputil, web = (importlib.import_module(f"tornado.{name}") for name in ("httpserver", "httputil", "web"))
     except ImportError:
         return
+    # What is no HTTP is a line each, and anybody can send it.
+    logging.getLogger("tornado.general").addFilter(lambda record: not str(record.msg).startswith("Malformed HTTP message"))
     server = httpserver.HTTPServer
     handle_stream, start_request = server.handle_stream, server.start_request
-    # Connections in the order in which they came.
+    # Connections in the order in which they came, and when that was. Nothing else may keep one that is closed: it has up to 64 KB of what came.
     strangers = collections.OrderedDict()
+    looks = False
     most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 512)
 
     def is_token(text):
@@ -102,12 +107,27 @@ def bound(token):
             self.delegate.on_connection_close()
 
     def end(stream):
-        if strangers.pop(stream, None):
+        if strangers.pop(stream, None) is not None:
             stream.close()
 
+    def look(loop):
+        nonlocal looks
+        due = time.monotonic() - PATIENCE
+        for stream, came in list(strangers.items()):
+            if stream.closed():
+                del strangers[stream]
+            elif came < due:
+                end(stream)
+        looks = bool(strangers)
+        if looks:
+            loop.call_later(LOOK, look, loop)
+
     def handle(self, stream, address):
-        strangers[stream] = True
-        stream.io_loop.call_later(PATIENCE, end, stream)
+        nonlocal looks
+        strangers[stream] = time.monotonic()
+        if not looks:
+            looks = True
+            stream.io_loop.call_later(LOOK, look, stream.io_loop)
         while len(strangers) > most:
             end(next(iter(strangers)))
         return handle_stream(self, stream, address)

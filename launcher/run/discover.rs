@@ -1,7 +1,7 @@
 //! Looking around: the programs, versions, addresses and worlds of this machine that a plan needs.
 
 use crate::failure::{Failure, Outcome};
-use crate::here::profile::{controller_config, socket_directory};
+use crate::here::profile::{controller_config, directory, socket_directory};
 use crate::here::site::{address, identity, mpi, packages, programs, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
@@ -18,6 +18,7 @@ pub async fn look(
     environment: Vec<(String, String)>,
     rank: Option<&Rank>,
 ) -> Outcome<Here> {
+    directory::working_directory()?;
     let limit = settings.start.whole;
     if let Some(rank) = rank {
         super::rank::check_address(rank, settings, allocation.slurm.is_some())?;

@@ -19,8 +19,16 @@ REQUESTS = (
     b"GET //[ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nReferer: http://[\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: %s\r\n\r\n" % COOKIES,
+    b"POST /api/contents HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n",
+)
+# No answer is owed to these.
+NO_HTTP = (
+    b"POST /api/contents HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 400000000\r\n\r\n",
+    b"no request\r\n\r\n",
 )
 TIMES = 20
+# Of each of them 64 KB were kept for a minute.
+SHORT = 4000
 POST = b"POST /api/contents HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % (BLOCKS * len(BLOCK))
 
 
@@ -53,6 +61,18 @@ def flood(port, opening, begin):
     return taken
 
 
+def refuse(port):
+    """One connection after the other whose body is begun."""
+    for _ in range(SHORT):
+        connection = connect(port)
+        try:
+            connection.sendall(POST + BLOCK[: 1 << 17])
+            connection.recv(64)
+        except OSError:
+            pass
+        connection.close()
+
+
 def answered(port):
     """How many requests were."""
     count = 0
@@ -60,6 +80,11 @@ def answered(port):
         connection = connect(port)
         connection.sendall(request)
         count += connection.recv(64).startswith(b"HTTP/1.1 404 ")
+        connection.close()
+    for request in NO_HTTP * TIMES:
+        connection = connect(port)
+        connection.sendall(request)
+        connection.recv(64)
         connection.close()
     return count
 
@@ -83,6 +108,8 @@ def main(how, *ports):
     else:
         for port in ports:
             print(flood(port, GREETING, FRAME) if how == "frames" else flood(port, POST, b""))
+            if how == "bodies":
+                refuse(port)
 
 
 main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""kernel.py RECORD [NAME]: starts a kernel in the Jupyter of the record as a browser does. A line of stdin is the JSON text of a cell, or one of the
+"""kernel.py RECORD [NAME [NOTEBOOK]]: starts a kernel in the Jupyter of the record as a browser does that opens the notebook. A line of stdin is the JSON text of a cell, or one of the
 words restart, interrupt (of a cell that runs), attach (a cell by a client of its own, from the connection file), debug (as the button in JupyterLab) and end; each is answered by a
 line of JSON: what was printed, or the word."""
 
@@ -26,7 +26,12 @@ def ask(method, path, body=None):
         return json.loads(answer.read() or "null")
 
 
-kernel = ask("POST", "api/kernels", {"name": (sys.argv[2:] or ["python3"])[0]})["id"]
+wanted = {"name": (sys.argv[2:] or ["python3"])[0]}
+if sys.argv[3:]:
+    session = {"path": sys.argv[3], "name": "", "type": "notebook", "kernel": wanted}
+    kernel = ask("POST", "api/sessions", session)["kernel"]["id"]
+else:
+    kernel = ask("POST", "api/kernels", wanted)["id"]
 
 
 def connect():

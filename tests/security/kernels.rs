@@ -23,8 +23,13 @@ pub struct Kernel {
 
 impl Kernel {
     pub fn start(place: &Place, venv: &Path, job: &Job) -> Self {
+        Self::of(place, venv, job, &[])
+    }
+
+    /// The same with what kernel.py takes more.
+    pub fn of(place: &Place, venv: &Path, job: &Job, more: &[&str]) -> Self {
         let record = job.profile().join("ipjob.json");
-        let arguments = [record.to_str().expect("text")];
+        let arguments = [&[record.to_str().expect("text")], more].concat();
         let mut child = python::program(place, venv, "../security/kernel.py", &arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -132,6 +132,26 @@ fn what_another_user_can_replace_on_the_way_is_not_used() {
     }
 }
 
+#[test]
+fn nothing_is_started_in_a_working_directory_where_every_user_can_put_modules() {
+    needed!(root());
+    for (mode, told) in [
+        (0o1777, "others can put files of theirs into"),
+        (0o777, "every user can write in"),
+    ] {
+        let place = Place::with_fakes();
+        let shared = place.dir().join("tmp");
+        fs::create_dir(&shared).expect("a directory");
+        let mut command = place.ipjob_as_user(NOTEBOOK);
+        command.current_dir(&shared);
+        chown(&shared, Some(0), Some(0)).expect("we are root");
+        chmod(&shared, mode);
+        let mut job = Job::spawn(&place, "job_local", command);
+        job.fails(4, &["the working directory", told, "--root-dir"]);
+        place.assert_untouched();
+    }
+}
+
 /// The site's directory tells by `getent`; the job's own group is another one, as after newgrp.
 #[test]
 fn a_primary_group_of_the_users_name_without_others_is_the_users_own() {

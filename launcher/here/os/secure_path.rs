@@ -53,6 +53,18 @@ pub fn own(dir: &Path) -> Result<(), Fault> {
     refuse_others(dir, &fs::metadata(dir)?, 0o022)
 }
 
+/// What lets every user put files into this directory, sticky or not. One that cannot be looked at is told of by who uses it.
+#[must_use]
+pub fn open_to_all(dir: &Path) -> Option<Fault> {
+    let found = fs::metadata(dir).ok()?;
+    let way = match found.mode() & 0o1002 {
+        0o1002 => Way::Sticky,
+        0o0002 => Way::Everybody,
+        _ => return None,
+    };
+    Some(Fault::Open(open(dir, &found, way)))
+}
+
 /// As [`check_whole`]; what is missing of it is made, 0700 whatever the umask is.
 pub fn make_whole(dir: &Path) -> Result<(), Fault> {
     walk(dir, Last::Whole, true)

@@ -13,6 +13,7 @@ use crate::plan::connection;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::{JUPYTER, KEY_FILE, LIFE_PREFIX, Profile, RUNTIME};
 use nix::sys::signal::Signal;
+use std::env;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
@@ -282,6 +283,25 @@ fn make_place(profile: &Profile) -> Outcome<()> {
         Err(error) => return Err(unusable(dir, error)),
     }
     secure_path::own(dir).map_err(|fault| unusable(dir, fault))
+}
+
+/// Refuses to work where every user can put files: Python takes modules out of the working directory, engines and their nannies already
+/// while they start. Whom a group or another owner lets in is the user's choice.
+pub fn working_directory() -> Outcome<()> {
+    // One that is gone was told of when the options were read.
+    let Ok(dir) = env::current_dir() else {
+        return Ok(());
+    };
+    let Some(fault) = secure_path::open_to_all(&dir) else {
+        return Ok(());
+    };
+    Err(Failure::missing(format!(
+        "the working directory {} is not safe from others",
+        dir.display()
+    ))
+    .because(fault)
+    .hint("engines run modules that they find there: `cd` to a directory of your own, or submit the job from it (sbatch --chdir=DIRECTORY)")
+    .hint("--root-dir lets Jupyter begin elsewhere"))
 }
 
 /// Makes the IPython directory where it is missing, and refuses one in which others can put something: a profile in the place of

@@ -9,6 +9,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+/// What `python -c` begins with, so that it takes no module out of the working directory.
+pub const NOT_FROM_HERE: &str = "import sys; sys.path[:1] == [''] and sys.path.pop(0)";
+
 /// Prints the vendor of mpi4py's library without initialising it, which outside of srun could hang.
 const VENDOR: &str = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.get_vendor()[0])";
 
@@ -127,7 +130,8 @@ fn site_default() -> bool {
 #[must_use]
 pub fn vendor(ipengine: &Path) -> Option<String> {
     let python = packages::python_of(ipengine)?;
-    let answer = ask(Command::new(python).args(["-c", VENDOR]), LIMIT);
+    let code = format!("{NOT_FROM_HERE}; {VENDOR}");
+    let answer = ask(Command::new(python).args(["-c", &code]), LIMIT);
     let vendor = answer.output.trim();
     (!vendor.is_empty()).then(|| vendor.to_owned())
 }

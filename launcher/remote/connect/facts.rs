@@ -16,6 +16,9 @@ use jiff::Timestamp;
 /// The longest client file that is read, in bytes.
 const LONGEST_CLIENT: usize = 64 * 1024;
 
+/// Bytes of all records of one look that are kept: those of all jobs of a user are much less.
+const LONGEST_LOOK: usize = 64 * 1024 * 1024;
+
 /// What a part means for the loop.
 #[derive(Debug, PartialEq)]
 pub enum Told {
@@ -45,6 +48,8 @@ pub struct Facts {
     queue: Option<Queue>,
     owner: Option<queue::Line>,
     found: Vec<Found>,
+    /// Bytes of these records.
+    taken: usize,
     closed: Option<String>,
 }
 
@@ -62,6 +67,7 @@ impl Facts {
             queue: None,
             owner: None,
             found: Vec::new(),
+            taken: 0,
             closed: None,
         }
     }
@@ -126,13 +132,19 @@ impl Facts {
             "owner" => self.owner = part.text().lines().find_map(queue::Line::read),
             "records" => {
                 self.found.clear();
+                self.taken = 0;
                 self.closed = None;
             }
-            "record" => self.found.push(Found {
-                path: printable(&part.words),
-                sight: Sight::read(&part.body),
-                client: None,
-            }),
+            "record" => {
+                self.taken = self.taken.saturating_add(part.body.len());
+                if self.taken <= LONGEST_LOOK {
+                    self.found.push(Found {
+                        path: printable(&part.words),
+                        sight: Sight::read(&part.body),
+                        client: None,
+                    });
+                }
+            }
             "client" => {
                 if let Some(found) = self.found.last_mut()
                     && part.body.len() <= LONGEST_CLIENT

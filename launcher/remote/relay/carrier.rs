@@ -2,8 +2,10 @@
 //! reader holds up nobody else.
 
 use super::frame::{Frame, Kind, LONGEST};
+use crate::here::os::own_time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,6 +21,8 @@ struct Connection {
     inbound: Option<UnboundedSender<Vec<u8>>>,
     /// What may still be sent.
     credit: Arc<Semaphore>,
+    /// What the other end may still send: one that sends more means harm.
+    room: Arc<Semaphore>,
 }
 
 /// All connections of one end.
@@ -43,17 +47,20 @@ impl Carrier {
             .retain(|_, one| one.inbound.is_some() || Arc::strong_count(&one.credit) > 1);
         let (inbound, bytes) = unbounded_channel();
         let credit = Arc::new(Semaphore::new(WINDOW));
+        let room = Arc::new(Semaphore::new(WINDOW));
         self.connections.insert(
             connection,
             Connection {
                 inbound: Some(inbound),
                 credit: Arc::clone(&credit),
+                room: Arc::clone(&room),
             },
         );
         Line {
             connection,
             bytes,
             credit,
+            room,
             out: self.out.clone(),
         }
     }
@@ -65,6 +72,13 @@ impl Carrier {
         };
         match frame.kind {
             Kind::Data => {
+                let length = u32::try_from(frame.payload.len()).unwrap_or(u32::MAX);
+                let Ok(taken) = one.room.try_acquire_many(length) else {
+                    one.credit.close();
+                    self.connections.remove(&frame.connection);
+                    return;
+                };
+                taken.forget();
                 if let Some(inbound) = &one.inbound {
                     let _ = inbound.send(frame.payload);
                 }
@@ -89,17 +103,29 @@ pub struct Line {
     connection: u32,
     bytes: UnboundedReceiver<Vec<u8>>,
     credit: Arc<Semaphore>,
+    room: Arc<Semaphore>,
     out: Sender<Frame>,
 }
 
 impl Line {
-    /// Carries the bytes of a socket in both directions, until both have ended.
-    pub async fn carry(self, socket: TcpStream) {
+    /// Carries the bytes of a socket in both directions, until both have ended; with `linger` no longer than that after the other end
+    /// has said its last.
+    pub async fn carry(self, socket: TcpStream, linger: Option<Duration>) {
         let _ = socket.set_nodelay(true);
         let (read, write) = socket.into_split();
-        let up = tokio::spawn(send(read, self.connection, self.credit, self.out.clone()));
-        receive(write, self.bytes, self.connection, self.out).await;
-        let _ = up.await;
+        let mut up = tokio::spawn(send(read, self.connection, self.credit, self.out.clone()));
+        receive(write, self.bytes, self.connection, &self.room, &self.out).await;
+        let Some(linger) = linger else {
+            let _ = up.await;
+            return;
+        };
+        if own_time::timeout(linger, &mut up).await.is_none() {
+            up.abort();
+            self.out
+                .send(Frame::new(Kind::Reset, self.connection))
+                .await
+                .ok();
+        }
     }
 
     /// There is no socket: the other end is told.
@@ -149,13 +175,15 @@ async fn receive(
     mut socket: OwnedWriteHalf,
     mut bytes: UnboundedReceiver<Vec<u8>>,
     connection: u32,
-    out: Sender<Frame>,
+    room: &Semaphore,
+    out: &Sender<Frame>,
 ) {
     while let Some(data) = bytes.recv().await {
         if socket.write_all(&data).await.is_err() {
             let _ = out.send(Frame::new(Kind::Reset, connection)).await;
             return;
         }
+        room.add_permits(data.len());
         let written = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let credit = Frame::with_number(Kind::Credit, connection, written);
         if out.send(credit).await.is_err() {

@@ -6,14 +6,23 @@ pub mod frame;
 mod pipe;
 
 use crate::failure::{Failure, Outcome};
+use crate::here::os::own_time;
 use crate::report::output;
 use crate::run;
 use carrier::Carrier;
 use frame::{Frame, Kind};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+/// How long a connection may stay open here on which the other end has said its last: a service ends those of strangers, and whoever has
+/// opened them here may never close them.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Until it is tried again to accept without a free descriptor.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the near end's loop hears.
 enum Heard {
@@ -47,7 +56,7 @@ pub fn far_end(targets: &[SocketAddr]) -> Outcome<u8> {
                     None => None,
                 };
                 match socket {
-                    Some(socket) => line.carry(socket).await,
+                    Some(socket) => line.carry(socket, None).await,
                     None => line.refuse().await,
                 }
             });
@@ -93,7 +102,7 @@ pub fn near_end(
                     if out.send(open).await.is_err() {
                         break;
                     }
-                    tokio::spawn(line.carry(socket));
+                    tokio::spawn(line.carry(socket, Some(LINGER)));
                 }
             }
         }
@@ -109,9 +118,70 @@ async fn accept(number: u32, listener: std::net::TcpListener, heard: UnboundedSe
         .set_nonblocking(true)
         .and_then(|()| TcpListener::from_std(listener));
     let Ok(listener) = listener else { return };
-    while let Ok((socket, _)) = listener.accept().await {
+    loop {
+        let Ok((socket, _)) = listener.accept().await else {
+            // No descriptor is free: all users of this machine can connect. They wait until one is.
+            own_time::sleep(PAUSE).await;
+            continue;
+        };
         if heard.send(Heard::Accepted(number, socket)).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame::{HEAD, LONGEST, head};
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+    use tokio::sync::oneshot;
+
+    /// Bytes that nobody has given credit for.
+    const SENT: usize = 64 << 20;
+
+    fn read(stream: &mut UnixStream) -> Frame {
+        let mut bytes = [0; HEAD];
+        stream.read_exact(&mut bytes).expect("a head");
+        let (mut frame, length) = head(bytes).expect("a frame");
+        frame.payload.resize(length, 0);
+        stream.read_exact(&mut frame.payload).expect("a payload");
+        frame
+    }
+
+    #[test]
+    fn a_far_end_that_sends_more_than_it_may_loses_the_connection() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let (near, mut far) = UnixStream::pair().expect("a pair");
+        let (taken, told) = oneshot::channel();
+        thread::spawn(move || {
+            far.write_all(&Frame::new(Kind::Hello, 0).bytes())
+                .expect("sent");
+            let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
+            let open = read(&mut far);
+            assert_eq!(open.kind, Kind::Open);
+            let data = Frame {
+                kind: Kind::Data,
+                connection: open.connection,
+                payload: vec![0; LONGEST],
+            };
+            for _ in 0..SENT / LONGEST {
+                far.write_all(&data.bytes()).expect("it is read");
+            }
+            far.write_all(&Frame::new(Kind::End, open.connection).bytes())
+                .expect("it is read");
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).expect("an end");
+            let _ = taken.send(all.len());
+        });
+        let taken = run::event_loop().expect("a loop").block_on(async {
+            let write = near.try_clone().expect("a descriptor");
+            near_end(vec![listener], near, write, || {});
+            told.await.expect("a number")
+        });
+        assert!(taken < SENT / 2, "{taken} bytes were kept");
     }
 }

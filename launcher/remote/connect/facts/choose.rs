@@ -90,6 +90,19 @@ mod tests {
     }
 
     #[test]
+    fn of_a_host_that_tells_records_without_end_no_more_are_kept_than_a_user_has() {
+        let mut facts = Facts::new(None, "daint".to_owned());
+        let long = format!("{{\"version\": 1}}{}", " ".repeat(1 << 20));
+        for _ in 0..70 {
+            facts.take(&part("record", "/x/profile_a/ipjob.json", &long));
+        }
+        assert_eq!(facts.found.len(), 63);
+        facts.take(&part("records", "", ""));
+        facts.take(&part("record", "/x/profile_a/ipjob.json", &long));
+        assert_eq!(facts.found.len(), 1);
+    }
+
+    #[test]
     fn an_element_that_nobody_named_has_the_profile_of_its_record() {
         let record = json!({"version": 1, "state": "ready", "job": {"cluster": "lab", "id": "7", "name": "6_2"},
             "profile": {"name": "job_7"}, "updated": "2026-11-22T14:09:30Z", "refresh_s": 60});
