@@ -22,13 +22,22 @@ fn where_neither_forwards_nor_nodes_are_allowed_the_bytes_go_through_a_step_of_t
     assert_eq!(logins, 1, "{}", lab.sshd_log("login"));
 
     // Another user of the laptop takes all descriptors that it may have, for a while.
-    let (pid, port) = (connect.marker()["pid"].clone(), url.split([':', '/']).nth(4));
+    let (pid, port) = (
+        connect.marker()["pid"].clone(),
+        url.split([':', '/']).nth(4),
+    );
     let port = port.expect("a port");
     let limited = format!("prlimit --nofile=60:1000 --pid {pid}");
-    let held = format!("for i in $(seq 100); do exec {{fd}}<>/dev/tcp/127.0.0.1/{port}; done; read -rt 1 -u $fd");
+    let held = format!(
+        "for i in $(seq 100); do exec {{fd}}<>/dev/tcp/127.0.0.1/{port}; done; read -rt 1 -u $fd"
+    );
     for (user, line) in [(ALICE, limited), ("bob", held)] {
         let done = lab.shell(user, "laptop", &line);
-        assert!(!done.text.contains("refused") && !done.text.contains("prlimit"), "{}", done.text);
+        assert!(
+            !done.text.contains("refused") && !done.text.contains("prlimit"),
+            "{}",
+            done.text
+        );
     }
     assert_eq!(status(&lab, &url), "200");
 

@@ -77,7 +77,14 @@ fn a_kernel_in_a_directory_of_another_user_starts_without_code_of_his() {
         let place = Place::with_venv(&venv);
         let his = place.dir().join("his");
         fs::create_dir(&his).expect("a directory");
-        for module in ["ipykernel_launcher", "ipykernel", "pathlib", "runpy", "IPython", "json"] {
+        for module in [
+            "ipykernel_launcher",
+            "ipykernel",
+            "pathlib",
+            "runpy",
+            "IPython",
+            "json",
+        ] {
             let ran = place.dir().join("ran");
             let text = format!("open({ran:?}, 'a').write(__name__ + ' ')\nimport no_such_module\n");
             fs::write(his.join(format!("{module}.py")), text).expect("written");
@@ -93,7 +100,8 @@ fn a_kernel_in_a_directory_of_another_user_starts_without_code_of_his() {
         let ran = fs::read_to_string(place.dir().join("ran"));
         assert!(ran.is_err(), "{name}: {ran:?}");
         // What a cell asks for is found there as ever.
-        let cell = "\"import os, asked_for; print(os.path.basename(os.getcwd()), asked_for.answer)\"";
+        let cell =
+            "\"import os, asked_for; print(os.path.basename(os.getcwd()), asked_for.answer)\"";
         assert_eq!(kernel.ask(cell), "his 42");
         assert_eq!(kernel.ask("restart"), "restart");
         kernel.print("again");

@@ -38,7 +38,10 @@ mod tests {
     fn a_line_cannot_play_with_the_terminal() {
         assert_eq!(printable("\u{1b}[31mred\u{1b}[0m\u{7}\tx"), "red x");
         assert_eq!(printable("\u{1b}]0;title"), "]0;title");
-        assert_eq!(printable("job \u{202e}deniar\u{2069} \u{2028}x"), "job deniar x");
+        assert_eq!(
+            printable("job \u{202e}deniar\u{2069} \u{2028}x"),
+            "job deniar x"
+        );
         assert!(printable(&"x".repeat(10_000)).len() < 500);
     }
 }
