@@ -1,4 +1,4 @@
-//! The names of services and of their processes.
+//! The names of services and units.
 
 use core::fmt;
 
@@ -37,45 +37,66 @@ impl fmt::Display for Name {
     }
 }
 
-/// One process of a service: its place among the service's processes.
+/// What is started, watched, stopped and started again as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProcessId {
-    /// The service.
-    pub service: Name,
-    /// From 0; for local engines it is the engine's id as well.
-    pub index: u32,
+pub enum Unit {
+    /// `ipcontroller`.
+    Controller,
+    /// All engines; as a process, the srun or mpiexec that stands for all of them.
+    EngineGroup,
+    /// The Jupyter server.
+    Jupyter,
+    /// The user's own command.
+    Driver,
+    /// One engine; as a process, a local engine, or the srun that started one of a step again.
+    Engine(u32),
 }
 
-/// From here on an index is that of an engine which has a step of its own: its id comes on top.
-const OWN_STEPS: u32 = 1 << 24;
-
-impl ProcessId {
-    /// The srun that started one engine of the step again.
+impl Unit {
+    /// The service that it is, or is a part of.
     #[must_use]
-    pub fn own_step(engine: u32) -> Self {
-        Self {
-            service: Name::Engines,
-            index: OWN_STEPS.saturating_add(engine),
+    pub fn service(self) -> Name {
+        match self {
+            Self::Controller => Name::Controller,
+            Self::EngineGroup | Self::Engine(_) => Name::Engines,
+            Self::Jupyter => Name::Jupyter,
+            Self::Driver => Name::Driver,
         }
     }
 
-    /// The engine that this srun started again; `None` for any other process.
+    /// Whether another unit is this one, or a part of it.
     #[must_use]
-    pub fn engine_of_own_step(self) -> Option<u32> {
-        self.index
-            .checked_sub(OWN_STEPS)
-            .filter(|_| self.service == Name::Engines)
+    pub fn has(self, other: Self) -> bool {
+        self == other || (self == Self::EngineGroup && other.service() == Name::Engines)
+    }
+
+    /// The id of the one engine that it is.
+    #[must_use]
+    pub fn engine(self) -> Option<u32> {
+        match self {
+            Self::Engine(id) => Some(id),
+            _ => None,
+        }
     }
 }
 
-impl fmt::Display for ProcessId {
+/// A service as a whole.
+impl From<Name> for Unit {
+    fn from(name: Name) -> Self {
+        match name {
+            Name::Controller => Self::Controller,
+            Name::Engines => Self::EngineGroup,
+            Name::Jupyter => Self::Jupyter,
+            Name::Driver => Self::Driver,
+        }
+    }
+}
+
+impl fmt::Display for Unit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.service {
-            Name::Engines => {
-                let engine = self.engine_of_own_step().unwrap_or(self.index);
-                write!(out, "engine {engine}")
-            }
-            service => write!(out, "{service}"),
+        match self {
+            Self::Engine(id) => write!(out, "engine {id}"),
+            unit => write!(out, "{}", unit.service()),
         }
     }
 }

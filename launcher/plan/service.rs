@@ -1,6 +1,6 @@
 //! A service as data: what is started, after what, when it is ready, how it is stopped.
 
-use super::name::Name;
+use super::name::{Name, Unit};
 use super::settings::PortRange;
 use super::text::Text;
 use core::time::Duration;
@@ -136,4 +136,15 @@ pub struct Service {
     pub restart_limit: Duration,
     /// From the request to end to the kill.
     pub stop_limit: Duration,
+}
+
+impl Service {
+    /// What its process of this index is.
+    #[must_use]
+    pub fn unit(&self, index: u32) -> Unit {
+        match self.ready {
+            Readiness::Engines { step: false, .. } => Unit::Engine(index),
+            _ => Unit::from(self.name),
+        }
+    }
 }

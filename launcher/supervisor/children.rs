@@ -8,11 +8,12 @@ use crate::failure::Failure;
 use crate::here::os::limits;
 use crate::here::os::log::Log;
 use crate::here::os::memory::Memory;
+use crate::here::os::own_time::OwnTime;
 use crate::here::os::stray_processes::Leftover;
 use crate::here::os::time_limited::{LOOK, within};
 use crate::here::profile::ports::Reservation;
 use crate::plan::Plan;
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::{Name, Unit};
 use crate::plan::secrets;
 use crate::plan::service::{Process, Service, Streams};
 use crate::plan::text::Text;
@@ -26,6 +27,7 @@ use std::io::{PipeReader, pipe};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// Lines of a log that are shown when its process fails.
 pub const TAIL_LINES: usize = 10;
@@ -53,10 +55,12 @@ pub struct Children {
     secrets: Vec<String>,
     /// What the kernel counts of our memory, where that can be read.
     memory: Option<Memory>,
+    /// When each service was asked to end: what it leaves has the rest of its share.
+    asked: BTreeMap<Name, OwnTime>,
     /// Those that we have killed by themselves.
     killed: BTreeSet<u32>,
-    pub(super) running: BTreeMap<u32, (ProcessId, Option<Leftover>)>,
-    logs: BTreeMap<ProcessId, Log>,
+    pub(super) running: BTreeMap<u32, (Unit, Option<Leftover>)>,
+    logs: BTreeMap<Unit, Log>,
     /// The port that is held for Jupyter as long as it may be started again.
     pub reservation: Option<Reservation>,
     /// What forks the engines, until it has told of all of them.
@@ -74,6 +78,7 @@ impl Children {
             engines: plan.engines,
             secrets: plan.secrets.words(),
             memory: Memory::own(),
+            asked: BTreeMap::new(),
             killed: BTreeSet::new(),
             running: BTreeMap::new(),
             logs: BTreeMap::new(),
@@ -87,7 +92,7 @@ impl Children {
     pub fn spawn(
         &mut self,
         service: &Service,
-        id: ProcessId,
+        id: Unit,
         process: &Process,
         given: Given,
     ) -> Result<u32, Failure> {
@@ -114,10 +119,7 @@ impl Children {
     ) -> Result<PipeReader, Failure> {
         let mut ids = BTreeSet::new();
         for (index, engine) in (0..).zip(&service.processes) {
-            let id = ProcessId {
-                service: service.name,
-                index,
-            };
+            let id = service.unit(index);
             let head = log_head(&self.incarnation, &id);
             let (log, _) =
                 Log::open(&engine.log, &head).map_err(|error| no_log(&engine.log, &error))?;
@@ -149,13 +151,28 @@ impl Children {
         }
     }
 
+    /// A service is asked to end now.
+    pub fn note_asked(&mut self, service: Name) {
+        self.asked.insert(service, OwnTime::now());
+    }
+
+    /// How long ago a service was asked to end.
+    pub fn asked(&self, service: Name) -> Option<Duration> {
+        self.asked.get(&service).map(|asked| asked.elapsed())
+    }
+
+    /// How long ago the first of all was.
+    pub fn first_asked(&self) -> Option<Duration> {
+        self.asked.values().min().map(|asked| asked.elapsed())
+    }
+
     /// Takes in a process that one of our children has forked.
-    pub fn adopt(&mut self, id: ProcessId, pid: u32) {
+    pub fn adopt(&mut self, id: Unit, pid: u32) {
         self.running.insert(pid, (id, Leftover::child(pid)));
     }
 
     /// Tells the log of another process for that of this one, which wrote none.
-    pub fn borrow_log(&mut self, id: ProcessId, log: Log) {
+    pub fn borrow_log(&mut self, id: Unit, log: Log) {
         self.logs.insert(id, log);
     }
 
@@ -165,17 +182,17 @@ impl Children {
         let killed =
             matches!(&exit, Exit::Signal { number, .. } if *number == Signal::SIGKILL as i32);
         let memory = self.out_of_memory(killed && !by_us);
-        let Some((process, _)) = self.running.remove(&pid) else {
+        let Some((unit, _)) = self.running.remove(&pid) else {
             if let Some(forking) = &mut self.forking {
                 forking.exited(pid, exit);
             }
             return None;
         };
         Some(Event::Exited {
-            process,
+            unit,
             pid,
             exit,
-            tail: self.tail(process, CAUSE_LINES),
+            tail: self.tail(unit, CAUSE_LINES),
             memory,
         })
     }
@@ -194,12 +211,12 @@ impl Children {
     pub fn runs(&self, service: Name, pid: u32) -> bool {
         self.running
             .get(&pid)
-            .is_some_and(|(process, _)| process.service == service)
+            .is_some_and(|(unit, _)| unit.service() == service)
     }
 
     /// The last lines of a process's log, without secrets.
-    pub fn tail(&self, process: ProcessId, lines: usize) -> Vec<String> {
-        let log = self.logs.get(&process).cloned();
+    pub fn tail(&self, unit: Unit, lines: usize) -> Vec<String> {
+        let log = self.logs.get(&unit).cloned();
         let tail = log.and_then(|log| within(LOOK, move || log.tail(lines)));
         self.without_secrets(tail.unwrap_or_default())
     }
@@ -212,25 +229,26 @@ impl Children {
             .collect()
     }
 
+    /// Engines start together again: what single ones wrote by themselves tells of none of them.
+    pub fn forget_logs_of_engines(&mut self) {
+        self.logs.retain(|unit, _| unit.engine().is_none());
+    }
+
     /// Knows one more secret.
     pub fn hide(&mut self, secret: &Text) {
         self.secrets.push(secret.reveal().to_owned());
     }
 
     /// The log of a process that was started.
-    pub fn log(&self, process: ProcessId) -> Option<&Log> {
-        self.logs.get(&process)
+    pub fn log(&self, unit: Unit) -> Option<&Log> {
+        self.logs.get(&unit)
     }
 
     /// Knows the log of an engine that another rank has started, so that its last lines can be shown.
     pub fn follow_engine(&mut self, plan: &Plan, rank: u32) {
-        let service = Name::Engines;
-        let id = ProcessId {
-            service,
-            index: rank,
-        };
+        let id = Unit::Engine(rank);
         if let Some(process) = plan
-            .service(service)
+            .service(Name::Engines)
             .and_then(|service| service.processes.get(rank as usize))
         {
             self.logs
@@ -240,9 +258,9 @@ impl Children {
     }
 
     /// The name of a process's log.
-    pub fn log_name(&self, process: ProcessId) -> Option<String> {
+    pub fn log_name(&self, unit: Unit) -> Option<String> {
         self.logs
-            .get(&process)
+            .get(&unit)
             .map(|log| log.path.display().to_string())
     }
 
@@ -255,31 +273,31 @@ impl Children {
     }
 
     /// The processes of a service that run.
-    pub fn of(&self, service: Name) -> impl Iterator<Item = ProcessId> + '_ {
-        let all = self.running.values().map(|(process, _)| *process);
-        all.filter(move |process| process.service == service)
+    pub fn of(&self, service: Name) -> impl Iterator<Item = Unit> + '_ {
+        let all = self.running.values().map(|(unit, _)| *unit);
+        all.filter(move |unit| unit.service() == service)
     }
 
     /// Signals one process.
-    pub fn signal_one(&self, process: ProcessId, signal: Signal) {
-        for pid in self.pids_of(process) {
+    pub fn signal_one(&self, unit: Unit, signal: Signal) {
+        for pid in self.pids_of(unit) {
             let _ = kill(pid, signal);
         }
     }
 
-    /// Kills the processes of a service and the groups that they lead.
-    pub fn kill(&self, service: Name) {
-        for pid in self.pids(service) {
-            let _ = kill(pid, Signal::SIGKILL);
-            if service != Name::Driver {
-                let _ = killpg(pid, Signal::SIGKILL);
+    /// Kills the processes of a unit and the groups that they lead.
+    pub fn kill(&mut self, unit: Unit) {
+        if unit.engine().is_none() {
+            for pid in self.pids(unit.service()) {
+                let _ = kill(pid, Signal::SIGKILL);
+                // A driver's group is ours.
+                if unit != Unit::Driver {
+                    let _ = killpg(pid, Signal::SIGKILL);
+                }
             }
+            return;
         }
-    }
-
-    /// Kills one process and the group that it leads.
-    pub fn kill_one(&mut self, process: ProcessId) {
-        for pid in self.pids_of(process) {
+        for pid in self.pids_of(unit) {
             self.killed.extend(number(pid));
             let _ = kill(pid, Signal::SIGKILL);
             let _ = killpg(pid, Signal::SIGKILL);
@@ -291,11 +309,11 @@ impl Children {
         self.pids(service).filter_map(number)
     }
 
-    fn pids_of(&self, process: ProcessId) -> Vec<Pid> {
-        self.pids(process.service)
+    fn pids_of(&self, unit: Unit) -> Vec<Pid> {
+        self.pids(unit.service())
             .filter(|pid| {
                 let running = number(*pid).and_then(|pid| self.running.get(&pid));
-                running.is_some_and(|(found, _)| *found == process)
+                running.is_some_and(|(found, _)| *found == unit)
             })
             .collect()
     }
@@ -309,7 +327,7 @@ impl Children {
             .filter_map(Forking::process);
         self.running
             .values()
-            .filter(move |(process, _)| process.service == service)
+            .filter(move |(unit, _)| unit.service() == service)
             .filter_map(|(_, child)| *child)
             .chain(forking)
             .filter(|child| child.is_unreaped())

@@ -6,7 +6,8 @@
 use super::event::{Event, Timer};
 use super::machine::State;
 use super::notice::{Notice, Sender};
-use super::{Slurm, Supervisor, file_thread, kill_wait, query};
+use super::{REPEAT_PAUSE, Supervisor, file_thread, kill_wait, query};
+use crate::here::os::own_time::OwnTime;
 use crate::here::site::programs;
 use crate::plan::job::JobId;
 use jiff::Timestamp;
@@ -64,7 +65,7 @@ fn own_line(number: &str, text: &str) -> Option<String> {
 /// neither end early nor late for that. At that moment it was right: Slurm's words to each other carry the time, and are refused when they
 /// are 5 minutes off.
 #[derive(Debug, Default)]
-pub struct Steady {
+struct Steady {
     begun: Option<(Instant, Timestamp)>,
 }
 
@@ -73,6 +74,71 @@ impl Steady {
         let begun = || (Instant::now(), Timestamp::now());
         let (at, then) = *self.begun.get_or_insert_with(begun);
         then.saturating_add(at.elapsed()).unwrap_or(then)
+    }
+}
+
+/// How Slurm is to a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Slurm {
+    #[default]
+    Answers,
+    /// It did not answer last time, which is said once.
+    Silent,
+    /// It ends the job: it asks and kills the tasks itself.
+    Ends,
+}
+
+/// What is known of the job's end as Slurm and signals tell it.
+#[derive(Debug, Default)]
+pub(super) struct JobClock {
+    /// The time of day for what Slurm tells.
+    steady: Steady,
+    /// How Slurm was found last.
+    slurm: Slurm,
+    /// When the end was first asked for by a signal: on our own clock, and on the world's, by which Slurm counts while we stand still.
+    first_request: Option<(OwnTime, Instant)>,
+}
+
+impl JobClock {
+    /// A signal asks for the end: whether it insists, as a repeated one that is meant does.
+    pub fn asked(&mut self, personal: bool) -> bool {
+        let insists = self
+            .first_request
+            .is_some_and(|(first, _)| personal || first.elapsed() >= REPEAT_PAUSE);
+        let now = || (OwnTime::now(), Instant::now());
+        self.first_request.get_or_insert_with(now);
+        insists
+    }
+
+    /// How long ago in the world a signal first asked for the end.
+    pub fn since_request(&self) -> Option<Duration> {
+        self.first_request.map(|(_, at)| at.elapsed())
+    }
+
+    /// Slurm does not answer: whether that is new.
+    fn falls_silent(&mut self) -> bool {
+        let new = self.slurm == Slurm::Answers;
+        if new {
+            self.slurm = Slurm::Silent;
+        }
+        new
+    }
+
+    /// Slurm answers.
+    fn answers(&mut self) {
+        if self.slurm == Slurm::Silent {
+            self.slurm = Slurm::Answers;
+        }
+    }
+
+    /// Slurm ends the job: whether that is new.
+    pub fn slurm_ends(&mut self) -> bool {
+        std::mem::replace(&mut self.slurm, Slurm::Ends) != Slurm::Ends
+    }
+
+    /// Whether Slurm ends the job.
+    pub fn slurm_is_ending(&self) -> bool {
+        self.slurm == Slurm::Ends
     }
 }
 
@@ -147,7 +213,9 @@ impl Supervisor<'_> {
     pub(super) fn ask_for_the_end(&self, cause: &Notice) {
         let decides = match cause {
             Notice::Event(Event::TimeUp(Timer::Near { .. })) => !self.stops(),
-            Notice::StopRequested { personal, .. } => !personal && self.first_request.is_none(),
+            Notice::StopRequested { personal, .. } => {
+                !personal && self.clock.since_request().is_none()
+            }
             _ => false,
         };
         if let (true, Some(job)) = (decides, &self.plan.allocation.job) {
@@ -196,21 +264,17 @@ impl Supervisor<'_> {
         if let Some(job) = &self.plan.allocation.job
             && let Some(named) = JobId::shown(job.number(), shown)
         {
-            self.unpublished |= self.record.set_job_name(named.name());
+            self.publisher.edit().set_job_name(named.name());
         }
         let Some(told) = Told::read(words) else {
-            if self.slurm == Slurm::Answers && !self.stops() {
-                self.slurm = Slurm::Silent;
+            if !self.stops() && self.clock.falls_silent() {
                 let text = "squeue does not answer: the job goes on, and its time limit is asked for again";
                 self.console.warning(text);
-                self.record.warn(text.to_owned());
-                self.unpublished = true;
+                self.publisher.edit().warn(text.to_owned());
             }
             return None;
         };
-        if self.slurm == Slurm::Silent {
-            self.slurm = Slurm::Answers;
-        }
+        self.clock.answers();
         let times = match told {
             Told::Ends(times) => times,
             Told::Over => {
@@ -221,7 +285,7 @@ impl Supervisor<'_> {
             }
             Told::Cancelled => return Some(Event::Cancelled),
             Told::Unlimited => {
-                let known = self.record.set_deadline(None);
+                let known = self.publisher.edit().set_deadline(None);
                 if known {
                     self.console.step("the job has no time limit any more");
                 }
@@ -230,11 +294,11 @@ impl Supervisor<'_> {
             Told::Nothing => return None,
         };
         let text = times.end.to_string();
-        if !self.record.set_deadline(Some(&text)) {
+        if !self.publisher.edit().set_deadline(Some(&text)) {
             return None;
         }
         self.console.step(&format!("the job's time ends at {text}"));
-        Some(times.left(self.steady.now()))
+        Some(times.left(self.clock.steady.now()))
     }
 }
 

@@ -1,10 +1,8 @@
 //! Taking notices: each becomes an event of the machine's, or is seen to at once. No decision is made here.
 
+use super::Supervisor;
 use super::event::{End, Event};
 use super::notice::Notice;
-use super::{REPEAT_PAUSE, Supervisor};
-use crate::here::os::own_time::OwnTime;
-use std::time::Instant;
 
 impl Supervisor<'_> {
     /// Takes one notice; tells the end once there is one.
@@ -13,11 +11,13 @@ impl Supervisor<'_> {
             return None;
         }
         self.ask_for_the_end(&notice);
-        self.kept.restored &= !self.machine.believes_the_hub();
+        if self.machine.believes_the_hub() {
+            self.kept.hub_is_believed();
+        }
         let event = match notice {
             Notice::Event(event) => event,
             Notice::Exited { pid, exit } => {
-                self.scancel_ended(pid, &exit);
+                self.steps.scancel_ended(pid, &exit);
                 let event = self.children.exited(pid, exit);
                 self.settle_forking();
                 event?
@@ -27,11 +27,11 @@ impl Supervisor<'_> {
                 return None;
             }
             Notice::SubmittedOnNode => {
-                self.login = None;
+                self.publisher.forget_login();
                 return None;
             }
             Notice::RecordIsDue => {
-                self.record_waits = false;
+                self.publisher.is_due();
                 return None;
             }
             Notice::RecordWritten { took, written } => {
@@ -43,10 +43,7 @@ impl Supervisor<'_> {
                 return None;
             }
             Notice::HeldAreDue => return self.carry_out_held(),
-            Notice::ForkingSaid(said) => {
-                self.forking_said(said);
-                return None;
-            }
+            Notice::ForkingSaid(said) => self.forking_said(said)?,
             Notice::ForkingIsSilent => {
                 self.forking_is_silent();
                 return None;
@@ -57,12 +54,12 @@ impl Supervisor<'_> {
             }
             Notice::StopRequested { by, personal } => {
                 let event = self.stop_requested(by, personal);
-                self.unless_superseded(event)
+                self.tenure.unless_superseded(event)
             }
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::NodeTold(rest) => {
                 // Programs of the user's print into that log as well.
-                let mut engines = self.record.engines.list.iter();
+                let mut engines = self.publisher.record().engines.list.iter();
                 if engines.any(|engine| engine.node == rest.node) {
                     self.activity.told(rest);
                 }
@@ -92,11 +89,11 @@ impl Supervisor<'_> {
             Notice::Refresh => {
                 let _ = self.children.out_of_memory(false);
                 self.beat();
-                self.unpublished = true;
-                self.next_record = Instant::now();
+                self.publisher.hasten();
                 return None;
             }
         };
+        self.publisher.touch();
         let mut end = None;
         for effect in self.machine.step(event) {
             end = end.or(self.carry_out(effect));
@@ -106,14 +103,9 @@ impl Supervisor<'_> {
 
     /// A signal asks for the end; a repeated one that is meant insists.
     fn stop_requested(&mut self, by: &str, personal: bool) -> Event {
-        let insists = self
-            .first_request
-            .is_some_and(|(first, _)| personal || first.elapsed() >= REPEAT_PAUSE);
-        self.first_request
-            .get_or_insert_with(|| (OwnTime::now(), Instant::now()));
         Event::StopAsked {
             by: by.to_owned(),
-            insists,
+            insists: self.clock.asked(personal),
         }
     }
 }

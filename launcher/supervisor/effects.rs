@@ -1,12 +1,15 @@
-//! Carrying out what the machine says. No decision is made here.
+//! Carrying out what the machine says. No decision is made here: what turns out otherwise than it was meant goes back as an event.
 
-use super::event::{Effect, End, Event, Level, Timer};
+use super::children::Forking;
+use super::children::TAIL_LINES;
+use super::event::{Effect, End, Event, Level, Look, Timer};
 use super::notice::{Answer, Notice, Wired};
 use super::probes::jupyter::Probe;
+use super::probes::logs::TOTAL;
 use super::{Supervisor, probes, sweep, timers};
 use crate::failure::Failure;
-use crate::here::os::own_time::OwnTime;
-use crate::plan::name::{Name, ProcessId};
+use crate::here::os::time_limited::{LOOK, within};
+use crate::plan::name::{Name, Unit};
 use crate::plan::service::{PortNeed, Readiness, Service};
 use crate::plan::settings::Frontend;
 use crate::plan::task_lines::Report;
@@ -14,6 +17,7 @@ use crate::report::record::Engine;
 use crate::report::{summary, timeline};
 use nix::sys::signal::Signal;
 use std::mem::take;
+use std::path::Path;
 
 /// Columns of the start's chart that -v shows, behind the time that stands before every line.
 const CHART_COLUMNS: usize = 70;
@@ -22,33 +26,29 @@ impl Supervisor<'_> {
     /// Carries out one effect; tells the end when it was the last.
     pub(super) fn carry_out(&mut self, effect: Effect) -> Option<End> {
         match effect {
-            Effect::Spawn(name) => self.spawn(name),
-            Effect::Restart(_) | Effect::Replace(_) if self.holds(&effect) => {}
-            Effect::Restart(name) => self.restart(name),
-            Effect::Replace(engine) => self.replace(engine),
+            Effect::Start { again: true, .. } if self.holds(&effect) => {}
+            Effect::Start { unit, again } => self.start(unit, again),
             Effect::EndStep => self.end_step(),
-            Effect::KillOne(process) => {
-                self.let_go(process.service, Some(process));
-                self.children.kill_one(process);
-            }
-            Effect::GiveUp(name) => self.give_up(name),
-            Effect::Terminate(name) if self.is_ours() => self.terminate(name),
-            // Asked to end, a superseded life's services would remove files that are the newer one's.
-            Effect::Terminate(name) | Effect::Kill(name) => {
-                self.let_go(name, None);
-                self.kill_other_ranks(name);
-                self.children.kill(name);
+            Effect::GiveUp(unit) => self.give_up(unit),
+            Effect::Ask(unit) if self.tenure.is_ours() => self.ask(unit),
+            // Asked to end, a superseded life's services would remove files that are the newer one's: the machine, which hears of
+            // that one, has them killed.
+            Effect::Ask(_) => {}
+            Effect::Kill(unit) => {
+                self.let_go(unit);
+                self.kill_other_ranks(unit);
+                self.children.kill(unit);
             }
             Effect::Sweep { service, limit } => {
-                let asked = service.and_then(|name| self.asked.get(&name));
+                let asked = service.and_then(|name| self.children.asked(name));
                 sweep::start(
                     self.plan.incarnation.id.clone(),
                     service,
-                    limit.map(|limit| sweep::grace(limit, asked.map(|asked| asked.elapsed()))),
+                    limit.map(|limit| sweep::grace(limit, asked)),
                     self.sender.clone(),
                 );
             }
-            Effect::SetTimer(timer, _) if self.is_of_held(timer) => self.held.push(effect),
+            Effect::SetTimer(timer, _) if self.held.has(timer) => self.held.keep(effect),
             Effect::SetTimer(timer, after) => {
                 let notice = Notice::Event(Event::TimeUp(timer));
                 match timer {
@@ -62,27 +62,28 @@ impl Supervisor<'_> {
                     _ => timers::once(after, notice, self.sender.clone()),
                 }
             }
-            Effect::LookForProgress(timer) => self.look_for_progress(timer),
-            Effect::SayWhatLives { service, then } => self.say_what_lives(service, then),
-            Effect::AskForPreemption => self.ask_for_preemption(),
-            Effect::LookForUse => self.look_for_use(),
+            Effect::Look(Look::Progress { unit, generation }) => {
+                self.look_for_progress(unit, generation);
+            }
+            Effect::Look(Look::Survivors { service, then }) => self.say_what_lives(service, then),
+            Effect::Look(Look::Preemption) => self.ask_for_preemption(),
+            Effect::Look(Look::Use) => self.look_for_use(),
             Effect::Say(level, text) => self.say(level, text),
-            Effect::ShowLog(process) => self.show_log(process),
-            Effect::ShowTask(task) => self.show_task(task),
-            Effect::Mark(event) => self.record.mark(self.console.elapsed(), event),
+            Effect::ShowLog(unit) => self.show_log(unit),
+            Effect::Mark(event) => self.publisher.edit().mark(self.console.elapsed(), event),
             Effect::Announce => self.announce(),
             Effect::Answer { request, answer } => self.answer(request, answer),
-            Effect::Publish => self.unpublished = true,
             Effect::Finish(end) => return Some(end),
         }
         None
     }
 
-    /// Asks a service to end, in its own way.
-    fn terminate(&mut self, name: Name) {
-        self.asked.insert(name, OwnTime::now());
-        self.let_go(name, None);
-        self.stop_other_ranks(name);
+    /// Asks a unit to end, in its own way.
+    fn ask(&mut self, unit: Unit) {
+        let name = unit.service();
+        self.children.note_asked(name);
+        self.let_go(unit);
+        self.stop_other_ranks(unit);
         if !self.ask_step(name) {
             self.children.signal(name, Signal::SIGTERM);
         }
@@ -91,7 +92,8 @@ impl Supervisor<'_> {
     /// A task of the engines' step told who it is.
     pub(super) fn engine_reported(&mut self, report: Report) -> Event {
         let placed = Event::Placed(report.clone());
-        self.record.step = report.step.clone().or(self.record.step.take());
+        let record = self.publisher.edit();
+        record.step = report.step.clone().or(record.step.take());
         if self.meeting.is_some() {
             self.children.follow_engine(self.plan, report.rank);
         }
@@ -105,14 +107,13 @@ impl Supervisor<'_> {
     /// The record tells where an engine is.
     pub(super) fn engine_placed(&mut self, report: Report) -> Event {
         let placed = Event::Placed(report.clone());
-        self.record.engines.place(Engine {
+        self.publisher.edit().engines.place(Engine {
             id: report.rank,
             rank: report.rank,
             node: report.node,
             pid: report.pid,
             registered_at: None,
         });
-        self.unpublished = true;
         placed
     }
 
@@ -122,7 +123,7 @@ impl Supervisor<'_> {
             Level::Step => self.console.step(&text),
             Level::Warning => {
                 self.console.warning(&text);
-                self.record.warn(text);
+                self.publisher.edit().warn(text);
             }
         }
     }
@@ -138,26 +139,36 @@ impl Supervisor<'_> {
         let files = self.connection_files();
         self.console.below(&summary::lines(
             self.plan,
-            &self.record,
+            self.publisher.record(),
             files.as_ref().map_or("", |files| files.client()),
             self.console.is_terminal(),
-            self.login.as_deref(),
+            self.publisher.login(),
         ));
-        let record = serde_json::to_value(&self.record).unwrap_or_default();
+        let record = serde_json::to_value(self.publisher.record()).unwrap_or_default();
         for line in timeline::chart(&record, CHART_COLUMNS) {
             self.console.detail(&line);
         }
     }
 
-    /// Starts a service's processes and the watch for its readiness.
-    fn spawn(&mut self, name: Name) {
+    /// Starts a unit's processes and the watch for its readiness.
+    fn start(&mut self, unit: Unit, again: bool) {
+        let name = unit.service();
         let Some(service) = self.plan.service(name) else {
             return;
         };
+        if again {
+            return match unit {
+                Unit::Engine(id) => self.replace(id),
+                Unit::EngineGroup => self.restart_set(),
+                _ => self.restart(unit),
+            };
+        }
         if service.ready == Readiness::Started {
             self.console.still();
         }
+        let gave_up = self.children.forking.as_ref().is_some_and(Forking::gave_up);
         if let (Name::Engines, Some(process)) = (name, &self.plan.fork)
+            && !gave_up
             && self.start_forking(service, process)
         {
             return;
@@ -173,16 +184,13 @@ impl Supervisor<'_> {
         let mut given = match self.ports_of(service) {
             Ok(given) => given,
             Err(failure) => {
-                return self.spawn_failed(first(name), failure);
+                return self.spawn_failed(Unit::from(name), failure);
             }
         };
         let mut pids = Vec::new();
         let here = self.processes_here(service);
         for (index, process) in (0..).zip(service.processes.iter().take(here)) {
-            let id = ProcessId {
-                service: name,
-                index,
-            };
+            let id = service.unit(index);
             match self.children.spawn(service, id, process, take(&mut given)) {
                 Ok(pid) => {
                     self.say(Level::Detail, format!("{id} started (pid {pid})"));
@@ -197,10 +205,10 @@ impl Supervisor<'_> {
         }
     }
 
-    pub(super) fn spawn_failed(&self, process: ProcessId, failure: Failure) {
+    pub(super) fn spawn_failed(&self, unit: Unit, failure: Failure) {
         let _ = self
             .sender
-            .send(Notice::Event(Event::SpawnFailed { process, failure }));
+            .send(Notice::Event(Event::SpawnFailed { unit, failure }));
     }
 
     /// Notes the processes in the record and begins to watch for readiness.
@@ -208,7 +216,7 @@ impl Supervisor<'_> {
         let first = pids.first().map(|(_, pid)| *pid);
         match service.ready {
             Readiness::Controller => {
-                self.record.controller.pid = first;
+                self.publisher.edit().controller.pid = first;
                 if let Some(pid) = first {
                     let sender = self.sender.clone();
                     let told = self.listen_to_controller();
@@ -244,13 +252,13 @@ impl Supervisor<'_> {
             }
             Readiness::Jupyter => {
                 if let (Some(pid), Some(held)) = (first, &self.children.reservation) {
-                    let probe = Probe::new(self.plan, pid, held, &self.token);
+                    let probe = Probe::new(self.plan, pid, held, self.kept.token());
                     probes::jupyter::watch_start(probe, self.sender.clone());
                 }
             }
             Readiness::Started => {}
         }
-        self.unpublished = true;
+        self.publisher.touch();
     }
 
     /// The controller is ready: from now on its processes are watched.
@@ -277,11 +285,12 @@ impl Supervisor<'_> {
             Frontend::Server | Frontend::Program(_) => "",
         };
         let place = format!("http://{ip}:{}{}{page}", answer.port, answer.base_url);
-        let token = self.token.reveal();
-        self.record.url = Some(format!("{place}?token={token}"));
-        self.record.token = Some(token.to_owned());
-        self.record.port = Some(answer.port);
-        self.record.ip = Some(ip);
+        let token = self.kept.token().reveal();
+        let record = self.publisher.edit();
+        record.url = Some(format!("{place}?token={token}"));
+        record.token = Some(token.to_owned());
+        record.port = Some(answer.port);
+        record.ip = Some(ip);
         // A job's log may be read by others: the path is shown where the token is.
         let shown = place.split(&self.plan.secrets.path).next();
         Event::Ready {
@@ -289,9 +298,42 @@ impl Supervisor<'_> {
             detail: format!("at {}", shown.unwrap_or_default()),
         }
     }
-}
 
-/// The process whose log tells most about a service.
-pub(super) fn first(service: Name) -> ProcessId {
-    ProcessId { service, index: 0 }
+    /// Says that the middle of a log was left out.
+    pub(super) fn say_cut(&mut self, log: &Path) {
+        self.say(
+            Level::Warning,
+            format!(
+                "{} has grown too long, so its middle is left out, and will be again: all logs of a job have {} MiB together",
+                log.display(),
+                TOTAL >> 20
+            ),
+        );
+    }
+
+    /// The last lines of a unit's log; of a task that has none its lines in the log of the step.
+    fn show_log(&self, unit: Unit) {
+        if let (Unit::Engine(task), None) = (unit, self.children.log(unit)) {
+            return self.show_task(task);
+        }
+        if let Some(name) = self.children.log_name(unit) {
+            self.console
+                .log_lines(&name, &self.children.tail(unit, TAIL_LINES));
+        }
+    }
+
+    /// The lines of one task in the log of the step, or of all where it wrote none.
+    fn show_task(&self, task: u32) {
+        let step = Unit::EngineGroup;
+        let Some(log) = self.children.log(step).cloned() else {
+            return;
+        };
+        let name = format!("task {task} in {}", log.path.display());
+        let own = within(LOOK, move || log.labelled(&format!("{task}: "), TAIL_LINES));
+        let own = self.children.without_secrets(own.unwrap_or_default());
+        if own.is_empty() {
+            return self.show_log(step);
+        }
+        self.console.log_lines(&name, &own);
+    }
 }

@@ -4,88 +4,61 @@ pub use super::asked::{Answer, Asked};
 pub use super::end::End;
 use crate::failure::Failure;
 pub use crate::plan::exit::{Exit, OutOfMemory};
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::{Name, Unit};
 use crate::plan::task_lines::{Report, Words, World};
 use core::time::Duration;
 use std::collections::BTreeSet;
+
+/// Where a unit is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It has not been started: an engine not by itself, it lives as its group does.
+    #[default]
+    Waiting,
+    /// It was started, and is not ready.
+    Starting,
+    /// It works.
+    Ready,
+    /// It is lost, and nannies that are left of it have the time to tell the hub.
+    Draining,
+    /// It is lost, and what is left of it is being killed.
+    Clearing,
+    /// The pause before its next start.
+    Resting,
+    /// It starts as soon as the hub has dropped its ids: a hub that still knows one gives the new engine another.
+    Due,
+    /// It was asked to end, with the job.
+    Terminating,
+    /// It was killed, with the job.
+    Killing,
+    /// What it left is being ended, with the job.
+    Sweeping,
+    /// Nothing of it runs, and it does not start by itself.
+    Ended,
+}
 
 /// A time limit that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
     /// The whole start.
     Start,
-    /// The start of one service.
-    Service {
+    /// A unit is to be in a stage of its life for no longer than that; in [`Stage::Ready`] it has worked for so long that an earlier end
+    /// counts no more.
+    Stage {
         /// Which.
-        service: Name,
-        /// Which of its starts: 0 is the first.
-        start: u32,
-    },
-    /// Slurm, which is ending the job, is about to kill what is left.
-    SlurmKills,
-    /// What is left of a service that is to be started again is being killed.
-    Clear {
-        /// Which.
-        service: Name,
-        /// Which of its starts comes next.
-        start: u32,
-    },
-    /// The pause before a service is started again.
-    Rest {
-        /// Which.
-        service: Name,
-        /// Which of its starts comes next.
-        start: u32,
-    },
-    /// A service that was started again has worked for so long that its earlier ends count no more.
-    Healthy {
-        /// Which.
-        service: Name,
-        /// Which of its starts it was.
-        start: u32,
-    },
-    /// The pause before an engine is started again.
-    Replace {
-        /// Its id.
-        engine: u32,
-        /// Which of its starts comes next: 0 was the first.
-        start: u32,
-    },
-    /// The start of an engine that was started again.
-    Arrive {
-        /// Its id.
-        engine: u32,
-        /// Which of its starts it is.
-        start: u32,
-    },
-    /// An engine that was started again has worked for so long that an earlier end counts no more.
-    Settled {
-        /// Its id.
-        engine: u32,
-        /// Which of its starts it was.
-        start: u32,
-    },
-    /// A set of engines has ended, and nannies that are left of it have had the time to tell the hub.
-    Nannies {
-        /// Which of its starts comes next.
-        start: u32,
-    },
-    /// The hub has had the time to drop the ids of a set of engines that ended.
-    Forgotten {
-        /// Which of its starts comes next.
-        start: u32,
+        unit: Unit,
+        /// Which of its starts this is, or comes next: 0 is the first.
+        generation: u32,
+        /// Which stage.
+        stage: Stage,
     },
     /// A controller that was started again has had the time to tell which engines it knows.
     Recount {
         /// Which of its starts it was.
-        start: u32,
+        generation: u32,
     },
-    /// A service was asked to end.
-    Terminate(Name),
-    /// A service was killed.
-    Kill(Name),
-    /// What a service left is being ended.
-    Sweep(Name),
+    /// Slurm, which is ending the job, is about to kill what is left.
+    SlurmKills,
     /// The last look for anything left.
     LastSweep,
     /// All engines are registered, and none has told the size of its MPI world.
@@ -128,14 +101,18 @@ pub enum Event {
     /// A process could not be started.
     SpawnFailed {
         /// Which.
-        process: ProcessId,
+        unit: Unit,
         /// Why.
         failure: Failure,
     },
+    /// A process that was to be started never was, and is not any more.
+    NeverStarted(Unit),
+    /// Engines that were to be forked are not, and none of them has been.
+    NotForked,
     /// A process ended.
     Exited {
         /// Which.
-        process: ProcessId,
+        unit: Unit,
         /// Its process id.
         pid: u32,
         /// How.
@@ -196,10 +173,12 @@ pub enum Event {
     Idle(Duration),
     /// A time limit ran out.
     TimeUp(Timer),
-    /// It was looked whether what this limit is for still makes progress with its start.
+    /// It was looked whether a unit still makes progress with its start.
     Progress {
         /// Which.
-        timer: Timer,
+        unit: Unit,
+        /// Which of its starts it is.
+        generation: u32,
         /// What shows that it does; `None` when nothing does.
         seen: Option<String>,
     },
@@ -238,25 +217,47 @@ pub enum Level {
     Warning,
 }
 
-/// Something to do.
+/// What is looked at, beside the loop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Whether Slurm takes the job's nodes for another one; answered by `Preempted`.
+    Preemption,
+    /// Whether the job is in use; answered by `Active` or `Idle`.
+    Use,
+    /// Whether a unit still makes progress with its start; answered by `Progress`.
+    Progress {
+        /// Which.
+        unit: Unit,
+        /// Which of its starts it is.
+        generation: u32,
+    },
+    /// What of a service (or, with `None`, of the whole job) SIGKILL has not ended: it is said, with what comes of that.
+    Survivors {
+        /// Whose.
+        service: Option<Name>,
+        /// What comes of it.
+        then: &'static str,
+    },
+}
+
+/// Something to do. Whatever it is, the record is written when its turn comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Start all processes of a service and, where its readiness is observed, begin to watch for it.
-    Spawn(Name),
-    /// Start all processes of a service again after they have ended: with the wiring, port and token of the start before.
-    Restart(Name),
-    /// Start the engine of this id again, after it has ended.
-    Replace(u32),
-    /// Kill one process: it lives, and is of no use any more.
-    KillOne(ProcessId),
+    /// Start all processes of a unit and, where its readiness is observed, begin to watch for it.
+    Start {
+        /// Which.
+        unit: Unit,
+        /// Whether it has ended before: then it has the wiring, port, token and place of the start before.
+        again: bool,
+    },
+    /// Ask a unit's processes to end.
+    Ask(Unit),
+    /// Kill a unit's processes and their groups.
+    Kill(Unit),
     /// Have Slurm kill the engines' step on all of its nodes.
     EndStep,
-    /// A service is not started again: the record forgets how to reach it.
-    GiveUp(Name),
-    /// Ask a service's processes to end.
-    Terminate(Name),
-    /// Kill a service's processes and their groups.
-    Kill(Name),
+    /// A unit is not started again: the record forgets how to reach it.
+    GiveUp(Unit),
     /// End what still carries the incarnation: a service's, or with `None` all; answered by `Swept`.
     Sweep {
         /// Whose.
@@ -266,25 +267,12 @@ pub enum Effect {
     },
     /// Let a time limit run.
     SetTimer(Timer, Duration),
-    /// Ask whether Slurm takes the job's nodes for another one; answered by `Preempted`.
-    AskForPreemption,
-    /// Look whether the job is in use; answered by `Active` or `Idle`.
-    LookForUse,
-    /// Look whether what this limit is for still makes progress with its start; answered by `Progress`.
-    LookForProgress(Timer),
-    /// Say what of a service (or, with `None`, of the whole job) SIGKILL has not ended, as it is seen, and what comes of that.
-    SayWhatLives {
-        /// Whose.
-        service: Option<Name>,
-        /// What comes of it.
-        then: &'static str,
-    },
+    /// Look at something.
+    Look(Look),
     /// Show a line.
     Say(Level, String),
-    /// Show the last lines of a process's log.
-    ShowLog(ProcessId),
-    /// Show the last lines of one task of the engines' step.
-    ShowTask(u32),
+    /// Show the last lines of a unit's log, or of its task in the log of its group.
+    ShowLog(Unit),
     /// Keep this moment in the record's timeline.
     Mark(String),
     /// Tell people how to reach the job: it is ready.
@@ -296,8 +284,6 @@ pub enum Effect {
         /// What.
         answer: Answer,
     },
-    /// The record is to be written anew.
-    Publish,
     /// All is done.
     Finish(End),
 }

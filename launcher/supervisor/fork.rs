@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::here::os::files;
 use crate::here::os::stray_processes::Leftover;
 use crate::here::os::subreaper;
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Service};
 use crate::plan::services::{Forked, Said};
 use crate::plan::task_lines::Report;
@@ -72,17 +72,18 @@ impl Supervisor<'_> {
     }
 
     /// It told something.
-    pub(super) fn forking_said(&mut self, said: Said) {
+    pub(super) fn forking_said(&mut self, said: Said) -> Option<Event> {
         match said {
-            Said::Engine { id, pid } => self.forked(id, pid),
+            Said::Engine { id, pid } => {
+                self.forked(id, pid);
+                None
+            }
             Said::Exec(why) => {
                 self.say_exec(&why);
-                if let Some(forking) = &mut self.children.forking {
-                    forking.untold.clear();
-                }
-                if !self.asked.contains_key(&Name::Engines) {
-                    self.spawn_each(Name::Engines);
-                }
+                let forking = self.children.forking.as_mut()?;
+                forking.untold.clear();
+                forking.gave_up = true;
+                Some(Event::NotForked)
             }
         }
     }
@@ -94,10 +95,7 @@ impl Supervisor<'_> {
 
     /// It forked an engine.
     fn forked(&mut self, index: u32, pid: u32) {
-        let id = ProcessId {
-            service: Name::Engines,
-            index,
-        };
+        let id = Unit::Engine(index);
         self.children.adopt(id, pid);
         if index == 0
             && let Some(service) = self.plan.service(Name::Engines)
@@ -112,7 +110,7 @@ impl Supervisor<'_> {
             step: self.own_step(),
             memory: None,
         });
-        if self.asked.contains_key(&Name::Engines)
+        if self.children.asked(Name::Engines).is_some()
             && let Some(engine) = Leftover::of(pid)
         {
             // It came after the request to end, and has nothing to put down.
@@ -142,14 +140,11 @@ impl Supervisor<'_> {
             return;
         };
         for index in forking.untold {
-            let process = ProcessId {
-                service: Name::Engines,
-                index,
-            };
-            self.children.borrow_log(process, forking.log.clone());
+            let unit = Unit::Engine(index);
+            self.children.borrow_log(unit, forking.log.clone());
             let exit = forking.exit.clone().unwrap_or(Exit::Code(0));
             let _ = self.sender.send(Notice::Event(Event::Exited {
-                process,
+                unit,
                 pid: forking.pid,
                 exit,
                 tail: forking.log.tail(super::children::CAUSE_LINES),

@@ -104,7 +104,7 @@ impl Supervisor<'_> {
             return false;
         };
         let now = OwnTime::now();
-        let list = &self.record.engines.list;
+        let list = &self.publisher.record().engines.list;
         let missing = self.machine.missing_engines();
         (0..self.plan.engines)
             .filter(|id| missing.binary_search(id).is_err())
@@ -121,12 +121,13 @@ impl Supervisor<'_> {
         let engines: Vec<u32> = if self.tasks_tell() {
             Vec::new()
         } else {
-            self.record.engines.list.iter().map(|one| one.pid).collect()
+            let list = self.publisher.record().engines.list.iter();
+            list.map(|one| one.pid).collect()
         };
         let mut running = self.children.running.keys().copied();
         let server = running.find(|pid| self.children.runs(Name::Jupyter, *pid));
         let probe = match (server, &self.children.reservation) {
-            (Some(pid), Some(held)) => Some(Probe::new(self.plan, pid, held, &self.token)),
+            (Some(pid), Some(held)) => Some(Probe::new(self.plan, pid, held, self.kept.token())),
             _ => None,
         };
         // Without a Jupyter there is nothing that it could tell.

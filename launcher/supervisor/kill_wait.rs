@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::notice::Notice;
-use super::{Slurm, Supervisor, file_thread, query};
+use super::{Supervisor, file_thread, query};
 use crate::here::site::programs;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn kill_wait(config: &str) -> Option<Duration> {
 impl Supervisor<'_> {
     /// Slurm is ending the job: it is asked how long it waits before it kills.
     pub(super) fn slurm_ends(&mut self) {
-        if std::mem::replace(&mut self.slurm, Slurm::Ends) == Slurm::Ends {
+        if !self.clock.slurm_ends() {
             return;
         }
         let sender = self.sender.clone();
@@ -47,7 +47,7 @@ impl Supervisor<'_> {
 
     /// So long after its signal Slurm kills the job: before that everything must have ended and the record be written.
     pub(super) fn slurm_kills_after(&self, wait: Duration) -> Event {
-        let gone = self.first_request.map(|(_, at)| at.elapsed());
+        let gone = self.clock.since_request();
         let reserve = RESERVE.min(wait / 4);
         Event::SlurmKillsIn(wait.saturating_sub(reserve + gone.unwrap_or_default()))
     }

@@ -25,28 +25,29 @@ mod causes;
 mod client;
 mod deadline;
 mod ending;
+mod engine_step;
 mod engines;
 mod exits;
-mod healing;
+mod gone;
+mod group;
 mod hindered;
 mod idle;
 mod lasting;
-mod muster;
 mod preemption;
-mod replacing;
+mod progress;
+mod registration;
 mod request;
+mod respawn;
+mod restart;
 mod running;
-mod set;
-mod slow;
-mod step;
-mod steps;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod view;
 
-use super::event::{Effect, End, Event, Level, Timer};
+use super::event::{Effect, End, Event, Level, Look, Stage, Timer};
 use crate::plan::WantedWorld;
-use crate::plan::name::Name;
+use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Readiness, Service};
 use core::time::Duration;
 use deadline::Deadline;
@@ -55,6 +56,7 @@ use idle::Idle;
 use request::Request;
 pub use request::Startable;
 use std::collections::{BTreeMap, BTreeSet};
+use unit::Life;
 
 /// Time for the kernel to carry out a SIGKILL, and for a sweep to find nothing left.
 const KILL_PATIENCE: Duration = Duration::from_secs(3);
@@ -73,47 +75,24 @@ const SIGNAL_PATIENCE: Duration = Duration::from_secs(3);
 struct Rule {
     name: Name,
     after: Vec<Name>,
-    processes: u32,
+    /// Its processes.
+    units: Vec<Unit>,
     immediate: bool,
     start_limit: Duration,
     restart_limit: Duration,
     stop_limit: Duration,
 }
 
-/// Where a service is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Waiting,
-    Starting,
-    Ready,
-    /// It died, and what is left of it is being killed.
-    Clearing,
-    /// It is started again after a pause.
-    Resting,
-    Terminating,
-    Killing,
-    Sweeping,
-    Ended,
-}
-
-/// A service's life.
-#[derive(Clone, Debug)]
-struct Life {
-    stage: Stage,
-    /// Processes that were started and have not ended, by index.
-    alive: BTreeSet<u32>,
+/// A service's life, and what is known of its processes.
+#[derive(Clone, Debug, Default)]
+struct Watched {
+    life: Life,
+    /// Processes that were started and have not ended.
+    alive: BTreeSet<Unit>,
     /// What it lacked when a probe looked last: while it starts the cause, if it comes too late.
     lack: Option<String>,
-    /// Which of its starts this is: 0 is the first.
-    start: u32,
-    /// Restarts since it was last healthy for long.
-    restarts: u32,
     /// Whether nothing that it left runs any more, while it is being cleared away.
     swept: bool,
-    /// By how much its limit was put off, because its start got on.
-    more: Duration,
-    /// Whether it does not come back when that is done, unless somebody asks for it.
-    given_up: bool,
 }
 
 /// Where the job is in its life.
@@ -150,7 +129,7 @@ pub struct Machine {
     /// How much of it was gone before the machine began: programs and versions were looked for.
     start_gone: Duration,
     phase: Phase,
-    lives: BTreeMap<Name, Life>,
+    services: BTreeMap<Name, Watched>,
     engines: Engines,
     /// The MPI world that engines are expected to see, until one has told what it sees.
     world: Option<WantedWorld>,
@@ -171,7 +150,10 @@ impl Machine {
             .map(|service| Rule {
                 name: service.name,
                 after: service.after.clone(),
-                processes: u32::try_from(service.processes.len()).unwrap_or(u32::MAX),
+                units: (0..)
+                    .zip(&service.processes)
+                    .map(|(index, _)| service.unit(index))
+                    .collect(),
                 immediate: service.ready == Readiness::Started,
                 start_limit: service.start_limit,
                 restart_limit: service.restart_limit,
@@ -195,28 +177,16 @@ impl Machine {
                 _ => None,
             })
             .unwrap_or_default();
-        let lives = rules
+        let services = rules
             .iter()
-            .map(|rule| {
-                let life = Life {
-                    stage: Stage::Waiting,
-                    alive: BTreeSet::new(),
-                    lack: None,
-                    start: 0,
-                    restarts: 0,
-                    swept: false,
-                    more: Duration::ZERO,
-                    given_up: false,
-                };
-                (rule.name, life)
-            })
+            .map(|rule| (rule.name, Watched::default()))
             .collect();
         Self {
             rules,
             start_limit,
             start_gone: Duration::ZERO,
             phase: Phase::Starting,
-            lives,
+            services,
             engines,
             world: None,
             deadline: Deadline::default(),
@@ -263,37 +233,24 @@ impl Machine {
         out
     }
 
-    /// The life of a service; a service that the plan has not has ended.
-    fn stage(&self, name: Name) -> Stage {
-        self.lives
-            .get(&name)
-            .map_or(Stage::Ended, |life| life.stage)
-    }
-
-    /// Moves a service to another stage of its life.
-    fn set_stage(&mut self, name: Name, stage: Stage) {
-        if let Some(life) = self.lives.get_mut(&name) {
-            life.stage = stage;
-        }
-    }
-
     /// Takes a process out of its service's living; false if it was not there.
-    fn forget(&mut self, name: Name, index: u32) -> bool {
-        self.lives
-            .get_mut(&name)
-            .is_some_and(|life| life.alive.remove(&index))
+    fn forget(&mut self, unit: Unit) -> bool {
+        self.services
+            .get_mut(&unit.service())
+            .is_some_and(|service| service.alive.remove(&unit))
     }
 
     /// Whether a service has processes that live.
     fn lives(&self, name: Name) -> bool {
-        self.lives
+        self.services
             .get(&name)
-            .is_some_and(|life| !life.alive.is_empty())
+            .is_some_and(|service| !service.alive.is_empty())
     }
 
     /// Whether every service is ready.
     fn all_ready(&self) -> bool {
-        self.lives.values().all(|life| life.stage == Stage::Ready)
+        let mut services = self.services.values();
+        services.all(|service| service.life.stage == Stage::Ready)
     }
 
     /// Whether the job has not been ready yet.

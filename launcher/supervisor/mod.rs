@@ -4,7 +4,6 @@
 
 mod asked;
 mod children;
-mod clerk;
 mod controller_messages;
 mod deadline;
 mod dispatch;
@@ -21,63 +20,48 @@ pub mod notice;
 mod outage;
 mod ports;
 mod probes;
+mod publisher;
 mod query;
 pub mod rank;
 mod ranks;
 mod requests;
 mod respawn;
 mod restart;
-mod showing;
 mod slow;
 mod submission;
 mod sweep;
 mod takeover;
-mod telling;
 mod timers;
 mod usage;
 
 use crate::failure::Outcome;
 use crate::here::os::guard;
-use crate::here::os::own_time::OwnTime;
 use crate::here::os::signals::Signals;
 use crate::here::os::stray_processes;
 use crate::here::profile::directory::{self, Directory};
 use crate::here::profile::ownership::Ownership;
 use crate::here::profile::rendezvous::Leader;
-use crate::here::profile::wiring::Wiring;
 use crate::plan::Plan;
-use crate::plan::incarnation::Incarnation;
-use crate::plan::name::Name;
 use crate::plan::settings::Respawn;
-use crate::plan::text::Text;
 use crate::report::console::Console;
 use crate::report::pointer;
-use crate::report::record::{REFRESH_S, Record, Writer};
+use crate::report::record::{REFRESH_S, Record, Writer, Written};
 use children::Children;
-use clerk::Clerk;
-use event::{Effect, End, Event, Level};
+use deadline::JobClock;
+use engine_step::EngineSteps;
+use event::{End, Event, Level};
 use idle::Activity;
 use machine::Machine;
 use notice::{Notice, Sender};
+use outage::Held;
+use publisher::Publisher;
 use restart::Kept;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use takeover::Tenure;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// Slurm sends TERM twice within 20 ms at the time limit, so a repeated TERM means "now" only after a while.
 const REPEAT_PAUSE: Duration = Duration::from_secs(3);
-
-/// How Slurm is to a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slurm {
-    Answers,
-    /// It did not answer last time, which is said once.
-    Silent,
-    /// It ends the job: it asks and kills the tasks itself.
-    Ends,
-}
 
 /// The supervisor of one job.
 struct Supervisor<'a> {
@@ -85,50 +69,22 @@ struct Supervisor<'a> {
     console: &'a mut Console,
     machine: Machine,
     children: Children,
-    /// What a controller that is started again needs.
+    /// The record.
+    publisher: Publisher,
+    /// What is known of the engines' steps.
+    steps: EngineSteps,
+    /// What is known of the job's end.
+    clock: JobClock,
+    /// Whether this life of the job is the last one.
+    tenure: Tenure,
+    /// What a service that is started again needs.
     kept: Kept,
     /// What is known of the job's use.
     activity: Activity,
-    record: Record,
-    clerk: Clerk,
-    /// The place that could not be written, while it cannot: it is said once.
-    unwritable: Option<PathBuf>,
-    /// Whether the record differs from what was written last.
-    unpublished: bool,
-    /// When it is written again, if nothing else than details change.
-    next_record: Instant,
-    /// Whether that moment is waited for.
-    record_waits: bool,
-    /// When the end was first asked for by a signal: on our own clock, and on the world's, by which Slurm counts while we stand still.
-    first_request: Option<(OwnTime, Instant)>,
     /// What waits until files can be written again.
-    held: Vec<Effect>,
-    /// When each service was asked to end: what it leaves has the rest of its share.
-    asked: BTreeMap<Name, OwnTime>,
-    /// The steps of engines that were started again, by their ids.
-    own_steps: BTreeMap<u32, String>,
-    /// What follows each of them.
-    own_watches: BTreeMap<u32, JoinHandle<()>>,
-    /// What follows the engines' step.
-    step_watch: Option<JoinHandle<()>>,
-    /// The scancel that asks the engines' step to end, until it has done so.
-    scancel: Option<u32>,
-    /// The host that a laptop reaches the job by: where it was submitted, unless that is known to be a node of Slurm's.
-    login: Option<String>,
-    /// The time of day for what Slurm tells.
-    steady: deadline::Steady,
-    /// How Slurm was found last.
-    slurm: Slurm,
-    /// Tells whether the profile is still ours.
-    ownership: Ownership,
-    /// Who has taken the profile over.
-    successor: Option<Incarnation>,
+    held: Held,
     /// Where the other ranks hear of us, with the launcher `ranks`.
     meeting: Option<&'a mut Leader>,
-    /// Jupyter's token: another one, once somebody else may have heard the planned one.
-    token: Text,
-    /// The wiring that ipjob made, with an overlapped start: its ports are held to the end.
-    wiring: Option<Wiring>,
     sender: Sender,
 }
 
@@ -193,33 +149,14 @@ pub async fn run(
         plan,
         machine: machine(plan, console.elapsed()),
         children: Children::new(plan),
-        kept: Kept::default(),
+        publisher: Publisher::start(plan, record, writer, ownership.clone(), sender.clone()),
+        steps: EngineSteps::default(),
+        clock: JobClock::default(),
+        tenure: Tenure::new(ownership, sender.clone()),
+        kept: Kept::new(plan.secrets.token.clone(), wiring),
         activity: Activity::default(),
-        record,
-        clerk: Clerk::start(writer, ownership.clone(), sender.clone()),
-        unwritable: None,
-        unpublished: false,
-        next_record: Instant::now(),
-        record_waits: false,
-        first_request: None,
-        held: Vec::new(),
-        asked: BTreeMap::new(),
-        own_steps: BTreeMap::new(),
-        own_watches: BTreeMap::new(),
-        step_watch: None,
-        scancel: None,
-        login: plan
-            .allocation
-            .slurm
-            .as_ref()
-            .and_then(|slurm| slurm.submit_host.clone()),
-        steady: deadline::Steady::default(),
-        slurm: Slurm::Answers,
-        ownership,
-        successor: None,
+        held: Held::default(),
         meeting,
-        token: plan.secrets.token.clone(),
-        wiring,
         console,
         sender,
     };
@@ -264,13 +201,30 @@ pub async fn run(
 }
 
 impl Supervisor<'_> {
+    /// Brings the live line up to date, and the record too where its turn has come.
+    fn tell(&mut self) {
+        self.console.waiting(&self.machine.pending());
+        let tenure = &mut self.tenure;
+        self.publisher.publish(&self.machine, || tenure.is_ours());
+    }
+
+    /// The record was written, or could not be.
+    fn record_written(&mut self, took: Duration, written: Written) {
+        match self.publisher.written(took, written) {
+            Some((text, true)) => self.console.warning(&text),
+            Some((text, false)) => self.console.step(&text),
+            None => {}
+        }
+    }
+
     /// The last things: no connection file, no secret, a record that says how it ended. Tells whether nothing is left that
     /// the next ipjob should look for.
     fn close(&mut self, end: &End) -> bool {
-        self.record.forget_secrets();
-        self.record.exit = Some(end.code);
-        self.record.reason = Some(end.reason.clone());
-        self.record.mark(self.console.elapsed(), "ended".to_owned());
+        let record = self.publisher.edit();
+        record.forget_secrets();
+        record.exit = Some(end.code);
+        record.reason = Some(end.reason.clone());
+        record.mark(self.console.elapsed(), "ended".to_owned());
         let answered = self.write_last();
         let left: Vec<String> = stray_processes::carrying(&self.plan.incarnation.id)
             .into_keys()

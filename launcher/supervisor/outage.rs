@@ -4,15 +4,14 @@
 //! docs/design/outage.md explains the design.
 
 use super::Supervisor;
-use super::effects::first;
-use super::event::{Effect, End, Event, Exit, Level, Timer};
+use super::event::{Effect, End, Event, Level, Stage, Timer};
 use super::notice::Notice;
 use super::timers;
 use crate::here::os::files;
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::time_limited::{LOOK, within};
 use crate::here::profile::directory;
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::Unit;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -24,19 +23,54 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long the last record is waited for at the least, also when the stop has used up its time.
 const LEAST_CLOSE: Duration = Duration::from_secs(2);
 
+/// What waits until files can be written again.
+#[derive(Debug, Default)]
+pub(super) struct Held(Vec<Effect>);
+
+impl Held {
+    /// It is carried out once that is possible.
+    pub fn keep(&mut self, effect: Effect) {
+        self.0.push(effect);
+    }
+
+    /// Whether a limit is that of a start that is kept: it runs from the start, not from the outage on.
+    pub fn has(&self, timer: Timer) -> bool {
+        self.0.iter().any(|effect| match (effect, timer) {
+            (
+                Effect::Start { unit: held, .. },
+                Timer::Stage {
+                    unit,
+                    stage: Stage::Starting,
+                    ..
+                },
+            ) => *held == unit,
+            _ => false,
+        })
+    }
+
+    /// Takes out what would start a unit, or a part of it.
+    fn let_go(&mut self, whole: Unit) -> Vec<Unit> {
+        let is_it = |unit: &Unit| whole.has(*unit);
+        let gone = self.0.iter().filter_map(unit_of).filter(is_it).collect();
+        self.0
+            .retain(|effect| !unit_of(effect).is_some_and(|unit| is_it(&unit)));
+        gone
+    }
+}
+
 impl Supervisor<'_> {
     /// Whether something is not to be started now, because it could not write its log: then it is kept, and started once it can. A try
     /// that must fail would use up one of the few that there are, and one that hangs would hold up everything else.
     pub(super) fn holds(&mut self, effect: &Effect) -> bool {
         if let Some(why) = self.outage() {
-            if self.held.is_empty() {
+            if self.held.0.is_empty() {
                 self.say(
                     Level::Warning,
                     format!("{why}: what is to be started again waits for that"),
                 );
                 timers::once(PAUSE, Notice::HeldAreDue, self.sender.clone());
             }
-            self.held.push(effect.clone());
+            self.held.keep(effect.clone());
             return true;
         }
         false
@@ -44,14 +78,14 @@ impl Supervisor<'_> {
 
     /// Starts what was kept, once that is possible.
     pub(super) fn carry_out_held(&mut self) -> Option<End> {
-        if self.held.is_empty() {
+        if self.held.0.is_empty() {
             return None;
         }
         if self.outage().is_some() {
             timers::once(PAUSE, Notice::HeldAreDue, self.sender.clone());
             return None;
         }
-        let held = std::mem::take(&mut self.held);
+        let held = std::mem::take(&mut self.held.0);
         held.into_iter().find_map(|effect| self.carry_out(effect))
     }
 
@@ -72,51 +106,17 @@ impl Supervisor<'_> {
         ))
     }
 
-    /// What is kept of a service, or of one of its processes, is not started any more: it counts as ended.
-    pub(super) fn let_go(&mut self, name: Name, one: Option<ProcessId>) {
-        let (gone, held) = std::mem::take(&mut self.held)
-            .into_iter()
-            .partition(|effect| {
-                let is_it = |process: ProcessId| {
-                    process.service == name && one.is_none_or(|one| one == process)
-                };
-                self.process_of(effect).is_some_and(is_it)
-            });
-        self.held = held;
-        let gone: Vec<Effect> = gone;
-        for process in gone.iter().filter_map(|effect| self.process_of(effect)) {
-            let _ = self.sender.send(Notice::Event(Event::Exited {
-                process,
-                pid: 0,
-                exit: Exit::Code(0),
-                tail: Vec::new(),
-                memory: None,
-            }));
+    /// What is kept of a unit is not started any more: the machine is told so.
+    pub(super) fn let_go(&mut self, unit: Unit) {
+        for unit in self.held.let_go(unit) {
+            let event = Event::NeverStarted(unit);
+            let _ = self.sender.send(Notice::Event(event));
         }
-    }
-
-    /// The process that is to be started.
-    fn process_of(&self, effect: &Effect) -> Option<ProcessId> {
-        match effect {
-            Effect::Restart(name) => Some(first(*name)),
-            Effect::Replace(engine) => Some(self.machine.own_process(*engine)),
-            _ => None,
-        }
-    }
-
-    /// Whether a limit is that of a start that is kept: it runs from the start, not from the outage on.
-    pub(super) fn is_of_held(&self, timer: Timer) -> bool {
-        self.held.iter().any(|effect| match (effect, timer) {
-            (Effect::Restart(name), Timer::Service { service, .. }) => *name == service,
-            (Effect::Replace(id), Timer::Arrive { engine, .. }) => *id == engine,
-            _ => false,
-        })
     }
 
     /// No connection file, no secret, and the last record: waited for as long as the stop has time. Tells whether that was enough.
     pub(super) fn write_last(&mut self) -> bool {
-        self.bring_up_to_date();
-        let begun = self.asked.values().min().map(|asked| asked.elapsed());
+        let begun = self.children.first_asked();
         let limit = self
             .plan
             .settings
@@ -132,7 +132,7 @@ impl Supervisor<'_> {
             }
             directory::clear(&profile, key.reveal());
         };
-        let Some(written) = self.clerk.close(self.record.clone(), tidy, limit) else {
+        let Some(written) = self.publisher.close(&self.machine, tidy, limit) else {
             self.console.warning(&format!(
                 "the last record cannot be written: {} has not answered for {} s; connection files may be left there",
                 self.plan.profile.dir.display(),
@@ -142,6 +142,14 @@ impl Supervisor<'_> {
         };
         self.record_written(Duration::ZERO, written);
         true
+    }
+}
+
+/// What is to be started.
+fn unit_of(effect: &Effect) -> Option<Unit> {
+    match effect {
+        Effect::Start { unit, .. } => Some(*unit),
+        _ => None,
     }
 }
 

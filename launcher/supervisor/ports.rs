@@ -45,7 +45,8 @@ impl Supervisor<'_> {
     pub(super) fn ports_again(&mut self, service: &Service) -> Result<Given, Failure> {
         let mut given = Given::default();
         let tells = service.name == Name::Controller && !service.carried.is_empty();
-        let parcel = match (&service.port, &self.children.reservation, &self.wiring) {
+        let wiring = self.kept.wiring();
+        let parcel = match (&service.port, &self.children.reservation, wiring) {
             (Some(PortNeed::One { argument, .. }), Some(held), _) => {
                 given.arguments.push(format!("{argument}{}", held.port));
                 // Nobody asks whether it was taken: an answer to the token says it.

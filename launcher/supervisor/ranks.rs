@@ -2,12 +2,12 @@
 //! they are started, asked and killed by a word, and tell of their end by a file.
 
 use super::Supervisor;
-use super::event::{Event, Exit, Level};
+use super::event::{Event, Level};
 use super::notice::Notice;
 use super::probes;
 use crate::here::os::guard;
 use crate::plan::exit::RankEnd;
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::Unit;
 use crate::plan::rendezvous::Word;
 use crate::plan::service::{Readiness, Service};
 use std::collections::BTreeSet;
@@ -31,10 +31,7 @@ impl Supervisor<'_> {
 
     /// Watches which MPI world our own engine sees, where the ranks are to be one.
     pub(super) fn watch_own_world(&self, service: &Service) {
-        let own = ProcessId {
-            service: Name::Engines,
-            index: 0,
-        };
+        let own = Unit::Engine(0);
         if let (Some(_), Some(log)) = (&self.plan.world, self.children.log(own)) {
             probes::ranks::watch_world(log.clone(), service.start_limit, self.sender.clone());
         }
@@ -55,36 +52,30 @@ impl Supervisor<'_> {
     }
 
     /// Asks the other ranks to end theirs. One that has not come yet will start none.
-    pub(super) fn stop_other_ranks(&mut self, name: Name) {
-        if name != Name::Engines {
+    pub(super) fn stop_other_ranks(&mut self, unit: Unit) {
+        if unit != Unit::EngineGroup {
             return;
         }
         let Some(meeting) = &mut self.meeting else {
             return;
         };
         let said = meeting.say(Word::Stop);
-        let engines = self.record.engines.list.iter();
+        let engines = self.publisher.record().engines.list.iter();
         // What kills our guard has killed the other ranks as well: the sweep ends the engines that they leave.
         let come: BTreeSet<u32> = engines
             .map(|engine| engine.rank)
             .filter(|_| !guard::is_gone())
             .collect();
         for rank in (1..self.plan.engines).filter(|rank| !come.contains(rank)) {
-            let _ = self.sender.send(Notice::RankEnded {
-                rank,
-                end: RankEnd {
-                    pid: 0,
-                    exit: Exit::Code(0),
-                    memory: None,
-                },
-            });
+            let event = Event::NeverStarted(Unit::Engine(rank));
+            let _ = self.sender.send(Notice::Event(event));
         }
         self.heard(said);
     }
 
     /// Has the other ranks kill theirs.
-    pub(super) fn kill_other_ranks(&mut self, name: Name) {
-        if let (Name::Engines, Some(meeting)) = (name, &mut self.meeting) {
+    pub(super) fn kill_other_ranks(&mut self, unit: Unit) {
+        if let (Unit::EngineGroup, Some(meeting)) = (unit, &mut self.meeting) {
             let said = meeting.say(Word::Kill);
             self.heard(said);
         }
@@ -100,15 +91,12 @@ impl Supervisor<'_> {
 
     /// Another rank's engine ended.
     pub(super) fn rank_ended(&self, rank: u32, end: RankEnd) -> Event {
-        let process = ProcessId {
-            service: Name::Engines,
-            index: rank,
-        };
+        let unit = Unit::Engine(rank);
         Event::Exited {
-            process,
+            unit,
             pid: end.pid,
             exit: end.exit,
-            tail: self.children.tail(process, super::children::CAUSE_LINES),
+            tail: self.children.tail(unit, super::children::CAUSE_LINES),
             memory: end.memory,
         }
     }

@@ -69,12 +69,11 @@ impl Supervisor<'_> {
             self.console
                 .step(&format!("`ipjob restart` {state}: {text}"));
         }
-        self.record.request = Some(record::Request {
+        self.publisher.edit().request = Some(record::Request {
             id: request,
             state,
             text,
         });
-        self.unpublished = true;
-        self.next_record = std::time::Instant::now();
+        self.publisher.hasten();
     }
 }

@@ -3,11 +3,10 @@
 //! docs/design/restart.md explains the design.
 
 use super::children::Given;
-use super::effects::first;
 use super::event::{Event, Level};
 use super::{Supervisor, probes};
 use crate::failure::Failure;
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Asking, Process};
 use crate::plan::services::{Before, Succession};
 use crate::plan::task_lines::Report;
@@ -20,18 +19,18 @@ pub(super) struct LivingSteps {
     /// Those that scancel reaches, as Slurm knows them.
     pub known: Vec<String>,
     /// Those whose number is not known yet, by their srun.
-    pub unknown: Vec<ProcessId>,
+    pub unknown: Vec<Unit>,
 }
 
 impl Supervisor<'_> {
     /// Starts one engine of the step again, on its node.
     pub(super) fn replace_by_step(&mut self, engine: u32) {
-        let id = ProcessId::own_step(engine);
+        let id = Unit::Engine(engine);
         let Some(service) = self.plan.service(Name::Engines) else {
             return;
         };
-        self.record.count_restart(Name::Engines);
-        self.own_steps.remove(&engine);
+        self.publisher.edit().count_restart(Name::Engines);
+        self.steps.forget(engine);
         let started = self
             .step_of_one(engine)
             .and_then(|process| self.children.spawn(service, id, &process, Given::default()));
@@ -46,9 +45,7 @@ impl Supervisor<'_> {
         if let Some(log) = self.children.log(id) {
             let sender = self.sender.clone();
             let watch = probes::respawn::watch(log.clone(), pid, engine, sender);
-            if let Some(before) = self.own_watches.insert(engine, watch) {
-                before.abort();
-            }
+            self.steps.follow(engine, watch);
         }
     }
 
@@ -75,8 +72,9 @@ impl Supervisor<'_> {
         if !self.children.runs(Name::Engines, srun) {
             return None;
         }
-        let step = report.step.clone();
-        self.own_steps.extend(step.map(|step| (report.rank, step)));
+        if let Some(step) = &report.step {
+            self.steps.know(report.rank, step.clone());
+        }
         Some(self.engine_placed(report))
     }
 
@@ -89,13 +87,12 @@ impl Supervisor<'_> {
         else {
             return;
         };
-        self.record.count_restart(Name::Engines);
+        self.publisher.edit().count_restart(Name::Engines);
         // What watched the set before would read the lines of the new one as well.
-        if let Some(watch) = self.step_watch.take() {
-            watch.abort();
-        }
-        self.record.step = None;
-        let id = first(Name::Engines);
+        self.steps.unfollow_the_first();
+        self.children.forget_logs_of_engines();
+        self.publisher.edit().step = None;
+        let id = Unit::EngineGroup;
         match self.children.spawn(service, id, process, Given::default()) {
             Ok(pid) => {
                 self.say(
@@ -112,12 +109,12 @@ impl Supervisor<'_> {
     pub(super) fn living_steps(&self) -> LivingSteps {
         let mut steps = LivingSteps::default();
         for process in self.children.of(Name::Engines) {
-            match process.engine_of_own_step() {
-                Some(engine) => match self.own_steps.get(&engine) {
-                    Some(step) => steps.known.push(step.clone()),
+            match process.engine() {
+                Some(engine) => match self.steps.of(engine) {
+                    Some(step) => steps.known.push(step.to_owned()),
                     None => steps.unknown.push(process),
                 },
-                None => match &self.record.step {
+                None => match &self.publisher.record().step {
                     Some(step) => {
                         let slurm = self.plan.allocation.slurm.as_ref();
                         let ids = slurm.map_or_else(Vec::new, |slurm| slurm.steps(step));
@@ -136,7 +133,12 @@ impl Supervisor<'_> {
             .plan
             .service(Name::Engines)
             .map(|service| &service.asking);
-        let step = self.record.step.clone().filter(|_| self.is_ours());
+        let step = self
+            .publisher
+            .record()
+            .step
+            .clone()
+            .filter(|_| self.tenure.is_ours());
         let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, step) else {
             return;
         };
@@ -152,7 +154,7 @@ impl Supervisor<'_> {
     }
 
     /// Ends sruns that have no step to be asked: what they are just starting has nothing in its memory.
-    pub(super) fn end_unknown(&self, sruns: &[ProcessId]) {
+    pub(super) fn end_unknown(&self, sruns: &[Unit]) {
         for srun in sruns {
             self.children.signal_one(*srun, Signal::SIGTERM);
         }

@@ -3,7 +3,6 @@
 //! docs/design/restart.md explains the design.
 
 use super::children::Given;
-use super::effects::first;
 use super::event::{Event, Level};
 use super::notice::{Notice, Wired};
 use super::{Supervisor, probes};
@@ -13,20 +12,22 @@ use crate::here::os::text::printable;
 use crate::here::os::time_limited::{LOOK, within};
 use crate::here::profile::connection_files::{Change, ConnectionFiles, Found};
 use crate::here::profile::ports::Hold;
+use crate::here::profile::wiring::Wiring;
 use crate::here::site::identity;
 use crate::plan::engine_list::EngineList;
 use crate::plan::environment::TOKEN;
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::{Name, Unit};
 use crate::plan::service::Service;
 use crate::plan::services::controller_again;
 use crate::plan::settings::Launcher;
 use crate::plan::task_lines::Report;
+use crate::plan::text::Text;
 use std::fs;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
-/// What a controller that takes the place of another needs, kept here because who dies may take it along.
-#[derive(Debug, Default)]
+/// What a controller or Jupyter that takes the place of another needs, kept here because who dies may take it along.
+#[derive(Debug)]
 pub struct Kept {
     /// The connection files, and what keeps them so.
     files: Option<(Arc<ConnectionFiles>, JoinHandle<()>)>,
@@ -35,7 +36,40 @@ pub struct Kept {
     /// The engines that the hub knew.
     engines: EngineList,
     /// Whether these were given to a controller that has not told its own since.
-    pub restored: bool,
+    restored: bool,
+    /// The wiring that ipjob made, with an overlapped start: its ports are held to the end.
+    wiring: Option<Wiring>,
+    /// Jupyter's token: another one, once somebody else may have heard the planned one.
+    token: Text,
+}
+
+impl Kept {
+    /// What there is at the start.
+    pub fn new(token: Text, wiring: Option<Wiring>) -> Self {
+        Self {
+            files: None,
+            said: Vec::new(),
+            engines: EngineList::default(),
+            restored: false,
+            wiring,
+            token,
+        }
+    }
+
+    /// Jupyter's token.
+    pub fn token(&self) -> &Text {
+        &self.token
+    }
+
+    /// The wiring that ipjob made.
+    pub fn wiring(&self) -> Option<&Wiring> {
+        self.wiring.as_ref()
+    }
+
+    /// The controller has told its own engines.
+    pub fn hub_is_believed(&mut self) {
+        self.restored = false;
+    }
 }
 
 impl Supervisor<'_> {
@@ -67,7 +101,12 @@ impl Supervisor<'_> {
             watch.abort();
         }
         let key = self.plan.secrets.key.reveal();
-        let files = ConnectionFiles::new(&self.plan.profile, key, &self.ownership, &wired.files);
+        let files = ConnectionFiles::new(
+            &self.plan.profile,
+            key,
+            self.tenure.ownership(),
+            &wired.files,
+        );
         let files = Arc::new(files);
         let first = Arc::clone(&files);
         // Before the job is announced: who reads that looks for them.
@@ -95,28 +134,27 @@ impl Supervisor<'_> {
             self.say(level, text.clone());
         }
         self.kept.said = said;
-        self.unpublished = true;
+        self.publisher.touch();
     }
 
     /// The hub's list of engines changed: kept unless a hub that is being replaced has written it.
     pub(super) fn engines_listed(&mut self, list: EngineList) -> Event {
         let ids = list.ids();
-        self.record.engines.listed(self.console.elapsed(), &ids);
+        let at = self.console.elapsed();
+        self.publisher.edit().engines.listed(at, &ids);
         if self.machine.believes_the_hub() {
             self.kept.engines.follow(list);
         }
         Event::Registered(ids)
     }
 
-    /// Starts a service again.
-    pub(super) fn restart(&mut self, name: Name) {
+    /// Starts controller or Jupyter again.
+    pub(super) fn restart(&mut self, id: Unit) {
+        let name = id.service();
         let Some(service) = self.plan.service(name) else {
             return;
         };
-        if name == Name::Engines {
-            return self.restart_set();
-        }
-        self.record.count_restart(name);
+        self.publisher.edit().count_restart(name);
         let Some(process) = service.processes.first() else {
             return;
         };
@@ -125,7 +163,6 @@ impl Supervisor<'_> {
             self.restore_wiring();
             process.args = controller_again(&process.args);
         }
-        let id = first(name);
         let mut service = service.clone();
         let spawned = self
             .renew_the_token(&mut service)
@@ -150,11 +187,11 @@ impl Supervisor<'_> {
         else {
             return Ok(());
         };
-        self.token = identity::token()?;
-        self.children.hide(&self.token);
-        self.record.forget_jupyter();
+        self.kept.token = identity::token()?;
+        self.children.hide(&self.kept.token);
+        self.publisher.edit().forget_jupyter();
         let environment = &mut service.environment.set;
-        environment.insert(TOKEN.to_owned(), self.token.clone());
+        environment.insert(TOKEN.to_owned(), self.kept.token.clone());
         self.say(
             Level::Warning,
             format!(
@@ -170,19 +207,15 @@ impl Supervisor<'_> {
         if self.plan.launcher == Launcher::Srun {
             return self.replace_by_step(engine);
         }
-        let service = Name::Engines;
-        let id = ProcessId {
-            service,
-            index: engine,
-        };
-        let process = self.plan.service(service).and_then(|service| {
+        let id = Unit::Engine(engine);
+        let process = self.plan.service(Name::Engines).and_then(|service| {
             let process = service.processes.get(engine as usize)?;
             Some((service, process))
         });
         let Some((service, process)) = process else {
             return;
         };
-        self.record.count_restart(Name::Engines);
+        self.publisher.edit().count_restart(Name::Engines);
         match self.children.spawn(service, id, process, Given::default()) {
             Ok(pid) => {
                 self.say(Level::Detail, format!("{id} started again (pid {pid})"));
@@ -217,7 +250,7 @@ impl Supervisor<'_> {
         }
         self.kept.restored = true;
         let path = profile.engines_list();
-        let engines = self.kept.engines.without(self.machine.lost_engines());
+        let engines = self.kept.engines.without(&self.machine.lost_engines());
         let there = fs::read_to_string(&path).is_ok_and(|there| there == engines);
         if !there && let Err(error) = files::replace(&path, engines.as_bytes()) {
             let text = format!("{} cannot be restored: {error}", path.display());
@@ -226,10 +259,10 @@ impl Supervisor<'_> {
     }
 
     /// A service is not started again.
-    pub(super) fn give_up(&mut self, name: Name) {
-        if name == Name::Jupyter {
+    pub(super) fn give_up(&mut self, unit: Unit) {
+        if unit == Unit::Jupyter {
             self.children.reservation = None;
-            self.record.forget_jupyter();
+            self.publisher.edit().forget_jupyter();
         }
     }
 }

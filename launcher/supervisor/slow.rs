@@ -1,10 +1,10 @@
 //! Looking at processes that do not end, or take long to start. What is said is what /proc shows, and no more.
 
 use super::Supervisor;
-use super::event::{Event, Level, Timer};
+use super::event::{Event, Level};
 use super::notice::Notice;
 use crate::here::os::{process, stray_processes};
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::{Name, Unit};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -66,15 +66,10 @@ impl Supervisor<'_> {
     }
 
     /// Looks whether a start that is late makes progress; what was seen comes as an event.
-    pub(super) fn look_for_progress(&self, timer: Timer) {
-        let is_it = |process: ProcessId| match timer {
-            Timer::Service { service, .. } => process.service == service,
-            Timer::Arrive { engine, .. } => process == self.machine.own_process(engine),
-            _ => false,
-        };
+    pub(super) fn look_for_progress(&self, unit: Unit, generation: u32) {
         let running = self.children.running.iter();
         let roots: Vec<u32> = running
-            .filter(|(_, (process, _))| is_it(*process))
+            .filter(|(_, (part, _))| unit.has(*part))
             .map(|(pid, _)| *pid)
             .collect();
         let sender = self.sender.clone();
@@ -87,7 +82,11 @@ impl Supervisor<'_> {
             let seen = (at_work >= ENOUGH).then(|| {
                 format!("at {at_work} of {LOOKS} looks its processes were running or waiting for a CPU (R), or in uninterruptible sleep (D)")
             });
-            let _ = sender.send(Notice::Event(Event::Progress { timer, seen }));
+            let _ = sender.send(Notice::Event(Event::Progress {
+                unit,
+                generation,
+                seen,
+            }));
         });
     }
 }

@@ -5,8 +5,8 @@
 //! docs/design/requeue.md explains the design.
 
 use super::event::Event;
+use super::file_thread;
 use super::notice::{Notice, Sender};
-use super::{Supervisor, file_thread};
 use crate::here::os::time_limited::{LOOK, within};
 use crate::here::profile::ownership::Ownership;
 use crate::plan::incarnation::Incarnation;
@@ -32,9 +32,33 @@ pub fn watch(ownership: Ownership, sender: Sender) {
     });
 }
 
-impl Supervisor<'_> {
+/// Whether this life of the job is the last one.
+#[derive(Debug)]
+pub(super) struct Tenure {
+    /// Tells whether the profile is still ours.
+    ownership: Ownership,
+    /// Who has taken the profile over.
+    successor: Option<Incarnation>,
+    sender: Sender,
+}
+
+impl Tenure {
+    /// The profile is ours, as far as that tells.
+    pub fn new(ownership: Ownership, sender: Sender) -> Self {
+        Self {
+            ownership,
+            successor: None,
+            sender,
+        }
+    }
+
+    /// What tells whether the profile is ours.
+    pub fn ownership(&self) -> &Ownership {
+        &self.ownership
+    }
+
     /// Whether the profile is still ours; once it is not, it never is again.
-    pub(super) fn is_ours(&mut self) -> bool {
+    pub fn is_ours(&mut self) -> bool {
         if self.successor.is_none() {
             let ownership = self.ownership.clone();
             // A file system that does not answer has no news: as long as nobody else is seen, the profile is ours.
@@ -47,7 +71,7 @@ impl Supervisor<'_> {
     }
 
     /// The event that a request to stop is: Slurm's own word for the end of a life that it gave up.
-    pub(super) fn unless_superseded(&mut self, event: Event) -> Event {
+    pub fn unless_superseded(&mut self, event: Event) -> Event {
         self.is_ours();
         self.successor.as_ref().map_or(event, superseded)
     }

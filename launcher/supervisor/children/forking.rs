@@ -21,6 +21,8 @@ pub struct Forking {
     pub exit: Option<Exit>,
     /// Whether it tells nothing more.
     pub silent: bool,
+    /// Whether it has told that it forks none.
+    pub gave_up: bool,
 }
 
 impl Forking {
@@ -34,12 +36,18 @@ impl Forking {
             early: BTreeMap::new(),
             exit: None,
             silent: false,
+            gave_up: false,
         }
     }
 
     /// Itself, as a process that can be asked to end.
     pub fn process(&self) -> Option<Leftover> {
         self.process
+    }
+
+    /// Whether it has told that it forks none.
+    pub fn gave_up(&self) -> bool {
+        self.gave_up
     }
 
     /// A process has ended that is no known child.

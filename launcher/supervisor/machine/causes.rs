@@ -1,4 +1,6 @@
 //! What is known of an end, and what to do about it. PURE.
+//!
+//! docs/design/causes.md explains the design.
 
 use crate::failure::{About, Failure, Kind};
 use crate::plan::exit::MORE_MEMORY;

@@ -16,22 +16,11 @@ const HEEDED: Duration = Duration::from_secs(60);
 const BY_A_CLIENT: &str = "shut down by a client";
 
 impl Engines {
-    /// The engines that end with this process.
-    pub(super) fn ended_with(&self, index: u32) -> Vec<u32> {
-        if self.step {
-            (0..self.expected)
-                .filter(|id| !self.lost.contains(id))
-                .collect()
-        } else {
-            vec![index]
-        }
-    }
-
     /// Whether a client asked for the end of these engines. Of a world each ends with the others.
     pub(super) fn were_asked(&self, ids: &[u32]) -> bool {
-        let asked = |id: &u32| self.by_client.contains(id);
+        let asked = |id: &u32| self.is(*id, |engine| engine.by_client);
         if self.world || self.together() {
-            !ids.is_empty() && !self.by_client.is_empty()
+            !ids.is_empty() && self.any(|engine| engine.by_client)
         } else {
             !ids.is_empty() && ids.iter().all(asked)
         }
@@ -42,11 +31,14 @@ impl Machine {
     /// A client has asked an engine or the hub to end.
     pub(super) fn client_asked(&mut self, whom: Asked, out: &mut Vec<Effect>) {
         match whom {
-            // Other ids are those of engines that somebody else started.
-            Asked::Engine(id) if id < self.engines.expected => {
-                self.engines.by_client.insert(id);
+            Asked::Engine(id) => {
+                let Some(engine) = self.engines.get_mut(id) else {
+                    return; // one that somebody else started
+                };
+                engine.by_client = true;
+                let was_to_come_back = engine.call_off();
                 out.push(Effect::SetTimer(Timer::Heeded { engine: id }, HEEDED));
-                if self.engines.call_off(id) {
+                if was_to_come_back {
                     // Its end was noticed before the hub's word.
                     self.say_shut_down(&[id], out);
                     if self.engines.living() == 0 && !self.engines.any_on_its_way() {
@@ -54,7 +46,6 @@ impl Machine {
                     }
                 }
             }
-            Asked::Engine(_) => {}
             Asked::Hub => {
                 self.hub_asked = true;
                 let dead = matches!(
@@ -73,8 +64,8 @@ impl Machine {
 
     /// An engine has had the time to end as a client asked. One that works on has not heeded it.
     pub(super) fn wish_is_over(&mut self, id: u32) {
-        if self.engines.counts(id) {
-            self.engines.by_client.remove(&id);
+        if let Some(engine) = self.engines.get_mut(id).filter(|engine| engine.counts()) {
+            engine.by_client = false;
         }
     }
 

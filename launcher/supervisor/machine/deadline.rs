@@ -1,4 +1,6 @@
 //! The end of the job's time. PURE: how much is left comes in as an event.
+//!
+//! docs/design/time.md explains the design.
 
 use super::{Effect, End, Machine, Phase, Timer, step_line, warning};
 use crate::failure::Kind;
@@ -57,14 +59,12 @@ impl Machine {
             Timer::Deadline { telling },
             left.saturating_sub(stop_before),
         ));
-        out.push(Effect::Publish);
     }
 
     /// The time has no end any more: the running timers mean nothing.
-    pub(super) fn no_time_limit(&mut self, out: &mut Vec<Effect>) {
+    pub(super) fn no_time_limit(&mut self) {
         self.deadline.telling += 1;
         self.deadline.near = false;
-        out.push(Effect::Publish);
     }
 
     /// One of those timers ran out.
@@ -79,7 +79,6 @@ impl Machine {
                         "the job's time ends in {minutes} {unit}; it will be taken down before"
                     ),
                 );
-                out.push(Effect::Publish);
             }
             Timer::Near { telling } if telling == current => self.deadline.near = true,
             Timer::Deadline { telling } if telling == current => {
@@ -106,7 +105,6 @@ impl Machine {
         {
             *end = time_limit();
             step_line(out, format!("{signal} came for the job's time limit"));
-            out.push(Effect::Publish);
         }
     }
 
@@ -121,7 +119,6 @@ impl Machine {
                 format!("{} came because Slurm ends the job", otherwise.reason),
             );
             *end = otherwise;
-            out.push(Effect::Publish);
         }
     }
 

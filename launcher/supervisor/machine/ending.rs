@@ -1,19 +1,18 @@
 //! From the first reason to stop to the end. PURE.
+//!
+//! docs/design/stop.md explains the design.
 
-use super::{Effect, End, Event, KILL_PATIENCE, Machine, Phase, Stage, Timer, step_line, warning};
+use super::unit::WITHOUT;
+use super::{Effect, End, Event, KILL_PATIENCE, Look, Machine, Phase, Stage, Timer, step_line};
 use crate::failure::Failure;
-use crate::plan::name::Name;
+use crate::plan::name::{Name, Unit};
 use crate::supervisor::event::Exit;
-
-/// What comes of a process that does not end, while the job does.
-const WITHOUT: &str = "the stop goes on without waiting for that";
 
 impl Machine {
     /// Begins the orderly stop; only the first reason counts.
     pub(super) fn begin_stop(&mut self, end: End, out: &mut Vec<Effect>) {
         step_line(out, format!("stopping: {}", end.reason));
         self.phase = Phase::Stopping { end, hurry: false };
-        out.push(Effect::Publish);
         self.stop_next(out);
     }
 
@@ -32,14 +31,20 @@ impl Machine {
     /// An event while the job is being taken down.
     pub(super) fn step_ending(&mut self, event: &Event, out: &mut Vec<Effect>) {
         match event {
-            Event::Exited { process, exit, .. } => {
-                if self.forget(process.service, process.index) && process.service == Name::Driver {
+            Event::Exited { unit, exit, .. } => {
+                if self.forget(*unit) && *unit == Unit::Driver {
                     self.driver_cut_off(exit);
                 }
                 self.stop_next(out);
             }
-            Event::SpawnFailed { process, .. } => {
-                self.forget(process.service, process.index);
+            Event::SpawnFailed { unit, .. } | Event::NeverStarted(unit) => {
+                self.forget(*unit);
+                self.stop_next(out);
+            }
+            Event::NotForked => {
+                if let Some(engines) = self.services.get_mut(&Name::Engines) {
+                    engines.alive.clear();
+                }
                 self.stop_next(out);
             }
             Event::TimeUp(timer) => self.limit_reached(*timer, out),
@@ -80,31 +85,21 @@ impl Machine {
                 Stage::Ended => {}
                 Stage::Waiting => self.set_stage(rule.name, Stage::Ended),
                 Stage::Starting | Stage::Ready if lives => {
-                    self.set_stage(rule.name, Stage::Terminating);
-                    out.push(Effect::Terminate(rule.name));
-                    out.push(Effect::SetTimer(
-                        Timer::Terminate(rule.name),
-                        rule.stop_limit,
-                    ));
-                    return;
+                    out.push(Effect::Ask(rule.name.into()));
+                    return self.enter(rule.name, Stage::Terminating, rule.stop_limit, out);
                 }
-                Stage::Clearing if lives => {
-                    self.kill(rule.name, out);
-                    return;
+                Stage::Draining | Stage::Clearing if lives => {
+                    return self.kill(rule.name, out);
                 }
                 Stage::Terminating | Stage::Killing if lives => return,
                 Stage::Sweeping => return,
                 _ => {
-                    self.set_stage(rule.name, Stage::Sweeping);
                     out.push(Effect::Sweep {
                         service: Some(rule.name),
                         limit: (!hurry).then_some(rule.stop_limit),
                     });
-                    out.push(Effect::SetTimer(
-                        Timer::Sweep(rule.name),
-                        rule.stop_limit + KILL_PATIENCE,
-                    ));
-                    return;
+                    let limit = rule.stop_limit + KILL_PATIENCE;
+                    return self.enter(rule.name, Stage::Sweeping, limit, out);
                 }
             }
         }
@@ -126,37 +121,17 @@ impl Machine {
     /// A limit of the stop ran out.
     fn limit_reached(&mut self, timer: Timer, out: &mut Vec<Effect>) {
         match timer {
-            Timer::Terminate(name) if self.stage(name) == Stage::Terminating => {
-                warning(
-                    out,
-                    format!(
-                        "{name} did not end when asked: killed after its share of --stop-timeout"
-                    ),
-                );
-                self.kill(name, out);
-            }
-            Timer::Kill(name) if self.stage(name) == Stage::Killing => {
-                out.push(Effect::SayWhatLives {
-                    service: Some(name),
-                    then: WITHOUT,
-                });
-                self.set_stage(name, Stage::Ended);
-                self.stop_next(out);
-            }
-            Timer::Sweep(name) if self.stage(name) == Stage::Sweeping => {
-                out.push(Effect::SayWhatLives {
-                    service: Some(name),
-                    then: WITHOUT,
-                });
-                self.set_stage(name, Stage::Ended);
-                self.stop_next(out);
-            }
+            Timer::Stage {
+                unit,
+                generation,
+                stage,
+            } => self.stage_is_over(unit, generation, stage, out),
             Timer::SlurmKills => self.hurry("Slurm is about to kill what is left", out),
             Timer::LastSweep if matches!(self.phase, Phase::LastSweep { .. }) => {
-                out.push(Effect::SayWhatLives {
+                out.push(Effect::Look(Look::Survivors {
                     service: None,
                     then: WITHOUT,
-                });
+                }));
                 self.finish(out);
             }
             _ => {}
@@ -196,10 +171,10 @@ impl Machine {
         }
     }
 
-    pub(super) fn kill(&mut self, name: Name, out: &mut Vec<Effect>) {
-        self.set_stage(name, Stage::Killing);
-        out.push(Effect::Kill(name));
-        out.push(Effect::SetTimer(Timer::Kill(name), KILL_PATIENCE));
+    pub(super) fn kill(&mut self, unit: impl Into<Unit>, out: &mut Vec<Effect>) {
+        let unit = unit.into();
+        out.push(Effect::Kill(unit));
+        self.enter(unit, Stage::Killing, KILL_PATIENCE, out);
     }
 
     fn finish(&mut self, out: &mut Vec<Effect>) {

@@ -1,47 +1,38 @@
 //! What the end of a process means while nobody asked for it. PURE.
 
 use super::causes;
+use super::gone::Noticed;
 use super::{Effect, End, Machine, Stage, warning};
 use crate::failure::Failure;
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::last_words::LastWords;
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::{Name, Unit};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
 impl Machine {
     /// A process could not be started.
-    pub(super) fn spawn_failed(
-        &mut self,
-        process: ProcessId,
-        failure: Failure,
-        out: &mut Vec<Effect>,
-    ) {
-        if !self.forget(process.service, process.index) {
+    pub(super) fn spawn_failed(&mut self, unit: Unit, failure: Failure, out: &mut Vec<Effect>) {
+        if !self.forget(unit) {
             return;
         }
-        if process.service == Name::Engines {
-            warning(out, failure.to_string());
-            match process.engine_of_own_step() {
-                Some(engine) => {
-                    self.engines.lost.insert(engine);
-                    self.engine_ended(process, &failure, out);
-                }
-                // Nothing of a set that could not be started is left to be lost one by one.
-                None if self.restarts_the_set() => self.set_ended(failure, out),
-                None => {
-                    self.engines.lose(process.index);
-                    self.engine_ended(process, &failure, out);
-                }
+        match unit {
+            Unit::Engine(id) => {
+                warning(out, failure.to_string());
+                self.gone(&[id], Noticed::OwnProcess, failure, out);
             }
-        } else {
-            self.mend_or_fail(process.service, failure, out);
+            Unit::EngineGroup => {
+                warning(out, failure.to_string());
+                let ids = self.engines.ids(|engine| !engine.has_left_the_step());
+                self.gone(&ids, Noticed::NoGroupProcess, failure, out);
+            }
+            _ => self.mend_or_fail(unit.service(), failure, out),
         }
     }
 
     /// What the end of a process means while nobody asked for it.
     pub(super) fn exited(
         &mut self,
-        process: ProcessId,
+        unit: Unit,
         pid: u32,
         exit: &Exit,
         tail: &[String],
@@ -49,37 +40,25 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         if let Some(memory) = memory {
-            warning(
-                out,
-                format!("{process} (pid {pid}): {memory}; {MORE_MEMORY}"),
-            );
+            warning(out, format!("{unit} (pid {pid}): {memory}; {MORE_MEMORY}"));
         }
-        let ready = self.stage(process.service) == Stage::Ready;
-        match process.service {
-            Name::Engines if self.engines.step && self.replaces() => {
-                self.step_of_some_ended(process, pid, exit, tail, out);
+        let ready = self.stage(unit.service()) == Stage::Ready;
+        match unit {
+            Unit::Engine(_) | Unit::EngineGroup if self.engines.step && self.replaces() => {
+                self.step_of_some_ended(unit, pid, exit, tail, out);
             }
-            Name::Engines => {
-                let asked = self
-                    .engines
-                    .were_asked(&self.engines.ended_with(process.index));
-                self.engines.lose(process.index);
-                if asked && self.engines.step {
-                    self.shut_down(Name::Engines, out);
-                } else if asked {
-                    self.say_shut_down(&[process.index], out);
-                    let end = self.end_of_service(process, pid, exit, tail, memory);
-                    self.engine_ended(process, &end, out);
-                } else if self.engines.step {
-                    self.step_ended(pid, exit, tail, memory, out);
+            Unit::EngineGroup => self.step_ended(pid, exit, tail, memory, out),
+            Unit::Engine(id) => {
+                if self.engines.were_asked(&[id]) {
+                    self.say_shut_down(&[id], out);
                 } else {
-                    warning(out, format!("{process} (pid {pid}) ended with {exit}"));
-                    out.push(Effect::ShowLog(process));
-                    let end = self.end_of_service(process, pid, exit, tail, memory);
-                    self.engine_ended(process, &end, out);
+                    warning(out, format!("{unit} (pid {pid}) ended with {exit}"));
+                    out.push(Effect::ShowLog(unit));
                 }
+                let end = self.end_of_service(unit, pid, exit, tail, memory);
+                self.gone(&[id], Noticed::OwnProcess, end, out);
             }
-            Name::Driver => {
+            Unit::Driver => {
                 let end = End {
                     code: exit.shell_code(),
                     reason: memory.map_or_else(
@@ -90,7 +69,7 @@ impl Machine {
                 };
                 self.begin_stop(end, out);
             }
-            Name::Jupyter if ready && *exit == Exit::Code(0) => {
+            Unit::Jupyter if ready && *exit == Exit::Code(0) => {
                 let end = End {
                     code: 0,
                     reason: "jupyter was shut down by its user".to_owned(),
@@ -98,11 +77,11 @@ impl Machine {
                 };
                 self.begin_stop(end, out);
             }
-            Name::Controller if self.hub_asked => self.shut_down(Name::Controller, out),
-            Name::Controller | Name::Jupyter => {
-                out.push(Effect::ShowLog(process));
-                let failure = self.end_of_service(process, pid, exit, tail, memory);
-                self.mend_or_fail(process.service, failure, out);
+            Unit::Controller if self.hub_asked => self.shut_down(Name::Controller, out),
+            Unit::Controller | Unit::Jupyter => {
+                out.push(Effect::ShowLog(unit));
+                let failure = self.end_of_service(unit, pid, exit, tail, memory);
+                self.mend_or_fail(unit.service(), failure, out);
             }
         }
     }
@@ -110,13 +89,13 @@ impl Machine {
     /// The failure that a process's end is, with the cause that its last lines tell.
     pub(super) fn end_of_service(
         &self,
-        process: ProcessId,
+        unit: Unit,
         pid: u32,
         exit: &Exit,
         tail: &[String],
         memory: Option<&OutOfMemory>,
     ) -> Failure {
-        let message = format!("{process} (pid {pid}) ended with {exit}");
+        let message = format!("{unit} (pid {pid}) ended with {exit}");
         let words = LastWords::read(exit, tail);
         let missing = words.as_ref().is_some_and(LastWords::is_about_packages);
         let failure = if missing && self.starting() {

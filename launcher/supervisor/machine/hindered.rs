@@ -6,41 +6,41 @@ use crate::plan::name::Name;
 impl Machine {
     /// What a service lacks: while it starts that is its probe's, for the failure that a late start is.
     pub(super) fn lacks(&mut self, service: Name, what: String, out: &mut Vec<Effect>) {
-        let Some(life) = self.lives.get_mut(&service) else {
+        let Some(found) = self.services.get_mut(&service) else {
             return;
         };
-        if life.stage == Stage::Ready && !what.is_empty() {
+        if found.life.stage == Stage::Ready && !what.is_empty() {
             warning(
                 out,
                 format!("{service}: {what}; the job is degraded until that is over"),
             );
             out.push(Effect::Mark(format!("{service}: {what}")));
-            out.push(Effect::Publish);
         }
-        life.lack = (!what.is_empty()).then_some(what);
+        found.lack = (!what.is_empty()).then_some(what);
     }
 
     /// A service that is ready lacks nothing any more.
     pub(super) fn has_all(&mut self, service: Name, detail: &str, out: &mut Vec<Effect>) {
-        let Some(life) = self.lives.get_mut(&service) else {
+        let Some(found) = self.services.get_mut(&service) else {
             return;
         };
-        if life.stage == Stage::Ready && life.lack.take().is_some() {
+        if found.life.stage == Stage::Ready && found.lack.take().is_some() {
             step_line(out, format!("{service} ready again {detail}").trim_end());
-            out.push(Effect::Publish);
         }
     }
 
     /// What a service lacks although it is ready.
     #[must_use]
     pub fn hindered(&self, service: Name) -> Option<&str> {
-        let life = self.lives.get(&service)?;
-        let ready = life.stage == Stage::Ready;
-        life.lack.as_deref().filter(|_| ready)
+        let found = self.services.get(&service)?;
+        let ready = found.life.stage == Stage::Ready;
+        found.lack.as_deref().filter(|_| ready)
     }
 
     /// Whether no service lacks anything.
     pub(super) fn unhindered(&self) -> bool {
-        self.lives.keys().all(|name| self.hindered(*name).is_none())
+        self.services
+            .keys()
+            .all(|name| self.hindered(*name).is_none())
     }
 }

@@ -1,7 +1,9 @@
 //! The end of a job that nobody uses, with `--idle-timeout`. PURE: what was seen, and how long ago it was looked before, comes in
 //! as events.
+//!
+//! docs/design/idle.md explains the design.
 
-use super::{Effect, End, Machine, Timer, step_line, warning};
+use super::{Effect, End, Look, Machine, Timer, step_line, warning};
 use crate::plan::idle::gap;
 use crate::plan::name::Name;
 use core::time::Duration;
@@ -31,7 +33,7 @@ impl Machine {
     /// The job is ready: from now on it may be used.
     pub(super) fn begin_to_look(&self, out: &mut Vec<Effect>) {
         if self.idle.limit.is_some() {
-            out.push(Effect::LookForUse);
+            out.push(Effect::Look(Look::Use));
         }
     }
 
@@ -80,7 +82,6 @@ impl Machine {
                     said(left)
                 ),
             );
-            out.push(Effect::Publish);
         }
         out.push(Effect::SetTimer(Timer::Look, next_look(limit, left)));
     }

@@ -1,5 +1,7 @@
 //! Who may end the job. PURE. A driver holds results and a kernel hours of work: as long as one of them lives, the job goes on
 //! whatever becomes of engines and controller. All ends of theirs that nothing undoes come here.
+//!
+//! docs/design/ends.md explains the design.
 
 use super::{Effect, End, Machine, Phase, Stage, step_line, warning};
 use crate::plan::name::Name;
@@ -39,7 +41,7 @@ impl Machine {
         if self.lives(Name::Driver) {
             return Some(Name::Driver);
         }
-        let jupyter = self.lives.get(&Name::Jupyter)?;
+        let jupyter = self.life(Name::Jupyter)?;
         let there = matches!(
             jupyter.stage,
             Stage::Starting | Stage::Ready | Stage::Clearing | Stage::Resting
@@ -50,7 +52,7 @@ impl Machine {
     /// Whether clients have something to work with, now or as soon as it has been started again.
     pub(super) fn cluster_works(&self) -> bool {
         let there = |name: Name| {
-            let life = self.lives.get(&name);
+            let life = self.life(name);
             life.is_some_and(|life| life.stage != Stage::Ended && !life.given_up)
         };
         there(Name::Controller) && (there(Name::Engines) || self.engines.guests() > 0)
@@ -68,24 +70,23 @@ impl Machine {
         let own = self.kept_by().filter(|user| *user != name);
         let Some(keeper) = own.map(Keeper::Own).or_else(by_guests) else {
             let world = self.engines.world || self.engines.together();
-            let of_lost = name == Name::Engines && world && !self.engines.lost.is_empty();
+            let of_lost = name == Name::Engines && world && self.engines.any(|engine| engine.lost);
             if of_lost && self.lives(name) {
                 // Asked, those that are left would finalize MPI, which waits for the lost ones or aborts the whole start.
                 self.kill(name, out);
             }
             return self.begin_stop(end, out);
         };
-        let Some(life) = self.lives.get_mut(&name) else {
+        let Some(service) = self.services.get_mut(&name) else {
             return;
         };
+        let life = &mut service.life;
         if life.given_up || life.stage == Stage::Ended {
             return;
         }
         life.given_up = true;
-        life.stage = Stage::Clearing;
-        life.swept = false;
-        life.start += 1;
-        let start = life.start;
+        life.generation += 1;
+        service.swept = false;
         let what = if name == Name::Engines {
             "engines"
         } else {
@@ -106,11 +107,10 @@ impl Machine {
         out.push(Effect::Mark(format!("{name} ended: {}", end.reason)));
         if name == Name::Engines {
             self.engines.over = Some(end);
-            self.end_the_set(start, out);
+            self.end_the_set(out);
         } else {
-            Self::clear_away(name, start, out);
+            self.clear_away(name, out);
         }
-        out.push(Effect::Publish);
     }
 
     /// Engines that others added have come or left: the last of them may have been what kept the job.
@@ -122,10 +122,7 @@ impl Machine {
             many => format!("{many} engines that others added work with this cluster"),
         };
         step_line(out, text);
-        let none_left = self
-            .lives
-            .get(&Name::Engines)
-            .is_some_and(|life| life.given_up);
+        let none_left = self.life(Name::Engines).is_some_and(|life| life.given_up);
         if guests == 0 && none_left && self.kept_by().is_none() && matches!(self.phase, Phase::Up) {
             let end = self.engines.over.take();
             self.begin_stop(

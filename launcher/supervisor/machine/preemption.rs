@@ -1,10 +1,9 @@
 //! Engines that end because Slurm takes the job's nodes for another one. PURE. With a grace time, Slurm signals the tasks of the
 //! job's steps at its begin and the batch script, which is us, only at its end: the engines' end is the first that is heard of it.
 
-use super::running::first_process;
-use super::{Effect, End, Machine, SIGNAL_PATIENCE, Timer};
+use super::{Effect, End, Look, Machine, SIGNAL_PATIENCE, Timer};
 use crate::failure::{About, Failure};
-use crate::plan::name::Name;
+use crate::plan::name::Unit;
 
 /// An end of the engines that Slurm may explain.
 #[derive(Clone, Debug)]
@@ -36,7 +35,7 @@ impl Machine {
             signal_comes,
             with_log,
         });
-        out.push(Effect::AskForPreemption);
+        out.push(Effect::Look(Look::Preemption));
         out.push(Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE));
     }
 
@@ -63,7 +62,7 @@ impl Machine {
     pub(super) fn slurm_says_nothing(&mut self, out: &mut Vec<Effect>) {
         if let Some(end) = self.engines.unexplained.take() {
             if end.with_log {
-                out.push(Effect::ShowLog(first_process(Name::Engines)));
+                out.push(Effect::ShowLog(Unit::EngineGroup));
             }
             self.set_ended(end.failure, out);
         }

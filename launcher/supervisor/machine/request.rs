@@ -5,7 +5,6 @@ use crate::failure::Failure;
 use crate::plan::engines::named;
 use crate::plan::name::Name;
 use crate::supervisor::event::Answer;
-use std::collections::BTreeSet;
 
 /// In which ways engines can be started again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,30 +65,29 @@ impl Machine {
             self.disbelieve_the_hub();
             self.clear(Name::Controller, out);
         }
-        let whole = all || lost.len() == self.engines.expected as usize;
+        let whole = all || lost.len() == self.engines.expected() as usize;
         if self.comes_back(Name::Engines) {
             self.clear(Name::Engines, out);
         } else if self.engines.startable.together && whole {
             self.end_to_start_anew(out);
         } else if all {
-            let ids: Vec<u32> = (0..self.engines.expected).collect();
+            let ids = self.engines.ids(|_| true);
             self.start_each(&ids, out);
         } else {
             self.start_each(&lost, out);
         }
-        out.push(Effect::Publish);
     }
 
     /// What the hub lists is not what lives, until a new hub has had the time to tell.
     pub(super) fn disbelieve_the_hub(&mut self) {
-        let known = self.engines.registered.clone();
+        let known = self.engines.listed();
         self.engines.recounted.get_or_insert(known);
     }
 
     /// Why nothing can be done.
     fn refusal(&self, lost: &[u32], all: bool) -> Option<String> {
         let ways = self.engines.startable;
-        let living = self.engines.expected as usize > lost.len();
+        let living = self.engines.expected() as usize > lost.len();
         if !matches!(self.phase, Phase::Up) {
             Some("the job has not been ready yet".to_owned())
         } else if !ways.at_all() {
@@ -107,60 +105,55 @@ impl Machine {
     /// Whether these engines can be started again while others live: a task that the hub has dropped cannot be ended alone.
     fn can_each(&self, ids: &[u32]) -> bool {
         let own = self.engines_of_their_own();
-        let alone = |id: &u32| self.engines.lost.contains(id) || own.contains(id);
+        let alone = |id: &u32| self.engines.is(*id, |engine| engine.lost) || own.contains(id);
         self.engines.startable.each && ids.iter().all(alone)
     }
 
     /// Engines that have ended, or that the hub has dropped for good although they live.
     fn lost_or_dropped(&self) -> Vec<u32> {
-        let engines = &self.engines;
-        let missed = engines.set.missed.difference(&engines.registered);
-        let mut gone: BTreeSet<u32> = missed.copied().collect();
-        gone.extend(engines.lost.union(&engines.dropped));
-        gone.retain(|id| *id < engines.expected);
-        gone.into_iter().collect()
+        self.engines
+            .ids(|engine| engine.lost || engine.dropped || (engine.missed && !engine.listed))
     }
 
     /// A service that was given up, or that is on its way back after ends of its own, has all its tries again; true where it has
     /// to be set going.
     fn comes_back(&mut self, name: Name) -> bool {
-        let Some(life) = self.lives.get_mut(&name) else {
+        let Some(service) = self.services.get_mut(&name) else {
             return false;
         };
+        let life = &mut service.life;
         let set_going = match life.stage {
             Stage::Ended => {
                 life.stage = Stage::Clearing;
-                life.swept = true;
-                life.start += 1;
+                life.generation += 1;
+                service.swept = true;
                 true
             }
-            Stage::Clearing => life.given_up,
+            Stage::Draining | Stage::Clearing => life.given_up,
             _ => false,
         };
         life.given_up = false;
-        life.restarts = 0;
+        life.attempts = 0;
         set_going
     }
 
     /// Ends all engines, without asking, and starts them together. What hangs in a collective does not hear.
     fn end_to_start_anew(&mut self, out: &mut Vec<Effect>) {
-        let Some(life) = self.lives.get_mut(&Name::Engines) else {
+        let Some(service) = self.services.get_mut(&Name::Engines) else {
             return;
         };
-        if !matches!(life.stage, Stage::Starting | Stage::Ready) {
+        if !matches!(service.life.stage, Stage::Starting | Stage::Ready) {
             return;
         }
-        life.stage = Stage::Clearing;
-        life.swept = false;
-        life.start += 1;
-        let start = life.start;
-        self.end_the_set(start, out);
+        service.swept = false;
+        service.life.generation += 1;
+        self.end_the_set(out);
     }
 
     /// What was left of engines that each are a process of their own is gone.
     pub(super) fn each_rested(&mut self, out: &mut Vec<Effect>) {
         self.set_stage(Name::Engines, Stage::Ready);
-        let lost: Vec<u32> = self.engines.lost.iter().copied().collect();
+        let lost = self.engines.ids(|engine| engine.lost);
         self.start_each(&lost, out);
     }
 
@@ -178,12 +171,16 @@ impl Machine {
         }
         let there = |name: Name| self.stage(name) == Stage::Ready;
         let coming = |name: Name| {
-            let life = self.lives.get(&name);
+            let life = self.life(name);
             life.is_some_and(|life| {
                 !life.given_up
                     && matches!(
                         life.stage,
-                        Stage::Starting | Stage::Clearing | Stage::Resting
+                        Stage::Starting
+                            | Stage::Draining
+                            | Stage::Clearing
+                            | Stage::Resting
+                            | Stage::Due
                     )
             })
         };
@@ -193,7 +190,7 @@ impl Machine {
             || self.engines.any_on_its_way()
             || (there(Name::Controller) && !self.believes_the_hub());
         let up = matches!(self.phase, Phase::Up);
-        let (counted, expected) = (self.engines.counted(), self.engines.expected);
+        let (counted, expected) = (self.engines.counted(), self.engines.expected());
         let text = format!("{counted} of {expected} engines are there");
         let answer = if up && ready && self.engines.complete() && !self.engines.any_on_its_way() {
             Answer::Done(text)

@@ -1,8 +1,8 @@
 //! From the start to the first reason to stop. PURE.
 
-use super::{Effect, Event, Machine, Phase, Stage, Timer, step_line};
+use super::{Effect, Event, Look, Machine, Phase, Stage, Timer, step_line};
 use crate::failure::{Failure, Kind};
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::{Name, Unit};
 
 impl Machine {
     /// An event while the job starts or is up.
@@ -13,20 +13,31 @@ impl Machine {
                 out.push(Effect::SetTimer(Timer::Start, left));
                 self.advance(out);
             }
-            Event::SpawnFailed { process, failure } => self.spawn_failed(process, failure, out),
+            Event::SpawnFailed { unit, failure } => self.spawn_failed(unit, failure, out),
+            Event::NeverStarted(unit) if self.is_being_cleared(unit.service()) => {
+                self.forget(unit);
+                self.clear(unit.service(), out);
+            }
+            Event::NeverStarted(unit) => {
+                let failure = Failure::service(format!("{unit} was not started"));
+                self.spawn_failed(unit, failure, out);
+            }
+            Event::NotForked if self.stage(Name::Engines) == Stage::Starting => {
+                out.push(first_start(Name::Engines));
+            }
             Event::Exited {
-                process,
+                unit,
                 pid,
                 exit,
                 tail,
                 memory,
             } => {
-                if self.forget(process.service, process.index) {
-                    match self.stage(process.service) {
-                        Stage::Clearing => self.clear(process.service, out),
+                if self.forget(unit) {
+                    match self.stage(unit.service()) {
+                        Stage::Draining | Stage::Clearing => self.clear(unit.service(), out),
                         // Given up before it ended: it was told.
                         Stage::Ended => {}
-                        _ => self.exited(process, pid, &exit, &tail, memory.as_ref(), out),
+                        _ => self.exited(unit, pid, &exit, &tail, memory.as_ref(), out),
                     }
                 }
             }
@@ -44,24 +55,28 @@ impl Machine {
             Event::Broken { service, failure } => {
                 if matches!(self.stage(service), Stage::Starting | Stage::Ready) {
                     if !(self.hub_asked && service == Name::Controller) {
-                        out.push(Effect::ShowLog(first_process(service)));
+                        out.push(Effect::ShowLog(Unit::from(service)));
                     }
                     let failure = self.of_now(failure);
                     self.mend_or_fail(service, failure, out);
                 }
             }
             Event::Registered(ids) => self.listed(ids, out),
-            Event::Placed(report) => self.placed(report, out),
+            Event::Placed(report) => self.placed(report),
             Event::World(world) => self.world_seen(world, out),
             Event::SrunSaid(words) => self.srun_said(words, out),
             Event::SrunWaits(why) => self.srun_waits(why, out),
             Event::TimeUp(timer) => self.time_up(timer, out),
-            Event::Progress { timer, seen } => self.progress(timer, seen, out),
+            Event::Progress {
+                unit,
+                generation,
+                seen,
+            } => self.progress(unit, generation, seen, out),
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
-            Event::NoTimeLimit => self.no_time_limit(out),
-            // Its signal is on the way.
-            Event::Cancelled | Event::SlurmKillsIn(_) => {}
+            Event::NoTimeLimit => self.no_time_limit(),
+            // Slurm's signal is on the way; what was to be forked has become ready, or was given up.
+            Event::Cancelled | Event::SlurmKillsIn(_) | Event::NotForked => {}
             Event::Superseded(by) => self.superseded(by, out),
             Event::Preempted(preempted) => self.preempted(preempted, out),
             Event::Active => self.in_use(out),
@@ -84,21 +99,16 @@ impl Machine {
             if !due {
                 continue;
             }
-            if let Some(life) = self.lives.get_mut(&rule.name) {
-                life.alive = (0..rule.processes).collect();
+            if let Some(service) = self.services.get_mut(&rule.name) {
+                service.alive = rule.units.iter().copied().collect();
             }
             if rule.immediate {
                 self.set_stage(rule.name, Stage::Ready);
                 immediate.push(rule.name);
             } else {
-                self.set_stage(rule.name, Stage::Starting);
                 out.push(Effect::Mark(format!("{} started", rule.name)));
-                out.push(Effect::Spawn(rule.name));
-                let timer = Timer::Service {
-                    service: rule.name,
-                    start: 0,
-                };
-                out.push(Effect::SetTimer(timer, rule.start_limit));
+                out.push(first_start(rule.name));
+                self.enter(rule.name, Stage::Starting, rule.start_limit, out);
             }
         }
         if self.starting() && self.all_ready() {
@@ -107,15 +117,14 @@ impl Machine {
             out.push(Effect::Announce);
             self.begin_to_look(out);
         }
-        out.push(Effect::Publish);
         // After the announcement: a driver's own output follows it.
-        out.extend(immediate.into_iter().map(Effect::Spawn));
+        out.extend(immediate.into_iter().map(first_start));
     }
 
     pub(super) fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
-        if let Some(life) = self.lives.get_mut(&service) {
-            life.stage = Stage::Ready;
-            life.lack = None;
+        if let Some(found) = self.services.get_mut(&service) {
+            found.life.stage = Stage::Ready;
+            found.lack = None;
         }
         self.advance(out);
     }
@@ -135,19 +144,13 @@ impl Machine {
                     self.too_late(name, self.start_limit, out);
                 }
             }
-            Timer::Service {
-                service: name,
-                start,
-            } if self.is_starting(name, start) => {
-                if name == Name::Engines && self.engines.enough() {
-                    self.engines_ready(out);
-                } else if self.starting() {
-                    self.too_late(name, self.limit_of_start(name), out);
-                } else {
-                    out.push(Effect::LookForProgress(timer));
-                }
-            }
-            Timer::Look => out.push(Effect::LookForUse),
+            Timer::Stage {
+                unit,
+                generation,
+                stage,
+            } => self.stage_is_over(unit, generation, stage, out),
+            Timer::Recount { generation } => self.recounted(generation, out),
+            Timer::Look => out.push(Effect::Look(Look::Use)),
             Timer::Dropped => self.say_dropped(out),
             Timer::JobEnds => self.slurm_says_nothing(out),
             Timer::Heeded { engine } => self.wish_is_over(engine),
@@ -155,15 +158,6 @@ impl Machine {
                 self.world = None;
                 self.settle_engines(out);
             }
-            Timer::Clear { .. }
-            | Timer::Rest { .. }
-            | Timer::Healthy { .. }
-            | Timer::Replace { .. }
-            | Timer::Arrive { .. }
-            | Timer::Settled { .. }
-            | Timer::Nannies { .. }
-            | Timer::Forgotten { .. }
-            | Timer::Recount { .. } => self.healing_timer(timer, out),
             other => self.deadline_timer(other, out),
         }
     }
@@ -179,14 +173,17 @@ impl Machine {
         let failure = if name == Name::Engines {
             self.engines_too_late(seconds, out)
         } else {
-            out.push(Effect::ShowLog(first_process(name)));
+            out.push(Effect::ShowLog(Unit::from(name)));
             let mut failure = Failure::not_ready(format!(
                 "{name} was not ready within {seconds} s"
             ))
             .hint(format!(
                 "the last thing it did is above; more time: --start-timeout {name}=DURATION"
             ));
-            failure.cause = self.lives.get(&name).and_then(|life| life.lack.clone());
+            failure.cause = self
+                .services
+                .get(&name)
+                .and_then(|found| found.lack.clone());
             failure.kind = self.kind_of_now();
             failure
         };
@@ -211,7 +208,10 @@ impl Machine {
     }
 }
 
-/// The process whose log tells most about a service.
-pub(super) fn first_process(service: Name) -> ProcessId {
-    ProcessId { service, index: 0 }
+/// Starts a service for the first time.
+fn first_start(name: Name) -> Effect {
+    Effect::Start {
+        unit: name.into(),
+        again: false,
+    }
 }

@@ -6,21 +6,22 @@
 mod client;
 mod day;
 mod ends;
+mod engine_steps;
 mod engines;
+mod gone;
+mod group;
 mod guests;
-mod healing;
 mod hindered;
 mod idle;
 mod lasting;
 mod orders;
-mod replacing;
-mod set;
-mod steps;
+mod respawn;
+mod restart;
 mod time;
 
+use super::engines::Engine;
 use super::*;
 use crate::failure::Failure;
-use crate::plan::name::ProcessId;
 use crate::plan::service::{Environment, Process, Streams};
 use crate::plan::task_lines::Words;
 use crate::supervisor::event::{Answer, Asked, Exit};
@@ -102,14 +103,14 @@ fn overlapped(minimum: u32, last: Name) -> Vec<Service> {
 struct World {
     machine: Machine,
     services: Vec<Service>,
-    alive: BTreeSet<ProcessId>,
+    alive: BTreeSet<Unit>,
     watched: BTreeSet<Name>,
     ready: BTreeSet<Name>,
     killed: BTreeSet<Name>,
     swept: BTreeSet<Name>,
     owed: BTreeSet<Option<Name>>,
     timers: BTreeSet<Timer>,
-    late: BTreeSet<Timer>,
+    late: BTreeSet<(Unit, u32)>,
     announced: bool,
     reason: Option<String>,
     hurried: bool,
@@ -186,14 +187,13 @@ impl World {
         if self.machine.engines.step
             && (self.machine.engines.together() || self.machine.engines.each())
         {
-            let task = self.alive.contains(&process(Name::Engines, 0));
+            let task = self.alive.contains(&Unit::EngineGroup);
             events.extend(task.then(|| killed(&[1])));
         }
         events.extend(self.timers.iter().copied().map(Event::TimeUp));
-        for timer in &self.late {
-            for seen in [None, Some("it makes progress".to_owned())] {
-                let timer = *timer;
-                events.push(Event::Progress { timer, seen });
+        for (unit, generation) in &self.late {
+            for seen in [None, Some("it makes progress")] {
+                events.push(progress(*unit, *generation, seen));
             }
         }
         events.extend(self.owed.iter().copied().map(Event::Swept));
@@ -231,9 +231,7 @@ impl World {
     fn is_of_the_cluster(event: &Event) -> bool {
         let of = |name: Name| matches!(name, Name::Engines | Name::Controller);
         match event {
-            Event::Exited { process, .. } | Event::SpawnFailed { process, .. } => {
-                of(process.service)
-            }
+            Event::Exited { unit, .. } | Event::SpawnFailed { unit, .. } => of(unit.service()),
             Event::Broken { service, .. } => of(*service),
             Event::Registered(_)
             | Event::SrunSaid(_)
@@ -241,16 +239,8 @@ impl World {
             | Event::ClientAsked(_)
             | Event::RestartAsked { .. } => true,
             Event::TimeUp(timer) => match timer {
-                Timer::Service { service, .. }
-                | Timer::Clear { service, .. }
-                | Timer::Rest { service, .. } => of(*service),
-                Timer::Replace { .. }
-                | Timer::Arrive { .. }
-                | Timer::Nannies { .. }
-                | Timer::Forgotten { .. }
-                | Timer::Recount { .. }
-                | Timer::Dropped
-                | Timer::JobEnds => true,
+                Timer::Stage { unit, .. } => of(unit.service()),
+                Timer::Recount { .. } | Timer::Dropped | Timer::JobEnds => true,
                 _ => false,
             },
             _ => false,
@@ -265,8 +255,8 @@ impl World {
 
     /// Whether the driver or a Jupyter that was not given up lives.
     fn has_a_user(&self) -> bool {
-        let lives = |name: Name| self.alive.iter().any(|process| process.service == name);
-        let jupyter = self.machine.lives.get(&Name::Jupyter);
+        let lives = |name: Name| self.alive.iter().any(|unit| unit.service() == name);
+        let jupyter = self.machine.life(Name::Jupyter);
         let given_up = jupyter.is_none_or(|life| life.given_up);
         self.announced && (lives(Name::Driver) || (lives(Name::Jupyter) && !given_up))
     }
@@ -275,20 +265,22 @@ impl World {
     fn hear(&mut self, event: Event) {
         let stopping = self.reason.is_some();
         match &event {
-            Event::Exited { process, .. } | Event::SpawnFailed { process, .. } => {
-                self.alive.remove(process);
+            Event::Exited { unit, .. } | Event::SpawnFailed { unit, .. } => {
+                self.alive.remove(unit);
             }
             Event::TimeUp(timer) => {
                 self.timers.remove(timer);
                 if let Timer::Heeded { engine } = timer
-                    && self.machine.engines.counts(*engine)
+                    && self.machine.engines.is(*engine, Engine::counts)
                     && let Some(ended) = &mut self.ended_by_client
                 {
                     ended.remove(&Some(*engine));
                 }
             }
-            Event::Progress { timer, .. } => {
-                self.late.remove(timer);
+            Event::Progress {
+                unit, generation, ..
+            } => {
+                self.late.remove(&(*unit, *generation));
             }
             Event::Swept(service) => {
                 self.owed.remove(service);
@@ -334,7 +326,7 @@ impl World {
             self.hurried = true;
             for process in &self.alive {
                 assert!(
-                    self.killed.contains(&process.service),
+                    self.killed.contains(&process.service()),
                     "rule 5: {process} was not killed"
                 );
             }
@@ -343,20 +335,23 @@ impl World {
 
     fn check(&mut self, effect: &Effect) {
         match effect {
-            Effect::Spawn(name) => self.check_spawn(*name),
-            Effect::Restart(name) => self.check_restart(*name),
-            Effect::Replace(engine) => {
+            Effect::Start { unit, again: false } => self.check_spawn(unit.service()),
+            Effect::Start {
+                unit: Unit::Engine(engine),
+                ..
+            } => {
                 assert!(
                     self.reason.is_none(),
                     "rule 8: engine {engine} started again after the stop"
                 );
                 let by_client = self.was_ended(Some(*engine));
                 assert!(!by_client, "rule 12: engine {engine} was ended by a client");
-                let new = self.alive.insert(self.machine.own_process(*engine));
+                let new = self.alive.insert(Unit::Engine(*engine));
                 assert!(new, "rule 10: engine {engine} started twice");
-                let known = self.machine.engines.registered.contains(engine);
+                let known = self.machine.engines.is(*engine, |engine| engine.listed);
                 assert!(!known, "rule 8: the hub still knows engine {engine}");
             }
+            Effect::Start { unit, .. } => self.check_restart(unit.service()),
             Effect::Announce => {
                 assert!(!self.announced, "rule 2: announced twice");
                 assert_ne!(self.machine.state(), State::Starting);
@@ -368,9 +363,10 @@ impl World {
                 assert!(unready.is_none(), "rule 2: announced without {unready:?}");
                 self.announced = true;
             }
-            Effect::Terminate(name) => self.check_terminate(*name),
-            Effect::Kill(name) => {
-                self.killed.insert(*name);
+            Effect::Ask(unit) => self.check_terminate(unit.service()),
+            Effect::Kill(Unit::Engine(_)) => {}
+            Effect::Kill(unit) => {
+                self.killed.insert(unit.service());
             }
             Effect::Sweep { service, .. } => {
                 self.owed.insert(*service);
@@ -378,8 +374,8 @@ impl World {
             Effect::SetTimer(timer, _) => {
                 self.timers.insert(*timer);
             }
-            Effect::LookForProgress(timer) => {
-                self.late.insert(*timer);
+            Effect::Look(Look::Progress { unit, generation }) => {
+                self.late.insert((*unit, *generation));
             }
             Effect::Answer { request, answer } => match (answer, &self.request) {
                 (Answer::Running, waits) => {
@@ -398,23 +394,18 @@ impl World {
                 self.finished = true;
             }
             Effect::Say(..)
-            | Effect::LookForUse
-            | Effect::AskForPreemption
+            | Effect::Look(_)
             | Effect::EndStep
-            | Effect::SayWhatLives { .. }
             | Effect::GiveUp(_)
-            | Effect::KillOne(_)
             | Effect::ShowLog(_)
-            | Effect::ShowTask(_)
-            | Effect::Mark(_)
-            | Effect::Publish => {}
+            | Effect::Mark(_) => {}
         }
     }
 
     fn check_all_gone(&self) {
         for process in &self.alive {
             assert!(
-                self.killed.contains(&process.service),
+                self.killed.contains(&process.service()),
                 "rule 7: {process} lives and was never killed"
             );
         }
@@ -441,10 +432,7 @@ impl World {
             self.ready.insert(name);
         }
         for index in 0..u32::try_from(service.processes.len()).expect("few") {
-            self.alive.insert(ProcessId {
-                service: name,
-                index,
-            });
+            self.alive.insert(service.unit(index));
         }
     }
 
@@ -454,9 +442,9 @@ impl World {
             "rule 8: {name} started again after the stop"
         );
         assert!(self.announced, "rule 8: {name} started again before ready");
-        let lives = self.alive.iter().find(|process| process.service == name);
+        let lives = self.alive.iter().find(|unit| unit.service() == name);
         assert_eq!(lives, None, "rule 8: {name} started twice");
-        let restarts = self.machine.lives.get(&name).map(|life| life.restarts);
+        let restarts = self.machine.life(name).map(|life| life.attempts);
         assert!(
             restarts.is_some_and(|restarts| restarts <= 5),
             "rule 8: {name} started again {restarts:?} times"
@@ -466,12 +454,12 @@ impl World {
             assert!(!by_client, "rule 12: the hub was ended by a client");
         }
         if name == Name::Engines {
-            let known = self.machine.engines.registered.range(..ENGINES).next();
-            assert_eq!(known, None, "rule 8: the hub still knows the set");
+            let known = self.machine.engines.any(|engine| engine.listed);
+            assert!(!known, "rule 8: the hub still knows the set");
         }
         self.ready.remove(&name);
         self.killed.remove(&name);
-        self.alive.insert(process(name, 0));
+        self.alive.insert(Unit::from(name));
     }
 
     fn check_terminate(&self, name: Name) {
@@ -483,7 +471,7 @@ impl World {
             .map(|service| service.name)
             .take_while(|other| *other != name);
         for other in later {
-            let gone = !self.alive.iter().any(|process| process.service == other);
+            let gone = !self.alive.iter().any(|unit| unit.service() == other);
             assert!(
                 gone || self.killed.contains(&other),
                 "rule 3: {name} asked to end while {other} lives"
@@ -528,9 +516,9 @@ impl World {
     }
 }
 
-fn exited(process: ProcessId, exit: Exit, tail: &[&str]) -> Event {
+fn exited(unit: Unit, exit: Exit, tail: &[&str]) -> Event {
     Event::Exited {
-        process,
+        unit,
         pid: 1,
         exit,
         tail: tail.iter().map(|line| (*line).to_owned()).collect(),
@@ -542,6 +530,42 @@ fn exited(process: ProcessId, exit: Exit, tail: &[&str]) -> Event {
 fn killed(tasks: &[u32]) -> Event {
     let text = format!("srun: error: node2: tasks {tasks:?}: Killed");
     Event::SrunSaid(Words::new(&text, tasks.to_vec()))
+}
+
+/// A unit starts again.
+fn restart(unit: impl Into<Unit>) -> Effect {
+    Effect::Start {
+        unit: unit.into(),
+        again: true,
+    }
+}
+
+/// The limit of a unit's start.
+fn start_limit(unit: Unit, generation: u32) -> Timer {
+    Timer::Stage {
+        unit,
+        generation,
+        stage: Stage::Starting,
+    }
+}
+
+/// It runs out.
+fn late(unit: Unit, generation: u32) -> Event {
+    Event::TimeUp(start_limit(unit, generation))
+}
+
+/// It is looked whether a unit makes progress with its start.
+fn look_at(unit: Unit, generation: u32) -> Effect {
+    Effect::Look(Look::Progress { unit, generation })
+}
+
+/// What was seen of it.
+fn progress(unit: Unit, generation: u32, seen: Option<&str>) -> Event {
+    Event::Progress {
+        unit,
+        generation,
+        seen: seen.map(str::to_owned),
+    }
 }
 
 /// The hub lists these engines.
@@ -606,8 +630,12 @@ fn orderly_end(last: Name) -> Vec<Event> {
     events
 }
 
-fn process(service: Name, index: u32) -> ProcessId {
-    ProcessId { service, index }
+/// A process of a service that no other stands for.
+fn process(service: Name, index: u32) -> Unit {
+    match service {
+        Name::Engines => Unit::Engine(index),
+        _ => Unit::from(service),
+    }
 }
 
 /// How many events in a row are tried: 5 reach every stage of the stop from the start and take seconds; 7 take minutes.

@@ -40,11 +40,17 @@ impl Machine {
                 Name::Engines => format!(
                     "engines {}/{}",
                     self.engines.counted(),
-                    self.engines.expected
+                    self.engines.expected()
                 ),
                 name => name.to_string(),
             })
             .collect()
+    }
+
+    /// How many engines count as there.
+    #[must_use]
+    pub fn engines_there(&self) -> u32 {
+        u32::try_from(self.engines.counted()).unwrap_or(u32::MAX)
     }
 
     /// Engines in the hub's list that others started.
@@ -56,8 +62,6 @@ impl Machine {
     /// Ids of engines that do not count: never registered, dropped or lost.
     #[must_use]
     pub fn missing_engines(&self) -> Vec<u32> {
-        (0..self.engines.expected)
-            .filter(|id| !self.engines.counts(*id))
-            .collect()
+        self.engines.ids(|engine| !engine.counts())
     }
 }

@@ -9,7 +9,7 @@ use crate::here::os::stray_processes;
 use crate::here::profile::rendezvous::Seat;
 use crate::plan::environment;
 use crate::plan::incarnation::Incarnation;
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::Unit;
 use crate::plan::rendezvous::Order;
 use crate::plan::task_lines::Report;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -29,10 +29,7 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
     let rank = place.rank.number;
     let node = &place.node;
     let process = order.process(rank);
-    let id = ProcessId {
-        service: Name::Engines,
-        index: rank,
-    };
+    let id = Unit::Engine(rank);
     let no_log = |error: std::io::Error| {
         Failure::missing(format!(
             "the log {} of rank {rank} on {node} cannot be written",

@@ -97,11 +97,11 @@ fn what_a_client_ended_is_not_respawned_but_comes_back_on_request() {
         &mut world,
         [asked(Asked::Engine(1)), engine_ended(1), listed(&[0])],
     );
-    assert_eq!(replacing::pause(&effects), None);
+    assert_eq!(respawn::pause(&effects), None);
     let text = "engine 1 was shut down by a client; `ipjob restart` starts it again";
     assert!(said(&effects).contains(&text), "{effects:?}");
     let effects = hear(&mut world, [again(false)]);
-    assert!(effects.contains(&Effect::Replace(1)));
+    assert!(effects.contains(&restart(Unit::Engine(1))));
     let effects = hear(&mut world, [listed(&[0, 1])]);
     assert_eq!(
         answers(&effects),
@@ -109,5 +109,5 @@ fn what_a_client_ended_is_not_respawned_but_comes_back_on_request() {
     );
     // It is an engine like any other again.
     let effects = hear(&mut world, [engine_ended(1)]);
-    assert!(replacing::pause(&effects).is_some());
+    assert!(respawn::pause(&effects).is_some());
 }

@@ -19,11 +19,13 @@ fn let_happen(machine: &mut Machine, event: Event) {
                     events.push_back(Event::TimeUp(timer));
                 }
                 Effect::Sweep { service, .. } => events.push_back(Event::Swept(service)),
-                Effect::Restart(service) => events.push_back(Event::Ready {
-                    service,
-                    detail: "again".to_owned(),
+                Effect::Start { unit, .. } => events.push_back(match unit {
+                    Unit::Engine(_) => Event::Registered(BTreeSet::from([0, 1])),
+                    _ => Event::Ready {
+                        service: unit.service(),
+                        detail: "again".to_owned(),
+                    },
                 }),
-                Effect::Replace(_) => events.push_back(Event::Registered(BTreeSet::from([0, 1]))),
                 Effect::Finish(end) => panic!("{end:?}"),
                 _ => {}
             }
@@ -35,11 +37,10 @@ fn let_happen(machine: &mut Machine, event: Event) {
 fn mends(timer: Timer) -> bool {
     matches!(
         timer,
-        Timer::Rest { .. }
-            | Timer::Healthy { .. }
-            | Timer::Recount { .. }
-            | Timer::Replace { .. }
-            | Timer::Settled { .. }
+        Timer::Stage {
+            stage: Stage::Resting | Stage::Ready,
+            ..
+        } | Timer::Recount { .. }
     )
 }
 

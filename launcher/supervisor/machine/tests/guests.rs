@@ -1,6 +1,6 @@
 //! Engines that others added.
 
-use super::lasting::{SWEPT, engine_ended, hear, job, said};
+use super::lasting::{SWEPT, hear, job, said};
 use super::*;
 
 #[test]
@@ -11,7 +11,13 @@ fn guests_keep_the_cluster_and_when_they_leave_it_ends_as_the_last_of_ours_did()
     assert_eq!(said(&effects), [come]);
     assert_eq!(world.machine.guests(), 2);
     assert_eq!(world.machine.state(), State::Ready);
-    let effects = hear(&mut world, [engine_ended(0), Event::Preempted(false)]);
+    let effects = hear(
+        &mut world,
+        [
+            exited(Unit::EngineGroup, Exit::Code(1), &[]),
+            Event::Preempted(false),
+        ],
+    );
     let line = "; the cluster stays for 2 engines that others added, and goes on without engines";
     let told = said(&effects);
     assert!(told.iter().any(|text| text.contains(line)), "{told:?}");

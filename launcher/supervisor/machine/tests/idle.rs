@@ -100,6 +100,10 @@ fn it_is_looked_only_where_it_was_asked_for() {
             detail: String::new(),
         });
         let effects = machine.step(Event::Registered(BTreeSet::from([0, 1])));
-        assert_eq!(effects.contains(&Effect::LookForUse), looks, "{effects:?}");
+        assert_eq!(
+            effects.contains(&Effect::Look(Look::Use)),
+            looks,
+            "{effects:?}"
+        );
     }
 }

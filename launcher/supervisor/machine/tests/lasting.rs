@@ -112,12 +112,21 @@ fn a_world_that_loses_a_rank_leaves_jupyter_alone() {
     assert_eq!(world.machine.reason(), None);
     assert_eq!(world.machine.missing_engines(), [0, 1]);
     // What is left of it is killed: it waits for the lost rank.
-    let effects = hear(&mut world, [Event::TimeUp(Timer::Nannies { start: 1 })]);
-    assert!(effects.contains(&Effect::EndStep) && effects.contains(&Effect::Kill(Name::Engines)));
-    let srun = exited(process(Name::Engines, 0), KILLED(), &[]);
+    let effects = hear(
+        &mut world,
+        [Event::TimeUp(Timer::Stage {
+            unit: Unit::EngineGroup,
+            generation: 1,
+            stage: Stage::Draining,
+        })],
+    );
+    assert!(
+        effects.contains(&Effect::EndStep) && effects.contains(&Effect::Kill(Unit::EngineGroup))
+    );
+    let srun = exited(Unit::EngineGroup, KILLED(), &[]);
     let _ = hear(&mut world, [srun, SWEPT(Name::Engines), listed(&[])]);
     let effects = hear(&mut world, [again(false)]);
-    assert!(effects.contains(&Effect::Restart(Name::Engines)));
+    assert!(effects.contains(&restart(Name::Engines)));
     let effects = hear(&mut world, [listed(&[0, 1])]);
     assert_eq!(
         answers(&effects),
@@ -145,13 +154,22 @@ fn a_step_that_the_hub_alone_misses_is_left_alone_beside_jupyter_and_told_as_dro
     let text = "the hub has dropped engine 1, and nothing has told of an end: nothing is ended";
     assert!(line.starts_with(text), "{line}");
     let kills = |effect: &Effect| {
-        let nannies = matches!(effect, Effect::SetTimer(Timer::Nannies { .. }, _));
+        let nannies = matches!(
+            effect,
+            Effect::SetTimer(
+                Timer::Stage {
+                    stage: Stage::Draining,
+                    ..
+                },
+                _
+            )
+        );
         nannies || matches!(effect, Effect::Kill(_) | Effect::EndStep)
     };
     assert!(!effects.iter().any(kills), "{effects:?}");
     assert_eq!(world.machine.state(), State::Degraded);
     orders::walk(world.clone(), depth() - 3);
-    let ended = exited(process(Name::Engines, 0), KILLED(), &[]);
+    let ended = exited(Unit::EngineGroup, KILLED(), &[]);
     let effects = hear(&mut world, [ended, Event::Preempted(false)]);
     let line = said(&effects).last().copied().unwrap_or_default();
     assert!(line.contains("jupyter goes on without engines"), "{line}");
@@ -172,12 +190,8 @@ fn a_step_that_the_hub_alone_misses_is_left_alone_beside_jupyter_and_told_as_dro
 #[test]
 fn a_controller_that_is_given_up_leaves_jupyter_alone_and_comes_back_on_request() {
     let mut world = job(Name::Jupyter);
-    world
-        .machine
-        .lives
-        .get_mut(&Name::Controller)
-        .expect("planned")
-        .restarts = 5;
+    let life = world.machine.life_mut(Name::Controller).expect("planned");
+    life.attempts = 5;
     let died = exited(process(Name::Controller, 0), KILLED(), &[]);
     let effects = hear(&mut world, [died, SWEPT(Name::Controller)]);
     assert!(
@@ -188,7 +202,7 @@ fn a_controller_that_is_given_up_leaves_jupyter_alone_and_comes_back_on_request(
     );
     assert_eq!(world.machine.state(), State::Degraded);
     let effects = hear(&mut world, [again(false)]);
-    assert!(effects.contains(&Effect::Restart(Name::Controller)));
+    assert!(effects.contains(&restart(Name::Controller)));
     assert_eq!(answers(&effects), [&Answer::Running]);
     let detail = String::new();
     let service = Name::Controller;
@@ -196,7 +210,7 @@ fn a_controller_that_is_given_up_leaves_jupyter_alone_and_comes_back_on_request(
         &mut world,
         [
             Event::Ready { service, detail },
-            Event::TimeUp(Timer::Recount { start: 2 }),
+            Event::TimeUp(Timer::Recount { generation: 2 }),
         ],
     );
     assert_eq!(answers(&effects).len(), 1, "{effects:?}");
@@ -208,7 +222,9 @@ fn engines_that_were_not_to_be_respawned_are_started_on_request_alone() {
     let mut world = job(Name::Jupyter);
     let _ = hear(&mut world, [engine_ended(1), listed(&[0])]);
     let effects = hear(&mut world, [again(false)]);
-    assert!(effects.contains(&Effect::Replace(1)) && !effects.contains(&Effect::Replace(0)));
+    assert!(
+        effects.contains(&restart(Unit::Engine(1))) && !effects.contains(&restart(Unit::Engine(0)))
+    );
     // It dies at once: the request fails with the cause, and nothing tries again.
     let effects = hear(&mut world, [engine_ended(1)]);
     assert!(
@@ -217,15 +233,15 @@ fn engines_that_were_not_to_be_respawned_are_started_on_request_alone() {
     );
     // All of them anew: those that live are killed first.
     let effects = hear(&mut world, [again(true)]);
-    let kill = Effect::KillOne(process(Name::Engines, 0));
-    assert!(effects.contains(&kill) && effects.contains(&Effect::Replace(1)));
+    let kill = Effect::Kill(process(Name::Engines, 0));
+    assert!(effects.contains(&kill) && effects.contains(&restart(Unit::Engine(1))));
     let effects = hear(&mut world, [listed(&[0, 1]), engine_ended(0)]);
     assert!(
-        !effects.contains(&Effect::Replace(0)),
+        !effects.contains(&restart(Unit::Engine(0))),
         "the hub knows it yet"
     );
     let effects = hear(&mut world, [listed(&[1])]);
-    assert!(effects.contains(&Effect::Replace(0)));
+    assert!(effects.contains(&restart(Unit::Engine(0))));
     let effects = hear(&mut world, [listed(&[0, 1])]);
     assert_eq!(answers(&effects).len(), 1);
 }

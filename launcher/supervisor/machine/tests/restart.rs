@@ -23,7 +23,13 @@ fn ready(world: &mut World, service: Name) {
 
 fn rest(effects: &[Effect]) -> Option<(Timer, u64)> {
     effects.iter().find_map(|effect| match effect {
-        Effect::SetTimer(timer @ Timer::Rest { .. }, pause) => Some((*timer, pause.as_secs())),
+        Effect::SetTimer(
+            timer @ Timer::Stage {
+                stage: Stage::Resting,
+                ..
+            },
+            pause,
+        ) => Some((*timer, pause.as_secs())),
         _ => None,
     })
 }
@@ -36,10 +42,10 @@ fn crash_loop(world: &mut World, name: Name) -> Vec<u64> {
         if let Some((timer, pause)) = rest(&effects) {
             pauses.push(pause);
             effects = world.machine.step(Event::TimeUp(timer));
-        } else if effects.contains(&Effect::Restart(name)) {
+        } else if effects.contains(&restart(name)) {
             pauses.push(0);
         }
-        if !effects.contains(&Effect::Restart(name)) {
+        if !effects.contains(&restart(name)) {
             return pauses;
         }
         ready(world, name);
@@ -93,7 +99,7 @@ fn a_jupyter_that_dies_again_and_again_leaves_the_engines_alone() {
     assert_eq!(world.machine.reason(), None);
     assert_eq!(world.machine.state(), State::Degraded);
     let mut controller = world.clone();
-    assert!(die(&mut controller, Name::Controller).contains(&Effect::Restart(Name::Controller)));
+    assert!(die(&mut controller, Name::Controller).contains(&restart(Name::Controller)));
     let mut events = vec![Event::StopAsked {
         by: "SIGTERM".to_owned(),
         insists: false,
@@ -133,13 +139,14 @@ fn a_jupyter_that_dies_again_and_again_without_a_cluster_ends_the_job() {
 #[test]
 fn a_healthy_time_gives_restarts_back() {
     let mut world = up(2, Name::Jupyter);
-    for start in 1..20 {
-        assert!(die(&mut world, Name::Jupyter).contains(&Effect::Restart(Name::Jupyter)));
+    for generation in 1..20 {
+        assert!(die(&mut world, Name::Jupyter).contains(&restart(Name::Jupyter)));
         ready(&mut world, Name::Jupyter);
-        let service = Name::Jupyter;
-        let _ = world
-            .machine
-            .step(Event::TimeUp(Timer::Healthy { service, start }));
+        let _ = world.machine.step(Event::TimeUp(Timer::Stage {
+            unit: Unit::Jupyter,
+            generation,
+            stage: Stage::Ready,
+        }));
     }
     assert_eq!(world.machine.state(), State::Ready);
 }
@@ -152,14 +159,14 @@ fn nothing_is_started_while_a_process_of_the_one_before_lives() {
         failure: Failure::service("a scheduler has died"),
     };
     let effects = world.machine.step(broken);
-    assert!(effects.contains(&Effect::Kill(Name::Controller)));
+    assert!(effects.contains(&Effect::Kill(Unit::Controller)));
     let swept = Event::Swept(Some(Name::Controller));
     let effects = world.machine.step(swept);
     assert_eq!(effects, [], "its main process has not been waited for");
     assert_eq!(world.machine.state(), State::Degraded);
     let dead = exited(process(Name::Controller, 0), KILLED(), &[]);
     let effects = world.machine.step(dead);
-    assert!(effects.contains(&Effect::Restart(Name::Controller)));
+    assert!(effects.contains(&restart(Name::Controller)));
 }
 
 #[test]
@@ -186,7 +193,7 @@ fn the_hubs_list_is_not_believed_while_the_hub_reads_it() {
     assert!(world.machine.missing_engines().is_empty());
     let _ = world
         .machine
-        .step(Event::TimeUp(Timer::Recount { start: 1 }));
+        .step(Event::TimeUp(Timer::Recount { generation: 1 }));
     assert_eq!(world.machine.missing_engines(), [0], "now it is believed");
     let _ = world.machine.step(listed(&[0, 1]));
     assert_eq!(world.machine.state(), State::Ready);
@@ -196,16 +203,12 @@ fn the_hubs_list_is_not_believed_while_the_hub_reads_it() {
 fn a_timer_of_an_earlier_start_means_nothing_to_a_later_one() {
     let mut world = up(2, Name::Jupyter);
     let _ = die(&mut world, Name::Jupyter);
-    let service = Name::Jupyter;
-    let _ = world
-        .machine
-        .step(Event::TimeUp(Timer::Service { service, start: 0 }));
+    let _ = world.machine.step(late(Unit::Jupyter, 0));
     assert_eq!(world.machine.stage(Name::Jupyter), Stage::Starting);
-    let timer = Timer::Service { service, start: 1 };
-    let effects = world.machine.step(Event::TimeUp(timer));
-    assert_eq!(effects, [Effect::LookForProgress(timer)]);
-    let effects = world.machine.step(Event::Progress { timer, seen: None });
-    assert!(effects.contains(&Effect::Kill(Name::Jupyter)), "too late");
+    let effects = world.machine.step(late(Unit::Jupyter, 1));
+    assert_eq!(effects, [look_at(Unit::Jupyter, 1)]);
+    let effects = world.machine.step(progress(Unit::Jupyter, 1, None));
+    assert!(effects.contains(&Effect::Kill(Unit::Jupyter)), "too late");
     assert_eq!(world.machine.reason(), None);
 }
 
@@ -213,18 +216,15 @@ fn a_timer_of_an_earlier_start_means_nothing_to_a_later_one() {
 fn a_start_that_gets_on_has_up_to_ten_times_its_limit() {
     let mut world = up(2, Name::Jupyter);
     let _ = die(&mut world, Name::Controller);
-    let service = Name::Controller;
-    let timer = Timer::Service { service, start: 1 };
-    let seen = Some("it works".to_owned());
+    let unit = Unit::Controller;
     let mut looks = 0;
     loop {
-        let effects = world.machine.step(Event::TimeUp(timer));
-        assert_eq!(effects, [Effect::LookForProgress(timer)]);
-        let seen = seen.clone();
-        let effects = world.machine.step(Event::Progress { timer, seen });
+        let effects = world.machine.step(late(unit, 1));
+        assert_eq!(effects, [look_at(unit, 1)]);
+        let effects = world.machine.step(progress(unit, 1, Some("it works")));
         let says = "controller is not ready after 5 s, but is making progress: it works; it has up to 50 s";
         let said = effects.contains(&Effect::Say(Level::Warning, says.to_owned()));
-        if effects.contains(&Effect::Kill(service)) {
+        if effects.contains(&Effect::Kill(unit)) {
             break;
         }
         assert_eq!(said, looks == 0, "{effects:?}");
@@ -242,20 +242,21 @@ fn what_sigkill_does_not_end_is_waited_for_and_ends_nothing() {
             service: name,
             failure: Failure::service("it is stopped"),
         });
-        let timer = Timer::Clear {
-            service: name,
-            start: 1,
+        let timer = Timer::Stage {
+            unit: name.into(),
+            generation: 1,
+            stage: Stage::Clearing,
         };
         let then = "what takes its place waits for its end";
-        let says = Effect::SayWhatLives {
+        let says = Effect::Look(Look::Survivors {
             service: Some(name),
             then,
-        };
+        });
         assert_eq!(world.machine.step(Event::TimeUp(timer)), [says]);
         assert_eq!(world.machine.reason(), None);
         assert_eq!(world.machine.state(), State::Degraded);
         let effects = die(&mut world, name);
-        assert!(effects.contains(&Effect::Restart(name)), "{effects:?}");
+        assert!(effects.contains(&restart(name)), "{effects:?}");
     }
 }
 
@@ -268,7 +269,13 @@ fn every_order_of_events_while_a_service_is_replaced_keeps_the_rules() {
             world.hear(Event::Swept(Some(name)));
             let pauses: Vec<Timer> = world.timers.iter().copied().collect();
             for timer in pauses {
-                if matches!(timer, Timer::Rest { .. }) {
+                if matches!(
+                    timer,
+                    Timer::Stage {
+                        stage: Stage::Resting,
+                        ..
+                    }
+                ) {
                     world.hear(Event::TimeUp(timer));
                 }
             }

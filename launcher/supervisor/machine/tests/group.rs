@@ -11,7 +11,7 @@ fn world() -> World {
 }
 
 fn ended(words: &str) -> Event {
-    exited(process(Name::Engines, 0), Exit::Code(137), &[words])
+    exited(Unit::EngineGroup, Exit::Code(137), &[words])
 }
 
 /// The engines' srun ended, and Slurm has no other job for the nodes.
@@ -22,17 +22,37 @@ fn end_of_its_own(world: &mut World, words: &str) {
 
 const SWEPT: Event = Event::Swept(Some(Name::Engines));
 
-const NANNIES: Event = Event::TimeUp(Timer::Nannies { start: 1 });
+const NANNIES: Event = Event::TimeUp(Timer::Stage {
+    unit: Unit::EngineGroup,
+    generation: 1,
+    stage: Stage::Draining,
+});
 
 /// What the end of a set comes with.
-const ENDED: Effect = Effect::SetTimer(Timer::Nannies { start: 1 }, Duration::from_secs(1));
+const ENDED: Effect = Effect::SetTimer(
+    Timer::Stage {
+        unit: Unit::EngineGroup,
+        generation: 1,
+        stage: Stage::Draining,
+    },
+    Duration::from_secs(1),
+);
 
-const AGAIN: Effect = Effect::Restart(Name::Engines);
+const AGAIN: Effect = Effect::Start {
+    unit: Unit::EngineGroup,
+    again: true,
+};
 
 /// The timer of the pause before the next start, and its seconds.
 fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
     effects.iter().find_map(|effect| match effect {
-        Effect::SetTimer(timer @ Timer::Rest { .. }, pause) => Some((*timer, pause.as_secs())),
+        Effect::SetTimer(
+            timer @ Timer::Stage {
+                stage: Stage::Resting,
+                ..
+            },
+            pause,
+        ) => Some((*timer, pause.as_secs())),
         _ => None,
     })
 }
@@ -41,13 +61,13 @@ fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
 fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
     let mut world = world();
     let lost = world.machine.step(killed(&[1]));
-    assert!(lost.contains(&Effect::AskForPreemption));
+    assert!(lost.contains(&Effect::Look(Look::Preemption)));
     let lost = world.machine.step(Event::Preempted(false));
     assert!(lost.contains(&ENDED) && !lost.contains(&Effect::EndStep));
     let lost = world.machine.step(NANNIES);
     assert!(lost.contains(&Effect::EndStep));
     assert!(
-        lost.contains(&Effect::Kill(Name::Engines)),
+        lost.contains(&Effect::Kill(Unit::EngineGroup)),
         "MPI waits for the lost one"
     );
     assert_eq!(world.machine.state(), State::Degraded);
@@ -201,7 +221,11 @@ fn a_hub_that_never_drops_the_ids_ends_the_job() {
     let mut world = world();
     end_of_its_own(&mut world, "");
     let waits = world.machine.step(SWEPT);
-    let forgotten = Timer::Forgotten { start: 1 };
+    let forgotten = Timer::Stage {
+        unit: Unit::EngineGroup,
+        generation: 1,
+        stage: Stage::Due,
+    };
     assert!(
         waits
             .iter()
@@ -232,6 +256,6 @@ fn every_order_of_events_with_sets_keeps_the_rules() {
     let (states, _) = orders::walk(resting.clone(), depth() - 1);
     assert!(states > 1_000, "only {states} states");
     resting.hear(listed(&[]));
-    assert!(resting.alive.contains(&process(Name::Engines, 0)));
+    assert!(resting.alive.contains(&Unit::EngineGroup));
     orders::walk(resting, depth() - 2);
 }

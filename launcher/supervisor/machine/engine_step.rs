@@ -1,11 +1,15 @@
-//! What the engines' step tells when one srun stands for all engines. PURE.
+//! Engines of a Slurm step: what the srun that stands for all of them tells, and those that were started again as steps of their own. PURE.
+//!
+//! docs/design/engines-in-slurm.md explains the design.
 
 use super::causes;
+use super::gone::{Action, Noticed, action};
 use super::{Effect, End, Machine, Phase, Stage, step_line, warning};
 use crate::failure::{About, Failure};
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::last_words::LastWords;
+use crate::plan::name::{Name, Unit};
 use crate::plan::task_lines::{Report, Topic, Words, World, is_cancelled};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
@@ -36,7 +40,8 @@ impl Machine {
         } else {
             failure = failure.hint(causes::LINES_OF_ENGINES);
         }
-        self.hear_slurm_first(failure, true, out);
+        let all = self.engines.ids(|_| true);
+        self.gone(&all, Noticed::GroupProcess, failure, out);
     }
 
     /// Too few engines are left.
@@ -56,7 +61,7 @@ impl Machine {
         }
         let (asked, rest): (Vec<u32>, Vec<u32>) = fresh
             .iter()
-            .partition(|id| self.engines.by_client.contains(id));
+            .partition(|id| self.engines.is(**id, |engine| engine.by_client));
         self.say_shut_down(&asked, out);
         for id in rest.iter().take(SHOWN) {
             warning(out, format!("{} left the hub's list", self.engine(*id)));
@@ -69,14 +74,11 @@ impl Machine {
         }
         let left = self.engines.living() > fresh.len() || self.engines.any_on_its_way();
         let ready = self.stage(Name::Engines) == Stage::Ready && matches!(self.phase, Phase::Up);
-        if left || rest.is_empty() || self.engines.each() || !ready {
-            return self.lose_tasks(fresh, out);
+        if left || rest.is_empty() || !ready {
+            return self.tasks_gone(&fresh, Noticed::Unlisted, out);
         }
-        // The last ones: srun, which lives, tells their end in a moment, or they have not ended.
-        if !asked.is_empty() {
-            self.lose_tasks(asked, out);
-        }
-        self.missed_from_set(rest, out);
+        self.tasks_gone(&asked, Noticed::Unlisted, out);
+        self.tasks_gone(&rest, Noticed::LastUnlisted, out);
     }
 
     /// srun told that something is wrong: it is the one that knows how a task ended.
@@ -118,27 +120,22 @@ impl Machine {
         if !(self.replaces() && of_tasks && fresh.is_empty()) {
             self.engines.srun_said.get_or_insert(words);
         }
-        out.push(Effect::Publish);
-        if !fresh.is_empty() {
-            self.lose_tasks(fresh, out);
-        }
+        self.tasks_gone(&fresh, Noticed::SrunsWords, out);
     }
 
     /// srun waits for its place in the job: the cause, if engines come too late.
     pub(super) fn srun_waits(&mut self, why: String, out: &mut Vec<Effect>) {
         warning(out, why.clone());
         self.engines.waits = Some(why);
-        out.push(Effect::Publish);
     }
 
     /// A task of the step told who it is: whatever the step waited for, it is there.
-    pub(super) fn placed(&mut self, report: Report, out: &mut Vec<Effect>) {
+    pub(super) fn placed(&mut self, report: Report) {
         self.engines.waits = None;
         // What else prints such a line is no task of ours, however often it does.
-        if report.rank < self.engines.expected {
-            self.engines.places.insert(report.rank, report);
+        if let Some(engine) = self.engines.get_mut(report.rank) {
+            engine.place = Some(report);
         }
-        out.push(Effect::Publish);
     }
 
     /// A task told the size of its MPI world: with a wrong type each is alone in its own, and srun sees no error.
@@ -161,49 +158,42 @@ impl Machine {
             self.gone_for_good(Name::Engines, End::of(failure), out);
         } else {
             warning(out, format!("{text}; {}", wanted.hints.join("; ")));
-            out.push(Effect::Publish);
             self.settle_engines(out);
         }
     }
 
     fn not_known_as_lost(&self, mut ids: Vec<u32>) -> Vec<u32> {
         ids.retain(|id| {
-            *id < self.engines.expected
-                && !self.engines.lost.contains(id)
-                && !self.engines.has_left_the_step(*id)
+            self.engines
+                .is(*id, |engine| !engine.lost && !engine.has_left_the_step())
         });
         ids
     }
 
-    /// These engines are gone, while srun goes on with the others.
-    fn lose_tasks(&mut self, ids: Vec<u32>, out: &mut Vec<Effect>) {
-        let index = ids.first().copied().unwrap_or_default();
-        let asked = self.engines.were_asked(&ids);
-        if !asked {
-            out.push(self.show_engine(index));
+    /// Tasks are gone, while srun goes on.
+    pub(super) fn tasks_gone(&mut self, ids: &[u32], noticed: Noticed, out: &mut Vec<Effect>) {
+        let Some(first) = ids.first().copied() else {
+            return;
+        };
+        let waits = action(noticed, self.policy()) == Action::Wait;
+        if !waits && !self.engines.were_asked(ids) {
+            out.push(Effect::ShowLog(Unit::Engine(first)));
         }
-        if self.replaces() {
-            return self.tasks_ended(ids, out);
-        }
-        self.engines.lost.extend(ids);
-        if matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready) {
-            let service = Name::Engines;
-            let kind = self.kind_of_now();
-            let end = match self.engines.srun_said.clone() {
-                Some(words) => {
-                    let text = self.with_memory(&words);
-                    causes::by_slurm(Failure::new(kind, text), &words)
-                }
-                None => Failure::new(kind, format!("{} left the hub's list", self.engine(index))),
-            };
-            if asked {
-                self.engine_lost(ProcessId { service, index }, &end, out);
-            } else if self.restarts_the_set() {
-                self.hear_slurm_first(end, false, out);
-            } else {
-                self.engine_lost(ProcessId { service, index }, &end, out);
+        let said = if self.replaces() && !waits {
+            // What srun said of this end, if that is how it is known: it is asked once.
+            self.engines.srun_said.take()
+        } else {
+            self.engines.srun_said.clone()
+        };
+        let kind = self.kind_of_now();
+        let end = match said {
+            Some(words) => {
+                let text = self.with_memory(&words);
+                causes::by_slurm(Failure::new(kind, text), &words)
             }
-        }
+            None => Failure::new(kind, format!("{} left the hub's list", self.engine(first))),
+        };
+        self.gone(ids, noticed, end, out);
     }
 
     /// srun's words, and where they are about memory whose it was, and how much.
@@ -217,11 +207,11 @@ impl Machine {
 
     /// The memory limit of these tasks, or of any: a step's tasks have the same; nothing where none told one.
     fn limit_of(&self, tasks: &[u32]) -> String {
-        let places = &self.engines.places;
-        let mut told = places
-            .iter()
-            .filter(|(rank, _)| tasks.is_empty() || tasks.contains(rank))
-            .filter_map(|(_, report)| report.memory);
+        let placed = self.engines.ids(|engine| engine.place.is_some());
+        let mut told = placed
+            .into_iter()
+            .filter(|rank| tasks.is_empty() || tasks.contains(rank))
+            .filter_map(|rank| self.place_of(rank)?.memory);
         told.next().map_or_else(String::new, |bytes| {
             format!(", where the memory limit is {} MiB", bytes >> 20)
         })
@@ -230,7 +220,7 @@ impl Machine {
     /// An engine as the first step had it: of one that was started again the place is another by now, and srun's words on its first end
     /// can come 2 s late.
     fn engine_of_the_step(&self, id: u32) -> String {
-        if self.engines.arrives(id) || self.engines.is_back(id) {
+        if (self.engines).is(id, |engine| engine.arrives() || engine.is_back()) {
             return format!("engine {id}, before it was started again");
         }
         self.engine(id)
@@ -238,22 +228,106 @@ impl Machine {
 
     /// The engines that told that they run on one of these nodes.
     fn engines_on(&self, nodes: &[String]) -> Vec<u32> {
-        let places = self.engines.places.iter();
-        places
-            .filter(|(_, report)| nodes.contains(&report.node))
-            .map(|(rank, _)| *rank)
-            .collect()
+        (self.engines).ids(|engine| nodes.iter().any(|node| engine.is_on(node)))
     }
 
     /// An engine with the place that it told.
     pub(super) fn engine(&self, id: u32) -> String {
-        match self.engines.places.get(&id) {
+        match self.place_of(id) {
             Some(report) => format!(
                 "engine {id} (rank {} on {}, pid {})",
                 report.rank, report.node, report.pid
             ),
             None => format!("engine {id}"),
         }
+    }
+
+    /// An srun has ended: that of one engine, or the first, with all that were still its tasks.
+    pub(super) fn step_of_some_ended(
+        &mut self,
+        unit: Unit,
+        pid: u32,
+        exit: &Exit,
+        tail: &[String],
+        out: &mut Vec<Effect>,
+    ) {
+        let own = unit.engine();
+        let whose = own.map_or_else(|| "the engines'".to_owned(), |id| format!("engine {id}'s"));
+        let end = Failure::service(format!("{whose} srun (pid {pid}) ended with {exit}"));
+        let words = tail.iter().find_map(|line| Words::read(line));
+        if let (Some(id), Some(words)) = (own, &words)
+            && words.about == Some(Topic::NodeRefused)
+        {
+            return self.node_of_engine_is_refused(id, &words.text, out);
+        }
+        let end = match words {
+            Some(words) => causes::by_slurm(end, &words).because(words.text),
+            None => causes::by_itself(end, LastWords::read(exit, tail).as_ref()),
+        };
+        let ids: Vec<u32> = match own {
+            Some(id) => vec![id],
+            None => (self.engines).ids(|engine| !engine.lost && !engine.has_left_the_step()),
+        };
+        if ids.is_empty() {
+            // Each of its engines had ended before, and was told.
+            return;
+        }
+        if self.engines.were_asked(&ids) {
+            self.say_shut_down(&ids, out);
+        } else {
+            warning(out, end.to_string());
+            out.push(Effect::ShowLog(unit));
+        }
+        let noticed = match unit {
+            Unit::EngineGroup => Noticed::GroupProcess,
+            _ => Noticed::OwnProcess,
+        };
+        self.gone(&ids, noticed, end, out);
+    }
+
+    /// srun makes no step on the node where an engine was to start again: nor can the others there. That is told once.
+    fn node_of_engine_is_refused(&mut self, id: u32, words: &str, out: &mut Vec<Effect>) {
+        self.engines.lose(&[id]);
+        let node = self.place_of(id).map(|report| report.node.clone());
+        let node = node.unwrap_or_default();
+        let told = !self.engines.refused_nodes.insert(node.clone());
+        let ids = self
+            .engines
+            .ids(|engine| engine.is_on(&node) && !engine.listed);
+        if !told {
+            let who = named("engine", &ids);
+            warning(
+                out,
+                format!(
+                    "Slurm makes no step on {node} any more ({words}): {who} cannot start again"
+                ),
+            );
+        }
+        let end = Failure::service(format!("Slurm makes no step on {node} any more"))
+            .because(words.to_owned());
+        for engine in ids {
+            if self.give_up_engine(engine) {
+                self.engine_lost(engine, &end, out);
+            }
+        }
+        self.replace_engines(out);
+    }
+
+    /// Where an engine told that it runs.
+    #[must_use]
+    pub fn place_of(&self, engine: u32) -> Option<&Report> {
+        self.engines.get(engine)?.place.as_ref()
+    }
+
+    /// How many engines with lower ids are on the same node: which of the node's tasks it was in the first step.
+    #[must_use]
+    pub fn neighbours_below(&self, engine: u32) -> u32 {
+        let Some(report) = self.place_of(engine) else {
+            return 0;
+        };
+        let same = self.engines.ids(|other| other.is_on(&report.node));
+        let below = same.into_iter().filter(|id| *id < engine);
+        u32::try_from(below.count()).unwrap_or(u32::MAX)
     }
 }
 

@@ -15,7 +15,13 @@ fn ended(engine: u32) -> Event {
 
 pub(super) fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
     effects.iter().find_map(|effect| match effect {
-        Effect::SetTimer(timer @ Timer::Replace { .. }, pause) => Some((*timer, pause.as_secs())),
+        Effect::SetTimer(
+            timer @ Timer::Stage {
+                stage: Stage::Resting,
+                ..
+            },
+            pause,
+        ) => Some((*timer, pause.as_secs())),
         _ => None,
     })
 }
@@ -28,7 +34,7 @@ fn an_engine_is_started_again_once_the_hub_has_dropped_its_id() {
     let again = world.machine.step(Event::TimeUp(timer));
     assert_eq!(again, [], "the hub would give it another id");
     let again = world.machine.step(listed(&[0]));
-    assert!(again.contains(&Effect::Replace(1)));
+    assert!(again.contains(&restart(Unit::Engine(1))));
     assert_eq!(world.machine.state(), State::Degraded);
     let _ = world.machine.step(listed(&[0, 1]));
     assert_eq!(world.machine.state(), State::Ready);
@@ -74,7 +80,7 @@ fn an_engine_that_ends_again_and_again_is_left_out_by_name() {
         pauses.push(seconds);
         let _ = world.machine.step(listed(&[0]));
         let again = world.machine.step(Event::TimeUp(timer));
-        assert!(again.contains(&Effect::Replace(1)));
+        assert!(again.contains(&restart(Unit::Engine(1))));
         let _ = world.machine.step(listed(&[0, 1]));
     };
     assert_eq!(pauses, [0, 1, 3, 10, 30]);
@@ -103,7 +109,7 @@ fn the_end_of_all_engines_at_once_does_not_end_the_job() {
 fn a_frozen_engine_is_killed_and_replaced_and_one_that_arrives_is_not() {
     let mut world = world();
     let _ = world.machine.step(listed(&[0]));
-    let kill = Effect::KillOne(process(Name::Engines, 1));
+    let kill = Effect::Kill(process(Name::Engines, 1));
     assert!(
         world
             .machine
@@ -115,24 +121,17 @@ fn a_frozen_engine_is_killed_and_replaced_and_one_that_arrives_is_not() {
         world
             .machine
             .step(Event::TimeUp(timer))
-            .contains(&Effect::Replace(1))
+            .contains(&restart(Unit::Engine(1)))
     );
     let dropped = world.machine.step(Event::TimeUp(Timer::Dropped));
     assert_eq!(dropped, [], "it is on its way");
-    let arrive = Timer::Arrive {
-        engine: 1,
-        start: 1,
-    };
-    let look = world.machine.step(Event::TimeUp(arrive));
-    assert_eq!(look, [Effect::LookForProgress(arrive)]);
-    let progress = |seen: Option<&str>| Event::Progress {
-        timer: arrive,
-        seen: seen.map(str::to_owned),
-    };
-    let effects = world.machine.step(progress(Some("it works")));
-    let again = Effect::SetTimer(arrive, Duration::from_secs(10));
+    let unit = Unit::Engine(1);
+    let look = world.machine.step(late(unit, 1));
+    assert_eq!(look, [look_at(unit, 1)]);
+    let effects = world.machine.step(progress(unit, 1, Some("it works")));
+    let again = Effect::SetTimer(start_limit(unit, 1), Duration::from_secs(10));
     assert!(effects.contains(&again), "{effects:?}");
-    let effects = world.machine.step(progress(None));
+    let effects = world.machine.step(progress(unit, 1, None));
     assert!(effects.contains(&kill), "it never came");
 }
 

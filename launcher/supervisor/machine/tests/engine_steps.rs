@@ -1,6 +1,6 @@
 //! Engines of a step that are started again as steps of their own.
 
-use super::replacing::pause;
+use super::respawn::pause;
 use super::*;
 use crate::plan::task_lines::Report;
 use crate::supervisor::event::Level;
@@ -12,11 +12,11 @@ fn world() -> World {
 }
 
 fn first_step_ended(words: &str) -> Event {
-    exited(process(Name::Engines, 0), Exit::Code(137), &[words])
+    exited(Unit::EngineGroup, Exit::Code(137), &[words])
 }
 
 fn own_step_ended(engine: u32) -> Event {
-    exited(ProcessId::own_step(engine), Exit::Code(137), &[])
+    exited(Unit::Engine(engine), Exit::Code(137), &[])
 }
 
 /// Lets the pause before an engine's next start pass.
@@ -32,7 +32,7 @@ fn a_killed_task_becomes_a_step_of_its_own() {
     assert_eq!(world.machine.state(), State::Degraded);
     assert_eq!(
         world.machine.step(killed(&[1])).len(),
-        2,
+        1,
         "told, and no more"
     );
     let (_, none) = rest(&mut world, &said);
@@ -41,7 +41,7 @@ fn a_killed_task_becomes_a_step_of_its_own() {
         world
             .machine
             .step(listed(&[0]))
-            .contains(&Effect::Replace(1))
+            .contains(&restart(Unit::Engine(1)))
     );
     let _ = world.machine.step(listed(&[0, 1]));
     assert_eq!(world.machine.state(), State::Ready);
@@ -56,14 +56,14 @@ fn a_frozen_engine_is_replaced_whether_it_is_a_task_or_a_step() {
     let first = world.machine.step(listed(&[0]));
     let (_, again) = rest(&mut world, &first);
     assert!(
-        again.contains(&Effect::Replace(1)),
+        again.contains(&restart(Unit::Engine(1))),
         "who starts ends the frozen one"
     );
     let _ = world.machine.step(listed(&[0, 1]));
     let second = world.machine.step(listed(&[0]));
     assert_eq!(pause(&second), None, "its srun may tell of its end");
     let frozen = world.machine.step(Event::TimeUp(Timer::Dropped));
-    assert!(frozen.contains(&Effect::KillOne(ProcessId::own_step(1))));
+    assert!(frozen.contains(&Effect::Kill(Unit::Engine(1))));
     let ended = world.machine.step(own_step_ended(1));
     assert_eq!(pause(&ended).map(|(_, seconds)| seconds), Some(1));
 }
@@ -74,7 +74,7 @@ fn the_end_of_the_first_step_is_that_of_the_engines_still_in_it() {
     let said = world.machine.step(killed(&[1]));
     let _ = world.machine.step(listed(&[0]));
     let (_, again) = rest(&mut world, &said);
-    assert!(again.contains(&Effect::Replace(1)));
+    assert!(again.contains(&restart(Unit::Engine(1))));
     let _ = world.machine.step(listed(&[0, 1]));
     let ended = world
         .machine
@@ -83,7 +83,7 @@ fn the_end_of_the_first_step_is_that_of_the_engines_still_in_it() {
     assert_eq!(world.machine.reason(), None);
     let _ = world.machine.step(listed(&[1]));
     let (_, again) = rest(&mut world, &ended);
-    assert!(again.contains(&Effect::Replace(0)));
+    assert!(again.contains(&restart(Unit::Engine(0))));
     let _ = world.machine.step(listed(&[0, 1]));
     assert_eq!(world.machine.state(), State::Ready);
     let _ = world.machine.step(Event::StopAsked {
@@ -116,7 +116,7 @@ fn an_engine_of_a_step_that_ends_again_and_again_is_left_out_by_name() {
     while pause(&effects).is_some() {
         let _ = world.machine.step(listed(&[0]));
         let (seconds, again) = rest(&mut world, &effects);
-        assert!(again.contains(&Effect::Replace(1)));
+        assert!(again.contains(&restart(Unit::Engine(1))));
         pauses.push(seconds);
         effects = world.machine.step(own_step_ended(1));
     }
@@ -150,14 +150,21 @@ fn not_all_engines_of_a_large_step_come_back_at_once() {
     let _ = machine.step(listed(&[]));
     let replaced = |effects: &[Effect]| -> Vec<u32> {
         let id = |effect: &Effect| match effect {
-            Effect::Replace(id) => Some(*id),
+            Effect::Start { unit, .. } => unit.engine(),
             _ => None,
         };
         effects.iter().filter_map(id).collect()
     };
     let mut started = Vec::new();
     for effect in ended {
-        if let Effect::SetTimer(timer @ Timer::Replace { .. }, _) = effect {
+        if let Effect::SetTimer(
+            timer @ Timer::Stage {
+                stage: Stage::Resting,
+                ..
+            },
+            _,
+        ) = effect
+        {
             started.extend(replaced(&machine.step(Event::TimeUp(timer))));
         }
     }
@@ -178,7 +185,7 @@ fn every_order_of_events_with_steps_of_one_engine_keeps_the_rules() {
     replaced.timers.insert(timer);
     replaced.hear(listed(&[0]));
     replaced.hear(Event::TimeUp(timer));
-    assert!(replaced.alive.contains(&ProcessId::own_step(1)));
+    assert!(replaced.alive.contains(&Unit::Engine(1)));
     let (states, _) = orders::walk(replaced, depth() - 2);
     assert!(states > 1_000, "only {states} states");
 }
@@ -200,7 +207,13 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
     let timers: Vec<Timer> = ends
         .iter()
         .filter_map(|effect| match effect {
-            Effect::SetTimer(timer @ Timer::Replace { .. }, _) => Some(*timer),
+            Effect::SetTimer(
+                timer @ Timer::Stage {
+                    stage: Stage::Resting,
+                    ..
+                },
+                _,
+            ) => Some(*timer),
             _ => None,
         })
         .collect();
@@ -210,11 +223,22 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
     let words = "srun: error: Unable to create step for job 1: Requested node configuration is not available";
     let mut said = 0;
     for engine in 0..2 {
-        let event = exited(ProcessId::own_step(engine), Exit::Code(1), &[words]);
+        let event = exited(Unit::Engine(engine), Exit::Code(1), &[words]);
         let effects = world.machine.step(event);
         let warns = |effect: &&Effect| matches!(effect, Effect::Say(Level::Warning, _));
         said += effects.iter().filter(warns).count();
-        let again = |effect: &Effect| matches!(effect, Effect::SetTimer(Timer::Replace { .. }, _));
+        let again = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::SetTimer(
+                    Timer::Stage {
+                        stage: Stage::Resting,
+                        ..
+                    },
+                    _
+                )
+            )
+        };
         assert!(!effects.iter().any(again), "{effects:?}");
     }
     assert_eq!(said, 1);

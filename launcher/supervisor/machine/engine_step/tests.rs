@@ -1,8 +1,8 @@
-use super::super::running::first_process;
-use super::super::{Event, Level, Phase, State, Timer};
+use super::super::{Event, Level, Look, Phase, State, Timer};
 use super::*;
 use crate::plan::WantedWorld;
 use crate::plan::exit::MORE_MEMORY;
+use crate::plan::name::Unit;
 use crate::plan::service::{Asking, Environment, Process, Readiness, Service, Streams};
 use crate::plan::task_lines::Report;
 use core::time::Duration;
@@ -90,7 +90,7 @@ fn a_cancelled_step_is_no_matter_of_memory() {
     registered(&mut machine, &[0, 1, 2]);
     let line = |text: &str| text.to_owned();
     let _ = machine.step(Event::Exited {
-        process: first_process(Name::Engines),
+        unit: Unit::EngineGroup,
         pid: 7,
         exit: Exit::Code(137),
         tail: vec![
@@ -128,7 +128,7 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let whose = "engine 1 (rank 1 on node2, pid 56): out of memory, where the memory limit is 600 MiB, by Slurm's count";
     assert!(told[1].starts_with(whose), "{told:?}");
     let _ = machine.step(Event::Exited {
-        process: first_process(Name::Engines),
+        unit: Unit::EngineGroup,
         pid: 7,
         exit: Exit::Code(137),
         tail: Vec::new(),
@@ -164,13 +164,16 @@ fn engines_that_never_register_are_told_with_place_lines_and_cause() {
     let waits = "srun: step creation temporarily disabled; the nodes are held by step 4.0";
     let told = warnings(machine.step(Event::SrunWaits(waits.to_owned())));
     assert_eq!(told, [waits]);
-    let service = Name::Engines;
-    let late = Event::TimeUp(Timer::Service { service, start: 0 });
+    let late = Event::TimeUp(Timer::Stage {
+        unit: Unit::EngineGroup,
+        generation: 0,
+        stage: Stage::Starting,
+    });
     let end = |effects: Vec<Effect>, machine: &Machine| {
         let shown: Vec<u32> = effects
             .iter()
             .filter_map(|effect| match effect {
-                Effect::ShowTask(task) => Some(*task),
+                Effect::ShowLog(Unit::Engine(task)) => Some(*task),
                 _ => None,
             })
             .collect();
@@ -209,7 +212,7 @@ fn an_srun_that_knows_of_the_jobs_end_first_is_no_failure() {
 fn knows_first(words: &str) {
     let mut machine = started(None);
     let _ = machine.step(Event::Exited {
-        process: first_process(Name::Engines),
+        unit: Unit::EngineGroup,
         pid: 7,
         exit: Exit::Code(1),
         tail: vec![format!("srun: error: {words}")],
@@ -236,14 +239,14 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
     registered(&mut machine, &[0, 1, 2]);
     let ended = |machine: &mut Machine| {
         machine.step(Event::Exited {
-            process: first_process(Name::Engines),
+            unit: Unit::EngineGroup,
             pid: 7,
             exit: Exit::Code(1),
             tail: vec!["srun: error: node1: task 0: Exited with exit code 1".to_owned()],
             memory: None,
         })
     };
-    assert!(ended(&mut machine).contains(&Effect::AskForPreemption));
+    assert!(ended(&mut machine).contains(&Effect::Look(Look::Preemption)));
     assert_eq!(machine.reason(), None);
     let mut other = machine.clone();
     let mut silent = machine.clone();

@@ -1,13 +1,13 @@
 //! Engines that come, go and fall silent, and what that means for the job. PURE.
 
 use super::causes::too_few;
-use super::running::first_process;
+use super::gone::Noticed;
 use super::{
     DROP_PATIENCE, Effect, End, Machine, Stage, Timer, WORLD_PATIENCE, step_line, warning,
 };
 use crate::failure::Failure;
 use crate::plan::engines::{SHOWN, named};
-use crate::plan::name::{Name, ProcessId};
+use crate::plan::name::{Name, Unit};
 use std::collections::BTreeSet;
 
 /// Engines that never registered whose last lines are shown.
@@ -15,9 +15,9 @@ const LOGS: usize = 3;
 
 impl Machine {
     /// An engine is gone, and `end` tells how: does the job go on?
-    pub(super) fn engine_lost(&mut self, process: ProcessId, end: &Failure, out: &mut Vec<Effect>) {
-        let engine = process.engine_of_own_step().unwrap_or(process.index);
-        let asked = self.engines.were_asked(&[engine]);
+    pub(super) fn engine_lost(&mut self, id: u32, end: &Failure, out: &mut Vec<Effect>) {
+        let process = Unit::Engine(id);
+        let asked = self.engines.were_asked(&[id]);
         self.note_cause(end);
         if self.engines.world && asked {
             self.shut_down(Name::Engines, out);
@@ -35,48 +35,41 @@ impl Machine {
             self.engines_failed(too_few(failure, end), out);
         } else if self.stage(Name::Engines) == Stage::Ready {
             out.push(Effect::Mark(format!("{process} ended")));
-            out.push(Effect::Publish);
         } else if !self.engines.possible() {
             let failure = Failure::not_ready(format!(
                 "{} of {} engines are left before the job was ready, and {} are wanted",
                 self.engines.living(),
-                self.engines.expected,
+                self.engines.expected(),
                 self.engines.minimum,
             ))
             .hint("its last lines are above; --min-engines N accepts fewer engines");
             self.engines_failed(too_few(failure, end), out);
         } else {
             self.settle_engines(out);
-            out.push(Effect::Publish);
         }
     }
 
     /// The hub's engine file changed.
-    pub(super) fn registered(&mut self, ids: BTreeSet<u32>, out: &mut Vec<Effect>) {
-        let gone: Vec<u32> = self.engines.registered.difference(&ids).copied().collect();
+    pub(super) fn registered(&mut self, ids: &BTreeSet<u32>, out: &mut Vec<Effect>) {
         let before = self.engines.counted();
         let guests = self.engines.guests();
-        self.engines.registered = ids;
+        let gone = self.engines.list(ids);
         if self.engines.guests() != guests {
             self.guests_changed(out);
         }
-        self.engines.dropped = self
-            .engines
-            .dropped
-            .difference(&self.engines.registered)
-            .copied()
-            .collect();
         let counted = self.engines.counted();
         if self.stage(Name::Engines) == Stage::Starting {
             self.settle_engines(out);
         } else if counted > before {
             step_line(
                 out,
-                format!("engines {counted}/{} registered", self.engines.expected),
+                format!("engines {counted}/{} registered", self.engines.expected()),
             );
         }
-        if self.engines.together() {
-            self.missed_from_set(gone, out);
+        if self.engines.together() && !self.restarts_the_set() {
+            // Such engines that start are judged by their limit and srun's words alone.
+        } else if self.engines.together() {
+            self.tasks_gone(&gone, Noticed::Unlisted, out);
         } else if self.engines.step {
             let own = self.engines_of_their_own();
             let (own, rest): (Vec<u32>, Vec<u32>) =
@@ -90,7 +83,6 @@ impl Machine {
         }
         self.replace_engines(out);
         self.start_the_set(out);
-        out.push(Effect::Publish);
     }
 
     /// Engines become ready once all that live are registered, if they are enough.
@@ -107,7 +99,7 @@ impl Machine {
     }
 
     pub(super) fn engines_ready(&mut self, out: &mut Vec<Effect>) {
-        let (counted, expected) = (self.engines.counted(), self.engines.expected);
+        let (counted, expected) = (self.engines.counted(), self.engines.expected());
         step_line(out, format!("engines ready ({counted}/{expected})"));
         if !self.engines.complete() {
             warning(
@@ -125,24 +117,24 @@ impl Machine {
     /// Too few engines have registered in time: which are missing and where they are, each with its last lines, and the cause
     /// as far as anything told it.
     pub(super) fn engines_too_late(&self, seconds: f64, out: &mut Vec<Effect>) -> Failure {
-        let missing = self.engines.missing();
+        let missing = self.engines.ids(|engine| !engine.listed);
         // In a step only those that have come can have said anything.
-        let told = |id: &&u32| {
-            !self.engines.lost.contains(id)
-                && (!self.engines.step || self.engines.places.contains_key(id))
-        };
-        let logs = missing.iter().filter(told).take(LOGS);
-        out.extend(logs.map(|id| self.show_engine(*id)));
-        if self.engines.step && self.engines.places.is_empty() {
-            out.push(Effect::ShowLog(first_process(Name::Engines)));
+        let step = self.engines.step;
+        let told = self
+            .engines
+            .ids(|engine| !engine.listed && !engine.lost && (!step || engine.place.is_some()));
+        let logs = told.into_iter().take(LOGS);
+        out.extend(logs.map(|id| Effect::ShowLog(Unit::Engine(id))));
+        if step && !self.engines.any(|engine| engine.place.is_some()) {
+            out.push(Effect::ShowLog(Unit::EngineGroup));
         }
         let mut failure = Failure::not_ready(format!(
             "{} of {} engines registered within {seconds} s",
             self.engines.counted(),
-            self.engines.expected,
+            self.engines.expected(),
         ));
-        let placed = |id: &&u32| self.engines.places.contains_key(id);
-        let placed: Vec<u32> = missing.iter().filter(placed).take(SHOWN).copied().collect();
+        let mut placed = (self.engines).ids(|engine| !engine.listed && engine.place.is_some());
+        placed.truncate(SHOWN);
         let rest: Vec<u32> = missing
             .iter()
             .filter(|id| !placed.contains(id))
@@ -152,7 +144,7 @@ impl Machine {
         if !rest.is_empty() {
             names.push(named("engine", &rest));
         }
-        let lack = self.lives.get(&Name::Engines);
+        let lack = self.services.get(&Name::Engines);
         failure.cause = (self.engines.waits.clone())
             .or_else(|| {
                 self.engines
@@ -160,19 +152,10 @@ impl Machine {
                     .as_ref()
                     .map(|words| words.text.clone())
             })
-            .or_else(|| lack.and_then(|life| life.lack.clone()));
+            .or_else(|| lack.and_then(|found| found.lack.clone()));
         failure
             .hint(format!("not registered: {}", names.join(", ")))
             .hint("give more time with --start-timeout, or accept fewer with --min-engines")
-    }
-
-    /// The last lines of one engine: of a step all lines are in one log, else each has its own.
-    pub(super) fn show_engine(&self, id: u32) -> Effect {
-        if self.engines.step && !self.engines.has_left_the_step(id) {
-            Effect::ShowTask(id)
-        } else {
-            Effect::ShowLog(self.own_process(id))
-        }
     }
 
     /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.
@@ -186,34 +169,16 @@ impl Machine {
         }
         let mut fresh = self.engines_of_their_own();
         fresh.retain(|id| {
-            !self.engines.registered.contains(id)
-                && !self.engines.dropped.contains(id)
-                && !self.engines.arrives(*id)
-                // The hub lets it go first, and it ends a moment later.
-                && !self.engines.by_client.contains(id)
+            self.engines.is(*id, |engine| {
+                // One that a client ended the hub lets go first, and it ends a moment later.
+                !engine.listed && !engine.dropped && !engine.arrives() && !engine.by_client
+            })
         });
-        if fresh.is_empty() {
+        let Some(first) = fresh.first().copied() else {
             return;
-        }
-        if self.engines.world && self.spares_the_silent() {
-            return self.spare(fresh, out);
-        }
-        if self.engines.world {
-            // Its rank, which would have told how it ended, is lost with it: its node, or the way to it.
-            return self.lost_from_step(fresh, out);
-        }
-        if self.replace_dropped(&fresh, out) {
-            self.engines.dropped.extend(fresh);
-            return;
-        }
-        warning(
-            out,
-            format!(
-                "the hub has dropped {} although the process lives: it was silent too long and will not register again",
-                named("engine", &fresh)
-            ),
-        );
-        self.engines.dropped.extend(fresh);
-        out.push(Effect::Publish);
+        };
+        let end = format!("{} left the hub's list", self.engine(first));
+        let end = Failure::new(self.kind_of_now(), end);
+        self.gone(&fresh, Noticed::SilentProcesses, end, out);
     }
 }

@@ -1,0 +1,160 @@
+//! Every row of the table of ends, by name: what it says, and that a machine with this policy does it.
+
+use super::lasting::{hear, said};
+use super::*;
+use crate::supervisor::machine::gone::{Action, Noticed, Policy, action};
+
+const POLICIES: [(&str, Policy); 5] = [
+    ("go on", Policy::GoOn),
+    ("one by one", Policy::OneByOne),
+    ("respawn", Policy::Respawn),
+    ("restart", Policy::Restart),
+    ("fatal", Policy::Fatal),
+];
+
+const NOTICED: [(&str, Noticed); 8] = [
+    ("own process", Noticed::OwnProcess),
+    ("group process", Noticed::GroupProcess),
+    ("no group process", Noticed::NoGroupProcess),
+    ("srun's words", Noticed::SrunsWords),
+    ("unlisted", Noticed::Unlisted),
+    ("last unlisted", Noticed::LastUnlisted),
+    ("silent tasks", Noticed::SilentTasks),
+    ("silent processes", Noticed::SilentProcesses),
+];
+
+/// The table once more, as a person reads it: a row for each way of noticing, a column for each policy.
+const TABLE: &str = "
+own process      | lose      each      each      end all   end world
+group process    | ask Slurm each      each      ask Slurm ask Slurm
+no group process | lose      each      each      end all   end world
+srun's words     | lose      each      each      ask Slurm end world
+unlisted         | lose      each      each      wait      end world
+last unlisted    | wait      wait      each      wait      wait
+silent tasks     | ask Slurm ask Slurm ask Slurm end all   ask Slurm
+silent processes | drop      drop      kill      drop      end world
+";
+
+fn word(action: Action) -> &'static str {
+    match action {
+        Action::Lose => "lose",
+        Action::Each => "each",
+        Action::Wait => "wait",
+        Action::Drop => "drop",
+        Action::Kill => "kill",
+        Action::EndAll => "end all",
+        Action::AskSlurm => "ask Slurm",
+        Action::EndWorld => "end world",
+    }
+}
+
+/// A step that is up, whose engines have this policy.
+fn world(policy: Policy) -> World {
+    let mut services = services(1, Name::Engines);
+    if let Readiness::Engines { world, .. } = &mut services[1].ready {
+        *world = policy == Policy::Fatal;
+    }
+    let mut world = World::of(services);
+    let detail = String::new();
+    let service = Name::Controller;
+    world.hear(Event::Ready { service, detail });
+    world.hear(listed(&[0, 1]));
+    let machine = world.machine.starting_again(Startable {
+        each: true,
+        together: true,
+    });
+    world.machine = machine
+        .replacing_engines(policy == Policy::Respawn)
+        .restarting_the_set(policy == Policy::Restart);
+    if policy == Policy::OneByOne {
+        // Engine 1 has come back because somebody asked for it.
+        let _ = hear(
+            &mut world,
+            [killed(&[1]), listed(&[0]), again(false), listed(&[0, 1])],
+        );
+    }
+    assert_eq!(world.machine.state(), State::Ready);
+    assert_eq!(world.machine.policy(), policy);
+    world
+}
+
+/// Whether a machine did that of which engine 1 was told to be gone.
+fn did(action: Action, machine: &Machine, effects: &[Effect]) -> bool {
+    let engine = machine.engines.get(1).expect("ours");
+    let told = |text: &str| said(effects).iter().any(|line| line.contains(text));
+    let goes_on = machine.reason().is_none() && machine.stage(Name::Engines) == Stage::Ready;
+    let only = |effect: Effect| effects == [effect];
+    match action {
+        Action::Lose => goes_on && engine.lost && engine.life.stage == Stage::Waiting,
+        Action::Each => {
+            let respawns = engine.life.stage == Stage::Resting && told("is started again");
+            goes_on && engine.lost && (respawns || engine.life.stage == Stage::Ended)
+        }
+        Action::Wait => {
+            let timer = Effect::SetTimer(Timer::Dropped, DROP_PATIENCE);
+            goes_on && !engine.lost && engine.missed && only(timer)
+        }
+        Action::Drop => {
+            goes_on && !engine.lost && engine.dropped && told("will not register again")
+        }
+        Action::Kill => goes_on && effects.contains(&Effect::Kill(Unit::Engine(1))),
+        Action::EndAll => {
+            machine.reason().is_none() && machine.stage(Name::Engines) == Stage::Draining
+        }
+        Action::AskSlurm => goes_on && effects.first() == Some(&Effect::Look(Look::Preemption)),
+        Action::EndWorld => machine
+            .reason()
+            .is_some_and(|text| text.contains("cannot go on without it")),
+    }
+}
+
+#[test]
+fn every_row_of_the_table_of_ends_is_done_as_it_is_written() {
+    let mut written = TABLE.trim().lines();
+    for (how, noticed) in NOTICED {
+        let (row, columns) = written
+            .next()
+            .and_then(|line| line.split_once('|'))
+            .expect("a row");
+        assert_eq!(row.trim(), how);
+        for (column, (name, policy)) in POLICIES.into_iter().enumerate() {
+            let action = action(noticed, policy);
+            let from = (1 + column * 10).min(columns.len());
+            let to = (from + 10).min(columns.len());
+            assert_eq!(columns[from..to].trim(), word(action), "{how} with {name}");
+            let mut world = world(policy);
+            let mut effects = Vec::new();
+            let end = Failure::service("it is gone");
+            world.machine.gone(&[1], noticed, end, &mut effects);
+            assert!(
+                did(action, &world.machine, &effects),
+                "{how} with {name}: {action:?} {effects:?} {:?}",
+                world.machine.engines
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_client_ended_is_no_failure_in_any_row() {
+    for (how, noticed) in NOTICED {
+        for (name, policy) in POLICIES {
+            let mut world = world(policy);
+            let asks = [0, 1].map(|id| Event::ClientAsked(Asked::Engine(id)));
+            let _ = hear(&mut world, asks);
+            let mut effects = Vec::new();
+            let end = Failure::service("it is gone");
+            world.machine.gone(&[0, 1], noticed, end, &mut effects);
+            let reason = world.machine.reason();
+            assert!(
+                reason.is_none_or(|text| text == "the engines were shut down by a client"),
+                "{how} with {name}: {reason:?}"
+            );
+            assert_ne!(
+                world.machine.stage(Name::Engines),
+                Stage::Draining,
+                "{how} with {name}"
+            );
+        }
+    }
+}

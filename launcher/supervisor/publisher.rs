@@ -1,0 +1,234 @@
+//! The publisher owns the record: it is written as often as it is worth its work, on a thread of its own, because a file system that
+//! stops answering must hold up neither the supervision nor the stop. One writes, one record after the other, so that an older one
+//! never takes the place of a newer.
+//!
+//! docs/design/record.md explains the design.
+
+use super::machine::{Machine, State};
+use super::notice::{Notice, Sender};
+use super::timers;
+use crate::here::os::own_time::{self, OwnTime};
+use crate::here::profile::ownership::Ownership;
+use crate::plan::Plan;
+use crate::plan::name::Name;
+use crate::report::record::{Record, Writer, Written};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// As many times as long as a record took to write, it is left as it is at the least, unless the state changes: however many the
+/// engines are, and however slow the file system is, writing takes a fixed part of the time.
+const RECORDS_PART: u32 = 20;
+
+/// What the thread is to do.
+enum Errand {
+    /// Write a record, and tell the loop what came of it.
+    Write(Box<Record>),
+    /// The last errand: tidy up, write the last record, and tell whoever waits for it.
+    Close {
+        record: Box<Record>,
+        tidy: Box<dyn FnOnce() + Send>,
+        done: mpsc::Sender<Written>,
+    },
+}
+
+/// The record, and what is known of its file.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    record: Record,
+    /// Where the thread is given its errands.
+    errands: mpsc::Sender<Errand>,
+    sender: Sender,
+    /// Whether a record is being written. The next one is given when what came of this one was told: until then it would only
+    /// wait, and be old by then.
+    busy: bool,
+    /// Whether the record differs from what was written last.
+    changed: bool,
+    /// When it is written again, if nothing else than details change.
+    next: Instant,
+    /// Whether that moment is waited for.
+    waits: bool,
+    /// The host that a laptop reaches the job by: where it was submitted, unless that is known to be a node of Slurm's.
+    login: Option<String>,
+    /// The place that could not be written, while it cannot: it is said once.
+    unwritable: Option<PathBuf>,
+}
+
+impl Publisher {
+    /// Starts the thread; where none can be had nothing is written any more.
+    pub fn start(
+        plan: &Plan,
+        record: Record,
+        writer: Writer,
+        ownership: Ownership,
+        sender: Sender,
+    ) -> Self {
+        let slurm = plan.allocation.slurm.as_ref();
+        let (errands, given) = mpsc::channel();
+        let told = sender.clone();
+        let _ = thread::Builder::new()
+            .name("record".to_owned())
+            .spawn(move || run(&given, &writer, &ownership, &told));
+        Self {
+            record,
+            errands,
+            sender,
+            busy: false,
+            changed: false,
+            next: Instant::now(),
+            waits: false,
+            login: slurm.and_then(|slurm| slurm.submit_host.clone()),
+            unwritable: None,
+        }
+    }
+
+    /// The record as it is.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The record, to be changed; what changes is written when its turn comes.
+    pub fn edit(&mut self) -> &mut Record {
+        self.changed = true;
+        &mut self.record
+    }
+
+    /// The host that a laptop reaches the job by.
+    pub fn login(&self) -> Option<&str> {
+        self.login.as_deref()
+    }
+
+    /// No laptop reaches the job by the host that it was submitted on.
+    pub fn forget_login(&mut self) {
+        self.login = None;
+    }
+
+    /// The record is to be written when its turn comes.
+    pub fn touch(&mut self) {
+        self.changed = true;
+    }
+
+    /// The record is to be written at once.
+    pub fn hasten(&mut self) {
+        self.changed = true;
+        self.next = Instant::now();
+    }
+
+    /// The moment that was waited for has come.
+    pub fn is_due(&mut self) {
+        self.waits = false;
+    }
+
+    /// Has the record written if it has changed and its turn has come. Whether it is still ours is looked at only then.
+    pub fn publish(&mut self, machine: &Machine, ours: impl FnOnce() -> bool) {
+        // While one is written, what comes of that is told, and then the next one's turn is looked for.
+        if !self.changed || self.busy {
+            return;
+        }
+        let now = Instant::now();
+        if self.record.state != word(machine.state()) || now >= self.next {
+            self.changed = false;
+            self.follow(machine);
+            if ours() {
+                let record = Box::new(self.record.clone());
+                self.busy = self.errands.send(Errand::Write(record)).is_ok();
+            }
+        } else if !self.waits {
+            self.waits = true;
+            let left = self.next - now;
+            timers::once(left, Notice::RecordIsDue, self.sender.clone());
+        }
+    }
+
+    /// Brings the record up to date with what the machine knows.
+    fn follow(&mut self, machine: &Machine) {
+        self.record.state = word(machine.state());
+        if let Some(reason) = machine.reason() {
+            self.record.reason = Some(reason.to_owned());
+        }
+        for name in [Name::Controller, Name::Jupyter] {
+            let what = machine.hindered(name).map(str::to_owned);
+            self.record.hindered.insert(name.word(), what);
+        }
+        let engines = &mut self.record.engines;
+        engines.registered = machine.engines_there();
+        engines.missing = machine.missing_engines();
+        engines.guests = machine.guests();
+    }
+
+    /// The record was written, or could not be; tells what is to be said of it, and whether as a warning.
+    pub fn written(&mut self, took: Duration, written: Written) -> Option<(String, bool)> {
+        self.busy = false;
+        self.next = Instant::now() + took * RECORDS_PART;
+        match written {
+            Ok(()) => {
+                let path = self.unwritable.take()?;
+                let text = format!("the record {} is written again", path.display());
+                Some((text, false))
+            }
+            Err((path, _)) if self.unwritable.as_ref() == Some(&path) => None,
+            Err((path, error)) => {
+                let text = format!(
+                    "the record {} cannot be written: {error}; the job goes on",
+                    path.display()
+                );
+                self.record.warn(text.clone());
+                self.unwritable = Some(path);
+                Some((text, true))
+            }
+        }
+    }
+
+    /// Has the last record written, after `tidy`; `None` when that takes longer than `limit`.
+    pub fn close(
+        &mut self,
+        machine: &Machine,
+        tidy: impl FnOnce() + Send + 'static,
+        limit: Duration,
+    ) -> Option<Written> {
+        self.follow(machine);
+        let (done, written) = mpsc::channel();
+        let errand = Errand::Close {
+            record: Box::new(self.record.clone()),
+            tidy: Box::new(tidy),
+            done,
+        };
+        self.errands.send(errand).ok()?;
+        own_time::receive(&written, limit).ok()
+    }
+}
+
+/// Does what it is given, until nobody gives more.
+fn run(given: &mpsc::Receiver<Errand>, writer: &Writer, ownership: &Ownership, sender: &Sender) {
+    let ours = || ownership.successor().is_none();
+    while let Ok(errand) = given.recv() {
+        match errand {
+            Errand::Write(mut record) => {
+                let begin = OwnTime::now();
+                let written = writer.write(&mut record, ours);
+                let took = begin.elapsed();
+                let _ = sender.send(Notice::RecordWritten { took, written });
+            }
+            Errand::Close {
+                mut record,
+                tidy,
+                done,
+            } => {
+                tidy();
+                let _ = done.send(writer.last(&mut record, ours));
+            }
+        }
+    }
+}
+
+/// The state as the record tells it.
+fn word(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Ready => "ready",
+        State::Degraded => "degraded",
+        State::Stopping => "stopping",
+        State::Ended => "ended",
+    }
+}
