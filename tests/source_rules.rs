@@ -1,6 +1,7 @@
 //! Rules about the sources that no lint can say. Each is a function from a file's path and text to its faults, shown on a
 //! bad sample first, because a rule that finds nothing may just not look.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -366,6 +367,150 @@ fn no_room_of_here_uses_one_after_it() {
             &bad,
         );
     }
+}
+
+/// The module that a source is: `["plan", "services"]` for `launcher/plan/services/mod.rs`.
+fn module(path: &Path) -> Vec<String> {
+    let inside = path.strip_prefix("launcher").expect("a source");
+    let mut names: Vec<String> = inside
+        .with_extension("")
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    names.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
+    names
+}
+
+/// Reads one path with its groups, `a::{b, c::d}`, word by word, and tells what follows it.
+fn read_path<'a>(
+    mut rest: &'a str,
+    mut words: Vec<&'a str>,
+    paths: &mut Vec<Vec<&'a str>>,
+) -> &'a str {
+    loop {
+        rest = rest.trim_start();
+        if let Some(group) = rest.strip_prefix('{') {
+            rest = group;
+            while !rest.trim_start().starts_with('}') && !rest.is_empty() {
+                rest = read_path(rest, words.clone(), paths);
+                // What is between two of a group: a comma, or a name of its own.
+                let end = rest.find([',', '}']).unwrap_or(rest.len());
+                rest = rest[end..].trim_start_matches(',');
+            }
+            return rest.trim_start().trim_start_matches('}');
+        }
+        let is_name = |char: char| char.is_alphanumeric() || char == '_';
+        let (word, after) = rest.split_at(rest.find(|char| !is_name(char)).unwrap_or(rest.len()));
+        words.push(word);
+        let Some(more) = after.strip_prefix("::") else {
+            paths.push(words);
+            return after;
+        };
+        rest = more;
+    }
+}
+
+/// The modules among these that a source names by their paths, its tests aside.
+fn imports(own: &[String], text: &str, modules: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String>> {
+    let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(text);
+    let text: Vec<&str> = code(text).map(|(_, line)| line).collect();
+    let text = text.join("\n");
+    let mut paths = Vec::new();
+    for head in ["crate::", "super::"] {
+        for (at, _) in text.match_indices(head) {
+            if !text[..at]
+                .ends_with(|char: char| char.is_alphanumeric() || char == '_' || char == ':')
+            {
+                read_path(&text[at..], Vec::new(), &mut paths);
+            }
+        }
+    }
+    let absolute = |words: &Vec<&str>| {
+        let ups = words.iter().take_while(|word| **word == "super").count();
+        let from = if ups == 0 {
+            &[]
+        } else {
+            &own[..own.len().saturating_sub(ups)]
+        };
+        let rest = words[ups.max(1)..].iter().map(|word| (*word).to_owned());
+        from.iter().cloned().chain(rest).collect::<Vec<_>>()
+    };
+    paths
+        .iter()
+        .map(absolute)
+        .filter_map(|path| {
+            (1..=path.len())
+                .rev()
+                .map(|end| path[..end].to_vec())
+                .find(|part| modules.contains(part))
+        })
+        // A module names those below it to have them; they may use what it has.
+        .filter(|other| !other.starts_with(own))
+        .collect()
+}
+
+/// The circles of imports: each as the files that lead from one back to itself.
+fn circles(sources: &[(PathBuf, String)]) -> Vec<String> {
+    let modules: BTreeSet<Vec<String>> = sources.iter().map(|(path, _)| module(path)).collect();
+    let mut arrows: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = sources
+        .iter()
+        .map(|(path, text)| (module(path), imports(&module(path), text, &modules)))
+        .collect();
+    // What imports nothing that is left, or is imported by nothing that is left, is in no circle.
+    loop {
+        let left: BTreeSet<Vec<String>> = arrows.keys().cloned().collect();
+        let used: BTreeSet<Vec<String>> = arrows.values().flatten().cloned().collect();
+        arrows.retain(|module, others| {
+            others.retain(|other| left.contains(other));
+            !others.is_empty() && used.contains(module)
+        });
+        if arrows.len() == left.len() {
+            break;
+        }
+    }
+    arrows
+        .iter()
+        .map(|(module, others)| {
+            let others: Vec<String> = others.iter().map(|other| other.join("::")).collect();
+            format!("{} uses {}", module.join("::"), others.join(", "))
+        })
+        .collect()
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let sample = |texts: &[(&str, &str)]| -> Vec<(PathBuf, String)> {
+        let file =
+            |(name, text): &(&str, &str)| (Path::new("launcher").join(name), (*text).to_owned());
+        texts.iter().map(file).collect()
+    };
+    let bad = sample(&[
+        ("plan/mod.rs", "pub mod a;\nuse a::A;"),
+        (
+            "plan/a.rs",
+            "use super::{\n    b::{self, C as D},\n    E,\n};",
+        ),
+        ("plan/b/mod.rs", "mod c;\n"),
+        ("plan/b/c.rs", "use crate::here::F;"),
+        ("here.rs", "fn f() -> crate::plan::a::A {}"),
+    ]);
+    assert!(circles(&bad).is_empty(), "{:?}", circles(&bad));
+    let mut worse = bad;
+    worse[2].1 = "mod c;\nfn f() { super::super::here::f() }".to_owned();
+    assert_eq!(circles(&worse).len(), 3, "{:?}", circles(&worse));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = sources();
+    sources.retain(|path| {
+        !path
+            .iter()
+            .any(|part| part == "tests" || part == "fuzz" || part == "fuzz.rs")
+    });
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(root.join(&path)).expect("text");
+        (path, text)
+    };
+    let found = circles(&sources.into_iter().map(read).collect::<Vec<_>>());
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
 #[test]
