@@ -6,6 +6,7 @@ use crate::here::os::run_program::ask;
 use crate::here::site::{mpi, packages};
 use crate::plan::World;
 use crate::plan::settings::Mpi;
+use crate::plan::slurm::is_of_a_step;
 use crate::run;
 use std::path::Path;
 use std::time::Duration;
@@ -63,9 +64,7 @@ pub fn look(
         ));
         return;
     }
-    let inside_a_step = run::environment()
-        .iter()
-        .any(|(name, _)| name == "SLURM_STEP_ID");
+    let inside_a_step = is_of_a_step(&run::environment());
     let decided = mpi::world(asked, ipengine, srun, inside_a_step);
     if let Ok(Some(unfit)) = decided.as_ref().map(|decided| &decided.unfit) {
         findings.push(Finding::problem(

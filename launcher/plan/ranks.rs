@@ -4,13 +4,11 @@
 use super::environment::is_of_mpi;
 use super::fnv;
 use super::incarnation::INCARNATION_VARIABLE;
+use super::slurm;
 use crate::failure::{Failure, Outcome};
 
 /// A word of the user's that all ranks of one start share and no other start has: for starters that tell nothing of the kind.
 pub const MEETING_VARIABLE: &str = "IPJOB_MEETING";
-
-/// Step ids from here on are Slurm's own: the batch script, an interactive shell.
-const FIRST_SPECIAL_STEP: u64 = 0xffff_fff0;
 
 /// Variables with which starters name what they have started.
 const STARTS: &[&str] = &[
@@ -126,10 +124,7 @@ impl<'a> Variables<'a> {
 
     /// The step that we are a task of: not the batch script, not the shell that salloc gives.
     fn step(&self) -> Option<u64> {
-        self.get("SLURM_STEP_ID")?
-            .parse()
-            .ok()
-            .filter(|id| *id < FIRST_SPECIAL_STEP)
+        slurm::step(self.get("SLURM_STEP_ID")?)
     }
 
     /// What only the ranks of this start have: the step and the port that its srun listens on (job ids are used again after

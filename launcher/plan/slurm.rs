@@ -78,7 +78,9 @@ impl Slurm {
             nodes,
             tasks,
             cpus_per_task: number("SLURM_CPUS_PER_TASK")?,
-            gpus_per_task: get("SLURM_GPUS_PER_TASK").map(str::to_owned),
+            gpus_per_task: get("SLURM_GPUS_PER_TASK")
+                .map(str::to_owned)
+                .or_else(|| get("SLURM_TRES_PER_TASK").and_then(asked::gpus)),
             tasks_per_node: get("SLURM_NTASKS_PER_NODE").and_then(|text| text.parse().ok()),
             asked: None,
             restart,
@@ -88,7 +90,9 @@ impl Slurm {
             submit_host: get("SLURM_SUBMIT_HOST")
                 .filter(|host| is_host_name(host))
                 .map(str::to_owned),
-            step: get("SLURM_STEP_ID").map(str::to_owned),
+            step: get("SLURM_STEP_ID")
+                .filter(|id| step(id).is_some())
+                .map(str::to_owned),
             alone_in_step: get("SLURM_STEP_NUM_TASKS") == Some("1"),
         }))
     }
@@ -162,6 +166,22 @@ pub fn short(host: &str) -> &str {
 fn is_host_name(text: &str) -> bool {
     let plain = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
     !text.is_empty() && !text.starts_with('-') && text.chars().all(plain)
+}
+
+/// The first of the numbers that Slurm uses for what is no step: the batch script, salloc's shell.
+const FIRST_SPECIAL_STEP: u64 = 0xffff_fff0;
+
+/// The step of `SLURM_STEP_ID`. In a batch script of 26.05 that is -5, in salloc's shell 4294967290 or, of 26.05, -6: neither is a step.
+#[must_use]
+pub fn step(id: &str) -> Option<u64> {
+    id.parse().ok().filter(|id| *id < FIRST_SPECIAL_STEP)
+}
+
+/// Whether these are the variables of a task of a step.
+#[must_use]
+pub fn is_of_a_step(environment: &[(String, String)]) -> bool {
+    let tells = |(name, value): &(String, String)| name == "SLURM_STEP_ID" && step(value).is_some();
+    environment.iter().any(tells)
 }
 
 /// The tasks that these two variables tell of.
@@ -244,6 +264,31 @@ mod tests {
         assert_eq!(on_a_node.node_of("any"), Some("node1"));
         assert_eq!(on_a_node.node_named("node3.example.org"), Some("node3"));
         assert_eq!(on_a_node.node_named("login.example.org"), None);
+    }
+
+    #[test]
+    fn a_batch_script_and_sallocs_shell_are_no_step() {
+        for (id, number) in [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("-5", None),
+            ("-6", None),
+            ("4294967290", None),
+            ("", None),
+        ] {
+            assert_eq!(step(id), number, "{id}");
+        }
+    }
+
+    #[test]
+    fn newer_slurm_tells_all_that_a_task_asked_for_in_one_variable() {
+        let job = Slurm::read(&variables(&[
+            ("SLURM_JOB_ID", "13"),
+            ("SLURM_JOB_NODELIST", "node1"),
+            ("SLURM_TRES_PER_TASK", "cpu=2,gres/gpu:a100=1"),
+        ]));
+        let job = job.expect("readable").expect("a job");
+        assert_eq!(job.gpus_per_task.as_deref(), Some("a100:1"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! What sbatch, an outer step or a shell inside another job has left there must not decide what the step is: without them it has
 //! all that the job has. docs/slurm.md shows this table; tests compare both with each other and with srun's own manual.
 
-use crate::plan::slurm::Slurm;
+use crate::plan::slurm::{Slurm, is_of_a_step};
 
 /// What becomes of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +178,7 @@ pub const GROUPS: &[Group] = &[
 pub fn dropped(environment: &[(String, String)], slurm: Option<&Slurm>) -> Vec<String> {
     let asked = slurm.and_then(|slurm| slurm.asked.as_ref());
     let one_size = slurm.is_none_or(|slurm| slurm.components.len() < 2);
-    let inside_a_step = environment.iter().any(|(name, _)| name == "SLURM_STEP_ID");
+    let inside_a_step = is_of_a_step(environment);
     let reaches = |decision: Decision| match decision {
         Decision::Kept | Decision::Said => true,
         Decision::Size => one_size,

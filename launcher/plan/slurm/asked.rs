@@ -69,8 +69,12 @@ impl Slurm {
             self.tasks = asked.tasks.or(self.tasks);
         } else if self.step.is_none() && asked.tasks != self.tasks && get("SLURM_NTASKS").is_some()
         {
+            // sbatch of 24.11 takes another job's SLURM_NTASKS_PER_NODE for what this one asked, and sets both of these by it.
+            let is_inherited =
+                asked.tasks_per_node.is_none() && get("SLURM_NTASKS_PER_NODE").is_some();
             let own = super::tasks(None, get("SLURM_TASKS_PER_NODE"));
-            self.tasks = own.ok().flatten().or(asked.tasks).or(self.tasks);
+            let own = own.ok().flatten().filter(|_| !is_inherited);
+            self.tasks = own.or(asked.tasks).or(self.tasks);
         }
         // Where they differ, the variable is another job's, or Slurm has raised the number itself (CPUs with MaxMemPerCPU). A one that
         // differs says no more than that the job did not say: Slurm shows it so.
@@ -93,7 +97,7 @@ fn fields(line: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The GPUs of `gres:gpu:a100:2` (22.05) or `cpu=2,gres/gpu:a100=2` (newer): `a100:2`.
-fn gpus(list: &str) -> Option<String> {
+pub fn gpus(list: &str) -> Option<String> {
     list.split(',').find_map(|one| {
         let rest = one
             .strip_prefix("gres:gpu")
@@ -204,6 +208,10 @@ mod tests {
             read(&[("SLURM_NTASKS", "2"), ("SLURM_CPUS_PER_TASK", "1")]),
             (Some(2), Some(1), None, None)
         );
+        // sbatch of 24.11 has taken the number of each node for its own.
+        let one = "JobId=12 JobName=x UserId=alice(20001) NumNodes=1 NumTasks=1 CPUs/Task=1 NtasksPerN:B:S:C=0:0:*:*";
+        let by_node = [("SLURM_NTASKS", "2"), ("SLURM_NTASKS_PER_NODE", "2")];
+        assert_eq!(read_of(one, &by_node).0, Some(1));
         // Slurm has raised it (MaxMemPerCPU), after it made the variable of what the job said.
         let raised = LINE.replace("CPUs/Task=1", "CPUs/Task=4");
         assert_eq!(read_of(&raised, &[("SLURM_CPUS_PER_TASK", "2")]).1, Some(4));
