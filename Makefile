@@ -62,7 +62,7 @@ list_skipped() {
 } >&2
 endef
 
-.PHONY: help run build test check fuzz chaos soak bench lab lab-down dist install clean venvs $(VENVS:%=venv-%)
+.PHONY: help run build test check fuzz chaos soak bench slurm lab lab-down dist install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -120,6 +120,17 @@ test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1
 	# Nothing is listed where whatever lacks is a failure, so that the runner's line stays the last one.
 	list_skipped
 	exit $$result
+
+# Everything that depends on Slurm's words, variables and programs.
+SLURM_TESTS = test(/^(slurm|templates|het|requeue|unshared|launchers|doctor|remote::lab|connect)::/)
+
+slurm: build venv-main ## run the tests with a Slurm on another version of it; SLURM=24.11 or 26.05, TEST_ARGS= for the runner
+	@[[ -n "$(SLURM)" ]] || { echo "make slurm: SLURM= tells the version: 24.11 or 26.05" >&2; exit 2; }
+	export IPJOB_TEST_SLURM=$(SLURM) IPJOB_TEST_BINARY=$(BINARY)
+	IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)
+	IPJOB_TEST_VENV_LAB=$$(tests/python/venv.sh main $(SLURM))
+	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_VENV_LAB
+	cargo nextest run $(CARGO_FLAGS) --no-fail-fast --test tests -E '$(SLURM_TESTS)' $(TEST_ARGS)
 
 check: ## look for wrong format, for warnings (for macOS too), and for broken rules of the sources (tests/source_rules.rs)
 	@$(skipping)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# venv.sh NAME: prints the path of the virtual environment .cache/venv/NAME and makes it first, from the pinned
-# versions in NAME.txt beside this script, where it is missing, unfinished or of other versions.
+# venv.sh NAME [SLURM]: prints the path of the virtual environment .cache/venv/NAME and makes it first, from the pinned
+# versions in NAME.txt beside this script, where it is missing, unfinished or of other versions. With a version of Slurm it
+# is one for the lab of that version, made by the Python there: .cache/venv/NAME-slurm-SLURM.
 #
 # Standard output carries the path and nothing else. Exit 75 (try again elsewhere) means that it can't be had here,
 # and the last line on standard error says why in one line, so that tests can be skipped by name; 2 is a wrong NAME.
@@ -10,15 +11,17 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 top=$(dirname -- "$(dirname -- "$here")")
 name=${1:-}
 requirements=$here/$name.txt
-if [[ $# -ne 1 || -z $name || $name == */* || ! -f $requirements ]]; then
-  echo "usage: venv.sh NAME, where NAME is one of:" "$(cd -- "$here" && echo *.txt | sed 's/\.txt//g')" >&2
+slurm=${2:-}
+if [[ $# -lt 1 || $# -gt 2 || -z $name || $name == */* || ! -f $requirements ]]; then
+  echo "usage: venv.sh NAME [SLURM], where NAME is one of:" "$(cd -- "$here" && echo *.txt | sed 's/\.txt//g')" >&2
   exit 2
 fi
 home=$top/.cache/venv
-venv=$home/$name
-log=$home/$name.log
+made=$name${slurm:+-slurm-$slurm}
+venv=$home/$made
+log=$home/$made.log
 
-say() { echo "venv.sh: $name: $*" >&2; }
+say() { echo "venv.sh: $made: $*" >&2; }
 unavailable() { say "$*"; exit 75; }
 
 # The path is part of the stamp because the programs in bin/ carry it: a copied or moved checkout needs its own.
@@ -64,10 +67,12 @@ make_venv() {
 }
 
 if ! complete; then
+  # Of what the lab says, the last line tells what is missing, as here.
+  [[ -z $slurm || -e /.lab-root ]] || exec "$top/tests/lab/lab" root "$slurm" --share "$top" -- "$here/venv.sh" "$@"
   mkdir -p -- "$home"
   # Two at once: the second waits for the first and then finds it made. pip inherits the lock: where it outlives a
   # killed script, nobody else begins to write into the same directory.
-  exec 9>"$home/$name.lock"
+  exec 9>"$home/$made.lock"
   flock -n 9 || { say "another process is making it; waiting"; flock 9; }
   complete || make_venv
 fi

@@ -4,6 +4,7 @@ use super::ended::assert_nothing_left;
 use super::{Needed, Skipped, binary, venv, wait_for};
 use serde_json::Value;
 use std::cell::RefCell;
+use std::env;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -34,9 +35,10 @@ pub struct Done {
 }
 
 impl Lab {
-    /// Starts a lab of two nodes with these further options of `lab up`.
+    /// Starts a lab of two nodes with these further options of `lab up`; `IPJOB_TEST_SLURM` is its version of Slurm.
     pub fn up(options: &[&str]) -> Needed<Self> {
-        let venv = venv("main")?;
+        let slurm = env::var("IPJOB_TEST_SLURM").ok();
+        let venv = venv(if slurm.is_some() { "lab" } else { "main" })?;
         if let Some(closed) = closed(&venv) {
             return Err(Skipped::for_want_of(format_args!(
                 "the lab's users cannot enter {}, above the virtual environment",
@@ -59,7 +61,11 @@ impl Lab {
         open_to_all(&lab.ipjob());
         let mut command = lab.command("up");
         command.args(options).arg("--share").arg(lab.share());
-        if OWN_OF_MACHINES.iter().any(|top| lab.venv.starts_with(top)) {
+        if let Some(slurm) = &slurm {
+            command.args(["--slurm", slurm]);
+        }
+        // Another version has a root of its own, with nothing of the host's in it.
+        if slurm.is_some() || OWN_OF_MACHINES.iter().any(|top| lab.venv.starts_with(top)) {
             command.arg("--share").arg(&lab.venv);
         }
         let output = command.output().expect("lab starts");

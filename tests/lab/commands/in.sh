@@ -31,7 +31,7 @@ command_in() {
     # The inner bash is there because the directory is one of the machine's.
     # shellcheck disable=SC2016
     exec env -i "${environment[@]}" "${extra[@]}" \
-        nsenter --target "$pid" --net --uts --mount --ipc --pid --cgroup --wd=/ -- \
+        nsenter --target "$pid" --net --uts --mount --ipc --pid --cgroup -- \
         setpriv --pdeathsig TERM --reuid "$user" --regid "$user" --init-groups \
         bash -c 'cd "$1" || exit 125; shift; exec "$@"' "lab in" "${directory:-$home}" "$@"
 }

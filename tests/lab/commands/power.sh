@@ -7,6 +7,7 @@ command_power() {
     require_root
     settings_read
     machine_require_known "$1"
+    root_enter "$SLURM" power "$@"
     state_lock 30 || fail "the lab was taken down meanwhile"
     case $2 in
         off) machine_cut "$1" ;;

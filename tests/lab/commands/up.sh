@@ -2,10 +2,13 @@
 # lab up: starts a lab and returns when every node is idle.
 
 command_up() {
-    CONSTRAIN= NODES=2 CPUS=4 MEM=2000 GPUS=0 USERS=(alice bob) SHARES=() EXTRA_LINES=() NODE_NAMES=() MACHINES=()
+    SLURM=$(root_host_version) CONSTRAIN= NODES=2 CPUS=4 MEM=2000 GPUS=0 USERS=(alice bob) SHARES=() EXTRA_LINES=() NODE_NAMES=() MACHINES=()
     up_read_options "$@"
     require_root
     require_namespaces
+    mkdir -p "$STATE"
+    STATE=$(cd "$STATE" && pwd)
+    root_enter "$SLURM" up "$@"
 
     state_create
     # From here on the state directory is ours, and what it records is ours to end.
@@ -63,6 +66,7 @@ up_read_options() {
                 [[ $2 = *=* ]] || usage_error "--slurm-conf takes KEY=VALUE, not '$2'"
                 EXTRA_LINES+=("$2") ;;
             --mpi-packages) packages_add_mpi "$2" ;;
+            --slurm) SLURM=$2 ;;
             *) usage_error "up has no option $1" ;;
         esac
         shift 2

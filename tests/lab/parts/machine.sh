@@ -63,7 +63,7 @@ machine_enter() {
     local pid environment
     pid=$(machine_pid "$1") || fail "$1 is off"
     mapfile -t -d '' environment < <(clean_environment root /root)
-    env -i "${environment[@]}" nsenter --target "$pid" --net --uts --mount --ipc --pid --cgroup --wd=/ -- \
+    env -i "${environment[@]}" nsenter --target "$pid" --net --uts --mount --ipc --pid --cgroup -- \
         "${@:2}" </dev/null 9<&-
 }
 

@@ -3,11 +3,12 @@
 
 PACKAGES=(slurmctld slurmd slurm-client munge openssh-server openssh-client iproute2)
 
-# packages_add_mpi LIST: openmpi and mpich, separated by commas
+# packages_add_mpi LIST: openmpi and mpich, separated by commas. The roots of other versions have both (root.sh).
 packages_add_mpi() {
     local library
     for library in ${1//,/ }; do
         case $library in
+            openmpi | mpich) [ ! -e /.lab-root ] || continue ;;&
             openmpi) PACKAGES+=(openmpi-bin libopenmpi3 libpmix2) ;;
             mpich) PACKAGES+=(mpich libmpich12) ;;
             *) usage_error "--mpi-packages knows openmpi and mpich, not '$library'" ;;

@@ -41,8 +41,6 @@ state_require_own() {
 
 # Makes the directory ready for a new lab and clears what a killed `up` or a reboot left there.
 state_create() {
-    mkdir -p "$STATE"
-    STATE=$(cd "$STATE" && pwd)
     state_require_own
     state_lock 10 || fail "$STATE was removed meanwhile"
     if state_is_lab; then
@@ -66,6 +64,7 @@ state_remove() {
 
 settings_write() {
     {
+        printf 'SLURM=%q\n' "$SLURM"
         printf 'NODES=%q\nGPUS=%q\nCGROUP=%q\nMEMORY=%q\n' "$NODES" "$GPUS" "$CGROUP" "$MEMORY"
         printf 'USERS=(%s)\n' "${USERS[*]}"
         printf 'SHARES=()\n'
