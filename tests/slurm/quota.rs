@@ -68,3 +68,29 @@ fn a_full_file_system_is_named_and_a_job_that_runs_goes_on() {
     let left = lab.shell(ALICE, "node1", &format!("ls -A {place}/profile_*/security"));
     assert!(!left.text.contains("json"), "{}", left.text);
 }
+
+#[test]
+fn a_step_that_floods_its_log_fills_no_quota_and_its_end_is_told() {
+    let lab = needed!(Lab::up(&[]));
+    let body = "exec ipjob --mode cluster-only --mpi none";
+    let job = lab.submit(&["-n2", "-N1"], body);
+    let record = job.wait_state("ready");
+    let cell = include_str!("../security/pour.py");
+    let cell = cell.split_once("def pour").expect("a function").1;
+    let cell = cell.split_once("\n\n\n").expect("its end").0;
+    let cell = format!("def pour{cell}\npoured = pour(400)");
+    let profile = format!("job_{}", job.id);
+    let seen = super::px(&lab, "login", &profile, &cell, &["poured"]);
+    assert_eq!(seen[1], serde_json::json!([400, 400]));
+    let log = job.profile("log/ipjob-engines.log");
+    wait_for("the log to be cut", || {
+        let length = std::fs::metadata(&log).ok()?.len();
+        // Controller and step have a log each.
+        (length <= 256 << 20).then_some(())
+    });
+    job.wait_line("ipjob-engines.log has grown too long");
+    let engine = &record["engines"]["list"][1];
+    lab.kill("node1", &engine["pid"]);
+    job.wait_line("srun: error: node1: task 1: Killed");
+    job.cancel();
+}

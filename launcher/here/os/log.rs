@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const TAIL_BYTES: u64 = 16 * 1024;
 
 /// Bytes that are read at once when a log is followed.
-const MOST_AT_ONCE: u64 = 256 * 1024;
+pub const MOST_AT_ONCE: u64 = 256 * 1024;
 
 /// How a head line begins.
 const HEAD: &str = "==== ";

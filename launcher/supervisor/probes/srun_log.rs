@@ -1,7 +1,7 @@
 //! What the engines' step tells in its log: each task who it is and which MPI world it sees, srun how tasks ended.
 
 use super::{CALM_PAUSE, PAUSE};
-use crate::here::os::log::Log;
+use crate::here::os::log::{Log, MOST_AT_ONCE};
 use crate::here::os::own_time::OwnTime;
 use crate::here::site::programs;
 use crate::plan::services::STEP_NAME;
@@ -49,6 +49,8 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
         let mut offset = 0;
         while !sender.is_closed() {
             let (lines, next) = log.lines_from(offset);
+            // What counts stands behind a flood of other lines.
+            let behind = next.saturating_sub(offset) > MOST_AT_ONCE / 2;
             offset = next;
             let mut have_come = false;
             for line in lines.iter().filter_map(|line| read(line)) {
@@ -99,7 +101,7 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
             }
             let complete = seen.len() >= expected.tasks as usize && !awaits_world;
             let calm = complete || begin.elapsed() > expected.limit;
-            sleep(if calm { CALM_PAUSE } else { PAUSE }).await;
+            sleep(if calm && !behind { CALM_PAUSE } else { PAUSE }).await;
         }
     })
 }
