@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The shape of the message; a leader of another version of ipjob is not believed.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Between two looks at the leader's word, for a few ranks: more look less often, because all of them look at one file of a
 /// shared file system.
@@ -35,16 +35,12 @@ pub fn pause(size: u32) -> Duration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Word {
-    /// Wait: the controller is not ready.
-    Wait,
-    /// Run an engine by the order.
+    /// Run an engine by the order, once there is one.
     Run,
-    /// End the engine in order.
+    /// End it in order, and start none.
     Stop,
-    /// Kill it.
+    /// Kill it, and start none.
     Kill,
-    /// There will be no cluster; the leader has said why.
-    Refused,
 }
 
 /// What the leader says.

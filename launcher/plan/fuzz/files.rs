@@ -131,7 +131,7 @@ proptest! {
     #[test]
     fn a_leaders_message_is_read_whole_or_not_at_all(leader in incarnation(), key in "\\PC{0,30}", beat in any::<u64>(), percent in 0..100_usize) {
         let message = Message {
-            version: VERSION, key, leader, pid_namespace: "pid:[1]".to_owned(), word: Word::Wait, beat, order: None,
+            version: VERSION, key, leader, pid_namespace: "pid:[1]".to_owned(), word: Word::Run, beat, order: None,
         };
         let text = serde_json::to_string(&message).expect("JSON");
         prop_assert_eq!(serde_json::from_str::<Message>(&text).ok(), Some(message));
