@@ -62,7 +62,7 @@ list_skipped() {
 } >&2
 endef
 
-.PHONY: help run build test check fuzz chaos soak bench slurm lab lab-down dist install clean venvs $(VENVS:%=venv-%)
+.PHONY: help run build test check quick fuzz chaos soak bench slurm lab lab-down dist install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -147,6 +147,19 @@ check: ## look for wrong format, for warnings (for macOS too), and for broken ru
 	  skips "the check for macOS" "the Rust target aarch64-apple-darwin can't be had"
 	fi
 	cargo test --quiet $(CARGO_FLAGS) --test tests source_rules
+
+quick: ## format, lints, unit tests and those of processes with fakes: for the hand, in less than a minute
+	@cargo fmt --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	# What needs a virtual environment, or a lab with one, sees here that there is none and is over at once; fewer inputs by chance.
+	unset $${!IPJOB_TEST_@}
+	export PROPTEST_CASES=16
+	if cargo nextest --version >/dev/null 2>&1; then
+	  cargo nextest run $(CARGO_FLAGS) --profile quick $(TEST_ARGS)
+	else
+	  cargo test --quiet $(CARGO_FLAGS) $(TEST_ARGS)
+	fi
+	echo 'make quick: without real ipyparallel, Jupyter and Slurm; `make test` is the whole'
 
 CASES = 10000000
 

@@ -1,4 +1,5 @@
-//! The command line as people and shells meet it: the manual, the completions, the man page, and wrong words.
+//! The command line as people and shells meet it: the manual, the completions, the man page. What cannot be used is refused in
+//! `broken_world/options.rs`.
 
 use crate::support::{Needed, Place, program};
 use ipjob::failure::EXIT_CODES;
@@ -279,71 +280,6 @@ fn the_man_page_is_troff_and_names_every_option_and_variable() {
     );
 }
 
-#[test]
-fn wrong_words_are_refused_by_name_with_exit_code_2() {
-    let range = ["--mode", "notebook", "--port-range"];
-    for (args, named) in [
-        (vec![], "--mode is missing"),
-        (vec!["--mode", "foo"], "'foo'"),
-        (vec!["--mode", "notebook", "stray"], "'stray'"),
-        (
-            vec!["--mode", "notebook", "--no-such-option"],
-            "--no-such-option",
-        ),
-        (
-            vec!["--mode", "notebook", "-q", "-v"],
-            "cannot be used with",
-        ),
-        (vec!["--mode", "notebook", "-n", "many"], "'many'"),
-        ([&range[..], &["9000-x"]].concat(), "9000-x"),
-        (vec!["--mode", "notebook", "--stop-timeout", "soon"], "soon"),
-        (
-            vec!["--mode", "notebook", "--start-timeout", "kernel=3s"],
-            "kernel",
-        ),
-        (vec!["--mode", "notebook", "--profile", "a/b"], "a/b"),
-        (
-            vec!["--mode", "notebook", "--", "--ServerApp.port=1"],
-            "--ServerApp.port",
-        ),
-        (vec!["no-such-command"], "no-such-command"),
-        (vec!["completions", "tcl"], "'tcl'"),
-    ] {
-        // With programs there, so that nothing else can be what is wrong; a dry run, so that a word that is taken for right
-        // ends as well.
-        let place = Place::with_fakes();
-        let output = place
-            .ipjob(&args)
-            .env("IPJOB_DRY_RUN", "1")
-            .output()
-            .expect("it runs");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
-        assert!(errors.starts_with("error: "), "{args:?}: {errors}");
-        assert!(
-            errors.contains(named),
-            "no {named:?} for {args:?}: {errors}"
-        );
-        assert!(output.stdout.is_empty());
-    }
-}
-
-#[test]
-fn a_wrong_variable_is_refused_as_its_option_is() {
-    let place = Place::with_fakes();
-    let output = place
-        .ipjob(["--dry-run", "--mode", "notebook"])
-        .env("IPJOB_ENGINES", "none")
-        .output()
-        .expect("it runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{errors}");
-    assert!(
-        errors.contains("--engines") && errors.contains("'none'"),
-        "{errors}"
-    );
-}
-
 /// The exit code and stderr of a dry run with these words and variables.
 fn dry_run(place: &Place, args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let output = place
@@ -363,23 +299,6 @@ fn a_flag_wins_over_the_variable_of_its_opposite() {
         let args = [&mode[..], &[flag]].concat();
         let (code, errors) = dry_run(&place, &args, &[(variable, "1")]);
         assert_eq!(code, Some(0), "{flag} {variable}: {errors}");
-    }
-}
-
-#[test]
-fn a_wrong_word_is_told_before_a_program_is_missed() {
-    let place = Place::empty();
-    for (args, named) in [
-        (vec!["--mode", "notebook", "--", "--port=1"], "--port"),
-        (
-            vec!["--mode", "notebook", "-n", "2", "--min-engines", "3"],
-            "--min-engines 3",
-        ),
-        (vec!["--mode", "notebook", "--profile", "a/b"], "a/b"),
-    ] {
-        let (code, errors) = dry_run(&place, &args, &[]);
-        assert_eq!(code, Some(2), "{args:?}: {errors}");
-        assert!(errors.contains(named), "{args:?}: {errors}");
     }
 }
 

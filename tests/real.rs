@@ -22,7 +22,6 @@ pub mod python;
 mod recovery;
 mod secrets;
 mod stop;
-mod supervision;
 mod terminals;
 mod user_config;
 mod versions;

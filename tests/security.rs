@@ -1,6 +1,7 @@
 //! What somebody else who has an account on the same machine can do to a job: docs/security.md lists what is tried here, what holds and what
 //! does not. He is nobody on this machine, and bob on the lab's.
 
+mod bob;
 mod cookies;
 mod encryption;
 mod kernels;
@@ -16,12 +17,16 @@ mod strangers;
 mod worn;
 
 use crate::docs::sources;
-use crate::support::{Needed, carriers, program, root};
+use crate::support::{Job, Needed, Place, carriers, program, root, venv};
+use bob::Bob;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// Jupyter as it is today and as it was: virtual environment and front end.
+const JUPYTERS: [(&str, &str); 2] = [("main", "lab"), ("nb6", "notebook")];
 
 /// The user id of the attacker on this machine.
 const BOB: &str = "65534";
@@ -40,6 +45,31 @@ fn as_bob(code: &str) -> Needed<Command> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     Ok(command)
+}
+
+/// A notebook with one engine that is ready.
+struct Notebook {
+    place: Place,
+    venv: PathBuf,
+    job: Job,
+    record: Value,
+}
+
+impl Notebook {
+    /// Starts it with the programs of this virtual environment and with these arguments besides.
+    fn start(environment: &str, arguments: &[&str]) -> Needed<Self> {
+        let venv = venv(environment)?;
+        let place = Place::with_venv(&venv);
+        let mode = ["--mode", "notebook", "-n", "1"];
+        let mut job = Job::start(&place, &[&mode, arguments].concat());
+        let record = job.wait_ready();
+        Ok(Self {
+            place,
+            venv,
+            job,
+            record,
+        })
+    }
 }
 
 /// All that runs for a job: its process ids.

@@ -543,6 +543,32 @@ fn nothing_is_unsafe() {
     hold(&files("launcher", &["rs"]), rule, "launcher/run.rs", &bad);
 }
 
+/// What several files make up together, whose tests have files of their own below it.
+const TESTED_AS_A_WHOLE: &[&str] = &[
+    "launcher/plan/mod.rs",
+    "launcher/remote/connect/machine.rs",
+    "launcher/remote/mod.rs",
+    "launcher/supervisor/machine.rs",
+];
+
+#[test]
+fn what_tests_a_file_stands_at_its_end() {
+    let mut sources = files("launcher", &["rs"]);
+    sources.retain(|path| {
+        !TESTED_AS_A_WHOLE.iter().any(|whole| {
+            path.starts_with(Path::new(whole).with_extension("")) || path == Path::new(whole)
+        })
+    });
+    let rule = |path: &Path, text: &str| {
+        code(text)
+            .filter(|(_, line)| ["mod tests;", "mod fuzz;"].contains(&line.trim()))
+            .map(|(number, line)| format!("{}:{number}: {}", path.display(), line.trim()))
+            .collect()
+    };
+    let bad = ["#[cfg(test)]\nmod tests;", "mod fuzz;"];
+    hold(&sources, rule, "launcher/run.rs", &bad);
+}
+
 /// What leaves a test early, or asks on its own for what may lack.
 const SKIPS: &[&str] = &[
     "return;",

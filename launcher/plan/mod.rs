@@ -157,6 +157,8 @@ pub fn check(settings: &Settings) -> Outcome<()> {
     if let (Some(expected), Some(minimum)) = (settings.engines, settings.min_engines) {
         engines::check_minimum(expected, minimum)?;
     }
+    service_args::check_controller(&settings.controller_args)?;
+    service_args::check_engines(&settings.engine_args)?;
     match settings.mode {
         Mode::Notebook => jupyter_args::check(&settings.arguments),
         Mode::ClusterOnly => Ok(()),
@@ -234,8 +236,6 @@ impl Plan {
         secrets: Secrets,
         here: &Here,
     ) -> Outcome<Self> {
-        service_args::check_controller(&settings.controller_args)?;
-        service_args::check_engines(&settings.engine_args)?;
         let profile = Profile::new(&settings.ipython_dir, &settings.profile)
             .in_life(allocation.restart)
             .with_sockets(here.sockets.clone());

@@ -233,4 +233,197 @@ impl Round {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::path::Path;
+    use std::process::Command;
+
+    fn part(kind: &str, words: &str, body: &str) -> Part {
+        Part {
+            kind: kind.to_owned(),
+            words: words.to_owned(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    fn pointer(job: &str, record: &str) -> String {
+        json!({"version": 1, "cluster": "lab", "job": job, "profile": "p", "host": "n1", "record": record}).to_string()
+    }
+
+    fn round(parts: &[Part]) -> Found {
+        let mut round = Round::default();
+        let head = [
+            part("host", "login", "b-1\n"),
+            part("user", "ada", ""),
+            part("now", "1764000000", ""),
+            part("queue", "absent", ""),
+        ];
+        for part in head.iter().chain(parts) {
+            round.take(part);
+        }
+        round.found().expect("complete")
+    }
+
+    #[test]
+    fn pointers_and_records_find_each_other() {
+        let record = "{\"version\":1,\"state\":\"ready\"}";
+        let found = round(&[
+            part("pointer", "/s/lab.1.json", &pointer("1", "/r/1")),
+            part("record", "/r/1", record),
+            part("process", "42", "42 (ipjob) S 1"),
+            // The profile of the first job is used again: the script shows a record once.
+            part("pointer", "/s/lab.2.json", &pointer("2", "/r/1")),
+            part("pointer", "/s/lab.3.json", &pointer("3", "/r/3")),
+            part("absent", "/r/3", ""),
+            part("pointer", "/s/lab.4.json", "garbage"),
+            part("record", "/r/5", "{"),
+        ]);
+        let sights: Vec<bool> = found
+            .traces
+            .iter()
+            .map(|trace| trace.sight().is_some())
+            .collect();
+        assert_eq!(sights, [true, true, false, false, false]);
+        assert_eq!(
+            found.traces[1].process,
+            Some((42, "42 (ipjob) S 1".to_owned()))
+        );
+        assert_eq!(found.traces[2].record, Record::Absent);
+        assert!(matches!(found.traces[3].pointer, Some(Err(_))));
+        assert_eq!(found.traces[3].record_path, None);
+        assert!(matches!(found.traces[4].record, Record::Garbage(_)));
+        assert_eq!(found.traces[4].pointer, None);
+    }
+
+    #[test]
+    fn a_record_is_not_put_to_a_pointer_that_leads_elsewhere() {
+        let found = round(&[
+            part("pointer", "/s/lab.1.json", &pointer("1", "/r/1/../2")),
+            part("record", "/r/1/../2", "{\"version\":1}"),
+        ]);
+        assert_eq!(found.traces.len(), 2);
+        assert_eq!(found.traces[0].sight(), None);
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_is_no_answer() {
+        let mut round = Round::default();
+        round.take(&part("host", "login", ""));
+        assert_eq!(round.found().expect_err("incomplete").exit_code(), 6);
+    }
+
+    /// Whether the script believes a directory, for a user with this home directory and these programs before those on PATH.
+    fn believes(dir: &Path, home: &Path, programs: &Path) -> bool {
+        let path = std::env::var("PATH").expect("text");
+        let script = concat!(include_str!("find.sh"), "\nis_own \"$1\"");
+        let status = Command::new("/bin/sh")
+            .args(["-c", script, "sh"])
+            .arg(dir)
+            .env("HOME", home)
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .status();
+        status.expect("a shell").success()
+    }
+
+    #[test]
+    fn the_script_judges_directories_as_ipjob_does() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| place.path().join(name);
+        let set = |name: &str, mode: u32, owner: Option<u32>, group: Option<u32>| {
+            chown(path(name), owner, group).expect("we are root");
+            fs::set_permissions(path(name), Permissions::from_mode(mode)).expect("ours");
+        };
+        for dir in ["pi/ada/.ipython", "pi/other", "closed", "bin"] {
+            fs::create_dir_all(path(dir)).expect("made");
+            set(dir, 0o700, None, None);
+        }
+        symlink(path("pi/ada"), path("home")).expect("a link");
+        symlink("../other", path("pi/ada/out")).expect("a link");
+        set("pi", 0o2770, Some(4242), Some(4242));
+        for (dir, home, is_believed) in [
+            ("pi/ada/.ipython", "pi/ada", true),
+            ("pi/ada", "home", true),
+            ("home/.ipython", "home", true),
+            ("pi/other", "home", false),
+            ("pi/ada/out", "home", false),
+            ("pi/ada", "pi/other", false),
+            ("pi/ada", "missing", false),
+        ] {
+            let told = believes(&path(dir), &path(home), &path("bin"));
+            assert_eq!(told, is_believed, "{dir} from {home}");
+        }
+        set("pi", 0o777, None, None);
+        let all = believes(&path("pi/ada"), &path("home"), &path("bin"));
+        assert!(!all, "every user can write above");
+        // The user's own group by name, while newgrp has set another.
+        let id = "case $* in -un) echo ada ;; '-g ada') echo 70000 ;; -g) echo 4242 ;; *) echo 0 ;; esac";
+        for (group, entry, is_believed) in [
+            (0, "", true),
+            (70000, "ada:x:70000:", true),
+            (70000, "ada:x:70000:ada", true),
+            (70000, "ada:x:70000:bob", false),
+            (70000, "users:x:70000:", false),
+            (70000, "", false),
+            (4242, "ada:x:4242:", false),
+        ] {
+            set("closed", 0o2775, None, Some(group));
+            for (program, text) in [("id", id.to_owned()), ("getent", format!("echo '{entry}'"))] {
+                fs::write(path("bin").join(program), format!("#!/bin/sh\n{text}\n"))
+                    .expect("written");
+                set(&format!("bin/{program}"), 0o755, None, None);
+            }
+            let told = believes(&path("closed"), &path("home"), &path("bin"));
+            assert_eq!(told, is_believed, "{group} {entry}");
+        }
+    }
+
+    #[test]
+    fn a_second_look_lists_no_directory_again() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| place.path().join(name);
+        for dir in ["bin", ".ipython/profile_job_7"] {
+            fs::create_dir_all(path(dir)).expect("made");
+        }
+        let record = path(".ipython/profile_job_7/ipjob.json");
+        fs::write(&record, "{}").expect("written");
+        for dir in [".ipython", ".ipython/profile_job_7"] {
+            fs::set_permissions(path(dir), Permissions::from_mode(0o700)).expect("ours");
+        }
+        let counted = "echo ls >>\"$HOME/lists\"\nPATH=${PATH#*:} exec ls \"$@\"";
+        fs::write(path("bin/ls"), format!("#!/bin/sh\n{counted}\n")).expect("written");
+        fs::set_permissions(path("bin/ls"), Permissions::from_mode(0o700)).expect("ours");
+        let look = "\njob=7 mark=mark lines= forgotten=; show_records; : >\"$HOME/lists\"; echo \"$(show_records)\"";
+        let script = format!("{}{look}", include_str!("find.sh"));
+        let system = std::env::var("PATH").expect("text");
+        let output = Command::new("/bin/sh")
+            .args(["-c", &script])
+            .env("HOME", place.path())
+            .env("PATH", format!("{}:{system}", path("bin").display()))
+            .env_remove("IPYTHONDIR")
+            .env_remove("XDG_STATE_HOME")
+            .output();
+        let told = String::from_utf8(output.expect("a shell").stdout).expect("text");
+        let shown = format!("mark record {}\n{{}}", record.display());
+        assert_eq!(told.matches(&shown).count(), 2, "{told}");
+        assert_eq!(fs::read_to_string(path("lists")).expect("emptied"), "");
+        // A shell may write a here-document to a file in /tmp, which may be full.
+        assert!(!script.contains("<<"), "a here-document");
+    }
+
+    #[test]
+    fn the_script_looks_here_too() {
+        let job = Job::Id("99999999".to_owned());
+        let mut search = Search::begin(None, Some(&job)).expect("a shell");
+        let found = search.found().expect("this machine");
+        assert_eq!(search.again().expect("again").traces, found.traces);
+        assert_eq!(found.host, crate::here::site::identity::host());
+        assert_eq!(found.boot, crate::here::os::process::boot_id());
+        assert_eq!(found.traces, []);
+    }
+}

@@ -224,4 +224,314 @@ fn judge(found: &Found, trace: &Trace) -> Job {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::super::find::Record;
+    use super::super::sight::Pointer;
+    use super::*;
+    use serde_json::{Value, json};
+
+    const NOW: &str = "2026-11-22T14:10:00Z";
+
+    fn found(queue: Queue, traces: Vec<Trace>) -> Found {
+        Found {
+            host: "login".to_owned(),
+            boot: "b-1".to_owned(),
+            user: "ada".to_owned(),
+            now: NOW.parse().expect("a time"),
+            cluster: Some("lab".to_owned()),
+            queue,
+            foreign: None,
+            traces,
+        }
+    }
+
+    fn told(lines: &[&str]) -> Queue {
+        Queue::read(Some(0), &lines.join("\n"))
+    }
+
+    /// A trace of job 5 on the cluster `lab`, with these changes to its record.
+    fn trace(changes: &[(&str, Value)]) -> Trace {
+        let mut record = json!({
+            "version": 1, "state": "ready", "reason": null, "job": {"cluster": "lab", "id": "5", "nodes": ["n1"], "restart": 0},
+            "incarnation": {"id": "lab.5.0.aa", "host": "n1", "boot": "b-9", "pid": 42, "pid_start": 7},
+            "profile": {"name": "job_5", "dir": "/h"}, "updated": "2026-11-22T14:09:30Z", "refresh_s": 60, "exit": null
+        });
+        for (field, value) in changes {
+            *record.pointer_mut(field).expect("a field") = value.clone();
+        }
+        let pointer = json!({"version": 1, "cluster": "lab", "job": "5", "profile": "job_5", "host": "n1", "record": "/h/ipjob.json"});
+        Trace {
+            pointer_path: Some("/s/lab.5.json".to_owned()),
+            pointer: Some(Pointer::read(pointer.to_string().as_bytes())),
+            record_path: Some("/h/ipjob.json".to_owned()),
+            record: Record::Seen(Box::new(
+                Sight::read(record.to_string().as_bytes()).expect("a record"),
+            )),
+            process: None,
+        }
+    }
+
+    const RUNNING: &str = "5|5|RUNNING|1|1764000000|1764003600|n1|ada|None|x";
+    const OLD: (&str, &str) = ("/updated", "2026-11-22T14:00:00Z");
+
+    fn judged(queue: Queue, trace: Trace) -> (State, String) {
+        let jobs = chosen(&found(queue, vec![trace]), None, "here").expect("jobs");
+        assert_eq!(jobs.len(), 1, "{jobs:?}");
+        (jobs[0].state, jobs[0].note.clone().unwrap_or_default())
+    }
+
+    #[test]
+    fn slurm_and_the_record_are_weighed_against_each_other() {
+        let ended = ("/state", json!("ended"));
+        let old = (OLD.0, json!(OLD.1));
+        let elsewhere = ("/job/cluster", json!("eiger"));
+        for (queue, changes, state, note) in [
+            (told(&[RUNNING]), vec![], State::Ready, ""),
+            (
+                told(&[RUNNING]),
+                vec![("/state", json!("degraded"))],
+                State::Degraded,
+                "",
+            ),
+            (
+                told(&[RUNNING]),
+                vec![old.clone()],
+                State::Unknown,
+                "last written 600 s ago; squeue says RUNNING",
+            ),
+            (
+                told(&[]),
+                vec![],
+                State::Dead,
+                "squeue does not know it any more",
+            ),
+            (
+                told(&[]),
+                vec![ended.clone()],
+                State::Ended,
+                "no reason is told",
+            ),
+            (
+                told(&["5|5|TIMEOUT|1|1|1|n1|ada|TimeLimit|x"]),
+                vec![],
+                State::Dead,
+                "squeue says TIMEOUT",
+            ),
+            (
+                told(&["5|5|COMPLETING|1|1|1|n1|ada|None|x"]),
+                vec![
+                    ended.clone(),
+                    ("/reason", json!("SIGTERM")),
+                    ("/exit", json!(0)),
+                ],
+                State::Ended,
+                "SIGTERM (exit code 0); squeue says COMPLETING",
+            ),
+            (
+                told(&["5|5|PENDING|1|1764000000|N/A||ada|BeginTime|x"]),
+                vec![ended.clone()],
+                State::Pending,
+                "requeued; squeue says PENDING (BeginTime), expected to start at 2025-11-24T16:00:00Z",
+            ),
+            (Queue::Silent("down".to_owned()), vec![], State::Ready, ""),
+            (
+                Queue::Silent("down".to_owned()),
+                vec![old.clone()],
+                State::Dead,
+                "squeue: down",
+            ),
+            (
+                Queue::Absent,
+                vec![old.clone()],
+                State::Dead,
+                "there is no squeue here",
+            ),
+            // Slurm knows a job by the number that the pointer has, but the record is another cluster's.
+            (
+                told(&[RUNNING]),
+                vec![elsewhere.clone()],
+                State::Unknown,
+                "its record is another job's now",
+            ),
+            (
+                told(&[]),
+                vec![("/job/id", json!("6"))],
+                State::Ended,
+                "its record is another job's now",
+            ),
+            (
+                told(&[RUNNING]),
+                vec![("/state", json!("fine"))],
+                State::Unknown,
+                "",
+            ),
+        ] {
+            let found = judged(queue.clone(), trace(&changes));
+            assert_eq!(found.0, state, "{queue:?} {changes:?}: {}", found.1);
+            assert!(found.1.contains(note), "{note:?} in {:?}", found.1);
+        }
+    }
+
+    #[test]
+    fn a_job_of_another_cluster_is_not_looked_up_in_this_one() {
+        let mut other = trace(&[("/job/cluster", json!("eiger"))]);
+        if let Some(Ok(pointer)) = &mut other.pointer {
+            pointer.cluster = Some("eiger".to_owned());
+        }
+        assert_eq!(judged(told(&[]), other.clone()).0, State::Ready);
+        assert_eq!(
+            judged(told(&["5|5|FAILED|1|1|1|n1|ada|None|x"]), other).0,
+            State::Ready
+        );
+    }
+
+    #[test]
+    fn without_slurm_the_process_tells() {
+        let local = |process: &str, host: &str, boot: &str| {
+            let mut trace = trace(&[
+                ("/job/cluster", json!("local")),
+                ("/job/id", Value::Null),
+                ("/incarnation/host", json!(host)),
+                ("/incarnation/boot", json!(boot)),
+            ]);
+            trace.pointer = None;
+            trace.process = Some((42, process.to_owned()));
+            trace
+        };
+        let line = |state: char, start: u32| {
+            format!("42 (ipjob) {state} 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 {start} 1 1")
+        };
+        let runs = line('S', 7);
+        for (process, host, boot, state, note) in [
+            (runs.as_str(), "login", "b-1", State::Ready, ""),
+            (
+                "",
+                "login",
+                "b-1",
+                State::Dead,
+                "its ipjob (pid 42 on login) is gone",
+            ),
+            (&line('Z', 7), "login", "b-1", State::Dead, "is gone"),
+            (&line('S', 8), "login", "b-1", State::Dead, "is gone"),
+            ("", "login", "b-0", State::Dead, "booted anew"),
+            ("", "elsewhere", "b-1", State::Ready, ""),
+            ("", "login", "", State::Ready, ""),
+        ] {
+            let found = judged(Queue::Absent, local(process, host, boot));
+            assert_eq!(found.0, state, "{process} {host} {boot}: {}", found.1);
+            assert!(found.1.contains(note), "{note:?} in {:?}", found.1);
+        }
+    }
+
+    #[test]
+    fn who_is_seen_to_live_is_not_dead_whatever_the_clocks_say() {
+        for (updated, note) in [
+            (
+                "2026-11-22T13:09:30Z",
+                "last written 3630 s ago, but its ipjob (pid 42) runs",
+            ),
+            ("2026-11-22T15:09:30Z", ""),
+        ] {
+            let mut living = trace(&[
+                ("/updated", json!(updated)),
+                ("/incarnation/host", json!("login")),
+                ("/incarnation/boot", json!("b-1")),
+            ]);
+            let line = "42 (ipjob) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 7 1 1";
+            living.process = Some((42, line.to_owned()));
+            let (state, told) = judged(Queue::Absent, living);
+            assert_eq!(state, State::Ready, "{told}");
+            assert!(told.contains(note), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_named_job_is_found_or_told_why_not() {
+        let id = |word: &str| target::Job::Id(word.to_owned());
+        let element = target::Job::Element("9_1".to_owned());
+        let profile = target::Job::Profile(ProfileName::of_job("5"));
+        let queue = told(&[
+            RUNNING,
+            "10|9_1|PENDING|1|N/A|N/A||ada|Priority|x",
+            "11|11|RUNNING|1|1|1|n|ada|None|ipjob-jupyter",
+        ]);
+        let all = found(queue, vec![trace(&[])]);
+        let names = |wanted: Option<&target::Job>| -> Vec<String> {
+            let jobs = chosen(&all, wanted, "here").expect("jobs");
+            jobs.iter().map(Job::name).collect()
+        };
+        assert_eq!(names(None), ["5", "11"]);
+        assert_eq!(names(Some(&id("5"))), ["5"]);
+        assert_eq!(names(Some(&profile)), ["5"]);
+        assert_eq!(names(Some(&element)), ["9_1"]);
+        assert_eq!(names(Some(&id("10"))), ["9_1"]);
+        let mut other = all.clone();
+        other.foreign = Line::read("7|7|RUNNING|1|1|1|n|bob|None|x");
+        let failure = chosen(&other, Some(&id("7")), "here").expect_err("bob's");
+        assert_eq!(
+            (failure.exit_code(), failure.message.as_str()),
+            (5, "job 7 is bob's, not yours")
+        );
+        let failure = chosen(&all, Some(&id("8")), "daint").expect_err("none");
+        assert_eq!(
+            (failure.exit_code(), failure.message.as_str()),
+            (5, "there is no job 8 of yours on daint")
+        );
+        let silent = found(Queue::Silent("down".to_owned()), vec![]);
+        let failure = chosen(&silent, Some(&id("8")), "here").expect_err("none");
+        assert_eq!(failure.cause.as_deref(), Some("squeue: down"));
+    }
+
+    /// An array of which `6_2`, the last to start, has the array's number, and `6_3` waits.
+    fn array() -> Found {
+        let mut record = trace(&[("/job/id", json!("6"))]);
+        if let Some(Ok(pointer)) = &mut record.pointer {
+            pointer.job = Some("6".to_owned());
+        }
+        let lines = [
+            "6|6_2|RUNNING|1|1764000000|1764003600|n1|ada|None|x",
+            "7|6_0|RUNNING|1|1764000000|1764003600|n1|ada|None|x",
+            "8|6_[3,5%2]|PENDING|1|N/A|N/A||ada|Resources|ipjob-jupyter",
+        ];
+        found(told(&lines), vec![record])
+    }
+
+    #[test]
+    fn an_element_is_called_by_a_name_that_means_it_only() {
+        let all = array();
+        let named = |wanted: &target::Job| -> Vec<(String, String)> {
+            let jobs = chosen(&all, Some(wanted), "here").expect("jobs");
+            let both = |job: &Job| {
+                job.id
+                    .as_ref()
+                    .map(|id| (id.name().to_owned(), id.number().to_owned()))
+            };
+            jobs.iter().filter_map(both).collect()
+        };
+        let pair = |name: &str, number: &str| (name.to_owned(), number.to_owned());
+        let element = |name: &str| target::Job::Element(name.to_owned());
+        assert_eq!(named(&element("6_2")), [pair("6_2", "6")]);
+        assert_eq!(named(&element("6_0")), [pair("6_0", "7")]);
+        assert_eq!(named(&element("6_5")), [pair("6_5", "8")]);
+        assert!(chosen(&all, Some(&element("6_4")), "here").is_err());
+        // The number may mean the array, so all of it is told.
+        let number = target::Job::Id("6".to_owned());
+        let whole = [pair("6_2", "6"), pair("6_0", "7"), pair("6_[3,5]", "8")];
+        assert_eq!(named(&number), whole);
+        assert_eq!(named(&target::Job::Id("7".to_owned())), [pair("6_0", "7")]);
+    }
+
+    #[test]
+    fn an_element_that_squeue_does_not_tell_of_is_known_by_its_record() {
+        let mut record = trace(&[("/job/id", json!("6"))]);
+        if let (Record::Seen(sight), Some(Ok(pointer))) = (&mut record.record, &mut record.pointer)
+        {
+            sight.job_name = Some("6_2".to_owned());
+            pointer.job = Some("6".to_owned());
+        }
+        let silent = found(Queue::Silent("down".to_owned()), vec![record]);
+        let element = target::Job::Element("6_2".to_owned());
+        let jobs = chosen(&silent, Some(&element), "here").expect("jobs");
+        assert_eq!(jobs[0].name(), "6_2");
+    }
+}

@@ -2,106 +2,135 @@
 
 use super::start;
 use crate::support::{Job, Place};
+use std::fs;
 
-/// Runs ipjob, which must refuse with exit code 2 and these parts.
-fn refuses(variables: &[(&str, &str)], args: &[&str], parts: &[&str]) {
-    let place = Place::with_fakes();
-    start(&place, variables, &[args]).fails(2, parts);
-    place.assert_untouched();
-}
-
-#[test]
-fn an_unknown_mode_is_refused_with_those_that_there_are() {
-    refuses(
-        &[],
-        &["--mode", "lab"],
+/// A command line that cannot be, and what its one error tells: the words that are wrong, the option, the way out.
+const WRONG: &[(&str, &[&str])] = &[
+    ("-n 2", &["--mode is missing", "notebook", "cluster-only"]),
+    (
+        "--mode lab",
         &["'lab'", "--mode", "notebook", "cluster-only"],
-    );
-}
-
-#[test]
-fn a_missing_mode_is_named_with_the_choice() {
-    refuses(&[], &["-n", "2"], &["--mode", "notebook", "cluster-only"]);
-}
-
-#[test]
-fn a_number_of_engines_that_cannot_be_is_refused_with_the_range() {
-    for number in ["0", "-1", "1000000"] {
-        let args = ["--mode", "cluster-only", "-n", number];
-        refuses(&[], &args, &[number, "--engines", "1..=10000"]);
-    }
-    for number in ["many", "2.5", "99999999999999999999"] {
-        let args = ["--mode", "cluster-only", "-n", number];
-        refuses(&[], &args, &[number, "--engines"]);
-    }
-}
-
-#[test]
-fn more_engines_at_least_than_at_all_are_refused_with_both_numbers() {
-    refuses(
-        &[],
-        &["--mode", "cluster-only", "-n", "2", "--min-engines", "3"],
+    ),
+    ("no-such-command", &["no-such-command"]),
+    ("completions tcl", &["'tcl'"]),
+    ("--mode notebook stray", &["'stray'"]),
+    ("--mode notebook --no-such-option", &["--no-such-option"]),
+    ("--mode notebook -q -v", &["cannot be used with"]),
+    ("NOTEBOOK -n 0", &["0", "--engines", "1..=10000"]),
+    ("NOTEBOOK -n -1", &["-1", "--engines", "1..=10000"]),
+    (
+        "NOTEBOOK -n 1000000",
+        &["1000000", "--engines", "1..=10000"],
+    ),
+    ("NOTEBOOK -n many", &["'many'", "--engines"]),
+    ("NOTEBOOK -n 2.5", &["2.5", "--engines"]),
+    (
+        "NOTEBOOK -n 99999999999999999999",
+        &["99999999999999999999", "--engines"],
+    ),
+    (
+        "NOTEBOOK -n 2 --min-engines 3",
         &["--min-engines 3", "the 2 engines"],
-    );
-}
-
-#[test]
-fn a_reversed_port_range_is_refused_with_the_right_one() {
-    refuses(
-        &[],
-        &["--mode", "notebook", "--port-range", "9000-8000"],
+    ),
+    (
+        "NOTEBOOK --port-range 9000-8000",
         &["9000-8000", "--port-range", "did you mean 8000-9000?"],
-    );
-}
-
-#[test]
-fn too_few_ports_for_the_controller_are_refused_with_both_numbers() {
-    refuses(
-        &[],
-        &["--mode", "notebook", "--controller-ports", "5000-5003"],
+    ),
+    (
+        "NOTEBOOK --port-range 9000-x",
+        &["9000-x", "--port-range", "1-65535"],
+    ),
+    (
+        "NOTEBOOK --port-range 0-10",
+        &["0-10", "--port-range", "1-65535"],
+    ),
+    (
+        "NOTEBOOK --port-range 65536",
+        &["65536", "--port-range", "1-65535"],
+    ),
+    (
+        "NOTEBOOK --port-range 8000-70000",
+        &["8000-70000", "--port-range", "1-65535"],
+    ),
+    (
+        "NOTEBOOK --controller-ports 5000-5003",
         &["--controller-ports", "takes 18 ports", "these are 4"],
-    );
-}
-
-#[test]
-fn a_port_that_there_is_not_is_refused() {
-    for range in ["0-10", "65536", "8000-70000", "a-b"] {
-        refuses(
-            &[],
-            &["--mode", "notebook", "--port-range", range],
-            &[range, "--port-range", "1-65535"],
-        );
-    }
-}
-
-#[test]
-fn a_profile_name_that_is_a_path_is_refused() {
-    refuses(
-        &[],
-        &["--mode", "notebook", "--profile", "../other"],
+    ),
+    ("NOTEBOOK --stop-timeout soon", &["soon", "--stop-timeout"]),
+    (
+        "NOTEBOOK --start-timeout kernel=3s",
+        &["kernel", "--start-timeout"],
+    ),
+    (
+        "NOTEBOOK --profile ../other",
         &[
             "--profile \"../other\" has other characters than",
             "--ipython-dir",
         ],
-    );
+    ),
+    (
+        "NOTEBOOK --root-dir /no/such/directory",
+        &["--root-dir /no/such/directory is not a directory"],
+    ),
+    ("NOTEBOOK -- --ServerApp.port=1", &["--ServerApp.port"]),
+    ("NOTEBOOK -- --port=1", &["--port"]),
+    (
+        "NOTEBOOK --controller-arg=--ip=0.0.0.0",
+        &["--controller-arg --ip belongs to ipjob", "--address"],
+    ),
+    (
+        "NOTEBOOK --engine-arg=--profile-dir=/x",
+        &[
+            "--engine-arg --profile-dir belongs to ipjob",
+            "--ipython-dir",
+        ],
+    ),
+];
+
+/// Values of variables that cannot be, and the option that each stands for.
+const WRONG_VARIABLES: &[(&str, &str, &str)] = &[
+    ("IPJOB_MODE", "lab", "--mode"),
+    ("IPJOB_ENGINES", "many", "--engines"),
+    ("IPJOB_ENGINES", "", "--engines"),
+    ("IPJOB_MIN_ENGINES", "0", "--min-engines"),
+    ("IPJOB_LAUNCHER", "rsh", "--launcher"),
+    ("IPJOB_PORT_RANGE", "9-8", "--port-range"),
+    ("IPJOB_CONTROLLER_PORTS", "x", "--controller-ports"),
+    ("IPJOB_FRONTEND", "emacs", "--frontend"),
+    ("IPJOB_START_TIMEOUT", "3m,soon", "--start-timeout"),
+    ("IPJOB_STOP_TIMEOUT", "0", "--stop-timeout"),
+    ("IPJOB_IDLE_TIMEOUT", "1s", "--idle-timeout"),
+    ("IPJOB_QUIET", "perhaps", "--quiet"),
+    ("IPJOB_DRY_RUN", "perhaps", "--dry-run"),
+];
+
+/// Runs ipjob where no program can be found, so that whatever is looked for before the words are judged is an error of its own; it
+/// must refuse with exit code 2 and these parts, and with nothing on stdout.
+fn refuses(variable: Option<(&str, &str)>, line: &str, parts: &[&str]) {
+    let place = Place::empty();
+    let line = line.replace("NOTEBOOK", "--mode notebook");
+    println!("{variable:?} {line}");
+    let stdout = place.dir().join("stdout");
+    let mut command = place.ipjob(line.split_ascii_whitespace());
+    command.envs(variable);
+    command.stdout(fs::File::create(&stdout).expect("a file"));
+    Job::spawn(&place, "job_local", command).fails(2, parts);
+    assert_eq!(fs::read_to_string(&stdout).expect("text"), "");
+    place.assert_untouched();
 }
 
 #[test]
-fn an_argument_of_a_service_that_ipjob_owns_is_refused_by_name() {
-    for (arg, told, way_out) in [
-        (
-            "--controller-arg=--ip=0.0.0.0",
-            "--controller-arg --ip belongs to ipjob",
-            "--address",
-        ),
-        (
-            "--engine-arg=--profile-dir=/x",
-            "--engine-arg --profile-dir belongs to ipjob",
-            "--ipython-dir",
-        ),
-    ] {
-        let args = ["--mode", "cluster-only", "-n", "2", arg];
-        refuses(&[], &args, &[told, way_out]);
+fn wrong_words_are_refused_by_name_before_anything_is_looked_for() {
+    for (line, parts) in WRONG {
+        refuses(None, line, parts);
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named_like_the_option_it_stands_for() {
+    for (variable, value, option) in WRONG_VARIABLES {
+        let line = if *option == "--mode" { "" } else { "NOTEBOOK" };
+        refuses(Some((variable, value)), line, &[option, variable]);
     }
 }
 
@@ -124,41 +153,6 @@ fn a_second_record_that_is_no_file_is_refused_and_stays() {
         place.assert_untouched();
     }
     assert!(!std::fs::metadata(&pipe).expect("it stays").is_file());
-}
-
-#[test]
-fn a_root_directory_that_is_not_there_is_refused() {
-    refuses(
-        &[],
-        &["--mode", "notebook", "--root-dir", "/no/such/directory"],
-        &["--root-dir /no/such/directory is not a directory"],
-    );
-}
-
-#[test]
-fn a_wrong_variable_is_named_like_the_option_it_stands_for() {
-    for (variable, value, option) in [
-        ("IPJOB_MODE", "lab", "--mode"),
-        ("IPJOB_ENGINES", "many", "--engines"),
-        ("IPJOB_ENGINES", "", "--engines"),
-        ("IPJOB_MIN_ENGINES", "0", "--min-engines"),
-        ("IPJOB_LAUNCHER", "rsh", "--launcher"),
-        ("IPJOB_PORT_RANGE", "9-8", "--port-range"),
-        ("IPJOB_CONTROLLER_PORTS", "x", "--controller-ports"),
-        ("IPJOB_FRONTEND", "emacs", "--frontend"),
-        ("IPJOB_START_TIMEOUT", "3m,soon", "--start-timeout"),
-        ("IPJOB_STOP_TIMEOUT", "0", "--stop-timeout"),
-        ("IPJOB_IDLE_TIMEOUT", "1s", "--idle-timeout"),
-        ("IPJOB_QUIET", "perhaps", "--quiet"),
-        ("IPJOB_DRY_RUN", "perhaps", "--dry-run"),
-    ] {
-        let args: &[&str] = if option == "--mode" {
-            &[]
-        } else {
-            &["--mode", "notebook"]
-        };
-        refuses(&[(variable, value)], args, &[option, variable]);
-    }
 }
 
 #[test]

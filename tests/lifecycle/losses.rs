@@ -59,21 +59,6 @@ fn a_service_that_breaks_is_started_again_and_its_last_words_are_told() {
 }
 
 #[test]
-fn a_service_that_is_killed_is_started_again() {
-    for (program, name) in [("jupyter-lab", "jupyter"), ("ipcontroller", "controller")] {
-        let place = Place::with_fakes();
-        let mut job = notebook(&place, &[], &[]);
-        let record = job.wait_ready();
-        let pid = process_of(&record, program);
-        signal(pid, Signal::SIGKILL);
-        let line = format!("{name} (pid {pid}) ended with signal 9 (SIGKILL); it is started again");
-        job.wait_line(&line);
-        assert_replaced(&mut job, &record, name);
-        job.stop();
-    }
-}
-
-#[test]
 fn a_controller_with_a_dead_or_stopped_process_is_replaced_and_its_ports_are_named() {
     for (sent, fault) in [
         (Signal::SIGKILL, "has died"),

@@ -123,6 +123,8 @@ fn the_nannies_are_forked_as_well_and_end_with_their_engines() {
         job.wait_line(&format!(
             "engine 0 (pid {pid}) ended with signal 9 (SIGKILL)"
         ));
+        let record = job.wait_state(&["degraded"]);
+        assert_eq!(record["engines"]["missing"], serde_json::json!([0]));
         wait_for("the end of its nanny", || {
             (nannies().len() == 2).then_some(())
         });

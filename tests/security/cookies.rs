@@ -1,47 +1,37 @@
 //! What a browser that knows Jupyter tells to servers on other ports of the same host name, and what Jupyter tells who does not know its path.
 
-use super::as_bob;
+use super::{Bob, JUPYTERS, Notebook, as_bob};
 use crate::healing::{child_of, send, wait_replaced};
 use crate::real::{http, python};
-use crate::support::{Job, Needed, Place, program, venv};
+use crate::support::{Needed, program};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpStream};
 
 const LINKED: &str = include_str!("linked.py");
 
 /// What another user's server hears from a browser that opened Jupyter's page and follows a link to him, as text; and the path of the page.
 fn told_to_a_linked_server(frontend: &[&str]) -> Needed<(String, String)> {
-    let venv = venv("main")?;
     program(
         &["/usr/bin"],
         &["chromium", "chromium-browser", "google-chrome"],
     )?;
     let mut bob = as_bob(LINKED)?;
-    let place = Place::with_venv(&venv);
-    let mut job = Job::start(
-        &place,
-        &[&["--mode", "notebook", "-n", "1"], frontend].concat(),
-    );
-    let record = job.wait_ready();
-    let mut bob = bob.spawn().expect("python");
-    let mut told = BufReader::new(bob.stdout.take().expect("piped")).lines();
-    let port = told.next().expect("a line").expect("text");
-    let url = record["url"].as_str().expect("a url");
-    let link = format!("http://127.0.0.1:{port}/his");
-    let seen = python::ask(&place, &venv, "../security/follow.py", &[url, &link]);
+    let mut notebook = Notebook::start("main", frontend)?;
+    let mut bob = Bob::start(&mut bob);
+    let url = notebook.record["url"].as_str().expect("a url");
+    let link = format!("http://127.0.0.1:{}/his", bob.line());
+    let (place, venv) = (&notebook.place, &notebook.venv);
+    let seen = python::ask(place, venv, "../security/follow.py", &[url, &link]);
     // The browser holds the session, and it works.
     assert_eq!(seen, serde_json::json!({"cookies": 1, "status": 200}));
-    drop(bob.stdin.take());
-    let heard: Vec<String> = told.map_while(Result::ok).collect();
-    assert!(bob.wait().expect("our child").success());
+    let heard = bob.end();
     assert!(
         heard.iter().any(|line| line.contains("\"/his\"")),
         "{heard:?}"
     );
-    let base = http::base(&record);
-    job.stop();
+    let base = http::base(&notebook.record);
+    notebook.job.stop();
     Ok((heard.join("\n"), base))
 }
 
@@ -77,12 +67,14 @@ fn answer(record: &Value, path: &str, host: &str) -> String {
 
 #[test]
 fn who_does_not_know_jupyters_path_learns_it_nowhere() {
-    for (name, frontend) in [("main", "lab"), ("nb6", "notebook")] {
-        let venv = needed!(venv(name));
-        let place = Place::with_venv(&venv);
-        let arguments = ["--mode", "notebook", "-n", "1", "--frontend", frontend];
-        let mut job = Job::start(&place, &arguments);
-        let record = job.wait_ready();
+    for (name, frontend) in JUPYTERS {
+        let arguments = ["--frontend", frontend];
+        let Notebook {
+            place: _place,
+            mut job,
+            record,
+            ..
+        } = needed!(Notebook::start(name, &arguments));
         let base = http::base(&record);
         let path = base.trim_matches('/');
         assert_eq!(path.len(), 16, "{base}");

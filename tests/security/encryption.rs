@@ -1,13 +1,12 @@
 //! What can be heard: by who connects to the controller's ports, and by who listens on one that has become free.
 
-use super::{as_bob, ports::text_of};
+use super::{Bob, as_bob, ports::text_of};
 use crate::real::python;
 use crate::support::{Job, Needed, Place, carriers, venv, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 const OVERHEAR: &str = concat!(include_str!("zmtp.py"), include_str!("overhear.py"));
@@ -32,25 +31,20 @@ fn file(profile: &Path, side: &str) -> Value {
 /// Whether another user, who connects to the port of the engines' output as clients do, hears what one prints.
 fn is_overheard(curve: &str) -> Needed<bool> {
     let venv = venv("main")?;
-    let mut bob = as_bob(LISTEN)?;
+    let mut bob = as_bob(OVERHEAR)?;
     let place = Place::with_venv(&venv);
     let (mut job, _) = cluster(&place, curve);
     let client = file(job.profile(), "client");
     assert_eq!(client["curve_serverkey"].is_string(), curve == "on");
-    let port = client["iopub"].to_string();
-    let mut bob = bob.args(["connect", &port, SAID]).spawn().expect("python");
-    let mut stdout = BufReader::new(bob.stdout.take().expect("piped"));
-    let mut line = String::new();
-    stdout.read_line(&mut line).expect("a line");
-    assert_eq!(line, "connected\n");
+    let port = format!("tcp:{}", client["iopub"]);
+    let mut bob = Bob::start(bob.args(["SUB", SAID, &port]));
+    let entered = u8::from(curve == "off");
+    assert_eq!(bob.line(), format!("{entered} of 1 shake hands"));
     // Said until it was heard by who may hear it: a subscription takes its time.
     python::run(&place, &venv, "../security/say.py", &["job_local", SAID]);
-    drop(bob.stdin.take());
-    line.clear();
-    stdout.read_line(&mut line).expect("a line");
-    assert!(bob.wait().expect("our child").success());
+    let heard = bob.end();
     job.stop();
-    Ok(line == "heard\n")
+    Ok(heard == ["heard"])
 }
 
 #[test]
@@ -87,7 +81,7 @@ fn meets_a_fake_controller(curve: &str) -> Needed<String> {
     });
     let obeyed = place.dir().join("obeyed");
     let bob = bob
-        .args(["serve", &port, obeyed.to_str().expect("text")])
+        .args([port.as_str(), obeyed.to_str().expect("text")])
         .spawn()
         .expect("python");
     let told = text_of(bob);
@@ -122,17 +116,11 @@ fn is_given_requests(arguments: &[&str]) -> Needed<(String, String)> {
         .collect();
     let ports = super::listening(&engines);
     assert_eq!(ports.len(), 4, "each engine's and each nanny's: {ports:?}");
-    let mut bob = bob
-        .args(["ROUTER", "clear_request"])
-        .args(ports.iter().map(|port| format!("tcp:{port}")))
-        .spawn()
-        .expect("python");
-    let mut told = BufReader::new(bob.stdout.take().expect("piped")).lines();
-    let entered = told.next().expect("he goes on").expect("text");
+    let places = ports.iter().map(|port| format!("tcp:{port}"));
+    let mut bob = Bob::start(bob.args(["ROUTER", "clear_request"]).args(places));
+    let entered = bob.line();
     python::run(&place, &venv, "../security/clear.py", &["job_local"]);
-    drop(bob.stdin.take());
-    let heard = told.next().expect("he goes on").expect("text");
-    assert!(bob.wait().expect("our child").success());
+    let heard = bob.end().concat();
     job.stop();
     Ok((entered, heard))
 }

@@ -1,8 +1,8 @@
 //! Kernels of the job's Jupyter: what cells say is heard by nobody else, and everybody of the user's own reaches them as ever.
 
-use super::{as_bob, listening, processes};
+use super::{Bob, JUPYTERS, Notebook, as_bob, listening, processes};
 use crate::real::python;
-use crate::support::{Job, Needed, Place, venv};
+use crate::support::{Job, Needed, Place};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -77,14 +77,13 @@ fn socket_files() -> Vec<String> {
 
 /// What another user hears of a kernel at all its sockets: how many let him in, and whether a cell's output came by.
 fn overheard(venv_name: &str, arguments: &[&str]) -> Needed<(String, String)> {
-    let venv = venv(venv_name)?;
     let mut bob = as_bob(OVERHEAR)?;
-    let place = Place::with_venv(&venv);
-    let mut job = Job::start(
-        &place,
-        &[&["--mode", "notebook", "-n", "1"], arguments].concat(),
-    );
-    let record = job.wait_ready();
+    let Notebook {
+        place,
+        venv,
+        mut job,
+        record,
+    } = Notebook::start(venv_name, arguments)?;
     let before = listening(&processes(&record));
     let mut kernel = Kernel::start(&place, &venv, &job);
     kernel.print("ready");
@@ -95,20 +94,12 @@ fn overheard(venv_name: &str, arguments: &[&str]) -> Needed<(String, String)> {
     let now = listening(&processes(&record));
     places.extend(now.difference(&before).map(|port| format!("tcp:{port}")));
     assert!(places.len() >= 5, "{places:?}");
-    let mut bob = bob
-        .args(["SUB", SAID])
-        .args(&places)
-        .spawn()
-        .expect("python");
-    let mut told = BufReader::new(bob.stdout.take().expect("piped")).lines();
-    let mut told = || told.next().expect("he goes on").expect("text");
-    let entered = told();
+    let mut bob = Bob::start(bob.args(["SUB", SAID]).args(&places));
+    let entered = bob.line();
     kernel.print(SAID);
     // What came to him, if it did, came before this: it is on its way when the cell has ended.
     kernel.print("again");
-    drop(bob.stdin.take());
-    let heard = told();
-    assert!(bob.wait().expect("our child").success());
+    let heard = bob.end().concat();
     kernel.end();
     job.stop();
     assert!(!runtime.exists(), "{} is left", runtime.display());
@@ -140,12 +131,13 @@ fn the_users_own_transport_holds_and_is_heard_only_where_it_is_not_encrypted() {
 
 #[test]
 fn kernels_are_restarted_interrupted_and_attached_to_and_leave_no_file() {
-    for (name, frontend) in [("main", "lab"), ("nb6", "notebook")] {
-        let venv = needed!(venv(name));
-        let place = Place::with_venv(&venv);
-        let arguments = ["--mode", "notebook", "-n", "1", "--frontend", frontend];
-        let mut job = Job::start(&place, &arguments);
-        job.wait_ready();
+    for (name, frontend) in JUPYTERS {
+        let Notebook {
+            place,
+            venv,
+            mut job,
+            ..
+        } = needed!(Notebook::start(name, &["--frontend", frontend]));
         let runtime = job.profile().join("ipjob-runtime/jupyter");
         // Connection files, and sockets, whose names are short.
         let kernels = || {

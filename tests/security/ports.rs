@@ -1,13 +1,13 @@
 //! Ports: reserved ones before their owner listens, and those that the job's programs listen on.
 
-use super::{as_bob, listening, processes};
+use super::{Bob, as_bob, listening, processes};
 use crate::healing::{answer_of, ask, send, wait_replaced};
 use crate::real::python;
 use crate::support::{Job, Place, carriers, command_line, venv, wait_for};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::process::Child;
 
 const BIND: &str = include_str!("bind.py");
@@ -43,15 +43,10 @@ fn who_slips_in_before_a_foreign_jupyter_listens_gets_no_token() {
         text.ends_with('\n').then_some(text)
     });
     let port = port_of(&asked);
-    let mut bob = bob
-        .args(["--serve", &port.to_string()])
-        .spawn()
-        .expect("python");
-    let mut lines = BufReader::new(bob.stdout.take().expect("piped")).lines();
+    let mut bob = Bob::start(bob.args(["--serve", &port.to_string()]));
     let mut seen = Vec::new();
     while seen.last().map(String::as_str) != Some("serving") {
-        let line = lines.next().expect("he goes on").expect("text");
-        seen.push(line);
+        seen.push(bob.line());
     }
     // Who does not set SO_REUSEADDR is refused, and SO_REUSEPORT helps nobody but the same user.
     for way in ["plain", "reuseport"] {
@@ -63,10 +58,7 @@ fn who_slips_in_before_a_foreign_jupyter_listens_gets_no_token() {
     fs::write(place.dir().join("go"), "\n").expect("the FIFO has its reader");
     let taken = format!("port {port} is not available");
     job.fails(3, &["jupyter (pid ", &taken]);
-    drop(bob.stdin.take());
-    let taken = lines.next().expect("his last line").expect("text");
-    assert_eq!(taken, "0 connections brought 0 bytes");
-    assert!(bob.wait().expect("our child").success());
+    assert_eq!(bob.end(), ["0 connections brought 0 bytes"]);
 }
 
 #[test]

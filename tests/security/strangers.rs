@@ -1,12 +1,11 @@
 //! What can be worn down by who has no key: memory by frames and bodies, descriptors by connections on which nothing is said.
 
-use super::{as_bob, ports::text_of};
+use super::{Bob, JUPYTERS, Notebook, as_bob, ports::text_of};
 use crate::healing::{answer_of, ask};
 use crate::real::python;
 use crate::support::{Job, Needed, Place, binary, carriers, venv};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader};
 
 pub const FLOOD: &str = include_str!("flood.py");
 
@@ -79,14 +78,13 @@ fn frames_of_strangers_are_cut_before_they_fill_the_memory() {
 
 #[test]
 fn bodies_of_strangers_are_refused_before_they_are_read() {
-    for (name, frontend) in [("main", "lab"), ("nb6", "notebook")] {
-        let venv = needed!(venv(name));
-        let place = Place::with_venv(&venv);
-        let mut job = Job::start(
-            &place,
-            &["--mode", "notebook", "-n", "1", "--frontend", frontend],
-        );
-        let record = job.wait_ready();
+    for (name, frontend) in JUPYTERS {
+        let Notebook {
+            place,
+            venv,
+            mut job,
+            record,
+        } = needed!(Notebook::start(name, &["--frontend", frontend]));
         for taken in needed!(flood("bodies", &[record["port"].to_string()])) {
             assert!(taken < SENT / 4, "{taken} MB were taken");
         }
@@ -108,12 +106,14 @@ fn bodies_of_strangers_are_refused_before_they_are_read() {
 
 #[test]
 fn requests_of_strangers_do_not_fill_the_log() {
-    for (name, frontend) in [("main", "lab"), ("nb6", "notebook")] {
-        let venv = needed!(venv(name));
-        let place = Place::with_venv(&venv);
-        let args = ["--mode", "notebook", "-n", "1", "--frontend", frontend];
-        let mut job = Job::start(&place, &args);
-        let record = job.wait_ready();
+    for (name, frontend) in JUPYTERS {
+        let arguments = ["--frontend", frontend];
+        let Notebook {
+            place: _place,
+            mut job,
+            record,
+            ..
+        } = needed!(Notebook::start(name, &arguments));
         let answered = needed!(flood("requests", &[record["port"].to_string()]));
         assert_eq!(answered, [80]);
         let log = job.profile().join("log/ipjob-jupyter.log");
@@ -140,18 +140,14 @@ fn idle_connections_of_strangers_leave_descriptors_to_friends() {
     let mut all = ports(&job, &["registration", "mux"]);
     all.push(record["port"].to_string());
     let mut bob = needed!(as_bob(FLOOD));
-    let mut bob = bob.arg("idle").args(&all).spawn().expect("python");
-    let mut opened = String::new();
-    let mut stdout = BufReader::new(bob.stdout.take().expect("piped"));
-    stdout.read_line(&mut opened).expect("a line");
-    assert_eq!(opened, "3300\n");
+    let mut bob = Bob::start(bob.arg("idle").args(&all));
+    assert_eq!(bob.line(), "3300");
     let answer = answer_of(ask(&record, record["token"].as_str().expect("a token")));
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
     assert_eq!(seen["ids"], serde_json::json!([0]));
     let log = fs::metadata(job.profile().join("log/ipjob-jupyter.log")).expect("a log");
     assert!(log.len() < 100_000, "{} bytes of log", log.len());
-    drop(bob.stdin.take());
-    assert!(bob.wait().expect("our child").success());
+    bob.end();
     job.stop();
 }

@@ -224,6 +224,175 @@ fn check(name: &str, value: &Value, ports: &mut BTreeMap<String, u16>) -> bool {
 }
 
 #[cfg(test)]
-mod fuzz;
+mod fuzz {
+    //! Client files and pages of another machine, in every form that chance finds.
+
+    use super::*;
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            4 => (0..70_000_u32).prop_map(Value::from),
+            1 => Just(Value::Null),
+            1 => any::<bool>().prop_map(Value::from),
+            1 => any::<f64>().prop_map(Value::from),
+            1 => vec((0..70_000_u32).prop_map(Value::from), 0..70).prop_map(Value::from),
+            2 => "(tcp://|ipc://|)[0-9.:a-f*/$ \u{1b}-]{0,12}".prop_map(Value::from),
+            1 => "json|pickle|os\\.system".prop_map(Value::from),
+            1 => btree_map("[a-z]{1,3}", any::<bool>(), 0..2).prop_map(|fields| json!(fields)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_file_leads_to_loopback_and_nowhere_else(
+            fields in btree_map("[a-z_]{1,8}|ssh|pack|interface|location|broadcast|[./]{1,3}", value(), 0..6),
+            registration in 0..70_000_u32, good: bool, local in 1..=u16::MAX, key in "[0-9a-f]{8}",
+        ) {
+            let mut all: Map<String, Value> = fields.into_iter().collect();
+            all.insert("registration".to_owned(), registration.into());
+            all.insert("key".to_owned(), key.clone().into());
+            if good {
+                all.insert("interface".to_owned(), "tcp://10.0.0.7".into());
+            }
+            if let Ok(client) = ClientFile::read(&Value::Object(all).to_string(), None) {
+                prop_assert!(!client.address.is_unspecified());
+                prop_assert!(client.ports.values().all(|port| *port > 0));
+                let text = client.on_the_laptop(|_| Some(local));
+                let again = ClientFile::read(&text, None).expect("as good as before");
+                prop_assert!(again.address.is_loopback());
+                prop_assert_eq!(again.ports.keys().collect::<Vec<_>>(), client.ports.keys().collect::<Vec<_>>());
+                prop_assert!(again.ports.values().all(|port| *port == local));
+                let fields: Value = serde_json::from_str(&text).expect("JSON");
+                prop_assert_eq!(&fields["key"], &json!(key));
+                prop_assert_eq!(&fields["ssh"], &json!(""));
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(?s).{0,80}") {
+            let _ = ClientFile::read(&text, None);
+        }
+
+        #[test]
+        fn a_page_is_a_path_and_a_token_and_nothing_else(path in "[/a-z.?#@: \u{1b}%-]{0,16}|\\PC{0,8}", token in "[a-z0-9._~-]{0,12}|\\PC{0,8}") {
+            let address = IpAddr::from([10, 0, 0, 1]);
+            if let Ok(page) = Page::new(address, 1, &path, &token) {
+                let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/_-.~%@+".contains(c));
+                prop_assert!(plain(&page.path) && plain(&page.token) && !page.token.contains('/'));
+                prop_assert!(page.path.starts_with('/') && !page.path.starts_with("//"));
+                prop_assert!(page.base.starts_with('/') && page.base.ends_with('/') && page.path.starts_with(&page.base));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    const CLIENT: &str = r#"{"ssh":"login","interface":"tcp://10.0.0.11","registration":1001,"control":1002,
+    "mux":1003,"task":1004,"task_scheme":"leastload","iopub":1005,"notification":1006,"broadcast":[1007,1008],
+    "key":"abc","curve_serverkey":null,"location":"n1","pack":"json","unpack":"json",
+    "signature_scheme":"hmac-sha256"}"#;
+
+    fn with(field: &str, value: Value) -> String {
+        let mut fields: Map<String, Value> = serde_json::from_str(CLIENT).expect("JSON");
+        fields.insert(field.to_owned(), value);
+        Value::Object(fields).to_string()
+    }
+
+    #[test]
+    fn every_port_of_the_client_file_gets_its_local_one() {
+        let client = ClientFile::read(CLIENT, None).expect("a client file");
+        assert_eq!(client.ports.len(), 8);
+        let text = client.on_the_laptop(|endpoint| Some(endpoint.port + 1000));
+        let fields: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(fields["broadcast"], serde_json::json!([2007, 2008]));
+        assert_eq!(fields["mux"], 2003);
+        assert_eq!(fields["interface"], "tcp://127.0.0.1");
+        assert_eq!(fields["location"], "127.0.0.1");
+        assert_eq!(fields["ssh"], "");
+        assert_eq!(fields["key"], "abc");
+        assert_eq!(fields["curve_serverkey"], Value::Null);
+    }
+
+    #[test]
+    fn an_interface_of_all_addresses_needs_one_from_elsewhere() {
+        for all in ["tcp://*", "tcp://0.0.0.0"] {
+            let text = with("interface", all.into());
+            assert!(ClientFile::read(&text, None).is_err());
+            let client = ClientFile::read(&text, "10.0.0.9".parse().ok()).expect("an address");
+            assert_eq!(client.address.to_string(), "10.0.0.9");
+        }
+    }
+
+    #[test]
+    fn a_hostile_client_file_is_refused() {
+        for (field, value) in [
+            ("mux", 0.into()),
+            ("mux", 70_000.into()),
+            ("mux", (-1).into()),
+            ("mux", serde_json::json!([1, "x"])),
+            ("pack", "os.system".into()),
+            ("unpack", "pickle.loads".into()),
+            ("interface", "tcp://$(id)".into()),
+            ("interface", "ipc:///tmp/x".into()),
+            ("interface", "tcp://-oProxyCommand=x".into()),
+            ("key", "a\u{1b}[2J".into()),
+            ("key", "x".repeat(5000).into()),
+            ("location", serde_json::json!({"a": 1})),
+            ("../x", 5.into()),
+        ] {
+            assert!(
+                ClientFile::read(&with(field, value.clone()), None).is_err(),
+                "{field} = {value}"
+            );
+        }
+        for text in ["", "{", "[]", "null", "{\"interface\": \"tcp://10.0.0.1\"}"] {
+            assert!(ClientFile::read(text, None).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_a_plain_path_and_a_plain_token() {
+        let ip = "10.0.0.11".parse::<IpAddr>().expect("an address");
+        let found = Page::new(ip, 8077, "/me/lab", "abc").expect("a page");
+        assert_eq!(
+            (found.path.as_str(), found.base.as_str()),
+            ("/me/lab", "/me/")
+        );
+        let found = Page::new(ip, 8077, "/", "abc").expect("a page");
+        assert_eq!(found.base, "/");
+        for wrong in [
+            "",
+            "lab",
+            "/\u{1b}[2J",
+            "/a b",
+            "/$(id)",
+            "//evil.example/lab",
+            "/a&b",
+        ] {
+            assert!(Page::new(ip, 8077, wrong, "abc").is_err(), "{wrong}");
+        }
+        for wrong in ["", "a&b", "a b", "a\n"] {
+            assert!(Page::new(ip, 8077, "/lab", wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_named_twice_is_forwarded_once() {
+        let reach = Reach {
+            node: "n1".to_owned(),
+            page: "10.0.0.11"
+                .parse()
+                .ok()
+                .and_then(|ip| Page::new(ip, 8077, "/lab", "abc").ok()),
+            client: ClientFile::read(&with("mux", 1001.into()), None).expect("a client file"),
+        };
+        assert_eq!(reach.endpoints().len(), 8);
+        assert_eq!(reach.first().map(|first| first.port), Some(8077));
+    }
+}
