@@ -4,6 +4,7 @@
 //! The map of the code; each part uses only those above it:
 //! - `failure`: what went wrong, and the one table of exit codes
 //! - `plan`: what will be started, as data; pure
+//! - `record`: the file that tells programs how to reach a job and how it is, one type for who writes and who reads; pure
 //! - `here`: this machine's programs, directories, ports, processes and limits
 //! - `report`: what others see: console lines, the record, the plan as text
 //! - `supervisor`: the loop that starts, watches and ends; its machine is pure
@@ -19,6 +20,7 @@ mod engine;
 pub mod failure;
 mod here;
 mod plan;
+mod record;
 mod remote;
 mod report;
 mod run;

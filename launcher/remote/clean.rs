@@ -2,7 +2,7 @@
 
 mod laptop;
 
-use super::find::{Found, Record, Search};
+use super::find::{Found, RecordFile, Search};
 use super::job_state::State;
 use super::jobs::{self, Job};
 use super::queue::{Phase, Queue};
@@ -77,36 +77,36 @@ fn remains(found: &Found, job: &Job) -> Result<Remains, String> {
         pointer: job.trace.pointer_path.clone().unwrap_or_default(),
         ..Remains::default()
     };
-    let Some(sight) = job.sight() else {
+    let Some(record) = job.record() else {
         return match job.trace.record {
-            Record::Absent if remains.pointer.is_empty() => Err("it left nothing".to_owned()),
+            RecordFile::Absent if remains.pointer.is_empty() => Err("it left nothing".to_owned()),
             // A record that is another job's now is that one's to remove.
-            Record::Absent | Record::Seen(_) => Ok(remains),
-            Record::Closed | Record::Foreign | Record::Garbage(_) => Err(note(job)),
+            RecordFile::Absent | RecordFile::Read(_) => Ok(remains),
+            RecordFile::Closed | RecordFile::Foreign | RecordFile::Garbage(_) => Err(note(job)),
         };
     };
-    let (Some(life), Some(dir), Some(name), Some(record)) = (
-        &sight.incarnation,
-        &sight.dir,
-        &sight.profile,
-        &job.trace.record_path,
+    let (Some(life), Some(dir), Some(name), Some(path)) = (
+        record.incarnation.id.as_deref(),
+        record.profile.dir.as_deref(),
+        record.profile.name.as_ref(),
+        job.trace.record_path.as_deref(),
     ) else {
         return Err("its record does not tell its profile".to_owned());
     };
     // A record that was copied or moved says nothing of the directory that it lies in.
-    if *record != format!("{dir}/ipjob.json") || !dir.ends_with(&format!("/profile_{name}")) {
+    if path != format!("{dir}/ipjob.json") || !dir.ends_with(&format!("/profile_{name}")) {
         return Err(format!(
-            "its record lies in {record}, and says that its profile is {dir}"
+            "its record lies in {path}, and says that its profile is {dir}"
         ));
     }
-    remains.record.clone_from(record);
-    remains.life.clone_from(life);
+    path.clone_into(&mut remains.record);
+    life.clone_into(&mut remains.life);
     Ok(remains)
 }
 
 /// Whether nothing of the job can run any more; else what speaks against it.
 fn is_over(found: &Found, job: &Job) -> Result<(), String> {
-    let sight = job.sight();
+    let record = job.record();
     let cluster = job.cluster.as_deref().ok_or_else(|| note(job))?;
     if job.id.is_some() {
         // Only its own cluster's queue knows it: clusters that share a home give out the same numbers.
@@ -128,11 +128,11 @@ fn is_over(found: &Found, job: &Job) -> Result<(), String> {
     if cluster != "local" {
         return Err(format!("it has no job id, and is of cluster {cluster}"));
     }
-    let host = sight.and_then(|sight| sight.life_host.clone());
+    let host = record.and_then(|record| record.incarnation.host.as_deref());
     let host = host
-        .or_else(|| job.trace.told()?.host.clone())
+        .or_else(|| job.trace.told()?.host.as_deref())
         .unwrap_or_default();
-    match (job.state, sight) {
+    match (job.state, record) {
         (State::Ended, Some(_)) => Ok(()),
         (State::Ended | State::Dead, _) if host != found.host => Err(format!(
             "what became of it on {host} is not seen from {}",
@@ -141,7 +141,7 @@ fn is_over(found: &Found, job: &Job) -> Result<(), String> {
         // Its record was removed, or is another job's.
         (State::Ended, None) => Ok(()),
         // A process that is not seen may be in another container; one that lives writes its record.
-        (State::Dead, Some(sight)) if sight.is_stale(found.now) => Ok(()),
+        (State::Dead, Some(record)) if record.is_stale(found.now) => Ok(()),
         (State::Dead, _) => Err(format!(
             "{}, but its record is young: try again in some minutes",
             note(job)
@@ -181,8 +181,8 @@ fn note(job: &Job) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::find::Trace;
-    use super::super::sight::{Pointer, Sight};
     use super::*;
+    use crate::record::{Pointer, Record};
     use serde_json::{Value, json};
 
     /// A job that has left this, seen on the host `login` of the cluster `lab`; `queue` is what squeue prints.
@@ -203,12 +203,12 @@ mod tests {
             };
             *file.pointer_mut(field).expect("a field") = value.clone();
         }
-        let sight = Sight::read(record.to_string().as_bytes()).expect("a record");
+        let record = Record::read(record.to_string().as_bytes()).expect("a record");
         let trace = Trace {
             pointer_path: Some("/s/x.json".to_owned()),
             pointer: Some(Pointer::read(pointer.to_string().as_bytes())),
             record_path: pointer["record"].as_str().map(str::to_owned),
-            record: Record::Seen(Box::new(sight)),
+            record: RecordFile::Read(Box::new(record)),
             process: Some((42, String::new())),
         };
         let found = Found {

@@ -5,10 +5,10 @@
 use super::parts::{END, Part};
 use super::queue::{self, Line, Queue};
 use super::shell::Session;
-use super::sight::{Pointer, Sight};
 use super::target::{Host, Job};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::text::printable;
+use crate::record::{Pointer, Record};
 use jiff::Timestamp;
 
 /// The scripts; their heads say what they are told.
@@ -45,14 +45,14 @@ pub struct Trace {
     /// Where the record lies; `None` where no pointer says it.
     pub record_path: Option<String>,
     /// What it says.
-    pub record: Record,
+    pub record: RecordFile,
     /// What the host's /proc tells of the process that the record names: its id and the line, which is empty if there is none.
     pub process: Option<(u32, String)>,
 }
 
 /// A record as it was found.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Record {
+pub enum RecordFile {
     /// It is not there.
     #[default]
     Absent,
@@ -63,15 +63,15 @@ pub enum Record {
     /// It is no record, and why.
     Garbage(String),
     /// It was read.
-    Seen(Box<Sight>),
+    Read(Box<Record>),
 }
 
 impl Trace {
     /// The record, if it is one.
     #[must_use]
-    pub fn sight(&self) -> Option<&Sight> {
+    pub fn record(&self) -> Option<&Record> {
         match &self.record {
-            Record::Seen(sight) => Some(sight),
+            RecordFile::Read(record) => Some(record),
             _ => None,
         }
     }
@@ -165,7 +165,8 @@ impl Round {
             "owner" => self.foreign = part.text().lines().find_map(Line::read),
             "pointer" => {
                 let pointer = Pointer::read(&part.body);
-                let path = pointer.as_ref().ok().and_then(|told| told.record.clone());
+                let told = pointer.as_ref().ok();
+                let path = told.and_then(|told| Some(told.record.as_deref()?.to_owned()));
                 let earlier = self.earlier(path.as_deref()).cloned().unwrap_or_default();
                 self.traces.push(Trace {
                     pointer_path: Some(words.to_owned()),
@@ -177,14 +178,14 @@ impl Round {
             }
             "record" => self.put(
                 words,
-                match Sight::read(&part.body) {
-                    Ok(sight) => Record::Seen(Box::new(sight)),
-                    Err(fault) => Record::Garbage(fault),
+                match Record::read(&part.body) {
+                    Ok(record) => RecordFile::Read(Box::new(record)),
+                    Err(fault) => RecordFile::Garbage(fault),
                 },
             ),
-            "absent" => self.put(words, Record::Absent),
-            "closed" => self.put(words, Record::Closed),
-            "foreign" => self.put(words, Record::Foreign),
+            "absent" => self.put(words, RecordFile::Absent),
+            "closed" => self.put(words, RecordFile::Closed),
+            "foreign" => self.put(words, RecordFile::Foreign),
             "process" => {
                 if let (Some(trace), Ok(pid)) = (self.traces.last_mut(), words.trim().parse()) {
                     trace.process = Some((pid, part.text()));
@@ -195,7 +196,7 @@ impl Round {
     }
 
     /// Puts a record to the pointer before it, if that one leads to it.
-    fn put(&mut self, path: &str, record: Record) {
+    fn put(&mut self, path: &str, record: RecordFile) {
         let leads = |trace: &&mut Trace| trace.record_path.as_deref() == Some(path);
         let open = std::mem::take(&mut self.open);
         match self.traces.last_mut().filter(|_| open).filter(leads) {
@@ -284,17 +285,17 @@ mod tests {
         let sights: Vec<bool> = found
             .traces
             .iter()
-            .map(|trace| trace.sight().is_some())
+            .map(|trace| trace.record().is_some())
             .collect();
         assert_eq!(sights, [true, true, false, false, false]);
         assert_eq!(
             found.traces[1].process,
             Some((42, "42 (ipjob) S 1".to_owned()))
         );
-        assert_eq!(found.traces[2].record, Record::Absent);
+        assert_eq!(found.traces[2].record, RecordFile::Absent);
         assert!(matches!(found.traces[3].pointer, Some(Err(_))));
         assert_eq!(found.traces[3].record_path, None);
-        assert!(matches!(found.traces[4].record, Record::Garbage(_)));
+        assert!(matches!(found.traces[4].record, RecordFile::Garbage(_)));
         assert_eq!(found.traces[4].pointer, None);
     }
 
@@ -305,7 +306,7 @@ mod tests {
             part("record", "/r/1/../2", "{\"version\":1}"),
         ]);
         assert_eq!(found.traces.len(), 2);
-        assert_eq!(found.traces[0].sight(), None);
+        assert_eq!(found.traces[0].record(), None);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //!
 //! docs/design/jobs.md explains the design.
 
-use super::find::{Found, Record, Trace};
+use super::find::{Found, RecordFile, Trace};
 use super::queue::{Line, Phase, Queue};
-use super::sight::Sight;
 use crate::here::os::process::parse_stat;
+use crate::record::{self, Record};
 use jiff::Timestamp;
 
 /// How a job is.
@@ -30,16 +30,16 @@ pub enum State {
 }
 
 impl State {
-    /// The word for it.
+    /// The word for it: the record's own, or one for what no record can tell.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Pending => "pending",
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Degraded => "degraded",
-            Self::Stopping => "stopping",
-            Self::Ended => "ended",
+            Self::Starting => record::State::Starting.word(),
+            Self::Ready => record::State::Ready.word(),
+            Self::Degraded => record::State::Degraded.word(),
+            Self::Stopping => record::State::Stopping.word(),
+            Self::Ended => record::State::Ended.word(),
             Self::Dead => "dead",
             Self::Unknown => "unknown",
         }
@@ -51,14 +51,14 @@ impl State {
         matches!(self, Self::Ended | Self::Dead)
     }
 
-    fn of(sight: &Sight) -> Self {
-        match sight.state.as_deref() {
-            Some("starting") => Self::Starting,
-            Some("ready") => Self::Ready,
-            Some("degraded") => Self::Degraded,
-            Some("stopping") => Self::Stopping,
-            Some("ended") => Self::Ended,
-            _ => Self::Unknown,
+    fn of(record: &Record) -> Self {
+        match *record.state {
+            Some(record::State::Starting) => Self::Starting,
+            Some(record::State::Ready) => Self::Ready,
+            Some(record::State::Degraded) => Self::Degraded,
+            Some(record::State::Stopping) => Self::Stopping,
+            Some(record::State::Ended) => Self::Ended,
+            None => Self::Unknown,
         }
     }
 }
@@ -68,15 +68,15 @@ impl State {
 pub fn without_record(trace: &Trace, line: Option<&Line>) -> (State, Option<String>) {
     let fault = match (&trace.record, &trace.pointer) {
         (_, Some(Err(fault))) => Some(format!("its pointer: {fault}")),
-        (Record::Garbage(fault), _) => Some(format!("its record: {fault}")),
-        (Record::Closed, _) => Some("its record cannot be read".to_owned()),
-        (Record::Foreign, _) => Some(
+        (RecordFile::Garbage(fault), _) => Some(format!("its record: {fault}")),
+        (RecordFile::Closed, _) => Some("its record cannot be read".to_owned()),
+        (RecordFile::Foreign, _) => Some(
             "its record is not read: it is not yours, or others could have put it there".to_owned(),
         ),
-        (Record::Absent | Record::Seen(_), _) => None,
+        (RecordFile::Absent | RecordFile::Read(_), _) => None,
     };
     let lost = match trace.record {
-        Record::Seen(_) => "its record is another job's now: the profile was used again",
+        RecordFile::Read(_) => "its record is another job's now: the profile was used again",
         _ => "its record is gone",
     };
     match (line.map(|line| (line, line.phase())), fault) {
@@ -95,7 +95,7 @@ pub fn without_record(trace: &Trace, line: Option<&Line>) -> (State, Option<Stri
 pub fn with_record(
     found: &Found,
     trace: &Trace,
-    sight: &Sight,
+    record: &Record,
     line: Option<&Line>,
     in_slurm: bool,
     asked: bool,
@@ -108,7 +108,7 @@ pub fn with_record(
         (_, _, _, Queue::Absent) => Some("there is no squeue here".to_owned()),
         (_, false, ..) => Some(format!(
             "squeue of cluster {} was not asked",
-            sight.cluster.as_deref().unwrap_or("?")
+            record.job.cluster.as_deref().unwrap_or("?")
         )),
     };
     let and_squeue = |text: String| match &squeue {
@@ -118,12 +118,9 @@ pub fn with_record(
     if let Some(line) = line.filter(|line| line.phase() == Phase::Waiting) {
         return (State::Pending, Some(format!("requeued; {}", waits(line))));
     }
-    if sight.has_ended() {
-        let reason = sight
-            .reason
-            .clone()
-            .unwrap_or_else(|| "no reason is told".to_owned());
-        let code = sight
+    if record.has_ended() {
+        let reason = record.reason.as_deref().unwrap_or("no reason is told");
+        let code = record
             .exit
             .map_or_else(String::new, |code| format!(" (exit code {code})"));
         let still = line.is_some_and(|line| line.phase() == Phase::Running);
@@ -138,7 +135,7 @@ pub fn with_record(
         && line.is_none_or(|line| line.phase() == Phase::Over);
     // Who was killed on the way out had no time to remove what has secrets.
     let dead = |why: String| {
-        let note = match State::of(sight) {
+        let note = match State::of(record) {
             State::Stopping => format!(
                 "it was killed while it was being taken down, and may have left connection files, which `ipjob clean` removes; {why}"
             ),
@@ -149,24 +146,22 @@ pub fn with_record(
     if in_slurm && gone {
         return dead(squeue.unwrap_or_default());
     }
-    let process = process(found, trace, sight);
+    let process = process(found, trace, record);
     if let Some(Process::Gone(why)) = process {
         return dead(and_squeue(why));
     }
-    if !sight.is_stale(found.now) {
-        return (
-            State::of(sight),
-            sight.reason.clone().or_else(|| hindered(sight)),
-        );
+    if !record.is_stale(found.now) {
+        let reason = record.reason.as_deref().map(str::to_owned);
+        return (State::of(record), reason.or_else(|| hindered(record)));
     }
-    let age = sight.age_s(found.now).map_or_else(
+    let age = record.age_s(found.now).map_or_else(
         || "at no known time".to_owned(),
         |age| format!("{age} s ago"),
     );
     let silent = format!("its record was last written {age}");
     match process {
         Some(Process::Runs(pid)) => (
-            State::of(sight),
+            State::of(record),
             // Who can be seen to live is not dead: the clock was set, or the record cannot be written.
             Some(and_squeue(format!(
                 "{silent}, but its ipjob (pid {pid}) runs: a clock that was set, or a file system that takes nothing?"
@@ -181,8 +176,8 @@ pub fn with_record(
 }
 
 /// What its services lack.
-fn hindered(sight: &Sight) -> Option<String> {
-    let all = sight.hindered.iter();
+fn hindered(record: &Record) -> Option<String> {
+    let all = record.hindered.all();
     let told: Vec<String> = all.map(|(name, what)| format!("{name}: {what}")).collect();
     (!told.is_empty()).then(|| told.join("; "))
 }
@@ -195,8 +190,9 @@ enum Process {
 }
 
 /// What is seen of the process that the record names; `None` if it cannot be seen from there.
-fn process(found: &Found, trace: &Trace, sight: &Sight) -> Option<Process> {
-    let (host, boot, pid) = (sight.life_host.as_ref()?, sight.boot.as_ref()?, sight.pid?);
+fn process(found: &Found, trace: &Trace, record: &Record) -> Option<Process> {
+    let life = &record.incarnation;
+    let (host, boot, pid) = (life.host.as_deref()?, life.boot.as_deref()?, (*life.pid)?);
     if *host != found.host || found.boot.is_empty() || boot.is_empty() {
         return None;
     }
@@ -205,7 +201,7 @@ fn process(found: &Found, trace: &Trace, sight: &Sight) -> Option<Process> {
     }
     let (named, stat) = trace.process.as_ref()?;
     let runs =
-        parse_stat(stat).is_some_and(|stat| stat.runs() && Some(stat.start) == sight.pid_start);
+        parse_stat(stat).is_some_and(|stat| stat.runs() && Some(stat.start) == *life.pid_start);
     match runs {
         true => Some(Process::Runs(pid)),
         false if *named == pid => {

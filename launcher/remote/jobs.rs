@@ -3,11 +3,11 @@
 use super::find::{Found, Trace};
 use super::job_state::{State, waits, with_record, without_record};
 use super::queue::{Line, Phase, Queue};
-use super::sight::Sight;
 use super::target;
 use crate::failure::{Failure, Outcome};
 use crate::plan::job::JobId;
 use crate::plan::profile::ProfileName;
+use crate::record::Record;
 use jiff::Timestamp;
 
 /// The beginning of the names of jobs from `ipjob template`: one of these without a record is shown as well.
@@ -48,15 +48,17 @@ impl Job {
 
     /// The record, if it is this job's.
     #[must_use]
-    pub fn sight(&self) -> Option<&Sight> {
-        let sight = self.trace.sight()?;
-        is_of(sight, self.cluster.as_deref(), self.number()).then_some(sight)
+    pub fn record(&self) -> Option<&Record> {
+        let record = self.trace.record()?;
+        is_of(record, self.cluster.as_deref(), self.number()).then_some(record)
     }
 
     /// When its time ends.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        let of_record = self.sight().and_then(|sight| sight.deadline);
+        let of_record = self
+            .record()
+            .and_then(|record| Some(record.job.deadline.as_ref()?.0));
         let of_queue = || {
             let line = self
                 .line
@@ -71,8 +73,8 @@ impl Job {
 }
 
 /// Whether a record is of this job: a profile may have been used again.
-fn is_of(sight: &Sight, cluster: Option<&str>, job: Option<&str>) -> bool {
-    sight.cluster.as_deref() == cluster && sight.job.as_deref() == job
+fn is_of(record: &Record, cluster: Option<&str>, job: Option<&str>) -> bool {
+    record.job.cluster.as_deref() == cluster && record.job.id.as_deref() == job
 }
 
 /// The jobs that are meant; without a name all of them. A named one that is not there is an error.
@@ -181,20 +183,22 @@ fn unseen(found: &Found, line: &Line, id: JobId) -> Job {
 
 /// One job by what it left.
 fn judge(found: &Found, trace: &Trace) -> Job {
-    let sight = trace.sight();
+    let record = trace.record();
+    let job = record.map(|record| &record.job);
     let (cluster, id, profile) = match trace.told() {
         Some(pointer) => (
-            pointer.cluster.clone(),
-            pointer.job.clone(),
-            pointer.profile.clone(),
+            pointer.cluster.as_deref(),
+            pointer.job.as_deref(),
+            pointer.profile.as_ref(),
         ),
         None => (
-            sight.and_then(|sight| sight.cluster.clone()),
-            sight.and_then(|sight| sight.job.clone()),
-            sight.and_then(|sight| sight.profile.clone()),
+            job.and_then(|job| job.cluster.as_deref()),
+            job.and_then(|job| job.id.as_deref()),
+            record.and_then(|record| record.profile.name.as_ref()),
         ),
     };
-    let own = sight.filter(|sight| is_of(sight, cluster.as_deref(), id.as_deref()));
+    let cluster = cluster.map(str::to_owned);
+    let own = record.filter(|record| is_of(record, cluster.as_deref(), id));
     let asked = cluster.is_some() && cluster == found.cluster;
     // What stands for elements that wait has a number that is none of theirs.
     let line = id
@@ -204,18 +208,18 @@ fn judge(found: &Found, trace: &Trace) -> Job {
         .filter(|line| !line.job.is_several())
         .cloned();
     let id = id.and_then(|number| {
-        let recorded = own.and_then(|sight| sight.job_name.as_deref());
+        let recorded = own.and_then(|record| record.job.name.as_deref());
         let told = line.as_ref().map(|line| line.job.clone());
-        told.or_else(|| JobId::shown(&number, recorded.unwrap_or(&number)))
+        told.or_else(|| JobId::shown(number, recorded.unwrap_or(number)))
     });
     let (state, note) = match own {
-        Some(sight) => with_record(found, trace, sight, line.as_ref(), id.is_some(), asked),
+        Some(record) => with_record(found, trace, record, line.as_ref(), id.is_some(), asked),
         None => without_record(trace, line.as_ref()),
     };
     Job {
         cluster,
         id,
-        profile,
+        profile: profile.cloned(),
         state,
         note,
         line,
@@ -225,9 +229,9 @@ fn judge(found: &Found, trace: &Trace) -> Job {
 
 #[cfg(test)]
 mod tests {
-    use super::super::find::Record;
-    use super::super::sight::Pointer;
+    use super::super::find::RecordFile;
     use super::*;
+    use crate::record::{JobNumber, Pointer, Text};
     use serde_json::{Value, json};
 
     const NOW: &str = "2026-11-22T14:10:00Z";
@@ -264,8 +268,8 @@ mod tests {
             pointer_path: Some("/s/lab.5.json".to_owned()),
             pointer: Some(Pointer::read(pointer.to_string().as_bytes())),
             record_path: Some("/h/ipjob.json".to_owned()),
-            record: Record::Seen(Box::new(
-                Sight::read(record.to_string().as_bytes()).expect("a record"),
+            record: RecordFile::Read(Box::new(
+                Record::read(record.to_string().as_bytes()).expect("a record"),
             )),
             process: None,
         }
@@ -376,7 +380,7 @@ mod tests {
     fn a_job_of_another_cluster_is_not_looked_up_in_this_one() {
         let mut other = trace(&[("/job/cluster", json!("eiger"))]);
         if let Some(Ok(pointer)) = &mut other.pointer {
-            pointer.cluster = Some("eiger".to_owned());
+            pointer.cluster = Text::ours("eiger").into();
         }
         assert_eq!(judged(told(&[]), other.clone()).0, State::Ready);
         assert_eq!(
@@ -486,7 +490,7 @@ mod tests {
     fn array() -> Found {
         let mut record = trace(&[("/job/id", json!("6"))]);
         if let Some(Ok(pointer)) = &mut record.pointer {
-            pointer.job = Some("6".to_owned());
+            pointer.job = JobNumber::ours("6").into();
         }
         let lines = [
             "6|6_2|RUNNING|1|1764000000|1764003600|n1|ada|None|x",
@@ -523,13 +527,13 @@ mod tests {
 
     #[test]
     fn an_element_that_squeue_does_not_tell_of_is_known_by_its_record() {
-        let mut record = trace(&[("/job/id", json!("6"))]);
-        if let (Record::Seen(sight), Some(Ok(pointer))) = (&mut record.record, &mut record.pointer)
+        let mut left = trace(&[("/job/id", json!("6"))]);
+        if let (RecordFile::Read(record), Some(Ok(pointer))) = (&mut left.record, &mut left.pointer)
         {
-            sight.job_name = Some("6_2".to_owned());
-            pointer.job = Some("6".to_owned());
+            record.job.name = Text::ours("6_2").into();
+            pointer.job = JobNumber::ours("6").into();
         }
-        let silent = found(Queue::Silent("down".to_owned()), vec![record]);
+        let silent = found(Queue::Silent("down".to_owned()), vec![left]);
         let element = target::Job::Element("6_2".to_owned());
         let jobs = chosen(&silent, Some(&element), "here").expect("jobs");
         assert_eq!(jobs[0].name(), "6_2");

@@ -13,7 +13,6 @@ pub mod queue;
 pub mod relay;
 pub mod restart;
 pub mod shell;
-pub mod sight;
 pub mod ssh;
 pub mod status;
 pub mod stop;

@@ -4,7 +4,6 @@
 use super::find::{Found, Search};
 use super::job_state::State;
 use super::jobs::{self, Job};
-use super::sight::Sight;
 use super::stop::{give, note, pause, the_one};
 use super::target::{self, Target, place};
 use crate::cli::jobs::RestartOptions;
@@ -13,6 +12,7 @@ use crate::here::os::own_time::OwnTime;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::profile;
 use crate::plan::request::Request;
+use crate::record::{Record, RequestState};
 use crate::report::console::Console;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -45,17 +45,16 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
                 "job {name} is gone; another one has its profile now"
             )));
         };
-        let answer = now.sight().and_then(|sight| sight.request.clone());
-        let answer = answer.filter(|answer| answer.id == request.id);
-        let text = answer
-            .as_ref()
-            .map_or_else(String::new, |answer| answer.text.clone());
-        match answer.as_ref().map(|answer| answer.state.as_str()) {
-            Some("done") => {
+        let answer = now.record().and_then(|record| record.request.as_ref());
+        let answer = answer.filter(|answer| *answer.id == *request.id);
+        let text = answer.and_then(|answer| answer.text.as_deref());
+        let text = text.unwrap_or_default();
+        match answer.map(|answer| answer.state) {
+            Some(RequestState::Done) => {
                 console.step(&format!("job {name}: {text}"));
                 return Ok(0);
             }
-            Some("failed") => {
+            Some(RequestState::Failed) => {
                 return Err(Failure::service(format!(
                     "job {name} could not start all of its engines again"
                 ))
@@ -108,7 +107,9 @@ fn meant(
 }
 
 fn is_of(job: &Job, life: &str) -> bool {
-    job.sight().and_then(|sight| sight.incarnation.as_deref()) == Some(life)
+    job.record()
+        .and_then(|record| record.incarnation.id.as_deref())
+        == Some(life)
 }
 
 /// Where the job's ipjob reads requests, and its life.
@@ -127,13 +128,13 @@ fn addressee(job: &Job) -> Outcome<(String, String)> {
             );
         }
     }
-    let told = |sight: &Sight| {
-        let dir = Path::new(sight.dir.as_deref()?);
-        let path = profile::request(dir, sight.restart.unwrap_or_default());
-        let life = sight.incarnation.clone()?;
-        Some((path.display().to_string(), life))
+    let told = |record: &Record| {
+        let dir = Path::new(record.profile.dir.as_deref()?);
+        let path = profile::request(dir, record.job.restart.unwrap_or_default());
+        let life = record.incarnation.id.as_ref()?;
+        Some((path.display().to_string(), life.to_string()))
     };
-    job.sight().and_then(told).ok_or_else(|| {
+    job.record().and_then(told).ok_or_else(|| {
         Failure::no_job(format!(
             "job {name} has no record, so it may be no job of ipjob"
         ))

@@ -25,7 +25,7 @@ pub const READ_SCRIPT: &str = "exec /bin/sh -s";
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// Bytes of one part and of a whole round that are taken.
-const LONGEST_PART: usize = super::sight::LONGEST_RECORD;
+const LONGEST_PART: usize = crate::record::LONGEST_RECORD;
 const LONGEST_ROUND: usize = 64 * 1024 * 1024;
 
 /// Bytes of the errors that are kept.

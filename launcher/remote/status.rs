@@ -8,6 +8,7 @@ use crate::cli::jobs::StatusOptions;
 use crate::failure::Outcome;
 use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
+use crate::record::Text;
 use crate::report::output;
 use crate::report::table::{self, Cell};
 use crate::report::timeline;
@@ -86,8 +87,8 @@ fn charts(jobs: &[Job]) -> String {
     let mut text = String::new();
     for job in jobs {
         let lines = job
-            .sight()
-            .map(|sight| timeline::chart(&sight.unchecked, CHART_COLUMNS))
+            .record()
+            .map(|record| timeline::chart(record, CHART_COLUMNS))
             .unwrap_or_default();
         text.push_str(&["\n", &job.name(), "\n"].concat());
         for line in lines {
@@ -113,7 +114,7 @@ struct Row {
     left_s: Option<i64>,
     host: Option<String>,
     record: Option<String>,
-    restarts: BTreeMap<String, u32>,
+    restarts: BTreeMap<&'static str, u32>,
     warnings: Vec<String>,
     slurm: Option<Slurm>,
     #[serde(skip)]
@@ -151,21 +152,22 @@ struct Slurm {
 
 impl Row {
     fn of(job: &Job, now: Timestamp) -> Self {
-        let sight = job.sight();
+        let record = job.record();
         let line = job.line.as_ref();
-        let nodes = sight
-            .map(|sight| sight.nodes.len())
+        let nodes = record
+            .map(|record| record.job.nodes.len())
             .filter(|nodes| *nodes > 0);
         let deadline = job.deadline();
         let waits = job.state == State::Pending;
-        let host = sight.and_then(|sight| sight.host.clone());
-        let engines = sight.and_then(|sight| {
+        let host = record.and_then(|record| record.host.as_ref());
+        let engines = record.and_then(|record| {
+            let engines = &record.engines;
             let now = |count| if job.state.is_over() { 0 } else { count };
             Some(Engines {
-                registered: now(sight.registered?),
-                expected: sight.expected?,
+                registered: now((*engines.registered)?),
+                expected: (*engines.expected)?,
                 // Records of earlier versions do not tell.
-                guests: now(sight.guests.unwrap_or_default()),
+                guests: now(engines.guests.unwrap_or_default()),
             })
         });
         Self {
@@ -175,7 +177,7 @@ impl Row {
             profile: job.profile.clone(),
             state: job.state.word(),
             note: job.note.clone(),
-            mode: sight.and_then(|sight| sight.mode.clone()),
+            mode: record.and_then(|record| Some(record.mode.as_ref()?.to_string())),
             nodes: nodes.or_else(|| {
                 line?
                     .node_count
@@ -184,13 +186,16 @@ impl Row {
             engines: engines.filter(|_| !waits),
             deadline: deadline.map(|time| time.to_string()),
             left_s: deadline.map(|time| time.duration_since(now).as_secs().max(0)),
-            host: host.or_else(|| line?.nodes.clone()).filter(|_| !waits),
+            host: host
+                .map(Text::to_string)
+                .or_else(|| line?.nodes.clone())
+                .filter(|_| !waits),
             record: job.trace.record_path.clone(),
-            restarts: sight
-                .map(|sight| sight.restarts.clone())
+            restarts: record
+                .map(|record| record.restarts.all().collect())
                 .unwrap_or_default(),
-            warnings: sight
-                .map(|sight| sight.warnings.clone())
+            warnings: record
+                .map(|record| record.warnings.iter().map(Text::to_string).collect())
                 .unwrap_or_default(),
             slurm: line.map(|line| Slurm {
                 id: line.shown.clone(),

@@ -10,6 +10,7 @@ use crate::cli::jobs::StopOptions;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::text::printable;
+use crate::record::LifeId;
 use crate::report::console::Console;
 use order::{Order, order};
 use std::thread;
@@ -50,7 +51,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         job.name(),
         order.way()
     ));
-    let life = job.sight().and_then(|sight| sight.incarnation.clone());
+    let life = life(&job);
     let asked = OwnTime::now();
     let mut shown = job.state;
     let mut dead_since = None;
@@ -58,9 +59,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         pause(asked, options.timeout);
         let found = search.again()?;
         let now = jobs::chosen(&found, Some(wanted), &place)?;
-        let same = now
-            .into_iter()
-            .find(|now| now.sight().and_then(|sight| sight.incarnation.clone()) == life);
+        let same = now.into_iter().find(|now| self::life(now) == life);
         let Some(now) = same else {
             console.step(&format!(
                 "job {} has ended; another one has its profile now",
@@ -164,6 +163,11 @@ pub(super) fn give(search: &mut Search, order: &[&str]) -> Outcome<Result<(), St
         Some(part) => Err(printable(part.text().trim())),
         None => Err("no answer".to_owned()),
     })
+}
+
+/// The life that its record tells of.
+fn life(job: &Job) -> Option<LifeId> {
+    (*job.record()?.incarnation.id).clone()
 }
 
 /// What is told of it, or else its state.

@@ -6,7 +6,7 @@ pub mod dry_run;
 mod live_line;
 pub mod output;
 pub mod pointer;
-pub mod record;
 pub mod summary;
 pub mod table;
 pub mod timeline;
+pub mod writer;

@@ -1,9 +1,9 @@
 //! What a person needs next, once the job is ready.
 
-use super::record::Record;
 use crate::plan::Plan;
 use crate::plan::connection;
 use crate::plan::settings::Mode;
+use crate::record::Record;
 use std::fmt::Write;
 
 /// The lines below `ready`; `client_file` is the clients' connection file, and `login` the host by which a
@@ -18,7 +18,7 @@ pub fn lines(
 ) -> Vec<String> {
     let mut lines = Vec::new();
     let record_path = plan.profile.record();
-    if let (Mode::Notebook, Some(url)) = (plan.settings.mode, &record.url) {
+    if let (Mode::Notebook, Some(url)) = (plan.settings.mode, record.url.as_ref()) {
         if terminal {
             lines.push(format!("jupyter  {url}"));
         } else {
@@ -50,7 +50,8 @@ fn laptop(plan: &Plan, record: &Record, client_file: &str, login: Option<&str>) 
     let Some(slurm) = &plan.allocation.slurm else {
         return Vec::new();
     };
-    let jupyter = record.ip.clone().zip(record.port);
+    let jupyter = record.ip.zip(*record.port);
+    let jupyter = jupyter.map(|(ip, port)| (ip.0.to_string(), port.get()));
     let hub = connection::for_clients(client_file).unwrap_or_default();
     let ports = hub.1.into_iter().map(|port| (hub.0.clone(), port));
     let all: Vec<(String, u16)> = jupyter.into_iter().chain(ports).collect();

@@ -1,9 +1,8 @@
 //! The course of a start as a small chart: one bar for each service, and for the engines that came last. What it reads may be
-//! anybody's file, so every field may be missing or nonsense.
+//! anybody's file, so every field may be missing, and every number nonsense.
 
-use crate::here::os::text::printable;
 use crate::plan::name::Name;
-use serde_json::Value;
+use crate::record::{Moment, Record, Seconds};
 
 /// Engines that get a bar of their own.
 const SLOWEST: usize = 5;
@@ -29,12 +28,13 @@ struct Row {
 /// The start that a record tells of, as lines of at most `width` columns (or 44, where that is less). No line where it tells
 /// of none.
 #[must_use]
-pub fn chart(record: &Value, width: usize) -> Vec<String> {
-    let mut moments = moments(record);
-    let ready = moments.iter().position(|(_, event)| *event == "ready");
+pub fn chart(record: &Record, width: usize) -> Vec<String> {
+    let sane = |moment: &&Moment| moment.at.get() <= LONGEST;
+    let mut moments: Vec<&Moment> = record.timeline.iter().filter(sane).collect();
+    let ready = moments.iter().position(|moment| moment.is_ready());
     // What comes later is no start.
     moments.truncate(ready.map_or(moments.len(), |place| place + 1));
-    let ready = ready.and(moments.last()).map(|(at, _)| *at);
+    let ready = ready.and(moments.last()).map(|moment| moment.at.get());
     let rows = rows(record, &moments);
     let last = rows
         .iter()
@@ -42,7 +42,7 @@ pub fn chart(record: &Value, width: usize) -> Vec<String> {
         .chain(
             moments
                 .iter()
-                .map(|(at, _)| *at)
+                .map(|moment| moment.at.get())
                 .filter(|_| ready.is_none()),
         )
         .fold(0.0, f64::max);
@@ -63,26 +63,8 @@ pub fn chart(record: &Value, width: usize) -> Vec<String> {
         .collect()
 }
 
-/// The moments of the timeline.
-fn moments(record: &Value) -> Vec<(f64, &str)> {
-    let timeline = record.get("timeline").and_then(Value::as_array);
-    timeline
-        .into_iter()
-        .flatten()
-        .filter_map(|moment| {
-            let at = seconds(moment.get("at")?)?;
-            Some((at, moment.get("event")?.as_str()?))
-        })
-        .collect()
-}
-
-/// A time, if it can be one.
-fn seconds(value: &Value) -> Option<f64> {
-    value.as_f64().filter(|at| (0.0..=LONGEST).contains(at))
-}
-
 /// The bars: services in their order of start, and below the engines those that came last.
-fn rows(record: &Value, moments: &[(f64, &str)]) -> Vec<Row> {
+fn rows(record: &Record, moments: &[&Moment]) -> Vec<Row> {
     let mut rows = Vec::new();
     for name in Name::ALL {
         let Some((from, to)) = span(moments, name) else {
@@ -101,32 +83,28 @@ fn rows(record: &Value, moments: &[(f64, &str)]) -> Vec<Row> {
 }
 
 /// When a service was started and when it was ready, for the last time before the whole job was.
-fn span(moments: &[(f64, &str)], name: Name) -> Option<(f64, Option<f64>)> {
+fn span(moments: &[&Moment], name: Name) -> Option<(f64, Option<f64>)> {
     let started = moments
         .iter()
-        .rposition(|(_, event)| *event == format!("{name} started"))?;
+        .rposition(|moment| moment.is_start_of(name))?;
     let to = moments[started..]
         .iter()
-        .find(|(_, event)| event.starts_with(&format!("{name} ready")))
-        .map(|(at, _)| *at);
-    Some((moments[started].0, to))
+        .find(|moment| moment.is_readiness_of(name))
+        .map(|moment| moment.at.get());
+    Some((moments[started].at.get(), to))
 }
 
 /// The engines that came last, or not at all.
-fn slowest(record: &Value, from: f64) -> Vec<Row> {
-    let list = record.pointer("/engines/list").and_then(Value::as_array);
-    let mut engines: Vec<(Option<f64>, String)> = list
-        .into_iter()
-        .flatten()
-        .filter_map(|engine| {
-            let id = engine.get("id")?.as_u64()?;
-            let node = engine
-                .get("node")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let label = format!("  {id} {}", printable(node));
-            let at = engine.get("registered_at").and_then(seconds);
-            Some((at, label.chars().take(LABEL).collect()))
+fn slowest(record: &Record, from: f64) -> Vec<Row> {
+    let mut engines: Vec<(Option<f64>, String)> = record
+        .engines
+        .list
+        .iter()
+        .map(|engine| {
+            let label = format!("  {} {}", engine.id, engine.node);
+            let at = engine.registered_at.map(Seconds::get);
+            let at = at.filter(|at| *at <= LONGEST);
+            (at, label.chars().take(LABEL).collect())
         })
         .collect();
     // One engine is the service itself.
@@ -174,7 +152,16 @@ fn column(share: f64, columns: usize) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn chart_of(record: &Value, width: usize) -> Vec<String> {
+        let mut record = record.clone();
+        if let Some(fields) = record.as_object_mut() {
+            fields.insert("version".to_owned(), json!(1));
+        }
+        let record = Record::read(record.to_string().as_bytes());
+        record.map_or_else(|_| Vec::new(), |record| chart(&record, width))
+    }
 
     fn record() -> Value {
         json!({
@@ -189,9 +176,9 @@ mod tests {
                 {"at": 90.0, "event": "controller started"},
             ],
             "engines": {"list": [
-                {"id": 0, "node": "n1", "registered_at": 2.0},
-                {"id": 1, "node": "n2", "registered_at": 4.0},
-                {"id": 2, "node": "n2", "registered_at": null},
+                {"id": 0, "rank": 0, "node": "n1", "pid": 7, "registered_at": 2.0},
+                {"id": 1, "rank": 1, "node": "n2", "pid": 7, "registered_at": 4.0},
+                {"id": 2, "rank": 2, "node": "n2", "pid": 7, "registered_at": null},
             ]},
         })
     }
@@ -199,7 +186,7 @@ mod tests {
     #[test]
     fn a_start_is_a_bar_for_each_service_with_the_slowest_engines_below_theirs() {
         assert_eq!(
-            chart(&record(), 56),
+            chart_of(&record(), 56),
             [
                 "controller    #####                 0.0 - 1.0 s",
                 "engines       ####################  0.0 - 4.0 s",
@@ -218,7 +205,7 @@ mod tests {
         let timeline = record["timeline"].as_array_mut().expect("moments");
         timeline.truncate(4);
         timeline.push(json!({"at": 180.0, "event": "stopping: engines"}));
-        let lines = chart(&record, 80);
+        let lines = chart_of(&record, 80);
         assert!(lines[0].ends_with("0.0 - 1.0 s"), "{lines:#?}");
         assert!(lines[1].ends_with("0.0 - ..."), "{lines:#?}");
         let last = lines.last().expect("lines");
@@ -233,7 +220,7 @@ mod tests {
             {"at": 4.0, "event": "controller ready"},
             {"at": 4.0, "event": "ready"},
         ]});
-        assert!(chart(&record, 60)[0].ends_with("3.0 - 4.0 s"));
+        assert!(chart_of(&record, 60)[0].ends_with("3.0 - 4.0 s"));
     }
 
     #[test]
@@ -246,7 +233,7 @@ mod tests {
             json!({"timeline": [{"at": "x", "event": "ready"}, {"at": -1, "event": "controller started"}]}),
             json!({"timeline": [{"at": 0.0, "event": "controller started"}]}),
         ] {
-            assert!(chart(&record, 80).is_empty(), "{record}");
+            assert!(chart_of(&record, 80).is_empty(), "{record}");
         }
     }
 
@@ -264,11 +251,11 @@ mod tests {
                     {"at": at[2], "event": "ready"},
                 ],
                 "engines": {"list": [
-                    {"id": u64::MAX, "node": node, "registered_at": at[3]},
-                    {"id": 0, "node": 7, "registered_at": "x"},
+                    {"id": u32::MAX, "rank": 1, "node": node, "pid": 7, "registered_at": at[3]},
+                    {"id": 0, "rank": 0, "node": "", "pid": 8, "registered_at": "x"},
                 ]},
             });
-            for line in chart(&record, width) {
+            for line in chart_of(&record, width) {
                 prop_assert!(!line.contains(char::is_control), "{line:?}");
                 prop_assert!(line.chars().count() <= 150, "{line:?}");
             }

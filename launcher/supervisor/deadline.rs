@@ -294,7 +294,7 @@ impl Supervisor<'_> {
             Told::Nothing => return None,
         };
         let text = times.end.to_string();
-        if !self.publisher.edit().set_deadline(Some(&text)) {
+        if !self.publisher.edit().set_deadline(Some(times.end)) {
             return None;
         }
         self.console.step(&format!("the job's time ends at {text}"));

@@ -60,7 +60,7 @@ impl Supervisor<'_> {
             Notice::NodeTold(rest) => {
                 // Programs of the user's print into that log as well.
                 let mut engines = self.publisher.record().engines.list.iter();
-                if engines.any(|engine| engine.node == rest.node) {
+                if engines.any(|engine| *engine.node == *rest.node) {
                     self.activity.told(rest);
                 }
                 return None;

@@ -13,10 +13,11 @@ use crate::plan::name::{Name, Unit};
 use crate::plan::service::{PortNeed, Readiness, Service};
 use crate::plan::settings::Frontend;
 use crate::plan::task_lines::Report;
-use crate::report::record::Engine;
+use crate::record::{Address, Engine, OrNull, PageUrl, Text, Token};
 use crate::report::{summary, timeline};
 use nix::sys::signal::Signal;
 use std::mem::take;
+use std::num::NonZeroU16;
 use std::path::Path;
 
 /// Columns of the start's chart that -v shows, behind the time that stands before every line.
@@ -93,7 +94,9 @@ impl Supervisor<'_> {
     pub(super) fn engine_reported(&mut self, report: Report) -> Event {
         let placed = Event::Placed(report.clone());
         let record = self.publisher.edit();
-        record.step = report.step.clone().or(record.step.take());
+        if let Some(step) = &report.step {
+            record.step = Text::ours(step).into();
+        }
         if self.meeting.is_some() {
             self.children.follow_engine(self.plan, report.rank);
         }
@@ -110,9 +113,9 @@ impl Supervisor<'_> {
         self.publisher.edit().engines.place(Engine {
             id: report.rank,
             rank: report.rank,
-            node: report.node,
+            node: Text::ours(report.node),
             pid: report.pid,
-            registered_at: None,
+            registered_at: OrNull::default(),
         });
         placed
     }
@@ -144,8 +147,7 @@ impl Supervisor<'_> {
             self.console.is_terminal(),
             self.publisher.login(),
         ));
-        let record = serde_json::to_value(self.publisher.record()).unwrap_or_default();
-        for line in timeline::chart(&record, CHART_COLUMNS) {
+        for line in timeline::chart(self.publisher.record(), CHART_COLUMNS) {
             self.console.detail(&line);
         }
     }
@@ -216,7 +218,7 @@ impl Supervisor<'_> {
         let first = pids.first().map(|(_, pid)| *pid);
         match service.ready {
             Readiness::Controller => {
-                self.publisher.edit().controller.pid = first;
+                self.publisher.edit().controller.pid = first.into();
                 if let Some(pid) = first {
                     let sender = self.sender.clone();
                     let told = self.listen_to_controller();
@@ -276,9 +278,8 @@ impl Supervisor<'_> {
 
     /// Jupyter is ready: the record tells where.
     pub(super) fn jupyter_answers(&mut self, answer: &Answer) -> Event {
-        let address = self.plan.jupyter_address;
-        probes::descriptors::watch_jupyter(answer, address, self.sender.clone());
-        let ip = self.plan.jupyter_address.to_string();
+        let ip = self.plan.jupyter_address;
+        probes::descriptors::watch_jupyter(answer, ip, self.sender.clone());
         let page = match &self.plan.settings.frontend {
             Frontend::Lab => "lab",
             Frontend::Notebook => "tree",
@@ -287,10 +288,10 @@ impl Supervisor<'_> {
         let place = format!("http://{ip}:{}{}{page}", answer.port, answer.base_url);
         let token = self.kept.token().reveal();
         let record = self.publisher.edit();
-        record.url = Some(format!("{place}?token={token}"));
-        record.token = Some(token.to_owned());
-        record.port = Some(answer.port);
-        record.ip = Some(ip);
+        record.url = PageUrl::ours(format!("{place}?token={token}")).into();
+        record.token = Token::ours(token).into();
+        record.port = NonZeroU16::new(answer.port).into();
+        record.ip = Address(ip.into()).into();
         // A job's log may be read by others: the path is shown where the token is.
         let shown = place.split(&self.plan.secrets.path).next();
         Event::Ready {

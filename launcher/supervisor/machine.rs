@@ -49,6 +49,7 @@ use super::event::{Effect, End, Event, Level, Look, Stage, Timer};
 use crate::plan::WantedWorld;
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Readiness, Service};
+pub use crate::record::State;
 use core::time::Duration;
 use deadline::Deadline;
 use engines::Engines;
@@ -103,22 +104,6 @@ enum Phase {
     Stopping { end: End, hurry: bool },
     LastSweep { end: End },
     Finished,
-}
-
-/// The job's state as the record tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not every service is ready.
-    Starting,
-    /// Every service is ready.
-    Ready,
-    /// It works with fewer engines than expected, without a service that is being started again or was given up, or with one that lacks
-    /// what it needs.
-    Degraded,
-    /// It is being taken down.
-    Stopping,
-    /// Nothing runs any more.
-    Ended,
 }
 
 /// The state machine of one job.

@@ -41,11 +41,13 @@ use crate::here::os::stray_processes;
 use crate::here::profile::directory::{self, Directory};
 use crate::here::profile::ownership::Ownership;
 use crate::here::profile::rendezvous::Leader;
+use crate::here::site::identity;
 use crate::plan::Plan;
 use crate::plan::settings::Respawn;
+use crate::record::{REFRESH_S, Record, State};
 use crate::report::console::Console;
 use crate::report::pointer;
-use crate::report::record::{REFRESH_S, Record, Writer, Written};
+use crate::report::writer::{Writer, Written};
 use children::Children;
 use deadline::JobClock;
 use engine_step::EngineSteps;
@@ -118,7 +120,8 @@ pub async fn run(
     console: &mut Console,
 ) -> Outcome<End> {
     let (sender, mut notices) = mpsc::unbounded_channel();
-    let mut record = Record::new(plan);
+    let slurm = plan.allocation.slurm.as_ref();
+    let mut record = Record::new(plan, slurm.and_then(identity::signalled_as))?;
     let writer = Writer::new(plan);
     let key = plan.secrets.key.reveal();
     let ownership = Ownership::new(&plan.profile, &plan.incarnation);
@@ -130,9 +133,9 @@ pub async fn run(
         Ok(wiring) => wiring,
         Err(failure) => {
             // One place of two may have been written: no reader must take that for a job that starts.
-            record.state = "ended";
-            record.exit = Some(failure.exit_code());
-            record.reason = Some(failure.to_string());
+            record.state = State::Ended.into();
+            record.exit = failure.exit_code().into();
+            record.set_reason(&failure.to_string());
             let _ = writer.write(&mut record, ours);
             directory::clear(&plan.profile, key);
             directory.lock.ended();
@@ -222,8 +225,8 @@ impl Supervisor<'_> {
     fn close(&mut self, end: &End) -> bool {
         let record = self.publisher.edit();
         record.forget_secrets();
-        record.exit = Some(end.code);
-        record.reason = Some(end.reason.clone());
+        record.exit = end.code.into();
+        record.set_reason(&end.reason);
         record.mark(self.console.elapsed(), "ended".to_owned());
         let answered = self.write_last();
         let left: Vec<String> = stray_processes::carrying(&self.plan.incarnation.id)

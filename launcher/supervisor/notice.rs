@@ -13,7 +13,7 @@ use crate::plan::name::Name;
 use crate::plan::services::Said;
 use crate::plan::task_lines::Rest;
 use crate::plan::task_lines::{NotForked, Report};
-use crate::report::record::Written;
+use crate::report::writer::Written;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -4,14 +4,15 @@
 //!
 //! docs/design/record.md explains the design.
 
-use super::machine::{Machine, State};
+use super::machine::Machine;
 use super::notice::{Notice, Sender};
 use super::timers;
 use crate::here::os::own_time::{self, OwnTime};
 use crate::here::profile::ownership::Ownership;
 use crate::plan::Plan;
 use crate::plan::name::Name;
-use crate::report::record::{Record, Writer, Written};
+use crate::record::Record;
+use crate::report::writer::{Writer, Written};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
@@ -127,7 +128,7 @@ impl Publisher {
             return;
         }
         let now = Instant::now();
-        if self.record.state != word(machine.state()) || now >= self.next {
+        if *self.record.state != Some(machine.state()) || now >= self.next {
             self.changed = false;
             self.follow(machine);
             if ours() {
@@ -143,18 +144,17 @@ impl Publisher {
 
     /// Brings the record up to date with what the machine knows.
     fn follow(&mut self, machine: &Machine) {
-        self.record.state = word(machine.state());
+        self.record.state = machine.state().into();
         if let Some(reason) = machine.reason() {
-            self.record.reason = Some(reason.to_owned());
+            self.record.set_reason(reason);
         }
         for name in [Name::Controller, Name::Jupyter] {
-            let what = machine.hindered(name).map(str::to_owned);
-            self.record.hindered.insert(name.word(), what);
+            self.record.set_hindered(name, machine.hindered(name));
         }
         let engines = &mut self.record.engines;
-        engines.registered = machine.engines_there();
+        engines.registered = machine.engines_there().into();
         engines.missing = machine.missing_engines();
-        engines.guests = machine.guests();
+        engines.guests = machine.guests().into();
     }
 
     /// The record was written, or could not be; tells what is to be said of it, and whether as a warning.
@@ -219,16 +219,5 @@ fn run(given: &mpsc::Receiver<Errand>, writer: &Writer, ownership: &Ownership, s
                 let _ = done.send(writer.last(&mut record, ours));
             }
         }
-    }
-}
-
-/// The state as the record tells it.
-fn word(state: State) -> &'static str {
-    match state {
-        State::Starting => "starting",
-        State::Ready => "ready",
-        State::Degraded => "degraded",
-        State::Stopping => "stopping",
-        State::Ended => "ended",
     }
 }

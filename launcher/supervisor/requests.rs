@@ -14,7 +14,7 @@ use crate::here::os::files;
 use crate::plan::Plan;
 use crate::plan::request::Request;
 use crate::plan::settings::Launcher;
-use crate::report::record;
+use crate::record::{self, RequestId, RequestState, Text};
 
 /// The longest request, in bytes.
 const LONGEST: u64 = 4096;
@@ -61,19 +61,20 @@ impl Supervisor<'_> {
     /// The record tells what has become of a request.
     pub(super) fn answer(&mut self, request: String, answer: Answer) {
         let (state, text) = match answer {
-            Answer::Running => ("running", None),
-            Answer::Done(text) => ("done", Some(text)),
-            Answer::Failed(text) => ("failed", Some(text)),
+            Answer::Running => (RequestState::Running, None),
+            Answer::Done(text) => (RequestState::Done, Some(text)),
+            Answer::Failed(text) => (RequestState::Failed, Some(text)),
         };
         if let Some(text) = &text {
             self.console
-                .step(&format!("`ipjob restart` {state}: {text}"));
+                .step(&format!("`ipjob restart` {}: {text}", state.word()));
         }
-        self.publisher.edit().request = Some(record::Request {
-            id: request,
+        self.publisher.edit().request = record::Request {
+            id: RequestId::ours(request),
             state,
-            text,
-        });
+            text: text.map(Text::ours).into(),
+        }
+        .into();
         self.publisher.hasten();
     }
 }

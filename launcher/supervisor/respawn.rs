@@ -10,6 +10,7 @@ use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Asking, Process};
 use crate::plan::services::{Before, Succession};
 use crate::plan::task_lines::Report;
+use crate::record::OrNull;
 use nix::sys::signal::Signal;
 use std::process::{Command, Stdio};
 
@@ -91,7 +92,7 @@ impl Supervisor<'_> {
         // What watched the set before would read the lines of the new one as well.
         self.steps.unfollow_the_first();
         self.children.forget_logs_of_engines();
-        self.publisher.edit().step = None;
+        self.publisher.edit().step = OrNull::default();
         let id = Unit::EngineGroup;
         match self.children.spawn(service, id, process, Given::default()) {
             Ok(pid) => {
@@ -114,7 +115,7 @@ impl Supervisor<'_> {
                     Some(step) => steps.known.push(step.to_owned()),
                     None => steps.unknown.push(process),
                 },
-                None => match &self.publisher.record().step {
+                None => match self.publisher.record().step.as_deref() {
                     Some(step) => {
                         let slurm = self.plan.allocation.slurm.as_ref();
                         let ids = slurm.map_or_else(Vec::new, |slurm| slurm.steps(step));
@@ -133,12 +134,8 @@ impl Supervisor<'_> {
             .plan
             .service(Name::Engines)
             .map(|service| &service.asking);
-        let step = self
-            .publisher
-            .record()
-            .step
-            .clone()
-            .filter(|_| self.tenure.is_ours());
+        let step = (*self.publisher.record().step).clone();
+        let step = step.filter(|_| self.tenure.is_ours());
         let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, step) else {
             return;
         };

@@ -6,7 +6,7 @@
 use super::lock;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::Profile;
-use serde::Deserialize;
+use crate::record::Record;
 use std::fs;
 use std::path::PathBuf;
 
@@ -16,19 +16,6 @@ pub struct Ownership {
     own: Incarnation,
     lock: PathBuf,
     record: PathBuf,
-}
-
-/// The part of a record that says whose it is.
-#[derive(Deserialize)]
-struct Author {
-    incarnation: Incarnation,
-}
-
-/// Whose a record is that reads so.
-#[must_use]
-pub fn author(record: &str) -> Option<Incarnation> {
-    let author: Author = serde_json::from_str(record).ok()?;
-    Some(author.incarnation)
 }
 
 impl Ownership {
@@ -59,7 +46,7 @@ impl Ownership {
     }
 
     fn author(&self) -> Option<Incarnation> {
-        let text = fs::read_to_string(&self.record).ok()?;
-        author(&text)
+        let text = fs::read(&self.record).ok()?;
+        Record::of_profile(&text)?.author()
     }
 }

@@ -9,6 +9,7 @@ use crate::plan::curve::Pair;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::slurm::Slurm;
 use crate::plan::text::Text;
+use crate::record::SignalTo;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -76,14 +77,14 @@ pub fn incarnation(allocation: &Allocation) -> Outcome<Incarnation> {
 /// What `scancel` must name for its signal to reach this process: `batch`, or a step such as `12.0`. `None` where another
 /// program started us, a script that did not `exec` or mpiexec: then Slurm's signals reach that one.
 #[must_use]
-pub fn signalled_as(slurm: &Slurm) -> Option<String> {
+pub fn signalled_as(slurm: &Slurm) -> Option<SignalTo> {
     let parent = nix::unistd::getppid().as_raw().unsigned_abs();
     if !process::name(parent).starts_with("slurmstepd") {
         return None;
     }
     Some(match &slurm.step {
-        None => "batch".to_owned(),
-        Some(step) => format!("{}.{step}", slurm.job.number()),
+        None => SignalTo::batch(),
+        Some(step) => SignalTo::ours(format!("{}.{step}", slurm.job.number())),
     })
 }
 

@@ -7,9 +7,9 @@ use super::event::{Event, Queued};
 use crate::failure::Failure;
 use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
+use crate::record::Record;
 use crate::remote::parts::Part;
 use crate::remote::queue::{self, Queue};
-use crate::remote::sight::Sight;
 use crate::remote::target::Job;
 use jiff::Timestamp;
 
@@ -32,7 +32,7 @@ pub enum Told {
 #[derive(Debug)]
 struct Found {
     path: String,
-    sight: Result<Sight, String>,
+    record: Result<Record, String>,
     client: Option<String>,
 }
 
@@ -81,17 +81,18 @@ impl Facts {
     /// The number by which srun knows the job, as its record tells it; `None` without Slurm.
     #[must_use]
     pub fn number(&self) -> Option<&str> {
-        self.sight()?.job.as_deref()
+        self.told()?.job.id.as_deref()
     }
 
     /// The job's own profile, as its record tells it.
     #[must_use]
     pub fn profile(&self) -> Option<&ProfileName> {
-        self.sight()?.profile.as_ref()
+        self.told()?.profile.name.as_ref()
     }
 
-    fn sight(&self) -> Option<&Sight> {
-        self.chosen(self.job.as_ref()?)?.sight.as_ref().ok()
+    /// The record of the job that is meant.
+    fn told(&self) -> Option<&Record> {
+        self.chosen(self.job.as_ref()?)?.record.as_ref().ok()
     }
 
     /// The same place, and now this job.
@@ -140,7 +141,7 @@ impl Facts {
                 if self.taken <= LONGEST_LOOK {
                     self.found.push(Found {
                         path: printable(&part.words),
-                        sight: Sight::read(&part.body),
+                        record: Record::read(&part.body),
                         client: None,
                     });
                 }
@@ -174,49 +175,51 @@ impl Facts {
 
     /// The event of a record that is older than a living job lets it become.
     fn stale(&self) -> Option<Event> {
-        let sight = self.sight()?;
+        let record = self.told()?;
         let now = self.now?;
-        (!sight.has_ended() && sight.is_stale(now))
-            .then(|| Event::Stale(sight.age_s(now).unwrap_or(0)))
+        (!record.has_ended() && record.is_stale(now))
+            .then(|| Event::Stale(record.age_s(now).unwrap_or(0)))
     }
 
     /// The record of the job: of several the one that lives, of these the youngest.
     fn chosen(&self, job: &Job) -> Option<&Found> {
-        let meant = |found: &&Found| match &found.sight {
+        let meant = |found: &&Found| match &found.record {
             // One that cannot be read was found by the job's own pointer, or lies in its profile.
             Err(_) => match job {
                 Job::Profile(name) => found.path.ends_with(&format!("/profile_{name}/ipjob.json")),
                 Job::Id(_) | Job::Element(_) => true,
             },
-            Ok(sight) => self.is_meant(job, sight) && self.is_of_this_cluster(sight),
+            Ok(record) => self.is_meant(job, record) && self.is_of_this_cluster(record),
         };
         self.found.iter().filter(meant).max_by_key(|found| {
-            let sight = found.sight.as_ref().ok();
+            let record = found.record.as_ref().ok();
             (
-                sight.is_some_and(|sight| !sight.has_ended()),
-                sight.and_then(|sight| sight.updated),
+                record.is_some_and(|record| !record.has_ended()),
+                record.and_then(|record| *record.updated),
             )
         })
     }
 
-    fn is_meant(&self, job: &Job, sight: &Sight) -> bool {
+    fn is_meant(&self, job: &Job, record: &Record) -> bool {
+        let number = record.job.id.as_deref();
         match job {
-            Job::Id(id) => sight.job.as_ref() == Some(id),
+            Job::Id(id) => number == Some(id.as_str()),
             Job::Element(name) => {
                 let queue = self.queue.as_ref();
                 let line = queue.and_then(|queue| queue.element(name));
-                match (line, &sight.job_name) {
-                    (Some(line), _) => sight.job.as_deref() == Some(line.job.number()),
-                    (None, told) => told.as_ref().is_none_or(|told| told == name),
+                match (line, record.job.name.as_deref()) {
+                    (Some(line), _) => number == Some(line.job.number()),
+                    (None, told) => told.is_none_or(|told| told == name),
                 }
             }
-            Job::Profile(name) => sight.profile.as_ref() == Some(name),
+            Job::Profile(name) => record.profile.name.as_ref() == Some(name),
         }
     }
 
     /// Clusters that share a home directory give out the same job ids.
-    fn is_of_this_cluster(&self, sight: &Sight) -> bool {
-        match (&self.cluster, &sight.cluster, &sight.job) {
+    fn is_of_this_cluster(&self, record: &Record) -> bool {
+        let its = record.job.cluster.as_deref();
+        match (self.cluster.as_deref(), its, record.job.id.as_ref()) {
             (Some(here), Some(its), Some(_)) => here == its,
             _ => true,
         }
@@ -231,8 +234,9 @@ impl Facts {
                 );
             }
             let elsewhere = self.found.iter().find_map(|found| {
-                let sight = found.sight.as_ref().ok()?;
-                (self.is_meant(job, sight) && !sight.has_ended()).then_some(sight.cluster.as_ref()?)
+                let record = found.record.as_ref().ok()?;
+                let cluster = record.job.cluster.as_deref()?;
+                (self.is_meant(job, record) && !record.has_ended()).then_some(cluster)
             });
             return match elsewhere {
                 Some(cluster) => Event::Refused(
@@ -252,8 +256,8 @@ impl Facts {
                 None => Event::Absent,
             };
         };
-        match &found.sight {
-            Ok(sight) => read::seen(sight, found.client.as_deref()).map_or_else(
+        match &found.record {
+            Ok(record) => read::seen(record, found.client.as_deref()).map_or_else(
                 |fault| self.unusable(found, &fault),
                 |seen| Event::Seen(Box::new(seen)),
             ),
@@ -274,8 +278,8 @@ impl Facts {
         let line = match job {
             Job::Profile(_) => {
                 // A profile may be that of a scheduler's job all the same.
-                let sight = self.chosen(job)?.sight.as_ref().ok()?;
-                queue.job(sight.job.as_ref()?)
+                let record = self.chosen(job)?.record.as_ref().ok()?;
+                queue.job(record.job.id.as_deref()?)
             }
             Job::Id(id) => match queue.job(id) {
                 Some(several) if several.job.is_several() => {

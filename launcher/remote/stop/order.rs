@@ -4,11 +4,11 @@ use super::super::find::Found;
 use super::super::job_state::State;
 use super::super::jobs::Job;
 use super::super::queue::{Phase, Queue};
-use super::super::sight::Sight;
 use super::super::target;
 use super::note;
 use crate::failure::{Failure, Outcome};
 use crate::plan::job::JobId;
+use crate::record::{Record, Text};
 
 /// How ipjob is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
             "name a login node of {cluster}: `ipjob stop HOST:{id}`"
         )));
     }
-    let Some(sight) = job.sight() else {
+    let Some(record) = job.record() else {
         let failure = Failure::no_job(format!(
             "job {name} has no record, so it may be no job of ipjob: {}",
             note(job)
@@ -112,16 +112,16 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
     if job.state == State::Pending {
         return Ok(job.id.clone().map(|job| Order::Waiting { job }));
     }
-    match (&job.id, sight.signal_to.as_deref()) {
-        (Some(id), Some("batch")) => Ok(Some(Order::Batch { job: id.clone() })),
+    match (&job.id, record.job.signal_to.as_ref()) {
+        (Some(id), Some(to)) if to.step().is_none() => Ok(Some(Order::Batch { job: id.clone() })),
         // A step of another job is none that this job's record may name.
         (Some(id), Some(step)) if step.split('.').next() == Some(id.number()) => {
             Ok(Some(Order::Step {
-                step: step.to_owned(),
+                step: step.to_string(),
             }))
         }
         (id, _) => {
-            let process = process(sight).ok_or_else(|| {
+            let process = process(record).ok_or_else(|| {
                 scancel(Failure::missing(format!(
                     "the record of job {name} does not tell its process"
                 )))
@@ -143,12 +143,13 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
     }
 }
 
-fn process(sight: &Sight) -> Option<Process> {
-    let plain = |text: &String| target::is_plain(text);
+fn process(record: &Record) -> Option<Process> {
+    let life = &record.incarnation;
+    let plain = |text: &Text| target::is_plain(text).then(|| text.to_string());
     Some(Process {
-        host: sight.life_host.clone().filter(plain)?,
-        pid: sight.pid?.to_string(),
-        start: sight.pid_start?.to_string(),
-        boot: sight.boot.clone().filter(plain)?,
+        host: life.host.as_ref().and_then(plain)?,
+        pid: life.pid.as_ref()?.to_string(),
+        start: life.pid_start.as_ref()?.to_string(),
+        boot: life.boot.as_ref().and_then(plain)?,
     })
 }

@@ -8,6 +8,7 @@ use super::{
 use crate::failure::Failure;
 use crate::plan::engines::{SHOWN, named};
 use crate::plan::name::{Name, Unit};
+use crate::record::moment;
 use std::collections::BTreeSet;
 
 /// Engines that never registered whose last lines are shown.
@@ -100,7 +101,8 @@ impl Machine {
 
     pub(super) fn engines_ready(&mut self, out: &mut Vec<Effect>) {
         let (counted, expected) = (self.engines.counted(), self.engines.expected());
-        step_line(out, format!("engines ready ({counted}/{expected})"));
+        let told = moment::ready(Name::Engines, &format!("({counted}/{expected})"));
+        step_line(out, told);
         if !self.engines.complete() {
             warning(
                 out,

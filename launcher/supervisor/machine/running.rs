@@ -3,6 +3,7 @@
 use super::{Effect, Event, Look, Machine, Phase, Stage, Timer, step_line};
 use crate::failure::{Failure, Kind};
 use crate::plan::name::{Name, Unit};
+use crate::record::moment;
 
 impl Machine {
     /// An event while the job starts or is up.
@@ -44,7 +45,8 @@ impl Machine {
             Event::Ready { service, detail } => {
                 if self.stage(service) == Stage::Starting {
                     let again = if self.starting() { "" } else { "again " };
-                    step_line(out, format!("{service} ready {again}{detail}").trim_end());
+                    let told = moment::ready(service, format!("{again}{detail}").trim_end());
+                    step_line(out, told);
                     self.became_ready(service, out);
                     self.became_ready_again(service, out);
                 } else {
@@ -106,14 +108,14 @@ impl Machine {
                 self.set_stage(rule.name, Stage::Ready);
                 immediate.push(rule.name);
             } else {
-                out.push(Effect::Mark(format!("{} started", rule.name)));
+                out.push(Effect::Mark(moment::started(rule.name)));
                 out.push(first_start(rule.name));
                 self.enter(rule.name, Stage::Starting, rule.start_limit, out);
             }
         }
         if self.starting() && self.all_ready() {
             self.phase = Phase::Up;
-            out.push(Effect::Mark("ready".to_owned()));
+            out.push(Effect::Mark(moment::READY.to_owned()));
             out.push(Effect::Announce);
             self.begin_to_look(out);
         }

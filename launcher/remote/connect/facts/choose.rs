@@ -3,43 +3,43 @@
 use super::{Facts, Told};
 use crate::failure::Failure;
 use crate::plan::job::{JobId, element};
+use crate::record::{Record, State};
 use crate::remote::connect::event::Event;
 use crate::remote::queue::{self, Queue};
-use crate::remote::sight::Sight;
 use crate::remote::target::Job;
 
 impl Facts {
     /// Which of all jobs is meant, where none was named: the only one that runs.
     pub(super) fn choose(&self) -> Told {
-        let alive: Vec<&Sight> = self
+        let alive: Vec<&Record> = self
             .found
             .iter()
-            .filter_map(|found| found.sight.as_ref().ok())
-            .filter(|sight| !sight.has_ended() && self.is_of_this_cluster(sight))
-            .filter(|sight| match (&sight.job, &self.queue) {
+            .filter_map(|found| found.record.as_ref().ok())
+            .filter(|record| !record.has_ended() && self.is_of_this_cluster(record))
+            .filter(|record| match (record.job.id.as_deref(), &self.queue) {
                 (Some(id), Some(queue @ Queue::Told(_))) => queue
                     .job(id)
                     .is_some_and(|line| line.phase() != queue::Phase::Over),
-                _ => self.now.is_none_or(|now| !sight.is_stale(now)),
+                _ => self.now.is_none_or(|now| !record.is_stale(now)),
             })
             .collect();
-        let named = |sight: &Sight| {
-            let number = sight.job.as_ref()?;
+        let named = |record: &Record| {
+            let number = record.job.id.as_deref()?;
             let told = self.queue.as_ref().and_then(|queue| queue.job(number));
             let name = told.map_or_else(
-                || JobId::shown(number, sight.job_name.as_deref().unwrap_or(number)),
+                || JobId::shown(number, record.job.name.as_deref().unwrap_or(number)),
                 |line| Some(line.job.clone()),
             );
             name.map(|job| job.name().to_owned())
         };
-        let name = |sight: &Sight| {
-            named(sight).or_else(|| sight.profile.as_ref().map(ToString::to_string))
+        let name = |record: &Record| {
+            named(record).or_else(|| record.profile.name.as_ref().map(ToString::to_string))
         };
         match alive.as_slice() {
-            [only] => match (&only.job, &only.profile) {
+            [only] => match (only.job.id.as_deref(), only.profile.name.as_ref()) {
                 (Some(id), _) => Told::Only(match named(only) {
                     Some(name) if element(&name).is_some() => Job::Element(name),
-                    _ => Job::Id(id.clone()),
+                    _ => Job::Id(id.to_owned()),
                 }),
                 (None, Some(profile)) => Told::Only(Job::Profile(profile.clone())),
                 (None, None) => Told::Event(Event::Refused(Failure::no_job(
@@ -59,13 +59,15 @@ impl Facts {
                     several.len(),
                     self.place
                 ));
-                for sight in several {
-                    let name = name(sight).unwrap_or_else(|| "?".to_owned());
+                for record in several {
+                    let name = name(record).unwrap_or_else(|| "?".to_owned());
+                    let nodes: Vec<&str> = record.job.nodes.iter().map(|node| &**node).collect();
+                    let mode = record.mode.map(|mode| mode.to_string());
                     failure = failure.hint(format!(
                         "{name}: {}, {}, on {}",
-                        sight.mode.as_deref().unwrap_or("?"),
-                        sight.state.as_deref().unwrap_or("?"),
-                        sight.nodes.join(", ")
+                        mode.as_deref().unwrap_or("?"),
+                        record.state.map_or("?", State::word),
+                        nodes.join(", ")
                     ));
                 }
                 Told::Event(Event::Refused(failure))

@@ -1,9 +1,10 @@
 //! What a record and a line of Slurm's queue mean for the machine.
 
+use crate::plan::settings::Mode;
+use crate::record::{PageUrl, Record, State};
 use crate::remote::connect::endpoints::{ClientFile, Page, Reach};
 use crate::remote::connect::event::{Phase, Queued, Seen};
 use crate::remote::queue;
-use crate::remote::sight::Sight;
 use crate::remote::target;
 use jiff::Timestamp;
 
@@ -40,62 +41,66 @@ pub fn in_queue(line: &queue::Line) -> Queued {
 }
 
 /// What a record tells; or what is wrong with one that should be usable.
-pub fn seen(sight: &Sight, client: Option<&str>) -> Result<Seen, String> {
-    let phase = match sight.state.as_deref() {
-        Some("starting") => Phase::Starting,
-        Some("ready" | "degraded") => Phase::Ready,
-        Some("stopping") => Phase::Stopping,
-        Some("ended") => Phase::Ended,
-        _ => return Err("it has no state".to_owned()),
+pub fn seen(record: &Record, client: Option<&str>) -> Result<Seen, String> {
+    let phase = match *record.state {
+        Some(State::Starting) => Phase::Starting,
+        Some(State::Ready | State::Degraded) => Phase::Ready,
+        Some(State::Stopping) => Phase::Stopping,
+        Some(State::Ended) => Phase::Ended,
+        None => return Err("it has no state".to_owned()),
     };
     let reach = match (phase, client) {
-        (Phase::Ready, Some(client)) => Some(reach(sight, client)?),
+        (Phase::Ready, Some(client)) => Some(reach(record, client)?),
         _ => None,
     };
     let count = |number: Option<u32>| number.map_or("?".to_owned(), |number| number.to_string());
     let mut progress = format!(
         "engines {}/{}",
-        count(sight.registered),
-        count(sight.expected)
+        count(*record.engines.registered),
+        count(*record.engines.expected)
     );
-    if let Some((_, event)) = sight.timeline.last() {
-        progress = format!("{progress}, {event}");
+    if let Some(moment) = record.timeline.last() {
+        progress = format!("{progress}, {}", moment.event);
     }
     Ok(Seen {
-        life: sight.incarnation.clone().unwrap_or_default(),
+        life: record
+            .incarnation
+            .id
+            .as_deref()
+            .unwrap_or_default()
+            .to_owned(),
         phase,
         progress,
-        reason: sight.reason.clone(),
-        exit: sight.exit,
-        updated: sight.updated.map_or(0, Timestamp::as_second),
-        scheduled: sight.job.is_some(),
+        reason: record.reason.as_deref().map(str::to_owned),
+        exit: *record.exit,
+        updated: record.updated.map_or(0, |updated| updated.0.as_second()),
+        scheduled: record.job.id.is_some(),
         reach,
     })
 }
 
-fn reach(sight: &Sight, client: &str) -> Result<Reach, String> {
-    let node = sight
-        .host
-        .clone()
-        .filter(|host| target::is_plain(host))
-        .ok_or("it does not tell its host")?;
-    let client = ClientFile::read(client, sight.ip)?;
-    let page = if sight.mode.as_deref() == Some("cluster-only") {
+fn reach(record: &Record, client: &str) -> Result<Reach, String> {
+    let node = record.host.as_deref().filter(|host| target::is_plain(host));
+    let node = node.ok_or("it does not tell its host")?.to_owned();
+    let ip = record.ip.map(|ip| ip.0);
+    let client = ClientFile::read(client, ip)?;
+    let page = if *record.mode == Some(Mode::ClusterOnly) {
         None
     } else {
+        let page = record.url.as_ref().map(PageUrl::path);
         let (Some(ip), Some(port), Some(page), Some(token)) =
-            (sight.ip, sight.port, &sight.page, &sight.token)
+            (ip, *record.port, page, record.token.as_deref())
         else {
             return Err(format!(
                 "it does not tell where Jupyter is ({})",
-                if sight.faults.is_empty() {
+                if record.faults.is_empty() {
                     "fields are missing".to_owned()
                 } else {
-                    format!("strange: {}", sight.faults.join(", "))
+                    format!("strange: {}", record.faults.join(", "))
                 }
             ));
         };
-        Some(Page::new(ip, port, page, token)?)
+        Some(Page::new(ip, port.get(), page, token)?)
     };
     Ok(Reach { node, page, client })
 }

@@ -1,50 +1,61 @@
-//! The engines' part of the record.
+//! The engines' part of the record. PURE.
 
-use super::milliseconds;
-use serde::Serialize;
+use super::field::{Field, OrNull, or_default};
+use super::word::{Seconds, Text};
+use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The engines as the record tells them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Engines {
-    expected: u32,
+    /// How many were asked for.
+    #[cfg_attr(test, schemars(range(min = 1)))]
+    pub expected: Field<u32>,
     /// How many are in the hub's list and live.
-    pub registered: u32,
+    pub registered: Field<u32>,
     /// Ids that are not.
+    #[serde(deserialize_with = "or_default")]
+    #[cfg_attr(test, schemars(extend("uniqueItems" = true)))]
     pub missing: Vec<u32>,
     /// How many are in the hub's list beside them: others started them.
-    pub guests: u32,
+    pub guests: Field<u32>,
     /// Those that were started.
+    #[serde(deserialize_with = "or_default")]
     pub list: Vec<Engine>,
     /// When the hub's list had each for the first time.
     #[serde(skip)]
-    registered_at: BTreeMap<u32, f64>,
+    registered_at: BTreeMap<u32, Seconds>,
 }
 
 /// One engine as the record tells it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Engine {
     /// Its id in the hub.
     pub id: u32,
     /// Its rank among the engines.
     pub rank: u32,
     /// Where it runs.
-    pub node: String,
+    pub node: Text,
     /// Its process id there.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub pid: u32,
-    /// When the hub's list had it for the first time, in seconds since the start.
-    pub registered_at: Option<f64>,
+    /// When the hub's list had it for the first time.
+    #[serde(default)]
+    pub registered_at: OrNull<Seconds>,
 }
 
 impl Engines {
     /// So many, none of which has been started.
     pub(super) fn new(expected: u32) -> Self {
         Self {
-            expected,
-            registered: 0,
+            expected: expected.into(),
+            registered: 0.into(),
             missing: (0..expected).collect(),
-            guests: 0,
+            guests: 0.into(),
             list: Vec::new(),
             registered_at: BTreeMap::new(),
         }
@@ -52,7 +63,7 @@ impl Engines {
 
     /// Keeps an engine that told who it is, in the place of what was known of its rank.
     pub fn place(&mut self, mut engine: Engine) {
-        engine.registered_at = self.registered_at.get(&engine.id).copied();
+        engine.registered_at = self.registered_at.get(&engine.id).copied().into();
         match self.place_of(engine.id) {
             Ok(place) => self.list[place] = engine,
             Err(place) => self.list.insert(place, engine),
@@ -63,11 +74,12 @@ impl Engines {
     /// they told who they are.
     pub fn listed(&mut self, at: f64, ids: &BTreeSet<u32>) {
         // Others come and go in the hub's list as well, each with a new id.
-        for id in ids.iter().filter(|id| **id < self.expected) {
+        let expected = self.expected.unwrap_or_default();
+        for id in ids.iter().filter(|id| **id < expected) {
             if let Entry::Vacant(entry) = self.registered_at.entry(*id) {
-                let at = *entry.insert(milliseconds(at));
+                let at = *entry.insert(Seconds::new(at));
                 if let Ok(place) = self.place_of(*id) {
-                    self.list[place].registered_at = Some(at);
+                    self.list[place].registered_at = at.into();
                 }
             }
         }
@@ -86,9 +98,9 @@ mod tests {
         Engine {
             id,
             rank: id,
-            node: "here".to_owned(),
+            node: Text::ours("here"),
             pid,
-            registered_at: None,
+            registered_at: OrNull::default(),
         }
     }
 
@@ -103,7 +115,13 @@ mod tests {
         let seen: Vec<_> = engines
             .list
             .iter()
-            .map(|engine| (engine.id, engine.pid, engine.registered_at))
+            .map(|engine| {
+                (
+                    engine.id,
+                    engine.pid,
+                    engine.registered_at.map(Seconds::get),
+                )
+            })
             .collect();
         assert_eq!(seen, [(0, 8, Some(1.0)), (2, 9, Some(1.0))]);
     }

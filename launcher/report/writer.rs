@@ -1,11 +1,10 @@
 //! Where the record is written, and how.
 
-use super::{Record, now};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::files;
 use crate::here::os::secure_path::{self, Fault};
-use crate::here::profile::ownership;
 use crate::plan::Plan;
+use crate::record::{Record, Time};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,8 +47,10 @@ impl Writer {
     /// The last write, which must succeed where there is a record that is `ours`: a full disk, a closed directory, or one that others can
     /// change by now, must not keep secrets.
     pub fn last(&self, record: &mut Record, ours: impl Fn() -> bool) -> Written {
-        let id = record.incarnation.id.clone();
-        let is_it = |text: &str| ownership::author(text).is_some_and(|author| author.id == id);
+        let life = record.incarnation.id.clone();
+        let is_it = |text: &str| {
+            Record::of_profile(text.as_bytes()).is_some_and(|there| there.incarnation.id == life)
+        };
         self.write_by(record, |path, text| match safe(path) {
             Ok(()) => match files::replace_if(path, text, &ours) {
                 Err(_) if ours() => Ok(files::overwrite(path, text)?),
@@ -74,7 +75,7 @@ impl Writer {
         record: &mut Record,
         put: impl Fn(&Path, &[u8]) -> Result<(), Fault>,
     ) -> Written {
-        record.updated = now();
+        record.updated = Time::now().into();
         let mut text = serde_json::to_vec_pretty(record)
             .map_err(|error| (PathBuf::from("record"), io::Error::other(error).into()))?;
         text.push(b'\n');
