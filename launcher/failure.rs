@@ -37,7 +37,7 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
     ),
     (5, "no such job, or another user's"),
     (6, "ssh failed"),
-    (7, "the job's time limit came"),
+    (7, "the job reached its time limit"),
 ];
 
 /// The line below the table: with a driver command, its exit code replaces the table's 0.

@@ -140,7 +140,7 @@ fn become_subreaper(console: &Console) {
     stray_processes::note_strangers();
     if let Err(error) = subreaper::become_one() {
         console.warning(&format!(
-            "orphans cannot be adopted here ({error}): a program that cleans its environment may be left at the end"
+            "orphans cannot be adopted here ({error}): a program that clears its environment may be left running at the end"
         ));
     }
 }

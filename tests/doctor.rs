@@ -33,7 +33,9 @@ fn a_login_node_and_an_allocation_are_looked_at() {
     assert_eq!(about(&text, "ipcontroller").0, "ok");
     assert_eq!(about(&text, "srun").0, "ok");
     assert!(
-        about(&text, "mpi").1.contains("tried inside a job"),
+        about(&text, "mpi")
+            .1
+            .contains("inside a job the doctor tries"),
         "{text}"
     );
 
@@ -56,7 +58,7 @@ fn a_login_node_and_an_allocation_are_looked_at() {
         ("steps", "srun --overlap"),
         ("address", "all 2 nodes reach 10.77.0.11"),
         ("profile", "all 2 nodes see /home/alice/.ipython"),
-        ("mpi", "ipjob takes pmi2"),
+        ("mpi", "ipjob uses pmi2"),
     ] {
         let (state, line) = about(&text, subject);
         assert_eq!(state, "ok", "{line}");
@@ -70,7 +72,10 @@ fn a_login_node_and_an_allocation_are_looked_at() {
     assert_eq!(code, 4, "{text}");
     let (state, line) = about(&text, "profile");
     assert_eq!(state, "problem");
-    assert!(line.contains("/tmp/own is not seen from node2"), "{line}");
+    assert!(
+        line.contains("/tmp/own is not visible from node2"),
+        "{line}"
+    );
     let (state, line) = about(&text, "mpi");
     assert_eq!(state, "problem");
     assert!(line.contains("cray_shasta gives worlds of 1"), "{line}");

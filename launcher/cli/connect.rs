@@ -11,13 +11,13 @@ use std::path::PathBuf;
 /// How the laptop gets to the compute node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Via {
-    /// `forward`, and where that leads nowhere `jump`.
+    /// `forward`, and `jump` if that fails
     Auto,
-    /// The login node connects to the compute node's address.
+    /// The login node connects to the compute node's address
     Forward,
-    /// ssh on to the compute node, through the login node.
+    /// A second ssh to the compute node, through the login node
     Jump,
-    /// srun on the login node carries all bytes; ipjob must be on the cluster.
+    /// srun on the login node relays all traffic; ipjob must be installed on the cluster
     Srun,
 }
 
@@ -28,16 +28,16 @@ pub enum Via {
     reason = "each is a flag of the command line"
 )]
 pub struct ConnectOptions {
-    /// The job: its id, or the profile's name of a job without Slurm. HOST is what `ssh HOST` takes; without it the job is looked for
-    /// on this machine and its cluster. `HOST:` takes the only job that runs.
+    /// The job: its id, or the profile of a job without Slurm. HOST is anything that `ssh HOST` accepts; without it the job is
+    /// looked up on this machine and its cluster. `HOST:` alone means the only job that is running there.
     #[arg(value_name = "[HOST:]JOB")]
     pub target: String,
 
-    /// The way to the compute node.
+    /// How to reach the compute node.
     #[arg(long, env = "IPJOB_VIA", value_name = "WAY", default_value = "auto")]
     pub via: Via,
 
-    /// With --via srun: the ipjob on the cluster, a path or a name on PATH there.
+    /// With --via srun: ipjob on the cluster, as a path or a name on PATH there.
     #[arg(
         long,
         env = "IPJOB_REMOTE_IPJOB",
@@ -47,11 +47,11 @@ pub struct ConnectOptions {
     )]
     pub remote_ipjob: String,
 
-    /// Open Jupyter's page in the browser, by way of a file that only you can read: its address has the token in it.
+    /// Open Jupyter's page in the browser, by way of a file that only you can read, because the address contains the token.
     #[arg(long)]
     pub open: bool,
 
-    /// Print nothing but Jupyter's address and the lines for Python, on stdout.
+    /// Print only Jupyter's address and the lines for Python, on stdout.
     #[arg(long, conflicts_with = "json")]
     pub print: bool,
 
@@ -59,19 +59,19 @@ pub struct ConnectOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// The name of the local profile [default: job_<JOBID>].
+    /// Name of the local profile [default: job_<JOBID>].
     #[arg(long, value_name = "NAME", value_parser = values::profile_name)]
     pub profile: Option<ProfileName>,
 
-    /// Local ports are taken from this range [default: the same as in the job, others where these are taken].
+    /// Range of local ports [default: the same ports as in the job, others if these are taken].
     #[arg(long, env = "IPJOB_LOCAL_PORTS", value_name = "FIRST-LAST", value_parser = values::port_range)]
     pub local_ports: Option<PortRange>,
 
-    /// The IPython directory on this machine, as for the main command.
+    /// IPython directory on this machine, as for the main command.
     #[arg(long, env = "IPJOB_IPYTHON_DIR", value_name = "DIR")]
     ipython_dir: Option<PathBuf>,
 
-    /// Show what ssh says as well.
+    /// Also show ssh's messages.
     #[arg(short, long)]
     pub verbose: bool,
 }

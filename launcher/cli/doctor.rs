@@ -9,8 +9,8 @@ use std::path::PathBuf;
 /// What the doctor is told.
 #[derive(Args, Debug)]
 pub struct DoctorOptions {
-    /// Write everything (findings, environment, Slurm's configuration, the last record and logs; no secret of a job) into one
-    /// private file as well [default: ipjob-report.txt].
+    /// Also write everything (findings, environment, Slurm's configuration, the last record and logs; no secrets of a job) to
+    /// one private file [default: ipjob-report.txt].
     #[arg(
         long,
         value_name = "FILE",
@@ -23,11 +23,11 @@ pub struct DoctorOptions {
     #[arg(long, env = "IPJOB_MPI", value_name = "TYPE", default_value = "auto", value_parser = values::mpi)]
     pub mpi: Mpi,
 
-    /// The controller's address, as for the main command.
+    /// Address of the controller, as for the main command.
     #[arg(long, env = "IPJOB_ADDRESS", value_name = "IP|INTERFACE")]
     pub address: Option<String>,
 
-    /// The IPython directory, as for the main command.
+    /// IPython directory, as for the main command.
     #[arg(long, env = "IPJOB_IPYTHON_DIR", value_name = "DIR")]
     ipython_dir: Option<PathBuf>,
 }

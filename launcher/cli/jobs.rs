@@ -9,20 +9,20 @@ use std::time::Duration;
 /// What `ipjob status` is told.
 #[derive(Args, Debug)]
 pub struct StatusOptions {
-    /// The job: its id (`12345`, `12345_6`) or the profile of a job without Slurm; with HOST: before it where ssh reaches it
+    /// The job: its id (`12345`, `12345_6`), or the profile of a job without Slurm; HOST: before it looks there, over ssh
     /// [default: all jobs].
     #[arg(value_name = "[HOST:]JOB")]
     pub target: Option<String>,
 
-    /// Print JSON, a list of one object for each job; with --watch one line for each look.
+    /// Print JSON, a list with one object per job; with --watch, one line per update.
     #[arg(long)]
     pub json: bool,
 
-    /// Draw the course of the start below the job: what took how long.
+    /// Draw a chart of the start below the job: what took how long.
     #[arg(long, conflicts_with = "json")]
     pub timeline: bool,
 
-    /// Look again every so often, over the same ssh, until the job has ended [default: 5s].
+    /// Update at this interval, over the same ssh, until the job has ended [default: 5s].
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = values::duration)]
     pub watch: Option<Duration>,
 }
@@ -34,7 +34,7 @@ pub struct StopOptions {
     #[arg(value_name = "[HOST:]JOB")]
     pub target: String,
 
-    /// How long to wait for its end; after that it is told and nothing is killed.
+    /// How long to wait for the job to end (exit code 3 after that; nothing is killed).
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = values::duration)]
     pub timeout: Duration,
 }
@@ -42,15 +42,15 @@ pub struct StopOptions {
 /// What `ipjob restart` is told.
 #[derive(Args, Debug)]
 pub struct RestartOptions {
-    /// The job, as for `ipjob status` [default: the job that this runs in, or the only one].
+    /// The job, as for `ipjob status` [default: the job that the command runs in, or the only job].
     #[arg(value_name = "[HOST:][JOB]")]
     pub target: Option<String>,
 
-    /// Kill the engines that live, too, and start all of them anew: they hang in a collective, say.
+    /// Restart all engines; running ones are killed first, e.g. because they hang in a collective.
     #[arg(long)]
     pub all: bool,
 
-    /// How long to wait for the engines; the job goes on trying after that.
+    /// How long to wait for the engines (exit code 3 after that; the job keeps trying).
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = values::duration)]
     pub timeout: Duration,
 }
@@ -58,15 +58,15 @@ pub struct RestartOptions {
 /// What `ipjob clean` is told.
 #[derive(Args, Debug)]
 pub struct CleanOptions {
-    /// The job, as for `ipjob status`; only one that has ended is cleaned.
+    /// The job, as for `ipjob status`; it must have ended.
     #[arg(value_name = "[HOST:][JOB]", required_unless_present = "all")]
     pub target: Option<String>,
 
-    /// Clean all jobs that have ended.
+    /// Clean up after all jobs that have ended.
     #[arg(long)]
     pub all: bool,
 
-    /// Print what would be removed, and remove nothing.
+    /// Print what would be deleted, and delete nothing.
     #[arg(long)]
     pub dry_run: bool,
 }

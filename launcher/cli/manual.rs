@@ -22,15 +22,15 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<String>)> {
             "Signals",
             "SIGNALS",
             lines(
-                "TERM, INT, HUP  end everything in order; a second INT kills everything now
-a job that is to outlive its terminal needs nohup or tmux, because HUP ends it",
+                "TERM, INT, HUP  end everything in order; a second INT kills everything at once
+HUP ends a job whose terminal is closed; use nohup or tmux to keep it running",
             ),
         ),
         (
             "Variables",
             "ENVIRONMENT",
             lines(
-                "every option has one; on/off ones take 1/true/yes or 0/false/no
+                "every option has one; on/off options take 1/true/yes or 0/false/no
 IPJOB_ENGINE_ARG, IPJOB_CONTROLLER_ARG and IPJOB_SRUN_ARG hold one argument",
             ),
         ),

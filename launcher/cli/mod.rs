@@ -51,11 +51,12 @@ const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob completions SHELL
        ipjob man";
 
-/// Start an ipyparallel cluster with Jupyter beside it, watch over it, and take it down in order.
+/// Start an ipyparallel cluster with Jupyter, supervise it, and shut it down in order.
 ///
-/// ipjob makes a profile directory and the controller's ports and connection files, starts ipcontroller, the engines and
-/// Jupyter at once, waits until all can really be used, writes a record that tells programs how to reach all of it, and stays until Jupyter's "Shut Down", a signal,
-/// or the end of the driver command. Then it ends everything in order and leaves logs and the record.
+/// ipjob creates a profile directory and the controller's ports and connection files, starts ipcontroller, the engines and
+/// Jupyter at once, waits until all of them can be used, and writes a record (JSON) from which programs learn how to reach
+/// them. It runs until Jupyter's "Shut Down", a signal, or the end of the driver command. Then it ends everything in order;
+/// logs and the record remain.
 #[derive(Debug, Parser)]
 #[command(
     name = "ipjob",
@@ -77,38 +78,41 @@ pub struct Cli {
 /// What ipjob does besides its main command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// On a laptop: bring a job's Jupyter and ipyparallel here, through one ssh login; also for jobs that wait or start.
+    /// On a laptop: connect to a job's Jupyter and ipyparallel through one ssh login; the job may still be pending or starting.
     ///
-    /// One ssh (your own, with your ~/.ssh/config) finds the job and carries Jupyter and all ports of the controller. Prints an address for
-    /// the browser and makes a local profile, so that `ipp.Client(profile="job_<JOBID>")` works here. Reconnects by itself without ever
-    /// asking for a secret, follows the job when it is requeued, and ends with it; Ctrl-C removes all that it made.
+    /// One ssh (your own, with your ~/.ssh/config) finds the job and forwards Jupyter and all ports of the controller. Prints
+    /// an address for the browser and creates a local profile, so that `ipp.Client(profile="job_<JOBID>")` works here.
+    /// Reconnects by itself without ever asking for a secret, follows the job when it is requeued, and exits when it ends.
+    /// Ctrl-C removes everything that it created.
     Connect(ConnectOptions),
-    /// Show how jobs are: state, engines, time left, where they run and what Slurm says.
+    /// Show job status: state, engines, time left, where jobs run and what Slurm says.
     ///
-    /// Without HOST it looks at this machine's jobs and, on a login node, at those in Slurm's queue. With HOST it asks there, with
-    /// your own ssh program and its configuration; ipjob need not be there. A job whose ipjob is gone is shown as dead.
+    /// Without HOST it shows this machine's jobs and, on a login node, those in Slurm's queue. With HOST it asks there, with
+    /// your own ssh program and its configuration; ipjob need not be installed there. A job whose ipjob is gone is shown as
+    /// dead.
     Status(StatusOptions),
-    /// End a job in order, as Ctrl-C would, and wait for it.
+    /// End a job in order, as Ctrl-C would, and wait until it has ended.
     ///
-    /// Whatever Slurm must signal to reach its ipjob is found in the record: the batch script, a step, or a process, which is
-    /// asked only if it still is the one that the record names.
+    /// The record says what must be signalled to reach the job's ipjob: the batch script, a step, or a process. A process is
+    /// signalled only if it is still the one that the record names.
     Stop(StopOptions),
-    /// Start engines of a job again that have ended, and wait until they are there.
+    /// Restart the engines of a job that have ended, and wait until they are up.
     ///
-    /// A controller that was given up or that a client has shut down comes back with them. Engines that live keep what they have in
-    /// their memories, unless they are one MPI world with the lost ones. In a notebook `!ipjob restart` knows its job.
+    /// A controller that was given up, or that a client has shut down, is restarted with them. Running engines keep their data,
+    /// unless they form one MPI world with the lost ones. In a notebook, `!ipjob restart` finds its own job.
     Restart(RestartOptions),
-    /// Remove what jobs left that have ended: their profiles, where ipjob made them, with logs, records and pointers.
+    /// Delete the files of finished jobs: profiles that ipjob created, logs, records and pointers.
     ///
-    /// A job lives until squeue of its own cluster says otherwise; without Slurm until its record says that it ended, or its process
-    /// is gone and its record old. In doubt nothing is removed. Of a profile that ipjob did not make only its own files go.
+    /// A job counts as running until squeue of its own cluster says otherwise; without Slurm, until its record says that it has
+    /// ended, or its process is gone and its record is old. In doubt nothing is deleted. In a profile that ipjob did not
+    /// create, only its own files are deleted.
     Clean(CleanOptions),
-    /// Print a batch script for Slurm to stdout, to be edited or submitted as it is.
+    /// Print a batch script for Slurm to stdout, to edit or to submit as it is.
     Template(TemplateOptions),
-    /// Tell what would go wrong here, and what to do about it: one line each, exit code 4 on a problem.
+    /// Report what would go wrong here and how to fix it: one line per finding, exit code 4 if there is a problem.
     ///
-    /// On a login node programs and versions are looked at; inside an allocation small steps are tried as well: which type of
-    /// `srun --mpi` makes one world of mpi4py, whether the nodes reach each other and share the profile directory.
+    /// On a login node it checks programs and versions. Inside an allocation it also runs small steps: which type of
+    /// `srun --mpi` makes one world of mpi4py, and whether the nodes can reach each other and share the profile directory.
     Doctor(DoctorOptions),
     /// Print a completion script for a shell to stdout.
     Completions {

@@ -51,21 +51,21 @@ impl From<LauncherArgument> for Option<Launcher> {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Job")]
 pub struct RunOptions {
-    /// What the job is for [required].
+    /// What to start [required].
     #[arg(long, value_enum, env = "IPJOB_MODE", value_name = "MODE")]
     pub mode: Option<Mode>,
 
-    /// Jupyter's arguments in notebook mode (those that ipjob owns, such as --port, are refused by name); the driver
-    /// command in cluster-only mode: it starts when the engines are ready, has ipjob's stdin and stdout, and its end is the
-    /// job's, with its exit code.
+    /// In notebook mode, arguments for Jupyter (those that ipjob sets itself, such as --port, are refused by name). In
+    /// cluster-only mode, the driver command: it is started when the engines are ready, uses ipjob's stdin and stdout, and
+    /// when it exits the job ends with its exit code.
     #[arg(last = true, value_name = "ARGS")]
     pub arguments: Vec<String>,
 
-    /// Print the plan (every argv, change of environment and file) to stdout, and start nothing [default: off].
+    /// Print the plan (every argv, environment change and file) to stdout and start nothing [default: off].
     #[arg(long, env = "IPJOB_DRY_RUN", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub dry_run: bool,
 
-    /// Show details as well: every process that is started [default: off].
+    /// Also show details, such as every process that is started [default: off].
     #[arg(short, long, env = "IPJOB_VERBOSE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub verbose: bool,
 
@@ -73,23 +73,23 @@ pub struct RunOptions {
     #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub quiet: bool,
 
-    /// How many engines are started [default: the job's tasks; without a job, this machine's CPUs].
+    /// Number of engines [default: the job's tasks; without a job, this machine's CPUs].
     #[arg(short = 'n', long, env = "IPJOB_ENGINES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ENGINES), allow_negative_numbers = true, help_heading = "Engines")]
     pub engines: Option<u32>,
 
-    /// Accept so few engines when the time is up [default: all].
+    /// Start with at least N engines if the rest have not registered before the timeout [default: all].
     #[arg(long, env = "IPJOB_MIN_ENGINES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ENGINES), allow_negative_numbers = true, help_heading = "Engines")]
     pub min_engines: Option<u32>,
 
-    /// How engines are started.
+    /// How to start the engines.
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
 
-    /// How a node's engines come to be.
+    /// How to create a node's engines.
     #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStart::Exec, value_name = "WAY", help_heading = "Engines")]
     pub engine_start: EngineStart,
 
-    /// Whether engines that end, or that the hub has dropped, are started again, up to five times in a row [default: off; set for an MPI world in notebook mode].
+    /// Restart engines that have ended or that the hub has dropped, up to five times in a row [default: off; set for an MPI world in notebook mode].
     #[arg(
         long,
         value_enum,
@@ -99,7 +99,7 @@ pub struct RunOptions {
     )]
     pub respawn: Option<Respawn>,
 
-    /// The program that stands for srun or mpiexec, where a site has its own: ibrun and the like [default: none].
+    /// Use this program instead of srun or mpiexec, e.g. ibrun [default: none].
     #[arg(
         long,
         env = "IPJOB_LAUNCHER_COMMAND",
@@ -108,11 +108,11 @@ pub struct RunOptions {
     )]
     pub launcher_command: Option<String>,
 
-    /// Whether engines form one MPI world: `auto` (if ipengine's Python has mpi4py), `none`, or a type of `srun --mpi`.
+    /// Make the engines one MPI world: `auto` (if ipengine's Python has mpi4py), `none`, or a type of `srun --mpi`.
     #[arg(long, env = "IPJOB_MPI", value_name = "TYPE", default_value = "auto", value_parser = values::mpi, help_heading = "Engines")]
     pub mpi: Mpi,
 
-    /// A further argument of srun or mpiexec; may be repeated [default: none].
+    /// Additional argument for srun or mpiexec; may be repeated [default: none].
     #[arg(
         long = "srun-arg",
         env = "IPJOB_SRUN_ARG",
@@ -122,7 +122,7 @@ pub struct RunOptions {
     )]
     pub srun_args: Vec<String>,
 
-    /// A command that is put between the launcher and ipengine, by its words: GPU selection, a container [default: none].
+    /// Command to run ipengine with, split at spaces, e.g. for GPU selection or a container [default: none].
     #[arg(
         long,
         env = "IPJOB_ENGINE_WRAPPER",
@@ -131,12 +131,12 @@ pub struct RunOptions {
     )]
     pub engine_wrapper: Option<String>,
 
-    /// Whether every engine has a nanny, a second Python that relays interrupts and signals to it and tells the hub of its end
-    /// at once. Without it an engine starts sooner and needs less memory, and the hub drops a dead one after 30 s.
+    /// Give every engine a nanny, a second Python that relays interrupts and signals to it and reports its end to the hub at
+    /// once. Without nannies engines start sooner and need less memory, and the hub drops a dead engine after 30 s.
     #[arg(long, value_enum, env = "IPJOB_NANNY", default_value_t = Nanny::Auto, value_name = "NANNY", help_heading = "Engines")]
     pub nanny: Nanny,
 
-    /// A further argument of every ipengine; may be repeated [default: none].
+    /// Additional argument for every ipengine; may be repeated [default: none].
     #[arg(
         long = "engine-arg",
         env = "IPJOB_ENGINE_ARG",
@@ -146,7 +146,7 @@ pub struct RunOptions {
     )]
     pub engine_args: Vec<String>,
 
-    /// A further argument of ipcontroller; may be repeated [default: none].
+    /// Additional argument for ipcontroller; may be repeated [default: none].
     #[arg(
         long = "controller-arg",
         env = "IPJOB_CONTROLLER_ARG",
@@ -156,8 +156,8 @@ pub struct RunOptions {
     )]
     pub controller_args: Vec<String>,
 
-    /// The controller's address: an IPv4 address or the name of an interface [default: in a job the one that the other nodes
-    /// reach, else 127.0.0.1].
+    /// Address of the controller: an IPv4 address or the name of an interface [default: in a job, the one that the other
+    /// nodes can reach; else 127.0.0.1].
     #[arg(
         long,
         env = "IPJOB_ADDRESS",
@@ -166,12 +166,12 @@ pub struct RunOptions {
     )]
     pub address: Option<String>,
 
-    /// The ports that ipcontroller takes its own from, 18 of them: FIRST-LAST [default: any that are free].
+    /// Port range for ipcontroller (it needs 18): FIRST-LAST [default: any free ports].
     #[arg(long, env = "IPJOB_CONTROLLER_PORTS", value_name = "RANGE", value_parser = values::controller_ports, help_heading = "Controller")]
     pub controller_ports: Option<PortRange>,
 
-    /// Whether all that passes the controller's ports, and an engine's own, is encrypted (CurveZMQ): clients and engines take its
-    /// public key from their connection files. `auto` is wherever ipyparallel can (7.1 and later).
+    /// Encrypt all traffic of the controller and the engines (CURVE). Clients and engines read the public key from their
+    /// connection files. `auto` encrypts wherever ipyparallel can (7.1 and later).
     #[arg(
         long,
         value_enum,
@@ -182,12 +182,12 @@ pub struct RunOptions {
     )]
     pub curve: Curve,
 
-    /// Which Jupyter: `lab`, `notebook` (7, or the classic 6), `server`, or the PATH of a program that takes a Jupyter
+    /// Jupyter front end: `lab`, `notebook` (7, or the classic 6), `server`, or the path of a program that accepts a Jupyter
     /// server's arguments.
     #[arg(long, env = "IPJOB_FRONTEND", value_name = "FRONTEND", default_value = "lab", value_parser = values::frontend, help_heading = "Jupyter")]
     pub frontend: Frontend,
 
-    /// Jupyter's address: an IPv4 address or the name of an interface [default: the controller's].
+    /// Address of Jupyter: an IPv4 address or the name of an interface [default: the controller's].
     #[arg(
         long,
         env = "IPJOB_JUPYTER_ADDRESS",
@@ -196,11 +196,11 @@ pub struct RunOptions {
     )]
     pub jupyter_address: Option<String>,
 
-    /// The ports that Jupyter's is taken from: FIRST-LAST.
+    /// Port range for Jupyter: FIRST-LAST.
     #[arg(long, env = "IPJOB_PORT_RANGE", value_name = "RANGE", default_value = "8000-9999", value_parser = values::port_range, help_heading = "Jupyter")]
     pub port_range: PortRange,
 
-    /// The directory that Jupyter shows [default: the working directory].
+    /// Root directory of Jupyter's file browser [default: the working directory].
     #[arg(
         long,
         env = "IPJOB_ROOT_DIR",
@@ -209,7 +209,7 @@ pub struct RunOptions {
     )]
     pub root_dir: Option<PathBuf>,
 
-    /// The name of the profile, as in `ipp.Client(profile="job_local")` [default: `job_<JOBID>`; `job_local` without Slurm].
+    /// Name of the profile, as in `ipp.Client(profile="job_local")` [default: `job_<JOBID>`; `job_local` without Slurm].
     #[arg(
         long,
         env = "IPJOB_PROFILE",
@@ -218,7 +218,7 @@ pub struct RunOptions {
     )]
     pub profile: Option<String>,
 
-    /// The IPython directory that holds the profile [default: $IPYTHONDIR, or ~/.ipython].
+    /// IPython directory for the profile [default: $IPYTHONDIR, or ~/.ipython].
     #[arg(
         long,
         env = "IPJOB_IPYTHON_DIR",
@@ -227,7 +227,7 @@ pub struct RunOptions {
     )]
     pub ipython_dir: Option<PathBuf>,
 
-    /// Write a second copy of the record there [default: none].
+    /// Write a second copy of the record to this file [default: none].
     #[arg(
         long,
         env = "IPJOB_RECORD",
@@ -236,8 +236,8 @@ pub struct RunOptions {
     )]
     pub record: Option<PathBuf>,
 
-    /// Whether everything starts at once, with ports and connection files that ipjob makes, or the controller first, with
-    /// its own [default: overlapped; sequential where the controller's own configuration or --controller-arg shapes the ports].
+    /// Start everything at once, with ports and connection files that ipjob makes, or the controller first, with its own
+    /// [default: overlapped; sequential where the controller's configuration or --controller-arg sets up the ports].
     #[arg(
         long,
         value_enum,
@@ -247,22 +247,22 @@ pub struct RunOptions {
     )]
     pub start: Option<Start>,
 
-    /// How long the start may take, in the whole, or with a service's name (controller, engines, jupyter) for that one:
-    /// `3m`, `engines=90s`; may be repeated or separated by commas. A number alone is seconds [default: 3m].
+    /// Time limit for the whole start, or with the name of a service (controller, engines, jupyter) for that service:
+    /// `3m`, `engines=90s`; may be repeated or separated by commas. A plain number is seconds [default: 3m].
     #[arg(long, env = "IPJOB_START_TIMEOUT", value_name = "[SERVICE=]TIME", value_parser = values::start_limit, value_delimiter = ',', help_heading = "Time")]
     pub start_timeout: Vec<StartLimit>,
 
-    /// How long the stop may take: Jupyter and the engines get two fifths each, the controller one. What does not end is
-    /// killed.
+    /// Time limit for the stop: Jupyter and the engines get two fifths each, the controller one. What has not ended by then
+    /// is killed.
     #[arg(long, env = "IPJOB_STOP_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = values::duration, help_heading = "Time")]
     pub stop_timeout: Duration,
 
-    /// How long before the end of the Slurm job's time the stop begins [default: 1m, or a tenth of a shorter limit].
+    /// Begin the stop this long before the Slurm job's time limit [default: 1m, or a tenth of a shorter limit].
     #[arg(long, env = "IPJOB_STOP_BEFORE", value_name = "TIME", value_parser = values::duration, help_heading = "Time")]
     pub stop_before: Option<Duration>,
 
-    /// End the job when no kernel, engine or client has done anything for so long, with a warning before; not with the launcher
-    /// `ranks` [default: off].
+    /// End the job when no kernel, engine or client has done anything for this long, after a warning; not available with the
+    /// launcher `ranks` [default: off].
     #[arg(long, env = "IPJOB_IDLE_TIMEOUT", value_name = "TIME", value_parser = values::idle, help_heading = "Time")]
     pub idle_timeout: Option<Duration>,
 }
@@ -294,7 +294,7 @@ impl RunOptions {
     pub fn settings(&self, job: &str) -> Outcome<Settings> {
         let Some(mode) = self.mode else {
             return Err(Failure::usage("--mode is missing")
-                .hint("--mode notebook for Jupyter beside the engines, --mode cluster-only without it; `ipjob --help` is the manual"));
+                .hint("--mode notebook starts engines and Jupyter, --mode cluster-only engines alone; see `ipjob --help`"));
         };
         working_directory()?;
         Ok(Settings {

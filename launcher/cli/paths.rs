@@ -22,7 +22,7 @@ pub fn ipython_dir(option: Option<&Path>) -> Outcome<PathBuf> {
         Some(home) => absolute(&Path::new(&home).join(".ipython"), "HOME"),
         None => Err(
             Failure::missing("HOME is not set, so there is no ~/.ipython")
-                .hint("set HOME, or say where with --ipython-dir"),
+                .hint("set HOME, or give the directory with --ipython-dir"),
         ),
     }
 }
@@ -34,7 +34,7 @@ pub fn root_dir(path: &Path) -> Outcome<PathBuf> {
     }
     Err(
         Failure::usage(format!("--root-dir {} is not a directory", path.display()))
-            .hint("Jupyter shows an existing directory: make it first, or leave the option out"),
+            .hint("create the directory first, or leave the option out"),
     )
 }
 
@@ -50,7 +50,7 @@ pub fn record(path: &Path) -> Outcome<PathBuf> {
     };
     Err(
         Failure::usage(format!("--record {} is {kind}", path.display()))
-            .hint("the record replaces a file as a whole: name one, there already or not"),
+            .hint("name a regular file; it need not exist"),
     )
 }
 
@@ -64,9 +64,9 @@ fn absolute(path: &Path, option: &str) -> Outcome<PathBuf> {
     };
     if let Some(variable) = variable(text) {
         return Err(Failure::usage(format!(
-            "{option} is {text:?}: {variable} was not replaced by its value"
+            "{option} is {text:?}: {variable} was not expanded"
         ))
-        .hint("single quotes keep a shell from it; a module file writes `$env(HOME)` (Tcl) or `os.getenv(\"HOME\")` (Lua)"));
+        .hint("a shell does not expand variables in single quotes; a module file writes `$env(HOME)` (Tcl) or `os.getenv(\"HOME\")` (Lua)"));
     }
     let home = env::var_os("HOME").filter(|home| !home.is_empty());
     let path = match (text.strip_prefix('~'), home) {
@@ -115,7 +115,7 @@ pub fn working_directory() -> Outcome<PathBuf> {
         };
         Failure::missing(message)
             .because(error)
-            .hint("`cd` to one that is there, or submit the job from it (sbatch --chdir=DIRECTORY)")
+            .hint("`cd` to a directory that exists, or submit the job from one (sbatch --chdir=DIRECTORY)")
     })
 }
 

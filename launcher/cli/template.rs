@@ -9,39 +9,39 @@ use clap::Args;
 /// What the script is filled in with.
 #[derive(Args, Debug)]
 pub struct TemplateOptions {
-    /// What the job is for.
+    /// What to start.
     #[arg(value_enum, value_name = "MODE")]
     mode: Mode,
 
-    /// Nodes of the job [default: 2].
+    /// Number of nodes [default: 2].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     nodes: Option<u32>,
 
-    /// Tasks on each node, of which each becomes an engine [default: 4].
+    /// Tasks per node; each becomes an engine [default: 4].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     ntasks_per_node: Option<u32>,
 
-    /// The time limit as Slurm writes it: minutes, HOURS:MINUTES:SECONDS, DAYS-HOURS [default: 01:00:00].
+    /// Time limit in Slurm's format: minutes, HOURS:MINUTES:SECONDS, DAYS-HOURS [default: 01:00:00].
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     time: Option<String>,
 
-    /// The account (project) that pays.
+    /// Account (project) to charge.
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<String>,
 
-    /// The partition.
+    /// Partition.
     #[arg(long, value_name = "PARTITION")]
     partition: Option<String>,
 
-    /// Features that the nodes must have.
+    /// Features that the nodes must have (constraint).
     #[arg(long, value_name = "FEATURES")]
     constraint: Option<String>,
 
-    /// Other resources of each node, such as gpu:4.
+    /// Generic resources of each node, such as gpu:4.
     #[arg(long, value_name = "GRES")]
     gres: Option<String>,
 
-    /// Let the job survive the death of a node, so that engines without MPI go on on the others.
+    /// Keep the job running when a node fails, so that engines without MPI continue on the others.
     #[arg(long)]
     no_kill: bool,
 }

@@ -33,13 +33,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             .parse::<SignedDuration>()
             .ok()
             .and_then(|time| Duration::try_from(time).ok())
-            .ok_or("a time such as 90, 90s, 3m or 1h30m is wanted")?,
+            .ok_or("expected a time such as 90, 90s, 3m or 1h30m")?,
     };
     if parsed.is_zero() {
-        return Err("a time longer than nothing is wanted".to_owned());
+        return Err("expected a time longer than 0".to_owned());
     }
     if parsed > LONGEST {
-        return Err("a time of at most a year is wanted".to_owned());
+        return Err("expected at most a year".to_owned());
     }
     Ok(parsed)
 }
@@ -48,7 +48,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn idle(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| {
         if time < SHORTEST_IDLE {
-            return Err("a time of at least 2 s is wanted".to_owned());
+            return Err("expected at least 2 s".to_owned());
         }
         Ok(time)
     })
@@ -65,7 +65,7 @@ pub fn start_limit(text: &str) -> Result<StartLimit, String> {
     let service = Name::ALL
         .into_iter()
         .find(|name| name.word() == word.trim() && *name != Name::Driver)
-        .ok_or_else(|| format!("{word:?} is no service: controller, engines or jupyter"))?;
+        .ok_or_else(|| format!("{word:?} is not a service (controller, engines or jupyter)"))?;
     Ok(StartLimit {
         service: Some(service),
         time: duration(time)?,
@@ -79,12 +79,14 @@ pub fn port_range(text: &str) -> Result<PortRange, String> {
             .parse::<u16>()
             .ok()
             .filter(|port| *port > 0)
-            .ok_or_else(|| format!("{:?} is no port (1-65535)", text.trim()))
+            .ok_or_else(|| format!("{:?} is not a port (1-65535)", text.trim()))
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (port(first)?, port(last)?);
     if first > last {
-        return Err(format!("it is reversed: did you mean {last}-{first}?"));
+        return Err(format!(
+            "the range is reversed: did you mean {last}-{first}?"
+        ));
     }
     Ok(PortRange { first, last })
 }
@@ -95,7 +97,7 @@ pub fn controller_ports(text: &str) -> Result<PortRange, String> {
     let ports = u32::from(range.last - range.first) + 1;
     if ports < CONTROLLER_PORTS {
         return Err(format!(
-            "the controller takes {CONTROLLER_PORTS} ports, and these are {ports}"
+            "the controller needs {CONTROLLER_PORTS} ports, and this range has {ports}"
         ));
     }
     Ok(range)
@@ -107,7 +109,7 @@ pub fn remote_program(text: &str) -> Result<String, String> {
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
         return Ok(text.to_owned());
     }
-    Err("a path of letters, digits and ._@+-/ is wanted".to_owned())
+    Err("expected a path of letters, digits and ._@+-/".to_owned())
 }
 
 /// Reads the name of a profile.
@@ -124,7 +126,7 @@ pub fn frontend(text: &str) -> Result<Frontend, String> {
         path if path.contains('/') => std::path::absolute(path)
             .map(Frontend::Program)
             .map_err(|error| error.to_string()),
-        _ => Err("lab, notebook, server, or the path of a program is wanted".to_owned()),
+        _ => Err("expected lab, notebook, server, or the path of a program".to_owned()),
     }
 }
 
@@ -140,7 +142,7 @@ pub fn mpi(text: &str) -> Result<Mpi, String> {
         {
             Ok(Mpi::Type(name.to_owned()))
         }
-        _ => Err("auto, none, or a type of `srun --mpi=list` is wanted".to_owned()),
+        _ => Err("expected auto, none, or a type of `srun --mpi=list`".to_owned()),
     }
 }
 

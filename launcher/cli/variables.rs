@@ -37,7 +37,7 @@ pub fn unknown_variables(environment: &[(String, String)]) -> Vec<String> {
             let nearest = options.iter().min_by_key(|known| distance(name, known));
             let meant =
                 nearest.map_or_else(String::new, |known| format!("; did you mean {known}?"));
-            format!("{name} is set, and ipjob knows no such variable{meant}")
+            format!("{name} is set, but ipjob has no such variable{meant}")
         })
         .collect()
 }

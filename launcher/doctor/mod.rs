@@ -50,9 +50,9 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
         ),
         None => Finding::note(
             "job",
-            format!("{host} is not a node of a Slurm job of ours"),
+            format!("{host} is not a node of one of your Slurm jobs"),
         )
-        .advise("inside an allocation more is tried: steps, MPI, addresses, the profile directory"),
+        .advise("inside an allocation the doctor also tries steps, MPI, addresses and the profile directory"),
     }]);
     let mut found = Vec::new();
     let software = software::look(here.is_some(), &mut found);

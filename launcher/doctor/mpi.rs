@@ -49,7 +49,7 @@ pub fn look(
     let Some(srun) = srun else {
         findings.push(Finding::note(
             "mpi",
-            format!("{library}; which --mpi fits is tried inside a job"),
+            format!("{library}; inside a job the doctor tries which --mpi fits"),
         ));
         return;
     };
@@ -58,7 +58,7 @@ pub fn look(
         findings.push(Finding::note(
             "mpi",
             format!(
-                "{library}; srun offers {}; which one fits is tried inside a job",
+                "{library}; srun offers {}; inside a job the doctor tries which one fits",
                 types.join(", ")
             ),
         ));
@@ -70,7 +70,7 @@ pub fn look(
         findings.push(Finding::problem(
             "mpi",
             format!("{library}; {unfit}"),
-            "engines start all the same",
+            "engines start anyway",
         ));
         return;
     }
@@ -127,12 +127,12 @@ fn judge(library: &str, chosen: &str, tried: &[(String, Outcome)]) -> Finding {
     };
     let seen = format!("{library}: {results}");
     if works(chosen) {
-        return Finding::ok("mpi", format!("{seen}; ipjob takes {chosen}"));
+        return Finding::ok("mpi", format!("{seen}; ipjob uses {chosen}"));
     }
     let better = tried.iter().find(|(name, _)| works(name));
     Finding::problem(
         "mpi",
-        format!("{seen}; ipjob would take {chosen}"),
+        format!("{seen}; ipjob would use {chosen}"),
         better.map_or_else(
             || "--mpi none starts engines without MPI; build mpi4py with an MPI that knows Slurm's PMI".to_owned(),
             |(name, _)| format!("run with --mpi {name}"),

@@ -38,7 +38,7 @@ pub fn overlap(srun: &Path, findings: &mut Vec<Finding>) -> bool {
         LIMIT,
     );
     findings.push(if answer.is_good() {
-        Finding::ok("steps", "srun --overlap starts a step beside others")
+        Finding::ok("steps", "srun --overlap starts a step beside running ones")
     } else {
         Finding::problem(
             "steps",
@@ -131,11 +131,11 @@ pub fn look(
         Finding::problem(
             "address",
             format!(
-                "{address} is not reached from {}: {}",
+                "{address} cannot be reached from {}: {}",
                 reached.join(", "),
                 answer.reason()
             ),
-            "name an address or interface that they reach with --address",
+            "give an address or interface that they can reach with --address",
         )
     });
     let saw = missing(&told(SAW));
@@ -145,7 +145,7 @@ pub fn look(
     } else {
         Finding::problem(
             "profile",
-            format!("{place} is not seen from {}", saw.join(", ")),
+            format!("{place} is not visible from {}", saw.join(", ")),
             "put it on a shared file system with --ipython-dir or IPYTHONDIR (engines of ipyparallel 8 and later start without it)",
         )
     });

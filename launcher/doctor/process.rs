@@ -63,7 +63,7 @@ pub fn shares(
     let cores = match (asked, on_node) {
         (Some(cores), _) => format!("{cores} each (--cpus-per-task)"),
         (None, Some(cores)) => format!("{per_node} share the {cores} of a node"),
-        (None, None) => "Slurm does not tell".to_owned(),
+        (None, None) => "Slurm does not say".to_owned(),
     };
     findings.push(Finding::ok(
         "cores",

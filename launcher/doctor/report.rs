@@ -92,7 +92,7 @@ pub fn write(
     files::replace(&path, text.as_bytes()).map_err(|error| {
         Failure::missing(format!("the report {} cannot be written", path.display()))
             .because(error)
-            .hint("name another place with --report=FILE")
+            .hint("give another path with --report=FILE")
     })?;
     Ok(path)
 }
@@ -100,7 +100,7 @@ pub fn write(
 fn configuration() -> String {
     let shown = ask(Command::new("scontrol").args(["show", "config"]), LIMIT);
     if !shown.is_good() {
-        return format!("scontrol does not tell: {}", shown.reason());
+        return format!("no answer from scontrol: {}", shown.reason());
     }
     let wanted = |line: &&str| {
         line.split_once('=')

@@ -120,7 +120,9 @@ pub fn run(
     // It has made a process of its own out of itself by now, unless it does not fork: then it ends.
     let end = first.and_then(|mut first| first.wait().ok());
     let pid = match line.trim_end().split_once(' ') {
-        Some(("engine", pid)) => pid.parse().map_err(|_| format!("{pid:?} is no process"))?,
+        Some(("engine", pid)) => pid
+            .parse()
+            .map_err(|_| format!("{pid:?} is not a process id"))?,
         Some(("ended", status)) => return Ok(status_of(status)),
         Some(("exec", why)) => return Err(why.to_owned()),
         _ => {
@@ -140,7 +142,7 @@ pub fn run(
 /// The way to what forks this node's engines, and what it listens on where this task is the first.
 fn meet(node: &str) -> Result<(UnixStream, Option<UnixListener>), Why> {
     let variable = |name: &str| env::var(name).unwrap_or_default();
-    let incarnation = env::var(INCARNATION_VARIABLE).map_err(|_| "this is no job of ipjob's")?;
+    let incarnation = env::var(INCARNATION_VARIABLE).map_err(|_| "this is not an ipjob job")?;
     // Its random part, which nobody can know beforehand: a name has no owner until it is bound.
     let life = incarnation.rsplit('.').next().unwrap_or_default();
     let (job, step) = (variable("SLURM_JOB_ID"), variable("SLURM_STEP_ID"));

@@ -42,7 +42,7 @@ impl PrivateProfile {
                 profile.display()
             ))
             .hint("put it where all nodes of the job see it, with --ipython-dir or IPYTHONDIR")
-            .hint("with ipyparallel 8.0 and later engines do without it"));
+            .hint("with ipyparallel 8.0 and later, engines do not need it"));
         }
         let mut made = Err(io::Error::other(
             "others could replace what is in TMPDIR, in /tmp and in /dev/shm",

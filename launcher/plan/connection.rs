@@ -112,9 +112,7 @@ fn complete(
     match own_key(&fields) {
         Some(found) if found == keys.signing => {}
         Some(_) => {
-            return Err(Fault::Foreign(format!(
-                "{file} carries another key than ours"
-            )));
+            return Err(Fault::Foreign(format!("{file} has a key that is not ours")));
         }
         None => return Err(Fault::Incomplete(format!("{file} has no key"))),
     }
@@ -122,7 +120,7 @@ fn complete(
     if keys.server.is_some() && fields.get("curve_serverkey").and_then(Value::as_str) != keys.server
     {
         return Err(Fault::Foreign(format!(
-            "{file} carries another key of the server than ours, or none"
+            "{file} has no server key, or one that is not ours"
         )));
     }
     match needed

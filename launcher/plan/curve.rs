@@ -53,7 +53,7 @@ pub fn decide(asked: Curve, ipyparallel: &Version) -> Outcome<bool> {
     let is_known = ipyparallel >= &Version::of(&[7, 1]);
     match asked {
         Curve::On if !is_known => Err(Failure::missing(format!(
-            "--curve on needs ipyparallel 7.1 or later, and this is {ipyparallel}"
+            "--curve on needs ipyparallel 7.1 or later; this is {ipyparallel}"
         ))
         .hint("`pip install -U ipyparallel`, or --curve off")),
         Curve::On => Ok(true),

@@ -58,16 +58,16 @@ pub fn respawn(
     let (why, hint) = match respawn {
         Respawn::Off => return Ok(respawn),
         _ if launcher == Launcher::Ranks => (
-            "--respawn is not for --launcher ranks: srun or mpiexec started ipjob itself together with the engines, and ends it when one of them is lost",
+            "--respawn does not work with --launcher ranks: srun or mpiexec, which started ipjob and the engines, ends all of them when one is lost",
             "leave it out, or start ipjob once and let it start the engines (--launcher srun or mpiexec)",
         ),
         Respawn::Engine if world && launcher == Launcher::Mpiexec => (
-            "--respawn engine is not for --launcher mpiexec, which starts and ends its engines together",
-            "--respawn set starts all of them again when one ends; what all have in their memories is lost then",
+            "--respawn engine does not work with --launcher mpiexec, which starts and ends its engines together",
+            "--respawn set restarts all of them when one ends; the data of all engines is lost then",
         ),
         Respawn::Engine if world => (
-            "--respawn engine, but the engines are one MPI world, which cannot go on without one of them",
-            "--respawn set starts all of them again when one ends; --mpi none makes them independent",
+            "--respawn engine does not work for one MPI world, which cannot continue without one of its engines",
+            "--respawn set restarts all of them when one ends; --mpi none makes them independent",
         ),
         Respawn::Engine
             if allocation
@@ -76,13 +76,13 @@ pub fn respawn(
                 .is_some_and(|slurm| !slurm.components.is_empty()) =>
         {
             (
-                "--respawn engine is not for heterogeneous jobs: a step of one engine would have to be made in the component of its node",
-                "leave it out: the job goes on with the engines that are left",
+                "--respawn engine does not work in heterogeneous jobs: the step of one engine would have to be created in the component of its node",
+                "leave it out: the job continues with the engines that are left",
             )
         }
         Respawn::Set if !world => (
-            "--respawn set is for engines that are one MPI world, and these are independent of each other",
-            "--respawn engine starts only the one again that ended",
+            "--respawn set is for engines that form one MPI world; these are independent of each other",
+            "--respawn engine restarts only the one that ended",
         ),
         _ => return Ok(respawn),
     };
@@ -95,7 +95,7 @@ pub fn check_idle(settings: &Settings, launcher: Launcher) -> Outcome<()> {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "--idle-timeout is not for --launcher {launcher}: whether another rank's engine computes is not told to the first"
+        "--idle-timeout does not work with --launcher {launcher}: the first rank cannot see whether another rank's engine computes"
     ))
     .hint("leave it out, or start ipjob once: it starts the engines itself with srun or mpiexec"))
 }
@@ -140,7 +140,7 @@ fn nannies(asked: Nanny, expected: u32, free: Option<u64>) -> (bool, Option<Stri
     match (asked, free) {
         (Nanny::Auto, Some(free)) if needed > free => {
             let told = format!(
-                "engines start without nannies, for which {} of free memory are too little; --nanny on insists",
+                "engines start without nannies: {} of free memory is too little for them; --nanny on starts them anyway",
                 gigabytes(free)
             );
             (false, Some(told))

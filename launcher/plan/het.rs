@@ -44,7 +44,7 @@ fn component(group: &str, list: &str, environment: &[(String, String)]) -> Outco
 
 fn none(list: &str) -> Failure {
     Failure::usage(format!(
-        "--het-group {list:?} names a component that this job has not"
+        "--het-group {list:?} names a component that this job does not have"
     ))
     .hint(
         "components are numbered from 0, in the order of the batch script's `#SBATCH hetjob` parts",

@@ -11,7 +11,10 @@ const LONGEST_NAME: usize = 253;
 /// All names of a list, in its order.
 pub fn expand(list: &str) -> Outcome<Vec<String>> {
     if list.contains(|char: char| char.is_control() || char.is_whitespace()) {
-        return Err(unreadable(list, "it has a character that no name has"));
+        return Err(unreadable(
+            list,
+            "it has a character that host names cannot have",
+        ));
     }
     let mut names = Vec::new();
     for part in split(list).ok_or_else(|| unreadable(list, "its brackets do not match"))? {
@@ -24,7 +27,7 @@ pub fn expand(list: &str) -> Outcome<Vec<String>> {
     Ok(names)
 }
 
-const TOO_LONG: &str = "it stands for a name that is longer than any host's";
+const TOO_LONG: &str = "it expands to a name that is longer than any host name";
 
 fn unreadable(list: &str, why: &str) -> Failure {
     let start: String = list.chars().take(80).collect();
@@ -60,7 +63,7 @@ fn expand_part(part: &str, room: usize) -> Result<Vec<String>, &'static str> {
         let close = rest.find(']').ok_or("its brackets do not match")?;
         let numbers = numbers(&rest[open + 1..close], room)?;
         if names.len().saturating_mul(numbers.len()) > room {
-            return Err("it stands for too many names");
+            return Err("it expands to too many names");
         }
         if longest(&names) + open + longest(&numbers) > LONGEST_NAME {
             return Err(TOO_LONG);
@@ -81,7 +84,7 @@ fn expand_part(part: &str, room: usize) -> Result<Vec<String>, &'static str> {
         name.push_str(rest);
     }
     if names.len() > room {
-        return Err("it stands for too many names");
+        return Err("it expands to too many names");
     }
     Ok(names)
 }
@@ -101,14 +104,14 @@ fn numbers(text: &str, room: usize) -> Result<Vec<String>, &'static str> {
                 .all(|byte| byte.is_ascii_digit())
                 .then(|| text.parse::<u64>().ok())
                 .flatten()
-                .ok_or("a range has something that is no number")
+                .ok_or("a range has something that is not a number")
         };
         let (low, high) = (number(first)?, number(last)?);
         if high < low {
             return Err("a range is reversed");
         }
         if high - low >= (room - found.len().min(room)) as u64 {
-            return Err("it stands for too many names");
+            return Err("it expands to too many names");
         }
         let width = first.len();
         if width > LONGEST_NAME {

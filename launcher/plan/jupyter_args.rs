@@ -10,16 +10,16 @@ const OWNED: &[(&str, &str)] = &[
     ),
     (
         "port_retries",
-        "the record and the tunnel tell the port that ipjob chose: on another nobody would find Jupyter",
+        "the record and the tunnel name the port that ipjob chose: nobody would find Jupyter on another",
     ),
     (
         "port-retries",
-        "the record and the tunnel tell the port that ipjob chose: on another nobody would find Jupyter",
+        "the record and the tunnel name the port that ipjob chose: nobody would find Jupyter on another",
     ),
     ("ip", "ipjob binds the one address that is needed"),
     (
         "sock",
-        "the record tells host and port, which a unix socket has not",
+        "the record has host and port, and a Unix socket has neither",
     ),
     (
         "token",
@@ -76,10 +76,10 @@ pub fn check(args: &[String]) -> Outcome<()> {
             None => name,
         };
         if let Some((_, why)) = OWNED.iter().find(|(owned, _)| *owned == bare) {
-            return Err(Failure::usage(format!(
-                "the Jupyter argument `--{name}` belongs to ipjob"
-            ))
-            .hint(format!("leave it out: {why}")));
+            return Err(
+                Failure::usage(format!("the Jupyter argument `--{name}` is set by ipjob"))
+                    .hint(format!("leave it out: {why}")),
+            );
         }
     }
     Ok(())

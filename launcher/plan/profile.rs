@@ -259,7 +259,7 @@ impl ProfileName {
         } else if text.starts_with(['.', '-']) || text.contains("..") {
             "begins with a dot or a dash, or has two dots in a row"
         } else if reads_as_a_job(text) {
-            "reads as a job id"
+            "looks like a job id"
         } else {
             return Ok(Self(text.to_owned()));
         };
@@ -344,9 +344,9 @@ mod tests {
             (".", "begins with a dot"),
             ("a..b", "two dots"),
             ("-a", "a dash"),
-            ("7", "reads as a job id"),
-            ("6_2", "reads as a job id"),
-            ("9+1", "reads as a job id"),
+            ("7", "looks like a job id"),
+            ("6_2", "looks like a job id"),
+            ("9+1", "looks like a job id"),
         ] {
             let told = ProfileName::new(name).expect_err(name);
             assert!(told.contains(fault), "{name}: {told}");

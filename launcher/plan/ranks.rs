@@ -157,9 +157,9 @@ impl<'a> Variables<'a> {
         }
         if parts.is_empty() {
             return Err(Failure::usage(
-                "ipjob was started on several hosts, and nothing tells which ranks belong together",
+                "ipjob was started on several hosts, but nothing shows which ranks belong together",
             )
-            .hint(format!("start it with srun, or give all ranks a word of their own: mpiexec -genv {MEETING_VARIABLE} WORD -n N ipjob ...")));
+            .hint(format!("start it with srun, or give all ranks a common word: mpiexec -genv {MEETING_VARIABLE} WORD -n N ipjob ...")));
         }
         Ok(parts.join(" "))
     }
@@ -168,16 +168,16 @@ impl<'a> Variables<'a> {
 /// What a person is told whose engines could be one MPI world, and whose starter offers none.
 #[must_use]
 pub fn no_world_offered() -> String {
-    "engines are started without MPI, although mpi4py is there: what started the ranks offers no world (`srun --mpi=TYPE -n N ipjob ...` does)".to_owned()
+    "engines start without MPI, although mpi4py is installed: the program that started the ranks provides no MPI world (`srun --mpi=TYPE -n N ipjob ...` does)".to_owned()
 }
 
 fn garbage(name: &str, text: &str) -> Failure {
     let start: String = text.chars().take(40).collect();
     Failure::missing(format!(
-        "the variable {name} has {start:?}, which no starter of ranks sets"
+        "the variable {name} has {start:?}, which no MPI launcher sets"
     ))
     .hint(
-        "is it left over or set by hand? unset it, or say how engines are started with --launcher",
+        "is it left over or set by hand? unset it, or choose with --launcher how engines are started",
     )
 }
 

@@ -68,7 +68,7 @@ pub enum PortNeed {
         /// Whether ipjob listens itself and hands the socket over; else the program binds the port.
         handed: bool,
     },
-    /// Those of the wiring; only the internal ones are an argument, the others stand in the connection files.
+    /// Those of the wiring; only the internal ones are an argument, the others are in the connection files.
     Wiring {
         /// Ports to choose from; `None` for any that is free.
         range: Option<PortRange>,

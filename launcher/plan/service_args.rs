@@ -102,10 +102,8 @@ fn check(option: &str, args: &[String], why: impl Fn(&str) -> Option<&'static st
             None => why(name).or_else(|| of_profile(name)),
         };
         if let Some(reason) = reason {
-            return Err(
-                Failure::usage(format!("{option} --{name} belongs to ipjob"))
-                    .hint(format!("leave it out: {reason}")),
-            );
+            return Err(Failure::usage(format!("{option} --{name} is set by ipjob"))
+                .hint(format!("leave it out: {reason}")));
         }
     }
     Ok(())

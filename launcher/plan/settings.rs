@@ -61,10 +61,10 @@ impl fmt::Display for Launcher {
 /// How a node's engines come to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EngineStart {
-    /// Each is a Python of its own
+    /// Each engine is a Python of its own
     Exec,
-    /// On each node one Python imports ipyparallel and forks them: sooner, with less memory and fewer files opened; where its
-    /// site-wide modules run threads or hold a GPU, with MPI, and with the launchers mpiexec and ranks, as exec
+    /// One Python per node imports ipyparallel and forks the engines, which is faster, takes less memory and opens fewer files; same
+    /// as exec with MPI, the launchers mpiexec and ranks, or where site-wide modules run threads or hold a GPU
     Fork,
 }
 
@@ -82,7 +82,7 @@ pub enum Mpi {
 /// Whether every engine has a nanny: a second Python that tells the hub of its end and relays signals to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Nanny {
-    /// Yes, unless this machine's memory is too little for them
+    /// Yes, unless this machine has too little memory for them
     Auto,
     /// Yes
     On,
@@ -158,11 +158,11 @@ impl StartLimits {
 /// Whether engines that end are started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Respawn {
-    /// No: the job goes on with the others
+    /// No: the job continues with the others
     Off,
-    /// Each one by itself, with the same id and nothing in its memory; for engines without MPI
+    /// Each by itself, with the same id and an empty memory; for engines without MPI
     Engine,
-    /// All together, with the same ids and nothing in their memories; for engines that are one MPI world
+    /// All together, with the same ids and empty memories; for engines that form one MPI world
     Set,
 }
 

@@ -67,7 +67,7 @@ impl Slurm {
             Some(list) => hostlist::expand(list)?,
             None => {
                 return Err(Failure::missing(
-                    "SLURM_JOB_ID is set, but SLURM_JOB_NODELIST is not: this is no job's environment",
+                    "SLURM_JOB_ID is set, but SLURM_JOB_NODELIST is not: this is not a job's environment",
                 )
                 .hint("is SLURM_JOB_ID left over from another shell? `unset SLURM_JOB_ID`, or --launcher local"));
             }

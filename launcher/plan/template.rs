@@ -77,9 +77,9 @@ fn check_word(name: &str, value: &str) -> Outcome<()> {
     let refused = |char: &char| !char.is_ascii_graphic() || "'\"\\#$`".contains(*char);
     match value.chars().find(refused) {
         Some(char) => Err(Failure::usage(format!(
-            "--{name} {value:?} cannot stand in a #SBATCH line because of its {char:?}"
+            "--{name} {value:?} cannot be used in a #SBATCH line because of its {char:?}"
         ))
-        .hint("names of Slurm have letters, digits and signs such as - _ . : , & | [ ]; a variable isn't expanded there")),
+        .hint("Slurm's names have letters, digits and signs such as - _ . : , & | [ ]; variables are not expanded there")),
         None if value.is_empty() => Err(Failure::usage(format!("--{name} is empty"))
             .hint("leave the option out where your site needs none")),
         None => Ok(()),
@@ -104,8 +104,8 @@ fn check_time(text: &str) -> Outcome<()> {
         return Ok(());
     }
     Err(
-        Failure::usage(format!("--time {text:?} is no time limit of Slurm"))
-            .hint("30 are minutes; else HOURS:MINUTES:SECONDS or DAYS-HOURS"),
+        Failure::usage(format!("--time {text:?} is not a Slurm time limit"))
+            .hint("give minutes (30), HOURS:MINUTES:SECONDS or DAYS-HOURS"),
     )
 }
 

@@ -61,7 +61,7 @@ pub fn check_ipyparallel(version: &Version) -> Outcome<()> {
     }
     Err(
         Failure::missing(format!("ipyparallel {version} is too old for ipjob"))
-            .hint("ipyparallel 8 and 9 are supported, 7.1 as far as it goes: `pip install -U ipyparallel`"),
+            .hint("ipyparallel 8 and 9 are supported, 7.1 in part: `pip install -U ipyparallel`"),
     )
 }
 

@@ -48,13 +48,13 @@ pub fn start(
         .or_else(|| config.map(str::to_owned));
     match (asked, own) {
         (Some(Start::Overlapped), Some(own)) => Err(Failure::usage(format!(
-            "--start overlapped does not go with {own}: it shapes the wiring, which ipjob then makes itself"
+            "--start overlapped does not work with {own}: it changes the wiring, which ipjob would make itself"
         ))
         .hint("leave one of them out; --start sequential leaves the wiring to ipcontroller")),
         (None, Some(own)) => Ok((
             Start::Sequential,
             Some(format!(
-                "the controller starts before all else, because its wiring has its own shape: {own}"
+                "the controller starts before everything else, because its wiring has its own shape: {own}"
             )),
         )),
         (Some(start), _) => Ok((start, None)),

@@ -65,7 +65,7 @@ fn of_srun(asked: &Mpi, types: &[String]) -> (String, Vec<String>) {
         ),
         _ => (
             "--mpi auto found no type that makes a common MPI world".to_owned(),
-            vec![format!("--mpi TYPE names one, {offered}")],
+            vec![format!("choose one with --mpi TYPE; {offered}")],
         ),
     }
 }

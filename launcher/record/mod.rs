@@ -403,16 +403,16 @@ fn parse(bytes: &[u8], longest: usize) -> Result<Value, String> {
         let cut = if error.is_eof() {
             "it is cut off (a full disk?)"
         } else {
-            "it is no JSON"
+            "it is not JSON"
         };
         format!("{cut}: {}", printable(&error.to_string()))
     })?;
     match value.get("version").map(Value::as_u64) {
         Some(Some(version)) if version <= u64::from(VERSION) => Ok(value),
         Some(Some(version)) => Err(format!(
-            "it is of version {version}, and this ipjob reads versions up to {VERSION}: a newer ipjob is needed"
+            "it has version {version}, and this ipjob reads versions up to {VERSION}: a newer ipjob is needed"
         )),
-        _ => Err("it has no version, so it is no file of ipjob's".to_owned()),
+        _ => Err("it has no version, so ipjob did not write it".to_owned()),
     }
 }
 

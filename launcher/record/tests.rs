@@ -124,11 +124,11 @@ fn what_is_no_record_is_refused_with_its_fault() {
         ("", "it is empty"),
         ("  \n", "it is empty"),
         (&text[..text.len() / 2], "it is cut off"),
-        ("<html>", "it is no JSON"),
+        ("<html>", "it is not JSON"),
         ("[]", "it has no version"),
         ("{\"version\": \"1\"}", "it has no version"),
-        ("{\"version\": 2}", "it is of version 2"),
-        (&deep, "it is no JSON"),
+        ("{\"version\": 2}", "it has version 2"),
+        (&deep, "it is not JSON"),
         (&huge, "it is longer than"),
     ] {
         let fault = Record::read(text.as_bytes()).expect_err(told);

@@ -18,10 +18,10 @@ pub fn run(options: &CleanOptions, console: &Console) -> Outcome<u8> {
     let target = Target::read(options.target.as_deref().unwrap_or_default())?;
     if target.job.is_some() == options.all {
         return Err(if options.all {
-            Failure::usage("a job and --all are named both").hint("leave one of them out")
+            Failure::usage("a job and --all were both given").hint("leave one of them out")
         } else {
-            Failure::usage("no job is named")
-                .hint("name one, or clean all that have ended with --all")
+            Failure::usage("no job was given")
+                .hint("name one, or clean up after all that have ended with --all")
         });
     }
     let place = place(target.host.as_ref());
@@ -50,11 +50,11 @@ pub fn run(options: &CleanOptions, console: &Console) -> Outcome<u8> {
         console.step(&format!("kept {reason}"));
     }
     if jobs.is_empty() && local.is_empty() {
-        console.step(&format!("no job of yours has left a trace on {place}"));
+        console.step(&format!("no ipjob jobs found on {place}"));
     }
     match kept.first().filter(|_| !options.all) {
         Some(reason) => Err(Failure::service(format!("not removed: {reason}"))
-            .hint("`ipjob stop` ends a job that lives; in doubt nothing is removed")),
+            .hint("`ipjob stop` ends a running job; in doubt nothing is removed")),
         None => Ok(0),
     }
 }
@@ -79,7 +79,7 @@ fn remains(found: &Found, job: &Job) -> Result<Remains, String> {
     };
     let Some(record) = job.record() else {
         return match job.trace.record {
-            RecordFile::Absent if remains.pointer.is_empty() => Err("it left nothing".to_owned()),
+            RecordFile::Absent if remains.pointer.is_empty() => Err("it left no files".to_owned()),
             // A record that is another job's now is that one's to remove.
             RecordFile::Absent | RecordFile::Read(_) => Ok(remains),
             RecordFile::Closed | RecordFile::Foreign | RecordFile::Garbage(_) => Err(note(job)),
@@ -91,7 +91,7 @@ fn remains(found: &Found, job: &Job) -> Result<Remains, String> {
         record.profile.name.as_ref(),
         job.trace.record_path.as_deref(),
     ) else {
-        return Err("its record does not tell its profile".to_owned());
+        return Err("its record does not name its profile".to_owned());
     };
     // A record that was copied or moved says nothing of the directory that it lies in.
     if path != format!("{dir}/ipjob.json") || !dir.ends_with(&format!("/profile_{name}")) {
@@ -111,12 +111,12 @@ fn is_over(found: &Found, job: &Job) -> Result<(), String> {
     if job.id.is_some() {
         // Only its own cluster's queue knows it: clusters that share a home give out the same numbers.
         return match (&found.queue, &job.line) {
-            (Queue::Absent, _) => Err("there is no squeue to ask".to_owned()),
+            (Queue::Absent, _) => Err("squeue is not available".to_owned()),
             (Queue::Silent(words), _) => Err(format!("squeue: {words}")),
             _ if job.cluster != found.cluster => {
                 let here = found.cluster.as_deref().unwrap_or("unknown");
                 Err(format!(
-                    "it is of cluster {cluster}, and squeue here tells of {here}"
+                    "it belongs to cluster {cluster}, and squeue here knows {here}"
                 ))
             }
             (Queue::Told(_), Some(line)) if line.phase() != Phase::Over => {
@@ -126,7 +126,9 @@ fn is_over(found: &Found, job: &Job) -> Result<(), String> {
         };
     }
     if cluster != "local" {
-        return Err(format!("it has no job id, and is of cluster {cluster}"));
+        return Err(format!(
+            "it has no job id, and belongs to cluster {cluster}"
+        ));
     }
     let host = record.and_then(|record| record.incarnation.host.as_deref());
     let host = host
@@ -135,7 +137,7 @@ fn is_over(found: &Found, job: &Job) -> Result<(), String> {
     match (job.state, record) {
         (State::Ended, Some(_)) => Ok(()),
         (State::Ended | State::Dead, _) if host != found.host => Err(format!(
-            "what became of it on {host} is not seen from {}",
+            "what became of it on {host} cannot be seen from {}",
             found.host
         )),
         // Its record was removed, or is another job's.
@@ -143,7 +145,7 @@ fn is_over(found: &Found, job: &Job) -> Result<(), String> {
         // A process that is not seen may be in another container; one that lives writes its record.
         (State::Dead, Some(record)) if record.is_stale(found.now) => Ok(()),
         (State::Dead, _) => Err(format!(
-            "{}, but its record is young: try again in some minutes",
+            "{}, but its record is recent: try again in a few minutes",
             note(job)
         )),
         (state, _) => Err(format!("it is {}", state.word())),
@@ -301,7 +303,7 @@ mod tests {
                 vec![],
                 "squeue: down",
             ),
-            (Queue::Absent, job, vec![], "no squeue"),
+            (Queue::Absent, job, vec![], "squeue is not"),
             (told(""), job, eiger(), "cluster eiger"),
             (
                 told(""),
@@ -313,13 +315,13 @@ mod tests {
                 told(""),
                 job,
                 vec![("/profile/name", json!("../p"))],
-                "does not tell its profile",
+                "does not name its profile",
             ),
             (
                 told(""),
                 job,
                 vec![("/profile/dir", json!("/h/profile_p/../.."))],
-                "does not tell its profile",
+                "does not name its profile",
             ),
             (
                 told(""),
@@ -340,14 +342,14 @@ mod tests {
                 told(""),
                 job,
                 vec![("/incarnation/id", json!("a; b"))],
-                "does not tell its profile",
+                "does not name its profile",
             ),
-            (Queue::Absent, None, vec![ready()], "its record is young"),
+            (Queue::Absent, None, vec![ready()], "its record is recent"),
             (
                 Queue::Absent,
                 None,
                 vec![ready(), old(), ("/incarnation/host", json!("other"))],
-                "not seen from login",
+                "cannot be seen from login",
             ),
             (
                 Queue::Absent,

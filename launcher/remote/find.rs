@@ -127,8 +127,8 @@ impl Search {
 }
 
 fn incomplete() -> Failure {
-    Failure::ssh("the answer of the other side is not complete")
-        .hint("a start-up file of the login shell there may end it; `ssh HOST true` must print nothing and end well")
+    Failure::ssh("the answer from the other side is incomplete")
+        .hint("a start-up file of the login shell there may end it; `ssh HOST true` must print nothing and succeed")
 }
 
 /// A round of the script's parts, as they come.

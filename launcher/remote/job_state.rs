@@ -76,7 +76,7 @@ pub fn without_record(trace: &Trace, line: Option<&Line>) -> (State, Option<Stri
         (RecordFile::Absent | RecordFile::Read(_), _) => None,
     };
     let lost = match trace.record {
-        RecordFile::Read(_) => "its record is another job's now: the profile was used again",
+        RecordFile::Read(_) => "its record is another job's now: the profile was reused",
         _ => "its record is gone",
     };
     match (line.map(|line| (line, line.phase())), fault) {
@@ -103,7 +103,7 @@ pub fn with_record(
     let squeue = match (in_slurm, asked, line, &found.queue) {
         (false, ..) => None,
         (_, true, Some(line), _) => Some(format!("squeue says {}", line.state)),
-        (_, true, None, Queue::Told(_)) => Some("squeue does not know it any more".to_owned()),
+        (_, true, None, Queue::Told(_)) => Some("squeue no longer knows it".to_owned()),
         (_, _, _, Queue::Silent(words)) => Some(format!("squeue: {words}")),
         (_, _, _, Queue::Absent) => Some("there is no squeue here".to_owned()),
         (_, false, ..) => Some(format!(
@@ -119,7 +119,7 @@ pub fn with_record(
         return (State::Pending, Some(format!("requeued; {}", waits(line))));
     }
     if record.has_ended() {
-        let reason = record.reason.as_deref().unwrap_or("no reason is told");
+        let reason = record.reason.as_deref().unwrap_or("no reason given");
         let code = record
             .exit
             .map_or_else(String::new, |code| format!(" (exit code {code})"));
@@ -155,7 +155,7 @@ pub fn with_record(
         return (State::of(record), reason.or_else(|| hindered(record)));
     }
     let age = record.age_s(found.now).map_or_else(
-        || "at no known time".to_owned(),
+        || "at an unknown time".to_owned(),
         |age| format!("{age} s ago"),
     );
     let silent = format!("its record was last written {age}");
@@ -164,7 +164,7 @@ pub fn with_record(
             State::of(record),
             // Who can be seen to live is not dead: the clock was set, or the record cannot be written.
             Some(and_squeue(format!(
-                "{silent}, but its ipjob (pid {pid}) runs: a clock that was set, or a file system that takes nothing?"
+                "{silent}, but its ipjob (pid {pid}) is running: was the clock set, or does the file system accept no writes?"
             ))),
         ),
         // Clocks are set, and homes are away for a while, more often than ipjob dies alone.
@@ -197,7 +197,7 @@ fn process(found: &Found, trace: &Trace, record: &Record) -> Option<Process> {
         return None;
     }
     if *boot != found.boot {
-        return Some(Process::Gone(format!("{host} was booted anew since")));
+        return Some(Process::Gone(format!("{host} has been rebooted since")));
     }
     let (named, stat) = trace.process.as_ref()?;
     let runs =

@@ -141,11 +141,11 @@ fn no_such_job(found: &Found, wanted: &target::Job, place: &str) -> Failure {
             .hint("`ipjob status` lists your own");
     }
     let failure = match wanted {
-        target::Job::Profile(_) => Failure::no_job(format!(
-            "no job has left a trace of a profile {name:?} on {place}"
-        ))
-        .hint(format!("if {name} is a host, write `{name}:`")),
-        _ => Failure::no_job(format!("there is no job {name} of yours on {place}")),
+        target::Job::Profile(_) => {
+            Failure::no_job(format!("no job with a profile {name:?} found on {place}"))
+                .hint(format!("if {name} is a host, write `{name}:`"))
+        }
+        _ => Failure::no_job(format!("you have no job {name} on {place}")),
     };
     let failure = match &found.queue {
         Queue::Silent(words) => failure.because(format!("squeue: {words}")),
@@ -154,7 +154,7 @@ fn no_such_job(found: &Found, wanted: &target::Job, place: &str) -> Failure {
         }
         _ => failure,
     };
-    failure.hint("`ipjob status [HOST:]` lists what there is")
+    failure.hint("`ipjob status [HOST:]` lists your jobs")
 }
 
 /// A job that only the queue knows.
@@ -303,17 +303,12 @@ mod tests {
                 State::Unknown,
                 "last written 600 s ago; squeue says RUNNING",
             ),
-            (
-                told(&[]),
-                vec![],
-                State::Dead,
-                "squeue does not know it any more",
-            ),
+            (told(&[]), vec![], State::Dead, "squeue no longer knows it"),
             (
                 told(&[]),
                 vec![ended.clone()],
                 State::Ended,
-                "no reason is told",
+                "no reason given",
             ),
             (
                 told(&["5|5|TIMEOUT|1|1|1|n1|ada|TimeLimit|x"]),
@@ -417,7 +412,7 @@ mod tests {
             ),
             (&line('Z', 7), "login", "b-1", State::Dead, "is gone"),
             (&line('S', 8), "login", "b-1", State::Dead, "is gone"),
-            ("", "login", "b-0", State::Dead, "booted anew"),
+            ("", "login", "b-0", State::Dead, "rebooted"),
             ("", "elsewhere", "b-1", State::Ready, ""),
             ("", "login", "", State::Ready, ""),
         ] {
@@ -432,7 +427,7 @@ mod tests {
         for (updated, note) in [
             (
                 "2026-11-22T13:09:30Z",
-                "last written 3630 s ago, but its ipjob (pid 42) runs",
+                "last written 3630 s ago, but its ipjob (pid 42) is running",
             ),
             ("2026-11-22T15:09:30Z", ""),
         ] {
@@ -479,7 +474,7 @@ mod tests {
         let failure = chosen(&all, Some(&id("8")), "daint").expect_err("none");
         assert_eq!(
             (failure.exit_code(), failure.message.as_str()),
-            (5, "there is no job 8 of yours on daint")
+            (5, "you have no job 8 on daint")
         );
         let silent = found(Queue::Silent("down".to_owned()), vec![]);
         let failure = chosen(&silent, Some(&id("8")), "here").expect_err("none");

@@ -34,7 +34,7 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
         all: options.all,
     };
     ask(&mut search, &path, &life, &request, &name)?;
-    console.step(&format!("asked job {name} for its engines"));
+    console.step(&format!("asked job {name} to restart its engines"));
     let asked = OwnTime::now();
     loop {
         pause(asked, options.timeout);
@@ -42,7 +42,7 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
         let now = jobs::chosen(&found, wanted, &place)?;
         let Some(now) = now.into_iter().find(|job| is_of(job, &life)) else {
             return Err(Failure::no_job(format!(
-                "job {name} is gone; another one has its profile now"
+                "job {name} is gone; another job uses its profile now"
             )));
         };
         let answer = now.record().and_then(|record| record.request.as_ref());
@@ -56,7 +56,7 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
             }
             Some(RequestState::Failed) => {
                 return Err(Failure::service(format!(
-                    "job {name} could not start all of its engines again"
+                    "job {name} could not restart all of its engines"
                 ))
                 .because(text)
                 .hint("`ipjob status` shows where its logs are"));
@@ -87,21 +87,24 @@ fn meant(
     if let Some(life) = own {
         let job = jobs.into_iter().find(|job| is_of(job, life));
         return job.ok_or_else(|| {
-            Failure::no_job(format!("the record of this job, {life}, is not found"))
-                .hint("name the job: `ipjob restart JOB`; `ipjob status` lists what there is")
+            Failure::no_job(format!("the record of this job, {life}, cannot be found"))
+                .hint("name the job: `ipjob restart JOB`; `ipjob status` lists your jobs")
         });
     }
     jobs.retain(|job| !job.state.is_over() && job.state != State::Pending);
     match jobs.len() {
-        0 => Err(Failure::no_job(format!("no job of yours runs on {place}"))
-            .hint("`ipjob status [HOST:]` lists what there is")),
+        0 => Err(
+            Failure::no_job(format!("you have no running job on {place}"))
+                .hint("`ipjob status [HOST:]` lists your jobs"),
+        ),
         1 => Ok(jobs.remove(0)),
         _ => {
             let names: Vec<String> = jobs.iter().map(Job::name).collect();
-            Err(
-                Failure::usage(format!("which job? These run: {}", names.join(", ")))
-                    .hint("`ipjob restart [HOST:]JOB` names one"),
-            )
+            Err(Failure::usage(format!(
+                "which job? These are running: {}",
+                names.join(", ")
+            ))
+            .hint("`ipjob restart [HOST:]JOB` names one"))
         }
     }
 }
@@ -136,7 +139,7 @@ fn addressee(job: &Job) -> Outcome<(String, String)> {
     };
     job.record().and_then(told).ok_or_else(|| {
         Failure::no_job(format!(
-            "job {name} has no record, so it may be no job of ipjob"
+            "job {name} has no record, so it may not be an ipjob job"
         ))
         .because(note(job))
     })
@@ -156,16 +159,16 @@ fn ask(search: &mut Search, path: &str, life: &str, request: &Request, name: &st
     let text = format!("job {name} could not be asked");
     Err(Failure::new(Kind::Service, text)
         .because(words)
-        .hint("`ipjob status` tells how it is now"))
+        .hint("`ipjob status` shows its state"))
 }
 
 fn late(name: &str, heard: bool, timeout: Duration) -> Failure {
     let seconds = timeout.as_secs();
     if heard {
         Failure::not_ready(format!(
-            "job {name} has not got all of its engines back after {seconds} s"
+            "job {name} does not have all of its engines back after {seconds} s"
         ))
-        .hint("it goes on trying: `ipjob status` tells how far it is; --timeout waits longer")
+        .hint("it keeps trying: `ipjob status` shows its progress; --timeout waits longer")
     } else {
         Failure::not_ready(format!("job {name} has not answered for {seconds} s")).hint(
             "its ipjob reads requests in its profile directory: does that file system answer on its node?",

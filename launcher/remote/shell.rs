@@ -114,7 +114,7 @@ impl Session {
                 if self.taken > LONGEST_ROUND {
                     return Err(self
                         .failure(format!(
-                            "{} tells more than {LONGEST_ROUND} bytes",
+                            "{} sent more than {LONGEST_ROUND} bytes",
                             self.place()
                         ))
                         .hint("name one job instead of asking for all"));

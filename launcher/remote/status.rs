@@ -66,7 +66,7 @@ fn show(
         return Ok(text + "\n");
     }
     if rows.is_empty() {
-        return Ok(format!("no job of yours has left a trace on {place}\n"));
+        return Ok(format!("no ipjob jobs found on {place}\n"));
     }
     let cells: Vec<[Cell; 8]> = rows.iter().map(Row::cells).collect();
     let headings = [

@@ -30,8 +30,10 @@ const CACHED: Duration = Duration::from_secs(65);
 pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
     let target = Target::read(&options.target)?;
     let Some(wanted) = &target.job else {
-        return Err(Failure::usage(format!("{:?} names no job", options.target))
-            .hint("`ipjob status [HOST:]` lists the jobs there are; stop ends one of them"));
+        return Err(
+            Failure::usage(format!("{:?} does not name a job", options.target))
+                .hint("`ipjob status [HOST:]` lists your jobs; stop ends one of them"),
+        );
     };
     let place = place(target.host.as_ref());
     let mut search = Search::begin(target.host.as_ref(), Some(wanted))?;
@@ -62,7 +64,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         let same = now.into_iter().find(|now| self::life(now) == life);
         let Some(now) = same else {
             console.step(&format!(
-                "job {} has ended; another one has its profile now",
+                "job {} has ended; another job uses its profile now",
                 job.name()
             ));
             return Ok(0);
@@ -74,7 +76,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
                 return Ok(0);
             }
             State::Dead if matches!(order, Order::Waiting { .. }) => {
-                console.step(&format!("job {} is out of the queue", job.name()));
+                console.step(&format!("job {} was removed from the queue", job.name()));
                 return Ok(0);
             }
             State::Dead if dead_since.is_some_and(|since| is_dead(&now, since, asked, options)) => {
@@ -83,10 +85,10 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
                     job.name()
                 ))
                 .because(note(&now))
-                .hint("its logs tell more: `ipjob status` shows where its record lies"));
+                .hint("see its logs: `ipjob status` shows where its record is"));
             }
             State::Dead if shown != State::Dead => console.step(&format!(
-                "job {} is gone; its record may tell in a moment how it ended ({})",
+                "job {} is gone; its record may show in a moment how it ended ({})",
                 job.name(),
                 note(&now)
             )),
@@ -119,8 +121,8 @@ pub(super) fn the_one(jobs: Vec<Job>) -> Outcome<Job> {
         _ => {
             let ids: Vec<String> = live.iter().map(Job::name).collect();
             Err(
-                Failure::usage(format!("that name is several jobs': {}", ids.join(", ")))
-                    .hint("name one by its job id, an element of a job array as 6_2"),
+                Failure::usage(format!("several jobs have that name: {}", ids.join(", ")))
+                    .hint("give a job id; an element of a job array is written 6_2"),
             )
         }
     }
@@ -144,7 +146,7 @@ fn obey(search: &mut Search, order: &Order, job: &Job) -> Outcome<()> {
         ),
     )
     .because(words)
-    .hint("`ipjob status` tells how it is now"))
+    .hint("`ipjob status` shows its state"))
 }
 
 /// Waits before the next look at a job that was asked for something then.
@@ -179,15 +181,15 @@ pub(super) fn note(job: &Job) -> String {
 
 fn lasts(job: &Job, timeout: Duration) -> Failure {
     let failure = Failure::not_ready(format!(
-        "job {} was asked and is {} still after {} s",
+        "job {} was asked to end and is still {} after {} s",
         job.name(),
         job.state.word(),
         timeout.as_secs()
     ));
     let failure =
-        failure.hint("it ends in order, which takes its --stop-timeout; --timeout waits longer");
+        failure.hint("an orderly stop takes up to its --stop-timeout; --timeout waits longer");
     match &job.id {
-        Some(id) => failure.hint(format!("`scancel {id}` ends it by Slurm alone")),
+        Some(id) => failure.hint(format!("`scancel {id}` ends it through Slurm alone")),
         None => failure,
     }
 }

@@ -76,9 +76,9 @@ impl Host {
         // ssh takes what begins with a dash for an option.
         let dashed = name.starts_with('-') || user.is_some_and(|user| user.starts_with('-'));
         if name.is_empty() || !named || !user_named || dashed || text.len() > LONGEST {
-            return Err(Failure::usage(format!("{text:?} is no host that ssh could reach"))
+            return Err(Failure::usage(format!("{text:?} is not a host name that ssh accepts"))
                 .hint("write HOST:JOB, where HOST is an alias of ~/.ssh/config, HOST, USER@HOST or [ADDRESS]")
-                .hint("a port, a jump host and all else belong into ~/.ssh/config, under an alias"));
+                .hint("a port, a jump host and other settings go into ~/.ssh/config, under an alias"));
         }
         Ok(Self(match user {
             Some(user) => format!("{user}@{name}"),
@@ -97,7 +97,7 @@ impl Job {
     fn read(text: &str) -> Outcome<Self> {
         if text.len() > LONGEST {
             return Err(
-                Failure::usage("a job's name of more than 255 bytes is none")
+                Failure::usage("a job's name cannot have more than 255 bytes")
                     .hint("give the job id that sbatch printed, or the profile's name"),
             );
         }

@@ -85,7 +85,7 @@ fn describe(service: &Service, out: &mut String) {
             "both connection files are complete and ours, and its own processes have taken every port".to_owned()
         }
         Readiness::Engines { expected, minimum, .. } => {
-            format!("the hub's engine list has {expected} engines (at least {minimum} when the time is up)")
+            format!("the hub's engine list has {expected} engines (at least {minimum} at the timeout)")
         }
         Readiness::Jupyter => "GET api/status answers 200 to our token".to_owned(),
         Readiness::Started => "it runs".to_owned(),
@@ -116,7 +116,7 @@ fn port(need: Option<&PortNeed>) -> String {
         }) => format!(" {argument}<a free port of {range}>"),
         Some(PortNeed::Wiring { range, .. }) => {
             let range = range.map_or_else(String::new, |range| format!(" of {range}"));
-            format!(" --ports=<three free ports{range}; the others stand in the connection files>")
+            format!(" --ports=<three free ports{range}; the others are in the connection files>")
         }
         None => String::new(),
     }

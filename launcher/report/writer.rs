@@ -37,7 +37,7 @@ impl Writer {
             files::remove_temporaries(directory, ABANDONED);
         }
         self.write(record, ours).map_err(|(path, fault)| {
-            let usual = || "check that its directory exists, is yours and is not full; --record sets the second place".to_owned();
+            let usual = || "check that its directory exists, is yours and is not full; --record sets the second path".to_owned();
             Failure::missing(format!("the record {} cannot be written", path.display()))
                 .hint(fault.hint().unwrap_or_else(usual))
                 .because(&fault)

@@ -112,7 +112,7 @@ pub async fn look(
 fn find_srun(settings: &Settings, allocation: &Allocation, ipengine: &Path) -> Outcome<Srun> {
     let command = settings.launcher_command.as_deref().unwrap_or("srun");
     let without = |failure: Failure| {
-        failure.hint("--launcher local starts the engines on this machine alone, without Slurm; a SLURM_JOB_ID that is left over goes with `unset SLURM_JOB_ID`")
+        failure.hint("--launcher local starts the engines on this machine only, without Slurm; `unset SLURM_JOB_ID` removes a leftover variable")
     };
     let program = programs::find_slurms(command).map_err(without)?;
     let scancel = programs::find_slurms("scancel").map_err(without)?;

@@ -85,7 +85,7 @@ pub fn check_address(rank: &Rank, settings: &Settings, in_a_job: bool) -> Outcom
         return Ok(());
     }
     Err(Failure::usage(
-        "the ranks may be on several hosts, and outside of Slurm nothing tells at which address they reach this one",
+        "the ranks may be on several hosts, and outside Slurm nothing shows at which address they reach this one",
     )
-    .hint("name it with --address IP|INTERFACE (127.0.0.1 if all are here)"))
+    .hint("give it with --address IP|INTERFACE (127.0.0.1 if all are here)"))
 }

@@ -268,7 +268,7 @@ impl Supervisor<'_> {
         }
         let Some(told) = Told::read(words) else {
             if !self.stops() && self.clock.falls_silent() {
-                let text = "squeue does not answer: the job goes on, and its time limit is asked for again";
+                let text = "squeue does not answer: the job keeps running, and ipjob will ask for its time limit again";
                 self.console.warning(text);
                 self.publisher.edit().warn(text.to_owned());
             }
@@ -287,7 +287,7 @@ impl Supervisor<'_> {
             Told::Unlimited => {
                 let known = self.publisher.edit().set_deadline(None);
                 if known {
-                    self.console.step("the job has no time limit any more");
+                    self.console.step("the job no longer has a time limit");
                 }
                 return known.then_some(Event::NoTimeLimit);
             }

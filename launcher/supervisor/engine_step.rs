@@ -132,7 +132,7 @@ impl Supervisor<'_> {
             && self.children.signal(Name::Engines, Signal::SIGUSR1)
         {
             self.console
-                .step("scancel does not reach the engines: srun is to end them");
+                .step("scancel does not reach the engines: ending them through srun");
         }
     }
 }

@@ -89,7 +89,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn say_exec(&mut self, why: &str) {
-        let text = format!("engines are started one by one, not forked: {why}");
+        let text = format!("starting engines one by one, not forked: {why}");
         self.say(Level::Step, text);
     }
 

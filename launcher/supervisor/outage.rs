@@ -66,7 +66,7 @@ impl Supervisor<'_> {
             if self.held.0.is_empty() {
                 self.say(
                     Level::Warning,
-                    format!("{why}: what is to be started again waits for that"),
+                    format!("{why}; restarts are on hold until the file system recovers"),
                 );
                 timers::once(PAUSE, Notice::HeldAreDue, self.sender.clone());
             }

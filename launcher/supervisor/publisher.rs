@@ -170,7 +170,7 @@ impl Publisher {
             Err((path, _)) if self.unwritable.as_ref() == Some(&path) => None,
             Err((path, error)) => {
                 let text = format!(
-                    "the record {} cannot be written: {error}; the job goes on",
+                    "the record {} cannot be written: {error}; the job keeps running",
                     path.display()
                 );
                 self.record.warn(text.clone());

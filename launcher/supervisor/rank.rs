@@ -332,7 +332,7 @@ impl Member {
             limit.as_secs_f64()
         ))
         .because(format!(
-            "{} tells of none",
+            "{} names none",
             self.seat.place().display()
         ))
         .hint("is the IPython directory on a file system that all nodes share? --ipython-dir chooses another")

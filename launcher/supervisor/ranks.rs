@@ -107,7 +107,7 @@ impl Supervisor<'_> {
         if let Err(error) = said {
             self.say(
                 Level::Warning,
-                format!("the other ranks cannot be told what to do yet: {error}"),
+                format!("the other ranks cannot be reached yet: {error}"),
             );
         }
     }

@@ -54,7 +54,7 @@ impl Supervisor<'_> {
     fn step_of_one(&self, engine: u32) -> Result<Process, Failure> {
         let place = self.machine.place_of(engine);
         let (Some(replacement), Some(place)) = (&self.plan.replacement, place) else {
-            let text = format!("engine {engine} has never told where it ran");
+            let text = format!("engine {engine} never reported where it ran");
             return Err(Failure::service(text));
         };
         let who = Succession {

@@ -195,7 +195,7 @@ impl Supervisor<'_> {
         self.say(
             Level::Warning,
             format!(
-                "jupyter gets a new token, because its port was free for a moment ({} takes no socket of ipjob's): `ipjob connect` and the record tell it",
+                "jupyter gets a new token, because its port was free for a moment ({} takes no socket from ipjob): `ipjob connect` and the record have it",
                 program.display()
             ),
         );

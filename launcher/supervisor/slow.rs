@@ -44,7 +44,7 @@ impl Supervisor<'_> {
             // Here it has ended meanwhile; what other nodes have is known by their words alone.
             (0, Some(name)) if self.children.of(name).next().is_none() => {
                 format!(
-                    "{of}nothing of it runs on this node any more, and no word of its end has come; {then}"
+                    "{of}nothing of it runs on this node any more, but its end has not been reported; {then}"
                 )
             }
             (0, _) => return,

@@ -122,7 +122,7 @@ fn a_scheduler_that_dies_before_its_port_is_open_is_found_though_both_files_are_
 fn a_controller_with_another_key_is_somebody_elses() {
     let parts = [
         "another controller writes into this profile",
-        "the client file carries another key than ours",
+        "the client file has a key that is not ours",
         "--profile",
     ];
     fails_first("other-key", &[], 3, &parts);

@@ -55,7 +55,7 @@ fn a_link_to_nowhere_is_told_with_its_target() {
     let place = Place::with_fakes();
     fs::create_dir(place.ipython_dir()).expect("a directory");
     symlink("/scratch/purged", place.profile(PROFILE)).expect("a link");
-    let parts = ["is a link to /scratch/purged, which is not there"];
+    let parts = ["is a link to /scratch/purged, which does not exist"];
     start(&place, &[], &[CLUSTER]).fails(4, &parts);
     fs::remove_file(place.profile(PROFILE)).expect("it stays");
     fs::remove_dir(place.ipython_dir()).expect("empty");

@@ -130,7 +130,8 @@ fn a_working_directory_that_is_gone_is_named() {
         .args(["-c", script])
         .env("IPJOB", crate::support::binary());
     let told = format!("error: the working directory {} is gone", gone.display());
-    let lines = Job::spawn(&place, "job_local", command).fails(4, &["`cd` to one", "--chdir"]);
+    let lines =
+        Job::spawn(&place, "job_local", command).fails(4, &["`cd` to a directory", "--chdir"]);
     assert!(lines.contains(&told), "{lines}");
     place.assert_untouched();
 }
@@ -165,7 +166,7 @@ fn a_variable_in_a_path_that_was_not_replaced_is_refused_and_the_home_is_what_ip
     for (value, variable) in [("$HOME/x", "$HOME"), ("/scratch/${USER}/x", "${USER}")] {
         let mut command = place.ipjob(["--mode", "cluster-only", "-n", "1"]);
         command.env("IPYTHONDIR", value);
-        let told = format!("error: IPYTHONDIR is {value:?}: {variable} was not replaced");
+        let told = format!("error: IPYTHONDIR is {value:?}: {variable} was not expanded");
         let lines = Job::spawn(&place, "job_local", command).fails(2, &["os.getenv"]);
         assert!(lines.contains(&told), "{lines}");
     }

@@ -101,10 +101,10 @@ fn connection_files_in_somebody_elses_profile_are_refused_and_stay() {
             let path = place.profile("default").join(file);
             write(&path, stale);
             let args = [CLUSTER, &["--profile", "default"]].concat();
-            let told = format!("{} is there already", path.display());
+            let told = format!("{} already exists", path.display());
             let parts = [
                 &told,
-                "ipjob did not make this profile",
+                "ipjob did not create this profile",
                 "choose another --profile",
             ];
             Job::spawn(&place, "default", place.ipjob(args)).fails(4, &parts);

@@ -54,7 +54,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "NOTEBOOK --controller-ports 5000-5003",
-        &["--controller-ports", "takes 18 ports", "these are 4"],
+        &["--controller-ports", "needs 18 ports", "this range has 4"],
     ),
     ("NOTEBOOK --stop-timeout soon", &["soon", "--stop-timeout"]),
     (
@@ -76,12 +76,12 @@ const WRONG: &[(&str, &[&str])] = &[
     ("NOTEBOOK -- --port=1", &["--port"]),
     (
         "NOTEBOOK --controller-arg=--ip=0.0.0.0",
-        &["--controller-arg --ip belongs to ipjob", "--address"],
+        &["--controller-arg --ip is set by ipjob", "--address"],
     ),
     (
         "NOTEBOOK --engine-arg=--profile-dir=/x",
         &[
-            "--engine-arg --profile-dir belongs to ipjob",
+            "--engine-arg --profile-dir is set by ipjob",
             "--ipython-dir",
         ],
     ),

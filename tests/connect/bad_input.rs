@@ -161,10 +161,10 @@ fn jobs_that_are_none_are_told_apart() {
     let lab = needed!(Lab::up(&[]));
     let (code, output) = refused(&lab, &["login:4711"]);
     assert_eq!(code, 5, "{output}");
-    assert!(output.contains("there is no job 4711"), "{output}");
+    assert!(output.contains("you have no job 4711"), "{output}");
     let (code, output) = refused(&lab, &["login:"]);
     assert_eq!(code, 5, "{output}");
-    assert!(output.contains("no job of yours"), "{output}");
+    assert!(output.contains("no running ipjob jobs found"), "{output}");
     // Another user's.
     let done = lab.shell("bob", "login", "sbatch --parsable --hold -n1 --wrap true");
     let id = done.text.trim().to_owned();

@@ -62,7 +62,7 @@ fn a_laptop_or_a_server_that_forbids_what_is_needed_is_told() {
     assert_eq!(made.code, 0, "{}", made.text);
     let (code, output) = refused(&lab, &[&target]);
     assert_eq!(code, 2, "{output}");
-    assert!(output.contains("did not make it"), "{output}");
+    assert!(output.contains("did not create it"), "{output}");
     assert_eq!(fs::read_to_string(&mine).expect("it stays"), "mine\n");
     fs::remove_dir_all(lab.laptop_home(".ipython")).expect("removed");
 

@@ -62,7 +62,7 @@ fn a_job_that_still_waits_is_used_from_the_laptop_after_one_login() {
     let (code, output) = super::refused(&lab, &[&target]);
     assert_eq!(code, 2, "{output}");
     assert!(
-        output.contains("is connected already")
+        output.contains("is already connected")
             && output.contains("ipjob-connect.json")
             && !output.contains(&url),
         "{output}"

@@ -212,7 +212,7 @@ fn are_refused_with_a_limit_of_idleness_that_none_would_tell() {
     let output = output.expect("it starts");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    let refused = "--idle-timeout is not for --launcher ranks";
+    let refused = "--idle-timeout does not work with --launcher ranks";
     assert!(text.contains(refused), "{text}");
     assert_eq!(start::meetings(&place), Vec::<String>::new());
 }

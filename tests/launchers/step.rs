@@ -125,7 +125,7 @@ fn that_the_batch_script_became_ends_in_order() {
         let body = format!("{environment}\nexec srun {srun} -n 2 ipjob --mode cluster-only");
         lab.submit(&options, &body)
     };
-    let unoffered = "engines are started without MPI, although mpi4py is there";
+    let unoffered = "engines start without MPI, although mpi4py is installed";
     for (environment, srun) in [
         (":", "--mpi=pmi2"),
         ("export MPI4PY_MPIABI=openmpi", "--mpi=pmix"),

@@ -56,7 +56,7 @@ fn it_shows_files_environment_and_limits_and_no_secret() {
         "mode         notebook".to_owned(),
         "launcher     local".to_owned(),
         "start        overlapped".to_owned(),
-        "--ports=<three free ports; the others stand in the connection files>".to_owned(),
+        "--ports=<three free ports; the others are in the connection files>".to_owned(),
         "engines      2 (at least 2)".to_owned(),
         format!("directory    {}", profile.display()),
         format!("record       {}/ipjob.json", profile.display()),
@@ -166,7 +166,7 @@ fn it_shows_what_forks_the_engines_or_why_none_are_forked() {
 
     place.script("mpiexec", "exit 1");
     let text = plan(&place, &[&fork[..], &["--launcher", "mpiexec"]].concat());
-    let why = "engines are started one by one: --engine-start fork is for the launchers local and srun, not mpiexec";
+    let why = "starting engines one by one: --engine-start fork works with the launchers local and srun, not mpiexec";
     assert!(text.contains(why), "{text}");
     assert!(!text.contains("    fork  "), "{text}");
 }

@@ -75,7 +75,7 @@ fn a_job_is_supervised_while_its_home_hangs_and_its_record_catches_up() {
     send(engine(&before, 1), Signal::SIGKILL);
     job.wait_line("engine 1 (pid ");
     send(pid_of(&before["controller"]["pid"]), Signal::SIGKILL);
-    job.wait_line("does not answer: what is to be started again waits for that");
+    job.wait_line("does not answer; restarts are on hold");
     server.goes_on();
     job.wait_line("the hub knows 1 engines again");
     let record = wait_for("the record", || replaced(&job));

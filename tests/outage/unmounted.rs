@@ -69,7 +69,7 @@ fn a_job_outlives_an_unmounted_home_and_replaces_what_died_meanwhile_once_it_is_
     job.wait_line("engine 1 (pid ");
     job.wait_line("ipjob.json cannot be written: No such file or directory");
     send(pid_of(&before["controller"]["pid"]), Signal::SIGKILL);
-    job.wait_line("what is to be started again waits for that");
+    job.wait_line("restarts are on hold until the file system recovers");
     assert!(lives(&before["engines"]["list"][0]["pid"]));
     let answer = fs::read_to_string("/proc/thread-self/mounts").expect("mounts");
     assert!(!answer.contains(home.text()), "{answer}");

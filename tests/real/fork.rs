@@ -139,9 +139,7 @@ fn is_declined(module: &str, text: &str, why: &str) {
     with_module(&place, module, "");
     with_module(&place, "sitecustomize.py", text);
     let mut job = start(&place, &args("fork", "2"));
-    job.wait_line(&format!(
-        "engines are started one by one, not forked: {why}"
-    ));
+    job.wait_line(&format!("starting engines one by one, not forked: {why}"));
     let record = job.wait_ready();
     let pids: BTreeSet<u64> = record["engines"]["list"]
         .as_array()
@@ -197,7 +195,7 @@ fn an_ipengine_without_a_python_in_its_first_line_is_started_one_by_one() {
     let wrapper = place.script("ipengine", &format!("exec {} \"$@\"", ipengine.display()));
     let mut job = start(&place, &args("fork", "1"));
     job.wait_line(&format!(
-        "engines are started one by one: the first line of {} names no Python to fork them",
+        "starting engines one by one: the first line of {} names no Python that could fork them",
         wrapper.display()
     ));
     job.wait_ready();

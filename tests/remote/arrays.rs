@@ -97,7 +97,7 @@ fn a_requeued_element_is_taken_out_of_the_queue_alone() {
     let stopped = lab.shell(ALICE, "laptop", &format!("ipjob stop login:{name}"));
     assert_eq!(stopped.code, 0, "{}", stopped.text);
     assert!(
-        stopped.text.contains("out of the queue"),
+        stopped.text.contains("removed from the queue"),
         "{}",
         stopped.text
     );

@@ -83,13 +83,13 @@ fn jobs_are_shown_stopped_and_cleaned_from_a_laptop() {
     );
     let none = laptop("ipjob stop login:4711".to_owned());
     assert!(
-        none.code == 5 && none.text.contains("there is no job 4711 of yours on login"),
+        none.code == 5 && none.text.contains("you have no job 4711 on login"),
         "{}",
         none.text
     );
     let held = laptop(format!("ipjob stop login:{}", other.id));
     assert!(
-        held.code == 5 && held.text.contains("may be no job of ipjob"),
+        held.code == 5 && held.text.contains("may not be an ipjob job"),
         "{}",
         held.text
     );
@@ -131,7 +131,7 @@ fn another_cluster_is_left_alone(lab: &Lab, jobs: &[&SlurmJob]) {
         assert!(!job.profile("").exists(), "{}", cleaned.text);
     }
     assert!(
-        cleaned.text.contains("it is of cluster eiger"),
+        cleaned.text.contains("it belongs to cluster eiger"),
         "{}",
         cleaned.text
     );

@@ -49,7 +49,7 @@ fn a_record_that_is_seen_late_is_waited_for() {
     let (code, _, errors) = run(&place, &["stop", "77"]);
     assert_eq!(code, 0, "{errors}");
     for part in [
-        "job 77 is gone; its record may tell in a moment",
+        "job 77 is gone; its record may show in a moment",
         "job 77 has ended: SIGTERM (exit code 0)",
     ] {
         assert!(errors.contains(part), "no {part:?} in {errors}");

@@ -159,7 +159,7 @@ fn a_killed_job_is_dead_and_goes_only_with_all_that_it_left_running() {
     );
     let (code, _, errors) = run(&place, &["clean", "job_local"]);
     assert!(
-        code == 1 && errors.contains("its record is young"),
+        code == 1 && errors.contains("its record is recent"),
         "{errors}"
     );
     let mut old = record.clone();
@@ -306,7 +306,7 @@ fn what_a_killed_connect_left_on_the_laptop_goes() {
     lives.try_lock().expect("free");
     let (code, _, errors) = run(&place, &["clean", "77"]);
     assert!(
-        code == 1 && errors.contains("lives and uses it"),
+        code == 1 && errors.contains("used by an `ipjob connect`"),
         "{errors}"
     );
     drop(lives);

@@ -17,15 +17,11 @@ fn what_cannot_start_is_refused_by_name() {
     let one = lab.submit(&["-n1"], &format!("{run} --respawn engine"));
     let set = lab.submit(&["-n1"], &format!("{run} --respawn set --mpi none"));
     for (job, code, text) in [
-        (
-            one,
-            2,
-            "--respawn engine, but the engines are one MPI world",
-        ),
+        (one, 2, "--respawn engine does not work for one MPI world"),
         (
             set,
             2,
-            "--respawn set is for engines that are one MPI world",
+            "--respawn set is for engines that form one MPI world",
         ),
         (no_srun, 4, "srun"),
         (many, 2, "-n 5 asks for more engines than the job's 2 tasks"),

@@ -221,7 +221,7 @@ fn only_the_node_whose_python_cannot_fork_starts_engines_one_by_one() {
     let run = "PYTHONPATH=$HOME exec ipjob --mode cluster-only --mpi none --engine-start fork";
     let job = lab.submit(&["-N2", "--ntasks-per-node=2"], run);
     job.wait_state("ready");
-    let line = job.wait_line("engines are started one by one, not forked");
+    let line = job.wait_line("starting engines one by one, not forked");
     let why = "1 more thread runs in its Python after the imports (on node2)";
     assert!(line.ends_with(why), "{line}");
     let log = std::fs::read_to_string(job.profile("log/ipjob-engines.log")).expect("a log");
@@ -247,7 +247,7 @@ fn a_dry_run_tells_what_forks_the_engines_of_a_step_or_why_none_are_forked() {
         (
             "",
             "--mpi none --engine-wrapper env",
-            "what --engine-wrapper names stands between each task and its engine",
+            "--engine-wrapper puts a command between each task and its engine",
         ),
         (
             "",

@@ -58,7 +58,7 @@ fn a_job_goes_on_and_ends_in_order_while_slurmctld_is_down() {
     let go = lab.shell("alice", "node1", "echo >go");
     assert_eq!(go.code, 0, "{}", go.text);
 
-    let text = "squeue does not answer: the job goes on, and its time limit is asked for again";
+    let text = "squeue does not answer: the job keeps running, and ipjob will ask for its time limit again";
     late.wait_line(text);
     late.wait_state("ready");
     let (output, warnings) = stop(&lab, &late);
@@ -68,7 +68,7 @@ fn a_job_goes_on_and_ends_in_order_while_slurmctld_is_down() {
     assert_eq!(running.record().expect("a record")["state"], "ready");
     let (output, warnings) = stop(&lab, &running);
     assert_eq!(warnings, [""; 0], "{output}");
-    let line = "scancel does not reach the engines: srun is to end them";
+    let line = "scancel does not reach the engines: ending them through srun";
     assert!(output.contains(line), "{output}");
 
     let up = lab.shell("root", "ctl", "slurmctld");

@@ -41,7 +41,7 @@ pub async fn get(
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(LONGEST).read_to_end(&mut answer).await?;
-        let code = status(&answer).ok_or_else(|| io::Error::other("the answer is no HTTP"))?;
+        let code = status(&answer).ok_or_else(|| io::Error::other("the answer is not HTTP"))?;
         Ok((code, body(&answer).to_vec()))
     };
     own_time::timeout(LIMIT, exchange)

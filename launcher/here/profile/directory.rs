@@ -198,7 +198,7 @@ fn of_dead_ipjob(profile: &Profile, stale: &[PathBuf]) -> bool {
 fn refuse_foreign(files: &[PathBuf]) -> Outcome<()> {
     match files.iter().find(|path| path.exists()) {
         Some(path) => Err(Failure::missing(format!(
-            "{} is there already, and ipjob did not make this profile",
+            "{} already exists, and ipjob did not create this profile",
             path.display()
         ))
         .hint("a controller may run with it: stop it (`ipcluster stop`), remove the file, or choose another --profile")),

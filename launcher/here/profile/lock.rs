@@ -186,7 +186,7 @@ fn held(path: &Path, holder: Option<&Incarnation>, own: &Incarnation) -> Failure
             "a newer incarnation of this job has taken over {profile}: {} (pid {} on {})",
             other.id, other.pid, other.host
         ))
-        .hint("Slurm requeued this job and gave this node up: nothing is to be done here"),
+        .hint("Slurm requeued this job and gave this node up: nothing needs to be done here"),
         Some(other) => Failure::missing(format!(
             "another ipjob runs in {profile}: pid {} on {} ({})",
             other.pid, other.host, other.id

@@ -137,7 +137,7 @@ fn any(address: Ipv4Addr, avoid: &BTreeSet<u16>, hold: Hold) -> Outcome<Reservat
     let mut avoided = Vec::new();
     loop {
         let reservation = reserve_one(address, 0, hold).map_err(|error| {
-            Failure::missing(format!("no port can be had on {address}"))
+            Failure::missing(format!("no port is available on {address}"))
                 .because(error.desc())
                 .hint("check --address; `sysctl net.ipv4.ip_local_port_range` shows the ports that the kernel chooses from")
         })?;

@@ -9,7 +9,7 @@ pub fn find(program: &str, package: &str) -> Outcome<PathBuf> {
     which::which(program).map_err(|_| {
         not_found(
             program,
-            &format!("or install {package} anew"),
+            &format!("or reinstall {package}"),
             &format!("load the module or activate the environment that has it, or `pip install {package}`"),
         )
     })
@@ -32,7 +32,7 @@ pub fn find_mpiexec(program: &str) -> Outcome<PathBuf> {
         not_found(
             program,
             "or name another with --launcher-command",
-            "load the module or activate the environment that has an MPI library, or name its starter with --launcher-command",
+            "load the module or activate the environment that has an MPI library, or name its launcher with --launcher-command",
         )
     })
 }

@@ -65,11 +65,11 @@ pub fn forking(
         // Each task of the step has it forked.
         Launcher::Srun => in_a_step(context),
         launcher => Err(format!(
-            "--engine-start fork is for the launchers local and srun, not {launcher}"
+            "--engine-start fork works with the launchers local and srun, not {launcher}"
         )),
     };
     found
-        .inspect_err(|why| remarks.push(format!("engines are started one by one: {why}")))
+        .inspect_err(|why| remarks.push(format!("starting engines one by one: {why}")))
         .ok()
 }
 
@@ -114,7 +114,7 @@ pub fn check_nannies(context: &Context, forked: bool, remarks: &mut Vec<String>)
 fn python(context: &Context) -> Result<PathBuf, String> {
     context.here.engine_python.clone().ok_or_else(|| {
         let ipengine = context.here.ipengine.display();
-        format!("the first line of {ipengine} names no Python to fork them")
+        format!("the first line of {ipengine} names no Python that could fork them")
     })
 }
 
@@ -124,9 +124,9 @@ fn in_a_step(context: &Context) -> Result<PathBuf, String> {
     let why = if context.here.srun.as_ref().map(|srun| &srun.mpi) != Some(&World::None) {
         "an MPI world cannot be forked; --mpi none starts engines without one"
     } else if !context.settings.engine_wrapper.is_empty() {
-        "what --engine-wrapper names stands between each task and its engine"
+        "--engine-wrapper puts a command between each task and its engine"
     } else if slurm.is_some_and(|slurm| !slurm.components.is_empty()) {
-        "--engine-start fork is not for a step over components of a heterogeneous job"
+        "--engine-start fork does not work for a step over components of a heterogeneous job"
     } else if let Some(what) = of_one_task(context) {
         return Err(format!(
             "{what} gives each task what a fork of another task would not get"

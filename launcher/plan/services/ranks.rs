@@ -46,6 +46,6 @@ pub fn order(
 /// What `--launcher ranks` meets when ipjob was started once.
 #[must_use]
 pub fn not_ranks() -> Failure {
-    Failure::usage("--launcher ranks, but ipjob was started once here")
+    Failure::usage("--launcher ranks, but only one ipjob was started here")
         .hint("start it as several ranks: `srun -n N ipjob ...` or `mpiexec -n N ipjob ...`")
 }

@@ -92,7 +92,7 @@ fn size(context: &Context, slurm: &Slurm) -> Outcome<Vec<String>> {
         _ if engines == context.allocation.tasks => return Ok(Vec::new()),
         _ => {
             return Err(Failure::usage(format!(
-                "-n {engines} is not the {} tasks of the components that --het-group names",
+                "-n {engines} differs from the {} tasks of the components that --het-group names",
                 context.allocation.tasks
             ))
             .hint("leave -n out: a step over several components has an engine for each of their tasks"));

@@ -46,7 +46,9 @@ pub fn find(ipython_dir: &Path, wanted: Option<&Job>) -> Vec<LocalProfile> {
 pub fn remove(profile: &LocalProfile, dry_run: bool) -> Result<(), String> {
     let path = profile.dir.display();
     if !is_abandoned(&profile.dir) {
-        return Err(format!("{path}: an `ipjob connect` lives and uses it"));
+        return Err(format!(
+            "{path}: used by an `ipjob connect` that is running"
+        ));
     }
     if dry_run {
         output::line(&format!("would remove {path}"));

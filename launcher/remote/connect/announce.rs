@@ -40,7 +40,7 @@ pub fn url(page: &Page, ports: &LocalPorts) -> String {
 pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outcome<()> {
     if (options.json || options.print) && !output::data_is_private() {
         console.warning(
-            "stdout is a file that others can read, and Jupyter's token goes into it: `umask 077` before it is made closes it",
+            "stdout is a file that others can read, and Jupyter's token is written to it: set `umask 077` before you create it",
         );
     }
     if options.json {
@@ -69,7 +69,7 @@ pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outco
         below.push(format!("{head}{line}"));
     }
     if ready.client_file.is_some() {
-        below.push("Ctrl-C ends the tunnel; the job goes on".to_owned());
+        below.push("Ctrl-C ends the tunnel; the job keeps running".to_owned());
     }
     console.below(&below);
     Ok(())

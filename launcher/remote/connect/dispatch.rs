@@ -106,8 +106,10 @@ impl Connect<'_> {
 
     /// The only job that runs is meant.
     fn only(&mut self, job: Job) -> Option<Outcome<()>> {
-        self.console
-            .step(&format!("job {}: the only one that runs", job.as_str()));
+        self.console.step(&format!(
+            "job {}: the only one that is running",
+            job.as_str()
+        ));
         self.machine.call(job.as_str());
         if let Some(stdin) = self.link.as_mut().and_then(|link| link.stdin.as_mut()) {
             // A remote end that has gone is told by ssh's own end.

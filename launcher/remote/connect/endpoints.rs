@@ -85,7 +85,7 @@ impl Page {
                     .all(|char| char.is_ascii_alphanumeric() || more.contains(char))
         };
         if !plain(token, "_-.~") {
-            return Err("the record's token has characters that no token has".to_owned());
+            return Err("the record's token has characters that a token cannot have".to_owned());
         }
         if !plain(path, "/_-.~%@+") || !path.starts_with('/') || path.starts_with("//") {
             return Err("the record's url cannot be read".to_owned());
@@ -122,11 +122,11 @@ impl ClientFile {
         let mut ports = BTreeMap::new();
         for (name, value) in &fields {
             if !is_name(name) {
-                return Err("the client file has a field with a strange name".to_owned());
+                return Err("the client file has a field with an invalid name".to_owned());
             }
             if !check(name, value, &mut ports) {
                 return Err(format!(
-                    "the client file's field {name} has a strange value"
+                    "the client file's field {name} has an invalid value"
                 ));
             }
         }
@@ -141,9 +141,9 @@ impl ClientFile {
         let address = match interface.parse::<IpAddr>() {
             Ok(address) if !address.is_unspecified() => address,
             Err(_) if interface != "*" => {
-                return Err("the client file's interface is no address".to_owned());
+                return Err("the client file's interface is not an address".to_owned());
             }
-            _ => fallback.ok_or("the client file does not tell where the controller is")?,
+            _ => fallback.ok_or("the client file does not say where the controller is")?,
         };
         Ok(Self {
             address,

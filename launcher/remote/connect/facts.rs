@@ -229,8 +229,9 @@ impl Facts {
         let Some(found) = self.chosen(job) else {
             if let Some(path) = &self.closed {
                 return Event::Unusable(
-                    Failure::no_job(format!("the record {path} cannot be read there"))
-                        .hint("it is another user's, or its file system is not there"),
+                    Failure::no_job(format!("the record {path} cannot be read there")).hint(
+                        "it belongs to another user, or its file system is not mounted there",
+                    ),
                 );
             }
             let elsewhere = self.found.iter().find_map(|found| {
@@ -250,8 +251,8 @@ impl Facts {
                 ),
                 // Slurm knows nothing of a profile, so nothing can be waited for.
                 None if matches!(job, Job::Profile(_)) => Event::Refused(
-                    Failure::no_job(format!("no job with the profile {} is found on {}", job.as_str(), self.place))
-                        .hint("a job of Slurm is named by its id; a job without Slurm by the profile's name that it printed"),
+                    Failure::no_job(format!("no job with the profile {} found on {}", job.as_str(), self.place))
+                        .hint("name a Slurm job by its id, and a job without Slurm by the profile that it printed"),
                 ),
                 None => Event::Absent,
             };
@@ -285,8 +286,10 @@ impl Facts {
                 Some(several) if several.job.is_several() => {
                     let name = several.job.name();
                     return Some(Event::Refused(
-                        Failure::usage(format!("{id} is a job array, and {name} of it wait"))
-                            .hint(format!("name one of its elements: {id}_INDEX")),
+                        Failure::usage(format!(
+                            "{id} is a job array, and {name} of it are pending"
+                        ))
+                        .hint(format!("name one of its elements: {id}_INDEX")),
                     ));
                 }
                 line => line,
@@ -305,7 +308,7 @@ impl Facts {
                     self.user.as_deref().unwrap_or("somebody else"),
                     self.place
                 ))
-                .hint("only one's own jobs can be reached: their key and token are secret"),
+                .hint("you can only connect to your own jobs: key and token are secret"),
             ));
         }
         Some(Event::Queued(match (queue, line) {

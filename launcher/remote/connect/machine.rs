@@ -174,8 +174,8 @@ impl Machine {
             failure.message =
                 format!("the connection to {host} was lost, and ssh cannot log in again by itself");
             let failure = failure
-                .hint("run the same `ipjob connect` again: then ssh may ask you; the job is not touched by this")
-                .hint("it is not tried again and again, because sites block hosts that knock too often");
+                .hint("run the same `ipjob connect` again, so that ssh can ask you; the job is not affected")
+                .hint("ipjob does not keep trying, because sites block hosts that fail too often");
             return vec![Effect::Finish(Err(failure))];
         }
         self.link = Link::Lost { tries };
@@ -190,7 +190,7 @@ impl Machine {
                 .map_or_else(String::new, |line| format!(" ({line})"));
             effects.push(Effect::Say(
                 Level::Warning,
-                format!("the connection to {host} is lost{why}: trying again, with pauses of up to {} s", LONGEST_PAUSE.as_secs()),
+                format!("the connection to {host} was lost{why}: trying again, with pauses of up to {} s", LONGEST_PAUSE.as_secs()),
             ));
         }
         effects.push(Effect::SetTimer(Timer::Login, pause(tries)));
@@ -207,7 +207,7 @@ impl Machine {
                 format!("the shell on {} ended early", host.as_deref().unwrap_or("this machine")),
             )
             .because(ssh_errors::last_words(words))
-            .hint("a start-up file of the login shell there may end it; `ssh HOST true` must print nothing and end well"),
+            .hint("a start-up file of the login shell there may end it; `ssh HOST true` must print nothing and succeed"),
         }
     }
 

@@ -81,7 +81,7 @@ impl LocalPorts {
         ports::reserve_one(LOCAL, 0, Hold::Bound).map_err(|error| {
             Failure::missing("no local port is free")
                 .because(error.desc())
-                .hint("the system gives none any more: end programs that hold many connections, or name a range with --local-ports")
+                .hint("the system has none left: end programs that hold many connections, or give a range with --local-ports")
         })
     }
 

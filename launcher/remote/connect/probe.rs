@@ -77,7 +77,7 @@ async fn greeting(address: SocketAddr) -> io::Result<()> {
     };
     match own_time::timeout(LIMIT, exchange).await {
         Some(Ok(0xff)) => Ok(()),
-        Some(Ok(_)) => Err(io::Error::other("what answers is no ipcontroller")),
+        Some(Ok(_)) => Err(io::Error::other("what answers is not ipcontroller")),
         Some(Err(error)) => Err(error),
         None => Err(io::ErrorKind::TimedOut.into()),
     }

@@ -155,10 +155,10 @@ fn is_a_jobs(profile: &Profile) -> bool {
 
 fn a_jobs(profile: &Profile) -> Failure {
     Failure::usage(format!(
-        "the profile {} is a job's own: its record lies in it",
+        "the profile {} belongs to a job: its record is in it",
         profile.dir.display()
     ))
-    .hint("choose another name with --profile; removing it would take away what the job works with")
+    .hint("choose another name with --profile; do not remove it: the job uses it")
 }
 
 /// Whether a connect that was killed left this profile.
@@ -171,7 +171,7 @@ pub fn is_abandoned(dir: &Path) -> bool {
 pub fn clean(dir: &Path, name: &str) -> Outcome<()> {
     let Ok(mut file) = open(dir) else {
         return Err(Failure::usage(format!(
-            "the profile {} is there already, and `ipjob connect` did not make it",
+            "the profile {} already exists, and `ipjob connect` did not create it",
             dir.display()
         ))
         .hint("choose another name with --profile, or remove it if nothing uses it"));
@@ -196,16 +196,16 @@ pub fn clean(dir: &Path, name: &str) -> Outcome<()> {
         return Ok(());
     }
     Err(Failure::missing(format!(
-        "the profile {} was left by an `ipjob connect` that was killed, and has files of somebody else's",
+        "the profile {} was left by an `ipjob connect` that was killed, and contains other files",
         dir.display()
     ))
-    .hint("look at it, and remove it or choose another name with --profile"))
+    .hint("check it, then remove it or choose another name with --profile"))
 }
 
 /// What is said of a job that another connect has open.
 fn in_use(dir: &Path, name: &str, marker: &Marker) -> Failure {
     let failure = Failure::usage(format!(
-        "{name} is connected already, by `ipjob connect {}` (pid {})",
+        "{name} is already connected, by `ipjob connect {}` (pid {})",
         marker.target, marker.pid
     ))
     .hint(format!(
@@ -353,7 +353,7 @@ mod tests {
         fs::write(&file, "theirs").expect("written");
         let failure =
             LocalProfile::make(place.path(), &name("job_1"), marker()).expect_err("refused");
-        assert!(failure.message.contains("did not make it"), "{failure}");
+        assert!(failure.message.contains("did not create it"), "{failure}");
         assert_eq!(fs::read_to_string(&file).expect("it stays"), "theirs");
     }
 
@@ -371,7 +371,7 @@ mod tests {
             );
             let failure =
                 LocalProfile::make(place.path(), &name(own), marker()).expect_err("refused");
-            assert!(failure.message.contains("a job's own"), "{failure}");
+            assert!(failure.message.contains("belongs to a job"), "{failure}");
             assert!(record.exists());
             let made = LocalProfile::make(place.path(), &name(free), marker()).expect("made");
             assert_eq!(made.name().as_str(), free);

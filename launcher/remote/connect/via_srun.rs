@@ -34,9 +34,7 @@ impl Connect<'_> {
             .filter_map(|endpoint| self.ports.of(endpoint))
             .map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
             .collect::<Result<_, _>>()
-            .map_err(|error| {
-                Failure::missing("a local port cannot be listened on").because(error)
-            })?;
+            .map_err(|error| Failure::missing("cannot listen on a local port").because(error))?;
         self.forwards = targets;
         self.stepping = true;
         if let Some(stdin) = self.link.as_mut().and_then(|link| link.stdin.as_mut()) {

@@ -40,7 +40,7 @@ impl Order {
         match self {
             Self::Batch { .. } => "SIGTERM to its batch script".to_owned(),
             Self::Step { step } => format!("SIGTERM to its step {step}"),
-            Self::Waiting { .. } => "taken out of the queue".to_owned(),
+            Self::Waiting { .. } => "removed from the queue".to_owned(),
             Self::Process(process) | Self::Node { process, .. } => {
                 format!("SIGTERM to pid {} on {}", process.pid, process.host)
             }
@@ -77,7 +77,7 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
         .as_ref()
         .filter(|line| line.phase() == Phase::Running);
     let scancel = |failure: Failure| match &job.id {
-        Some(id) => failure.hint(format!("`scancel {id}` ends the job by Slurm alone")),
+        Some(id) => failure.hint(format!("`scancel {id}` ends the job through Slurm alone")),
         None => failure,
     };
     match job.state {
@@ -85,7 +85,7 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
         State::Dead if runs.is_none() => return Ok(None),
         State::Dead | State::Unknown => {
             let failure = Failure::service(format!("job {name} cannot be asked: {}", note(job)));
-            return Err(scancel(failure).hint("`ipjob status` tells what is known of it"));
+            return Err(scancel(failure).hint("`ipjob status` shows what is known about it"));
         }
         _ => {}
     }
@@ -96,7 +96,7 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
     {
         let cluster = job.cluster.as_deref().unwrap_or("another");
         return Err(Failure::missing(format!(
-            "job {id} runs on cluster {cluster}, whose queue is not seen from {place}"
+            "job {id} runs on cluster {cluster}, whose queue cannot be seen from {place}"
         ))
         .hint(format!(
             "name a login node of {cluster}: `ipjob stop HOST:{id}`"
@@ -104,10 +104,10 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
     }
     let Some(record) = job.record() else {
         let failure = Failure::no_job(format!(
-            "job {name} has no record, so it may be no job of ipjob: {}",
+            "job {name} has no record, so it may not be an ipjob job: {}",
             note(job)
         ));
-        return Err(scancel(failure).hint("once it has begun it can be asked"));
+        return Err(scancel(failure).hint("it can be asked once it has started"));
     };
     if job.state == State::Pending {
         return Ok(job.id.clone().map(|job| Order::Waiting { job }));
@@ -123,7 +123,7 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
         (id, _) => {
             let process = process(record).ok_or_else(|| {
                 scancel(Failure::missing(format!(
-                    "the record of job {name} does not tell its process"
+                    "the record of job {name} does not name its process"
                 )))
                 .hint("end it where it runs")
             })?;

@@ -155,7 +155,7 @@ impl Probe {
     async fn ask(&self, server: ServerFile) -> Look {
         if server.secure {
             return Look::Broken(configured(
-                "jupyter speaks https, and everything that ipjob tells people and programs is http",
+                "jupyter speaks https, but every address that ipjob gives out is http",
                 "a certfile",
             ));
         }

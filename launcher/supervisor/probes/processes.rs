@@ -48,7 +48,7 @@ pub fn watch(wired: Wired, sender: Sender) {
             let fault = processes.iter_mut().find_map(Watched::fault).or_else(|| {
                 let (endpoint, _) = lost?;
                 let text = format!(
-                    "the controller listens no more on its {} port {}",
+                    "the controller no longer listens on its {} port {}",
                     endpoint.name, endpoint.port
                 );
                 Some((text, false))

@@ -114,7 +114,7 @@ struct Step {
     name: String,
 }
 
-/// The steps of a job that can hold nodes; `None` where Slurm does not tell.
+/// The steps of a job that can hold nodes; `None` where Slurm does not say.
 async fn steps(job: &str) -> Option<Vec<Step>> {
     let squeue = programs::find_slurms("squeue").ok()?;
     let args = [

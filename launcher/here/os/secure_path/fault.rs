@@ -127,7 +127,7 @@ impl fmt::Display for Fault {
             Self::Open(open) => write!(out, "{open}"),
             Self::Dangling(link, target) => write!(
                 out,
-                "{} is a link to {}, which is not there",
+                "{} is a link to {}, which does not exist",
                 link.display(),
                 target.display()
             ),

@@ -47,11 +47,8 @@ impl Facts {
                 ))),
             },
             [] => Told::Event(Event::Refused(
-                Failure::no_job(format!(
-                    "no job of yours that ipjob runs is found on {}",
-                    self.place
-                ))
-                .hint("a job that waits still is connected to by its id: HOST:JOB"),
+                Failure::no_job(format!("no running ipjob jobs found on {}", self.place))
+                    .hint("name a pending job by its id: HOST:JOB"),
             )),
             several => {
                 let mut failure = Failure::usage(format!(

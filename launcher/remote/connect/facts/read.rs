@@ -81,7 +81,7 @@ pub fn seen(record: &Record, client: Option<&str>) -> Result<Seen, String> {
 
 fn reach(record: &Record, client: &str) -> Result<Reach, String> {
     let node = record.host.as_deref().filter(|host| target::is_plain(host));
-    let node = node.ok_or("it does not tell its host")?.to_owned();
+    let node = node.ok_or("it does not name its host")?.to_owned();
     let ip = record.ip.map(|ip| ip.0);
     let client = ClientFile::read(client, ip)?;
     let page = if *record.mode == Some(Mode::ClusterOnly) {
@@ -92,7 +92,7 @@ fn reach(record: &Record, client: &str) -> Result<Reach, String> {
             (ip, *record.port, page, record.token.as_deref())
         else {
             return Err(format!(
-                "it does not tell where Jupyter is ({})",
+                "it does not say where Jupyter is ({})",
                 if record.faults.is_empty() {
                     "fields are missing".to_owned()
                 } else {

@@ -49,7 +49,7 @@ impl Machine {
                 self.progress(wait)
             }
             Phase::Stopping => {
-                let reason = seen.reason.as_deref().unwrap_or("no reason is told");
+                let reason = seen.reason.as_deref().unwrap_or("no reason given");
                 self.progress(format!("the job is stopping: {reason}"))
             }
             Phase::Ready | Phase::Ended => self.ready(&seen),
@@ -77,19 +77,19 @@ impl Machine {
             None => Vec::new(),
             Some(Queued::Waiting(text)) => self.progress(text),
             Some(Queued::Running(_)) => {
-                self.progress("the job runs; its ipjob has not begun yet".to_owned())
+                self.progress("the job is running; its ipjob has not started yet".to_owned())
             }
             Some(Queued::Completing) => {
-                self.progress("the job is ending, in Slurm's words COMPLETING".to_owned())
+                self.progress("the job is ending (Slurm's state COMPLETING)".to_owned())
             }
             // Both may be busy at once; only Slurm's word, or that there is no Slurm, is an end.
             Some(Queued::Unknown(words)) => self.progress(format!(
-                "no record of job {} is found, and Slurm does not answer: {words}",
+                "no record of job {} found, and Slurm does not answer: {words}",
                 self.job
             )),
             Some(Queued::NoSlurm) => {
                 let text = format!(
-                    "no record of job {} is found, and there is no squeue to ask for it",
+                    "no record of job {} found, and squeue is not available",
                     self.job
                 );
                 if self.announced.is_some() {
@@ -102,9 +102,9 @@ impl Machine {
                     .host
                     .as_ref()
                     .map_or_else(String::new, |host| format!(" {host}:"));
-                let failure = Self::no_job(format!("there is no job {} of yours{}", self.job, self.in_slurm()))
-                    .hint(format!("`ipjob status{place}` lists your jobs that ipjob runs"))
-                    .hint("it must have been started by ipjob; another cluster's jobs are found from its own login node only");
+                let failure = Self::no_job(format!("you have no job {}{}", self.job, self.in_slurm()))
+                    .hint(format!("`ipjob status{place}` lists your ipjob jobs"))
+                    .hint("it must have been started by ipjob; jobs of another cluster are found only from its own login node");
                 if self.announced.is_some() {
                     return self.over(format!("job {} is gone", self.job));
                 }
@@ -121,10 +121,10 @@ impl Machine {
             None | Some(Queued::Gone(_) | Queued::Unknown(_) | Queued::NoSlurm) => None,
             Some(Queued::Waiting(text)) => Some(text),
             Some(Queued::Running(since)) if since > seen.updated => {
-                Some("the job runs again; its ipjob has not begun yet".to_owned())
+                Some("the job is running again; its ipjob has not started yet".to_owned())
             }
             Some(Queued::Completing) => {
-                Some("the job is ending, in Slurm's words COMPLETING".to_owned())
+                Some("the job is ending (Slurm's state COMPLETING)".to_owned())
             }
             Some(Queued::Running(_)) => {
                 if self.waited_for.as_ref() == Some(&seen.life) {
@@ -200,7 +200,7 @@ impl Machine {
 
 /// `job 123 has ended: SIGTERM (exit code 0)`.
 fn how_it_ended(job: &str, seen: &Seen) -> String {
-    let reason = seen.reason.as_deref().unwrap_or("no reason is told");
+    let reason = seen.reason.as_deref().unwrap_or("no reason given");
     let code = seen
         .exit
         .map_or_else(String::new, |code| format!(" (exit code {code})"));

@@ -128,7 +128,7 @@ impl Machine {
             effects.push(Effect::Say(
                 Level::Step,
                 format!(
-                    "{} does not reach {} ({words}): trying ssh to the node",
+                    "{} cannot reach {} ({words}): trying ssh to the node",
                     self.host.as_deref().unwrap_or("this machine"),
                     reach.node
                 ),
@@ -138,8 +138,9 @@ impl Machine {
         }
         if self.announced.is_some() {
             bridge.stage = Stage::Waiting;
-            effects
-                .extend(self.progress(format!("the job is not reached ({words}): trying again")));
+            effects.extend(
+                self.progress(format!("the job cannot be reached ({words}): trying again")),
+            );
             effects.push(Effect::SetTimer(Timer::Bridge, PAUSE));
             return effects;
         }
@@ -155,7 +156,7 @@ impl Machine {
             .collect();
         let mut failure = Failure::new(
             Kind::Ssh,
-            format!("no way leads to job {} on {node}", self.job),
+            format!("there is no way to reach job {} on {node}", self.job),
         )
         .because(words.join("; "));
         if self.dead_ends.iter().any(|end| end.forbidden) {
@@ -163,9 +164,9 @@ impl Machine {
                 failure.hint("an ssh server on the way forbids forwarding (AllowTcpForwarding)");
         }
         let srun = if self.chosen == Some(Way::Srun) {
-            "--via srun needs an ipjob of this version on the cluster: name it with --remote-ipjob PATH"
+            "--via srun needs an ipjob of this version on the cluster: give its path with --remote-ipjob PATH"
         } else {
-            "`--via srun` carries the bytes through Slurm itself; ipjob must be on the cluster for it"
+            "`--via srun` sends the traffic through Slurm itself; it needs ipjob on the cluster"
         };
         failure = failure.hint(srun);
         failure
