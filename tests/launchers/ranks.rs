@@ -73,9 +73,8 @@ fn end_with_the_cause_when_their_world_loses_one() {
     let record = job.wait_state("ready");
     let engine = &record["engines"]["list"][2];
     send(engine["pid"].as_u64().expect("a pid"), Signal::SIGKILL);
-    let (code, output) = job.finish();
-    // mpiexec misses MPI's farewell of a killed engine and tells that in its own way.
-    assert_ne!(code, 0, "{output}");
+    // The code is mpiexec's own: 0 now and then, where the leader's end is seen before MPI's farewell of the killed engine is missed.
+    let (_, output) = job.finish();
     let named = format!(
         "engine 2 (pid {}) ended with signal 9 (SIGKILL)",
         engine["pid"]

@@ -2,7 +2,6 @@
 
 use crate::failure::{Failure, Outcome};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use rustix::process::{Pid, Rlimit, prlimit};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -55,16 +54,27 @@ pub fn give_back_open_files(pid: u32, engines: u32) {
         return;
     };
     let given = (*users).max(FILES_PER_RANK * u64::from(engines));
-    let child = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    if let Some(child) = child.filter(|_| given < soft) {
-        let limit = Rlimit {
-            current: Some(given),
-            maximum: Some(hard),
-        };
-        // One that has ended needs none; one that keeps a higher limit works as well.
-        let _ = prlimit(Some(child), rustix::process::Resource::Nofile, limit);
+    if given < soft {
+        limit_of(pid, given, hard);
     }
 }
+
+/// Sets the limits of open files of another process. One that has ended needs none; one that keeps a higher limit works as well.
+#[cfg(target_os = "linux")]
+fn limit_of(pid: u32, soft: u64, hard: u64) {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let limit = Rlimit {
+        current: Some(soft),
+        maximum: Some(hard),
+    };
+    if let Some(child) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = prlimit(Some(child), Resource::Nofile, limit);
+    }
+}
+
+/// There are no engines here.
+#[cfg(not(target_os = "linux"))]
+fn limit_of(_pid: u32, _soft: u64, _hard: u64) {}
 
 /// The soft and the hard limit of open files.
 pub fn open_files() -> Outcome<(u64, u64)> {
