@@ -80,44 +80,57 @@ pub fn keep_within(total: u64) -> Look {
         // What cannot be done now, because the disk is away, is tried at the next look.
         let length = fs::symlink_metadata(&path).map_or(0, |file| file.len());
         look.length += length;
-        if length > most && fit(&path, &cut, most).is_ok() {
+        if length > most && fit(&path, &cut, most).unwrap_or(false) {
             look.cut.push(path);
         }
     }
     look
 }
 
-/// Leaves the middle of a log out that is longer than `most`.
-fn fit(path: &Path, cut: &Mutex<Cut>, most: u64) -> io::Result<()> {
+/// Leaves the middle of a log out that is longer than `most`; false where it is not.
+fn fit(path: &Path, cut: &Mutex<Cut>, most: u64) -> io::Result<bool> {
     // Nobody reads it meanwhile.
     let mut cut = held(cut);
+    let known = *cut;
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .custom_flags(NO_LINK)
         .open(path)?;
     let length = file.metadata()?.len();
-    let part = most / 4;
-    if cut.gone == 0 {
-        cut.head = after_line(&file, 0, part)?;
+    if length <= most {
+        return Ok(false);
     }
-    let begin = after_line(&file, length - part, part)?.max(cut.head);
+    let part = most / 4;
+    let mut head = after_line(&file, 0, part)?;
+    if known.gone > 0 {
+        // With more logs than at the last cut each has a smaller part, and its begin too.
+        head = head.min(known.head);
+    }
+    let begin = after_line(&file, length - part, part)?.max(known.head);
     let said = format!(
         "{HEAD}ipjob: {} bytes are left out here, so that this log has no more than {most}\n",
-        cut.written(begin) - cut.head
+        begin + known.gone - head
     );
-    let behind = cut.head + said.len() as u64;
+    let behind = head + said.len() as u64;
+    // Only ever towards the begin: else what is moved would be written over before it is read.
+    if begin < behind {
+        return Ok(false);
+    }
     let moved = file
-        .write_all_at(said.as_bytes(), cut.head)
+        .write_all_at(said.as_bytes(), head)
         .and_then(|()| move_down(&file, begin, behind, most / 2));
     // A disk that is full may not even take it where something stood: then room is what counts.
     let (read, written) = match moved {
         Ok(moved) => moved,
-        Err(_) => (file.metadata()?.len(), cut.head),
+        Err(_) => (file.metadata()?.len(), head),
     };
     file.set_len(written)?;
-    cut.gone += read.saturating_sub(written);
-    Ok(())
+    *cut = Cut {
+        head,
+        gone: known.gone + read.saturating_sub(written),
+    };
+    Ok(true)
 }
 
 /// The place after the first end of a line in the `length` bytes from `from` on, or `from`; in the begin of a file after the last one, or
@@ -214,6 +227,72 @@ mod tests {
         let left_out: Vec<&str> = text.lines().filter(|line| number(line).is_none()).collect();
         assert_eq!(left_out.len(), 2, "{left_out:?}");
         assert!(left_out[1].contains("bytes are left out here"));
+    }
+
+    #[test]
+    fn with_more_logs_each_has_a_smaller_begin_and_its_reader_goes_on() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x.log");
+        let (log, mut file) = Log::open(&path, "one").expect("writable");
+        let cut = of(&path);
+        let (mut read, mut offset) = (Vec::new(), 0);
+        let mut count = 0;
+        for most in [16 * MOST, 4 * MOST, 3 * MOST, MOST] {
+            for _ in 0..500_000 {
+                writeln!(file, "line {count}").expect("writable");
+                count += 1;
+            }
+            assert!(fit(&path, &cut, most).expect("cut"));
+            let length = fs::metadata(&path).expect("a log").len();
+            assert!(length <= most, "{length} {most}");
+            assert!(!fit(&path, &cut, most).expect("looked at"));
+            // Some of it, so that the next cut finds a reader in what it leaves out.
+            let (lines, next) = log.lines_from(offset);
+            assert!(next > offset);
+            read.extend(lines.iter().filter_map(|line| number(line)));
+            offset = next;
+        }
+        loop {
+            let (lines, next) = log.lines_from(offset);
+            if next == offset {
+                break;
+            }
+            read.extend(lines.iter().filter_map(|line| number(line)));
+            offset = next;
+        }
+        assert!(read.is_sorted_by(|one, next| one < next), "{read:?}");
+        assert_eq!(read.last(), Some(&(count - 1)));
+        let text = fs::read_to_string(&path).expect("text");
+        assert!(text.starts_with("==== one\nline 0\nline 1\n"));
+        assert_eq!(
+            text.lines().filter(|line| number(line).is_none()).count(),
+            2
+        );
+    }
+
+    /// As when the part of a log shrinks while it does not grow.
+    #[test]
+    fn a_log_that_was_cut_is_cut_to_less_without_a_new_line() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x.log");
+        let (log, mut file) = Log::open(&path, "one").expect("writable");
+        for count in 0..500_000 {
+            writeln!(file, "line {count}").expect("writable");
+        }
+        for most in [16 * MOST, 6 * MOST, 2 * MOST, MOST / 2] {
+            assert!(fit(&path, &of(&path), most).expect("cut"));
+            assert!(fs::metadata(&path).expect("a log").len() <= most);
+            let text = fs::read_to_string(&path).expect("text");
+            let left: Vec<u32> = text.lines().filter_map(number).collect();
+            assert!(left.is_sorted_by(|one, next| one < next), "{left:?}");
+            assert_eq!(left.first(), Some(&0));
+            assert_eq!(left.last(), Some(&499_999));
+            assert_eq!(
+                text.lines().filter(|line| number(line).is_none()).count(),
+                2
+            );
+        }
+        assert_eq!(log.tail(1), ["line 499999"]);
     }
 
     #[test]
