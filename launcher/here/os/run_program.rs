@@ -22,6 +22,9 @@ const KILL_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of an answer that are read.
 const LONGEST: u64 = 256 * 1024;
 
+/// MiB of an answer that are held. Who prints more answers nothing, and would fill the memory.
+const MOST: u64 = 64;
+
 /// What a program answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -85,7 +88,14 @@ pub fn ask(command: &mut Command, limit: Duration) -> Answer {
     };
     Answer {
         errors: match &end {
-            Err(late) if late.kind() == ErrorKind::TimedOut => late.to_string(),
+            Err(given_up)
+                if matches!(
+                    given_up.kind(),
+                    ErrorKind::TimedOut | ErrorKind::FileTooLarge
+                ) =>
+            {
+                given_up.to_string()
+            }
             _ => question.errors(),
         },
         output: question.output(),
@@ -131,9 +141,14 @@ impl Question {
         }
     }
 
-    /// How it has ended, or that the time since `begin` is up; `None` while it runs.
+    /// How it has ended, or that the time since `begin` is up or it has printed too much; `None` while it runs.
     fn ended(&mut self, begin: OwnTime, limit: Duration) -> Option<io::Result<ExitStatus>> {
+        let is_long = |file: &File| file.metadata().is_ok_and(|data| data.len() > MOST << 20);
         match self.child.try_wait() {
+            Ok(None) if is_long(&self.output) || is_long(&self.errors) => {
+                let long = format!("it printed more than {MOST} MiB");
+                Some(Err(io::Error::new(ErrorKind::FileTooLarge, long)))
+            }
             Ok(None) if begin.elapsed() > limit => {
                 let late = format!("it did not answer within {} s", limit.as_secs_f64());
                 Some(Err(io::Error::new(ErrorKind::TimedOut, late)))
@@ -173,10 +188,17 @@ impl Drop for Question {
     }
 }
 
+/// What an answer is written on: always at its end, also after a script has emptied it (`echo >/dev/stderr` opens it anew).
+fn paper() -> io::Result<File> {
+    let file = nameless()?;
+    rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::APPEND)?;
+    Ok(file)
+}
+
 /// A nameless file in memory, so that neither a full pipe nor a full disk holds the answer up, and nothing that the program has started
 /// keeps it open.
 #[cfg(target_os = "linux")]
-fn paper() -> io::Result<File> {
+fn nameless() -> io::Result<File> {
     use nix::sys::memfd::{MFdFlags, memfd_create};
     Ok(File::from(memfd_create(
         "ipjob-answer",
@@ -186,7 +208,7 @@ fn paper() -> io::Result<File> {
 
 /// A nameless file, where the kernel has none in memory.
 #[cfg(not(target_os = "linux"))]
-fn paper() -> io::Result<File> {
+fn nameless() -> io::Result<File> {
     tempfile::tempfile()
 }
 
@@ -210,6 +232,25 @@ mod tests {
         let answer = ask(Command::new("tail").args(["-f", "/dev/null"]), limit);
         assert_eq!(answer.code, None);
         assert_eq!(answer.reason(), "it did not answer within 0.02 s");
+    }
+
+    #[test]
+    fn one_that_prints_without_an_end_is_not_waited_for() {
+        let answer = ask(&mut Command::new("yes"), Duration::from_secs(60));
+        assert_eq!(answer.code, None);
+        assert_eq!(answer.reason(), "it printed more than 64 MiB");
+        assert_eq!(answer.output.len() as u64, LONGEST);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_script_that_opens_its_stderr_anew_leaves_no_hole_in_it() {
+        let script = "echo one >&2; echo two >/dev/stderr; echo three >&2; exit 3";
+        let answer = ask(
+            Command::new("sh").args(["-c", script]),
+            Duration::from_secs(60),
+        );
+        assert_eq!(answer.errors, "two\nthree\n");
     }
 
     #[test]

@@ -3,14 +3,17 @@
 
 use super::identity;
 use crate::failure::{Failure, Outcome};
-use crate::here::os::run_program::Question;
+use crate::here::os::run_program::{self, Question};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 /// How long a name may take to be resolved that clients are to resolve at every connection.
 const AT_ONCE: Duration = Duration::from_millis(300);
+
+/// How long the name of a peer may: a directory that cannot be reached answers late or never.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Reads an address that the user chose: an IPv4 address, or the name of an interface that has one.
 pub fn chosen(text: &str, option: &str) -> Outcome<Ipv4Addr> {
@@ -127,12 +130,6 @@ impl Location {
 
 /// The first IPv4 address of a host, as the site resolves it.
 fn resolve(host: &str) -> Option<Ipv4Addr> {
-    let output = Command::new("getent")
-        .args(["ahostsv4", host])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
+    let answer = run_program::ask(Command::new("getent").args(["ahostsv4", host]), LIMIT);
+    answer.output.split_ascii_whitespace().next()?.parse().ok()
 }
