@@ -14,6 +14,7 @@ pub mod task;
 use crate::engine::private_profile::PrivateProfile;
 use crate::failure::{Failure, Outcome};
 use crate::here::os::memory::Memory;
+use crate::here::profile::directory;
 use crate::here::site::identity;
 use crate::plan::services::{CONNECTION_INFO, Succession};
 use crate::plan::task_lines::{NotForked, Report};
@@ -63,6 +64,10 @@ pub fn run(
         };
         task::tell(&report.line());
     };
+    // Before anything is started.
+    if let Some(left) = directory::leave_open_directory()? {
+        task::tell(&left);
+    }
     if let Some(who) = again {
         predecessor::end(who);
     }

@@ -152,6 +152,26 @@ fn nothing_is_started_in_a_working_directory_where_every_user_can_put_modules() 
     }
 }
 
+/// As slurmstepd starts it on a node that lacks the job's directory.
+#[test]
+fn a_task_that_starts_where_every_user_can_put_modules_goes_elsewhere() {
+    for mode in [0o1777, 0o777, 0o755] {
+        let place = Place::with_fakes();
+        let shared = place.dir().join("tmp");
+        fs::create_dir(&shared).expect("a directory");
+        chmod(&shared, mode);
+        let mut command = place.ipjob(["engine", "--", "/bin/sh", "-c", "pwd"]);
+        let output = command.current_dir(&shared).output().expect("it runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success(), "{text}");
+        let told = format!("the working directory {} is not safe", shared.display());
+        let is_open = mode & 0o002 != 0;
+        assert_eq!(text.contains(&told), is_open, "{text}");
+        let at = text.lines().last().expect("a line");
+        assert_eq!(at == "/", is_open, "{text}");
+    }
+}
+
 /// The site's directory tells by `getent`; the job's own group is another one, as after newgrp.
 #[test]
 fn a_primary_group_of_the_users_name_without_others_is_the_users_own() {

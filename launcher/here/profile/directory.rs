@@ -304,6 +304,22 @@ pub fn working_directory() -> Outcome<()> {
     .hint("--root-dir lets Jupyter begin elsewhere"))
 }
 
+/// Goes from such a directory to `/`, where only root puts files, and tells so. On a node that lacks the job's directory slurmstepd starts
+/// tasks in /tmp.
+pub fn leave_open_directory() -> Outcome<Option<String>> {
+    let Err(left) = working_directory() else {
+        return Ok(None);
+    };
+    if env::set_current_dir("/").is_err() || working_directory().is_err() {
+        return Err(left);
+    }
+    let cause = left.cause.unwrap_or_default();
+    Ok(Some(format!(
+        "ipjob: {} ({cause}): the engine starts in / instead",
+        left.message
+    )))
+}
+
 /// Makes the IPython directory where it is missing, and refuses one in which others can put something: a profile in the place of
 /// ours, or the `profile_default` that every kernel runs the startup files of.
 pub fn ipython_dir(dir: &Path) -> Outcome<()> {

@@ -6,6 +6,7 @@ use crate::here::os::log::Log;
 use crate::here::os::memory::Memory;
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::stray_processes;
+use crate::here::profile::directory;
 use crate::here::profile::rendezvous::Seat;
 use crate::plan::environment;
 use crate::plan::incarnation::Incarnation;
@@ -14,6 +15,7 @@ use crate::plan::rendezvous::Order;
 use crate::plan::task_lines::Report;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -38,7 +40,10 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
         .because(error)
     };
     let head = crate::supervisor::children::log_head(&leader.id, &id);
-    let (_, log) = Log::open(&process.log, &head).map_err(no_log)?;
+    let (_, mut log) = Log::open(&process.log, &head).map_err(no_log)?;
+    if let Some(left) = directory::leave_open_directory()? {
+        writeln!(log, "{left}").map_err(no_log)?;
+    }
     let errors = log.try_clone().map_err(no_log)?;
     let mut command = Command::new(&process.program);
     command.args(&process.args);
