@@ -122,20 +122,33 @@ pub enum Event {
         /// Whether memory was short, where that is known.
         memory: Option<OutOfMemory>,
     },
-    /// A service's readiness was observed, or that it lacks nothing any more.
+    /// A service's readiness was observed.
     Ready {
         /// Which.
         service: Name,
         /// What is worth knowing: `on 127.0.0.1 (18 ports)`.
         detail: String,
     },
-    /// A probe looked at a service, and this is what it still lacks to be ready, or lacks although it was.
+    /// A probe looked at a service that starts, and this is what it still lacks to be ready.
     Lacks {
         /// Which.
         service: Name,
-        /// What: `ipcontroller-client.json is missing or empty`, `1,024 of 1,024 descriptors in use`; nothing when it lacks what a
-        /// probe can tell no more.
+        /// What: `ipcontroller-client.json is missing or empty`; nothing when it lacks what a probe can tell no more.
         what: String,
+    },
+    /// A service that is ready lacks something that it needs to hear anybody new.
+    Hindered {
+        /// Which.
+        service: Name,
+        /// What: `1,024 of 1,024 descriptors in use`.
+        what: String,
+    },
+    /// That is over.
+    Unhindered {
+        /// Which.
+        service: Name,
+        /// How: `(960 of 1,024 descriptors in use)`.
+        detail: String,
     },
     /// A probe found a service that cannot work.
     Broken {

@@ -63,15 +63,7 @@ impl Machine {
             .iter()
             .partition(|id| self.engines.is(**id, |engine| engine.by_client));
         self.say_shut_down(&asked, out);
-        for id in rest.iter().take(SHOWN) {
-            warning(out, format!("{} left the hub's list", self.engine(*id)));
-        }
-        if rest.len() > SHOWN {
-            warning(
-                out,
-                format!("{} left the hub's list", named("engine", &rest)),
-            );
-        }
+        self.say_unlisted(&rest, out);
         let left = self.engines.living() > fresh.len() || self.engines.any_on_its_way();
         let ready = self.stage(Name::Engines) == Stage::Ready && matches!(self.phase, Phase::Up);
         if left || rest.is_empty() || !ready {
@@ -79,6 +71,16 @@ impl Machine {
         }
         self.tasks_gone(&asked, Noticed::Unlisted, out);
         self.tasks_gone(&rest, Noticed::LastUnlisted, out);
+    }
+
+    /// Tells engines that left the hub's list: the first by their places, and where they are many all by their ids.
+    pub(super) fn say_unlisted(&self, ids: &[u32], out: &mut Vec<Effect>) {
+        for id in ids.iter().take(SHOWN) {
+            warning(out, format!("{} left the hub's list", self.engine(*id)));
+        }
+        if ids.len() > SHOWN {
+            warning(out, format!("{} left the hub's list", named("engine", ids)));
+        }
     }
 
     /// srun told that something is wrong: it is the one that knows how a task ended.
@@ -288,12 +290,16 @@ impl Machine {
     /// srun makes no step on the node where an engine was to start again: nor can the others there. That is told once.
     fn node_of_engine_is_refused(&mut self, id: u32, words: &str, out: &mut Vec<Effect>) {
         self.engines.lose(&[id]);
-        let node = self.place_of(id).map(|report| report.node.clone());
-        let node = node.unwrap_or_default();
-        let told = !self.engines.refused_nodes.insert(node.clone());
-        let ids = self
+        let place = self.place_of(id).map(|report| report.node.clone());
+        let told =
+            (place.as_ref()).is_some_and(|node| !self.engines.refused_nodes.insert(node.clone()));
+        let node = place.unwrap_or_else(|| "its node".to_owned());
+        let mut ids = self
             .engines
             .ids(|engine| engine.is_on(&node) && !engine.listed);
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
         if !told {
             let who = named("engine", &ids);
             warning(

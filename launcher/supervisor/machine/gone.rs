@@ -128,7 +128,14 @@ impl Machine {
         if all_end && silent && !asked && self.spares_the_silent() {
             return self.spare(ids, out);
         }
-        if !silent && action != Action::Wait {
+        if action == Action::EndWorld && silent {
+            self.say_unlisted(ids, out);
+            if !asked {
+                out.push(Effect::ShowLog(Unit::Engine(first)));
+            }
+        }
+        // Of a world that ends those too that only seem to be gone: asked to end, the others would wait for them in MPI_Finalize.
+        if action == Action::EndWorld || (!silent && action != Action::Wait) {
             self.engines.lose(ids);
         }
         let there = matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready);
@@ -142,18 +149,14 @@ impl Machine {
             Action::Drop | Action::Kill => self.drop_out(ids, action, out),
             // What is on its way already brings all of them back, or has told their end.
             _ if !there => {}
-            Action::Lose => self.engine_lost(first, &end, out),
             Action::EndAll | Action::AskSlurm | Action::EndWorld if asked => {
                 self.shut_down(Name::Engines, out);
             }
+            Action::Lose | Action::EndWorld => self.engine_lost(first, &end, out),
             Action::EndAll => self.set_ended(end, out),
             Action::AskSlurm => {
                 let with_log = noticed == Noticed::GroupProcess;
                 self.hear_slurm_first(end, with_log, out);
-            }
-            Action::EndWorld => {
-                self.engines.lose(ids);
-                self.engine_lost(first, &end, out);
             }
         }
     }

@@ -82,6 +82,7 @@ impl Machine {
             let life = engine.life;
             *engine = Engine::default();
             engine.life = life;
+            engine.forget();
         }
         self.engines.srun_said = None;
         self.engines.waits = None;

@@ -4,19 +4,28 @@ use super::{Effect, Machine, Stage, step_line, warning};
 use crate::plan::name::Name;
 
 impl Machine {
-    /// What a service lacks: while it starts that is its probe's, for the failure that a late start is.
-    pub(super) fn lacks(&mut self, service: Name, what: String, out: &mut Vec<Effect>) {
+    /// What a service that starts still lacks: the cause, if it is late. What its probe misses later hinders nothing.
+    pub(super) fn lacks(&mut self, service: Name, what: String) {
+        if let Some(found) = self.services.get_mut(&service)
+            && found.life.stage != Stage::Ready
+        {
+            found.lack = (!what.is_empty()).then_some(what);
+        }
+    }
+
+    /// A service that is ready lacks something.
+    pub(super) fn hinder(&mut self, service: Name, what: String, out: &mut Vec<Effect>) {
         let Some(found) = self.services.get_mut(&service) else {
             return;
         };
-        if found.life.stage == Stage::Ready && !what.is_empty() {
+        if found.life.stage == Stage::Ready {
             warning(
                 out,
                 format!("{service}: {what}; the job is degraded until that is over"),
             );
             out.push(Effect::Mark(format!("{service}: {what}")));
+            found.lack = Some(what);
         }
-        found.lack = (!what.is_empty()).then_some(what);
     }
 
     /// A service that is ready lacks nothing any more.

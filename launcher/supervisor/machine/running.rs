@@ -49,11 +49,11 @@ impl Machine {
                     step_line(out, told);
                     self.became_ready(service, out);
                     self.became_ready_again(service, out);
-                } else {
-                    self.has_all(service, &detail, out);
                 }
             }
-            Event::Lacks { service, what } => self.lacks(service, what, out),
+            Event::Lacks { service, what } => self.lacks(service, what),
+            Event::Hindered { service, what } => self.hinder(service, what, out),
+            Event::Unhindered { service, detail } => self.has_all(service, &detail, out),
             Event::Broken { service, failure } => {
                 if matches!(self.stage(service), Stage::Starting | Stage::Ready) {
                     if !(self.hub_asked && service == Name::Controller) {

@@ -11,6 +11,7 @@ use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Answer, Notice, Sender, Wired};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -27,11 +28,21 @@ const LONG: Duration = Duration::from_millis(5);
 /// What is watched.
 struct Watch {
     service: Name,
-    /// Each process, and what it is in its service: `the hub`; nothing where it is the only one.
-    processes: Vec<(u32, String)>,
+    processes: Vec<Watched>,
     /// Where it listens.
     address: Ipv4Addr,
     ports: BTreeSet<u16>,
+}
+
+/// One process of it.
+struct Watched {
+    pid: u32,
+    /// What it is in its service: `the hub`; nothing where it is the only one.
+    role: String,
+    /// Its limit, which is read once, and again where it seems to be near.
+    limit: Option<u64>,
+    /// Whether it has ended. Another process may get its number.
+    ended: bool,
 }
 
 /// Watches a controller that is ready.
@@ -41,7 +52,7 @@ pub fn watch_controller(wired: &Wired, sender: Sender) {
         Watch {
             service: Name::Controller,
             processes: processes
-                .map(|(pid, endpoints)| (*pid, format!("{}, ", names(endpoints))))
+                .map(|(pid, endpoints)| Watched::new(*pid, format!("{}, ", names(endpoints))))
                 .collect(),
             address: wired.address.parse().unwrap_or(Ipv4Addr::LOCALHOST),
             ports: wired.sockets.iter().map(|(one, _)| one.port).collect(),
@@ -59,7 +70,9 @@ pub fn watch_jupyter(answer: &Answer, address: Ipv4Addr, sender: Sender) {
     run(
         Watch {
             service: Name::Jupyter,
-            processes: holders.map(|pid| (pid, String::new())).collect(),
+            processes: holders
+                .map(|pid| Watched::new(pid, String::new()))
+                .collect(),
             address,
             ports: BTreeSet::from([answer.port]),
         },
@@ -67,16 +80,17 @@ pub fn watch_jupyter(answer: &Answer, address: Ipv4Addr, sender: Sender) {
     );
 }
 
-fn run(watch: Watch, sender: Sender) {
+fn run(mut watch: Watch, sender: Sender) {
     file_thread::spawn(async move {
-        let mut limits: Vec<Option<u64>> = vec![None; watch.processes.len()];
         let (mut short, mut looks) = (false, 0);
         while !sender.is_closed() {
             calm_pause().await;
             let begin = OwnTime::now();
-            // What has ended, or cannot be seen, is told by others or not at all.
-            let Some((at, seen)) = watch.worst(&mut limits) else {
-                return;
+            let Some((at, seen)) = watch.worst() else {
+                if watch.processes.iter().all(|one| one.ended) {
+                    break;
+                }
+                continue;
             };
             looks = if is_short(seen, short) == short {
                 0
@@ -88,10 +102,10 @@ fn run(watch: Watch, sender: Sender) {
                 let service = watch.service;
                 let event = if short {
                     let what = watch.told(at, seen);
-                    Event::Lacks { service, what }
+                    Event::Hindered { service, what }
                 } else {
                     let detail = format!("({seen} in use)");
-                    Event::Ready { service, detail }
+                    Event::Unhindered { service, detail }
                 };
                 let _ = sender.send(Notice::Event(event));
             }
@@ -99,6 +113,14 @@ fn run(watch: Watch, sender: Sender) {
             if took > LONG {
                 sleep(took * LOOKS_PART).await;
             }
+        }
+        if short {
+            // The end of a service is told by others, and by now it was.
+            calm_pause().await;
+            let _ = sender.send(Notice::Event(Event::Unhindered {
+                service: watch.service,
+                detail: "(what was short of descriptors has ended)".to_owned(),
+            }));
         }
     });
 }
@@ -113,31 +135,47 @@ fn is_short(seen: Descriptors, was: bool) -> bool {
     }
 }
 
-impl Watch {
-    /// The process that has the fewest free; a limit is read once, and again where it seems to be near.
-    fn worst(&self, limits: &mut [Option<u64>]) -> Option<(usize, Descriptors)> {
-        let mut worst: Option<(usize, Descriptors)> = None;
-        for (at, (pid, _)) in self.processes.iter().enumerate() {
-            let used = limits::in_use(*pid)?;
-            let known = limits.get_mut(at)?;
-            if known.is_none_or(|limit| used + ENOUGH > limit) {
-                *known = Some(limits::open_files_of(*pid)?);
-            }
-            let seen = Descriptors {
-                used,
-                limit: (*known)?,
-            };
-            let free = |seen: Descriptors| seen.limit.saturating_sub(seen.used);
-            if worst.is_none_or(|(_, other)| free(seen) < free(other)) {
-                worst = Some((at, seen));
-            }
+impl Watched {
+    fn new(pid: u32, role: String) -> Self {
+        Self {
+            pid,
+            role,
+            limit: None,
+            ended: false,
         }
-        worst
+    }
+
+    /// Its descriptors. Nothing of one that has ended, nor for a moment where we have none left ourselves to look with.
+    fn look(&mut self) -> Option<Descriptors> {
+        if self.ended {
+            return None;
+        }
+        let Some(used) = limits::in_use(self.pid) else {
+            let place = Path::new("/proc").join(self.pid.to_string());
+            self.ended = place.try_exists().is_ok_and(|there| !there);
+            return None;
+        };
+        if self.limit.is_none_or(|limit| used + ENOUGH > limit) {
+            self.limit = limits::open_files_of(self.pid).or(self.limit);
+        }
+        Some(Descriptors {
+            used,
+            limit: self.limit?,
+        })
+    }
+}
+
+impl Watch {
+    /// The process that has the fewest free, of those that can be seen.
+    fn worst(&mut self) -> Option<(usize, Descriptors)> {
+        let looks = self.processes.iter_mut().enumerate();
+        let seen = looks.filter_map(|(at, one)| Some((at, one.look()?)));
+        seen.min_by_key(|(_, seen)| seen.limit.saturating_sub(seen.used))
     }
 
     /// `1,024 of 1,024 descriptors in use (the hub, pid 7); uid 1000 has 1,100 connections to its ports on this node`.
     fn told(&self, at: usize, seen: Descriptors) -> String {
-        let (pid, role) = &self.processes[at];
+        let Watched { pid, role, .. } = &self.processes[at];
         let users = connections::by_user(self.address, &self.ports);
         let most = users.iter().max_by_key(|(_, count)| **count);
         let who = most
@@ -153,6 +191,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
     #[test]
     fn few_is_a_part_of_a_low_limit_and_enough_is_more_than_few() {
@@ -170,5 +209,24 @@ mod tests {
         ] {
             assert_eq!(is_short(seen(used, limit), was), short, "{used} of {limit}");
         }
+    }
+
+    #[test]
+    fn what_has_ended_is_left_out_and_the_others_are_watched_on() {
+        let mut gone = Command::new("true").spawn().expect("a process");
+        let pid = gone.id();
+        let _ = gone.wait().expect("its end");
+        let one = |pid| Watched::new(pid, String::new());
+        let mut watch = Watch {
+            service: Name::Controller,
+            processes: vec![one(pid), one(std::process::id())],
+            address: Ipv4Addr::LOCALHOST,
+            ports: BTreeSet::new(),
+        };
+        assert_eq!(watch.worst().map(|(at, _)| at), Some(1));
+        let ended: Vec<bool> = watch.processes.iter().map(|one| one.ended).collect();
+        assert_eq!(ended, [true, false]);
+        watch.processes.truncate(1);
+        assert_eq!(watch.worst(), None);
     }
 }

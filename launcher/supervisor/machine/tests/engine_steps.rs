@@ -249,3 +249,23 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
         "{reason}"
     );
 }
+
+#[test]
+fn an_engine_that_never_told_its_node_is_given_up_as_well_where_slurm_makes_no_step() {
+    let mut world = world();
+    let ends = world.machine.step(killed(&[1]));
+    let _ = world.machine.step(listed(&[0]));
+    let (_, again) = rest(&mut world, &ends);
+    assert!(again.contains(&restart(Unit::Engine(1))));
+    let words = "srun: error: Unable to create step for job 1: Requested node configuration is not available";
+    let ended = exited(Unit::Engine(1), Exit::Code(1), &[words]);
+    let effects = world.machine.step(ended);
+    let told = super::lasting::said(&effects);
+    let names = told
+        .iter()
+        .any(|line| line.contains("on its node") && line.contains("engine 1 cannot start again"));
+    assert!(names, "{told:?}");
+    assert_eq!(world.machine.stage(Unit::Engine(1)), Stage::Ended);
+    assert_eq!(world.machine.missing_engines(), [1]);
+    assert_eq!(world.machine.reason(), None);
+}

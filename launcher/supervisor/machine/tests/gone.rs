@@ -158,3 +158,36 @@ fn what_a_client_ended_is_no_failure_in_any_row() {
         }
     }
 }
+
+#[test]
+fn ranks_that_wait_for_one_that_the_hub_has_dropped_are_killed_whoever_asked_for_an_end() {
+    let mut services = services(ENGINES, Name::Controller);
+    if let Readiness::Engines { world, .. } = &mut services[1].ready {
+        *world = true;
+    }
+    let mut world = World::of(services);
+    let detail = String::new();
+    let service = Name::Controller;
+    world.hear(Event::Ready { service, detail });
+    world.hear(listed(&[0, 1]));
+    for by_client in [false, true] {
+        let mut world = world.clone();
+        if by_client {
+            let _ = hear(&mut world, [Event::ClientAsked(Asked::Engine(1))]);
+        }
+        let dropped = Event::TimeUp(Timer::Dropped);
+        let effects = hear(&mut world, [listed(&[1]), dropped]);
+        let told = said(&effects).contains(&"engine 0 left the hub's list");
+        assert!(told, "{effects:?}");
+        let shown = effects.contains(&Effect::ShowLog(Unit::Engine(0)));
+        assert_eq!(shown, !by_client, "{effects:?}");
+        let reason = world.machine.reason().expect("it ends");
+        assert_eq!(
+            reason == "the engines were shut down by a client",
+            by_client
+        );
+        assert!(effects.contains(&Effect::Kill(Unit::EngineGroup)));
+        let asks = |effect: &Effect| matches!(effect, Effect::Ask(_));
+        assert!(!effects.iter().any(asks), "{effects:?}");
+    }
+}

@@ -259,3 +259,25 @@ fn every_order_of_events_with_sets_keeps_the_rules() {
     assert!(resting.alive.contains(&Unit::EngineGroup));
     orders::walk(resting, depth() - 2);
 }
+
+#[test]
+fn engines_of_a_set_that_starts_again_live_as_their_group_does() {
+    let mut world = world();
+    for event in [
+        killed(&[1]),
+        Event::Preempted(false),
+        NANNIES,
+        SWEPT,
+        ended(""),
+    ] {
+        let _ = world.machine.step(event);
+    }
+    let _ = world.machine.engines.list(&BTreeSet::new());
+    let engine = world.machine.engines.get_mut(1).expect("ours");
+    (engine.life.stage, engine.life.generation) = (Stage::Ended, 3);
+    let mut effects = Vec::new();
+    world.machine.start_the_set(&mut effects);
+    assert!(effects.contains(&AGAIN), "{effects:?}");
+    let life = world.machine.life(Unit::Engine(1)).expect("ours");
+    assert_eq!((life.stage, life.generation), (Stage::Waiting, 3));
+}
