@@ -58,7 +58,12 @@ fn services_without_free_descriptors_degrade_the_job_until_they_have_some_again(
             assert!(line.contains(part), "{part}: {line}");
         }
     }
-    let degraded = job.wait_state(&["degraded"]);
+    // The line comes before the record that says it.
+    let degraded = wait_for("a Jupyter that is hindered", || {
+        job.record()
+            .filter(|record| record["hindered"]["jupyter"].is_string())
+    });
+    assert_eq!(degraded["state"], "degraded");
     let hindered = degraded["hindered"]["jupyter"].as_str().expect("a text");
     let status = place.ipjob(["status"]).output().expect("ipjob runs");
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
