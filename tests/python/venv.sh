@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # venv.sh NAME [SLURM]: prints the path of the virtual environment .cache/venv/NAME and makes it first, from the pinned
-# versions in NAME.txt beside this script, where it is missing, unfinished or of other versions. With a version of Slurm it
-# is one for the lab of that version, made by the Python there: .cache/venv/NAME-slurm-SLURM.
+# versions in NAME.txt beside this script, where it is missing, unfinished or of other versions. With another version of Slurm than
+# the host's it is one for the lab of that version, made by the Python there: .cache/venv/NAME-slurm-SLURM.
 #
 # Standard output carries the path and nothing else. Exit 75 (try again elsewhere) means that it can't be had here,
 # and the last line on standard error says why in one line, so that tests can be skipped by name; 2 is a wrong NAME.
@@ -68,7 +68,7 @@ make_venv() {
 
 if ! complete; then
   # Of what the lab says, the last line tells what is missing, as here.
-  [[ -z $slurm || -e /.lab-root ]] || exec "$top/tests/lab/lab" root "$slurm" --share "$top" -- "$here/venv.sh" "$@"
+  [[ -z $slurm || -n ${IPJOB_IN_ROOT:-} ]] || IPJOB_IN_ROOT=1 exec "$top/tests/lab/lab" root "$slurm" --share "$top" -- "$here/venv.sh" "$@"
   mkdir -p -- "$home"
   # Two at once: the second waits for the first and then finds it made. pip inherits the lock: where it outlives a
   # killed script, nobody else begins to write into the same directory.

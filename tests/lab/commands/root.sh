@@ -15,4 +15,7 @@ command_root() {
     require_root
     require_namespaces
     root_exec "$slurm" "${directories[@]}" "$@"
+    # The host's own.
+    shift
+    exec "$@"
 }

@@ -2,13 +2,13 @@
 # lab up: starts a lab and returns when every node is idle.
 
 command_up() {
-    SLURM=$(root_host_version) CONSTRAIN= NODES=2 CPUS=4 MEM=2000 GPUS=0 USERS=(alice bob) SHARES=() EXTRA_LINES=() NODE_NAMES=() MACHINES=()
+    SLURM=$(root_host_version) ABSOLUTE=() CONSTRAIN= NODES=2 CPUS=4 MEM=2000 GPUS=0 USERS=(alice bob) SHARES=() EXTRA_LINES=() NODE_NAMES=() MACHINES=()
     up_read_options "$@"
     require_root
     require_namespaces
     mkdir -p "$STATE"
     STATE=$(cd "$STATE" && pwd)
-    root_enter "$SLURM" up "$@"
+    root_enter "$SLURM" up "${ABSOLUTE[@]}"
 
     state_create
     # From here on the state directory is ours, and what it records is ours to end.
@@ -61,7 +61,8 @@ up_read_options() {
             --users) IFS=', ' read -ra USERS <<<"$2" ;;
             --share)
                 [ -d "$2" ] || usage_error "--share: $2 is no directory"
-                SHARES+=("$(cd "$2" && pwd)") ;;
+                SHARES+=("$(cd "$2" && pwd)")
+                set -- "$1" "${SHARES[-1]}" "${@:3}" ;;
             --slurm-conf)
                 [[ $2 = *=* ]] || usage_error "--slurm-conf takes KEY=VALUE, not '$2'"
                 EXTRA_LINES+=("$2") ;;
@@ -69,6 +70,8 @@ up_read_options() {
             --slurm) SLURM=$2 ;;
             *) usage_error "up has no option $1" ;;
         esac
+        # What the same command takes elsewhere; --state stands before it.
+        [ "$1" = --state ] || ABSOLUTE+=("$1" "$2")
         shift 2
     done
     for name in "${USERS[@]}"; do

@@ -4,7 +4,7 @@
 # `up` and `power on` run inside one as a whole, so that all else is as on the host: its users, packages and Python are
 # those of that release. Nothing that runs there writes into it: each run has a layer of its own above it.
 
-# Where they are kept; a gigabyte each.
+# Where they are kept; 600 MB each.
 ROOTS=${LAB_ROOTS:-/var/cache/ipjob-lab}
 ROOT_PACKAGES=(mount procps python3-venv openmpi-bin mpich)
 

@@ -59,7 +59,9 @@ state_create() {
 }
 
 state_remove() {
-    rm -rf "${STATE:?}"
+    # Inside a root it is a mount point, which cannot be removed.
+    find "${STATE:?}" -mindepth 1 -delete
+    rmdir "$STATE" 2>/dev/null || [ -e /.lab-root ]
 }
 
 settings_write() {
