@@ -14,7 +14,7 @@ fn a_cut_connection_and_a_requeued_job_keep_the_local_ports_and_a_refused_login_
     let mut connect = Connect::start(&lab, &profile, &[&format!("login:{}", job.id)]);
     let url = connect.wait_url();
     cut(&lab);
-    connect.wait_line("the connection to login is lost");
+    connect.wait_line("the connection to login was lost");
     connect.wait_line("connected again");
     assert_eq!(status(&lab, &url), "200");
     assert_eq!(views(&lab, &profile), "[0]");
@@ -84,7 +84,7 @@ fn a_pulled_cable_is_noticed_and_what_a_killed_connect_left_is_cleaned_up() {
         assert!(done.is_ok_and(|output| output.status.success()));
     };
     cable("pull");
-    connect.wait_line("the connection to login is lost");
+    connect.wait_line("the connection to login was lost");
     cable("plug");
     connect.wait_line("connected again");
     assert_eq!(status(&lab, &url), "200");

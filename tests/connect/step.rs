@@ -42,7 +42,7 @@ fn where_neither_forwards_nor_nodes_are_allowed_the_bytes_go_through_a_step_of_t
     assert_eq!(status(&lab, &url), "200");
 
     cut(&lab);
-    connect.wait_line("the connection to login is lost");
+    connect.wait_line("the connection to login was lost");
     connect.wait_line("connected again");
     assert_eq!(status(&lab, &url), "200");
     assert_eq!(views(&lab, &profile), "[0, 1]");

@@ -75,6 +75,6 @@ fn a_record_on_a_disk_that_was_full_catches_up() {
     job.wait_line("record.json is written again");
     let record = wait_missing(&copy, &json!([0, 1]));
     let warnings = record["warnings"].to_string();
-    assert!(warnings.contains("the job goes on"), "{warnings}");
+    assert!(warnings.contains("the job keeps running"), "{warnings}");
     job.stop();
 }

@@ -47,7 +47,7 @@ fn a_full_file_system_is_named_and_a_job_that_runs_goes_on() {
     lab.shell(ALICE, "node1", &format!("cat /dev/zero >{place}/fill"));
     lab.kill("node1", &before["engines"]["list"][1]["pid"]);
     let line = running.wait_line("ipjob.json cannot be written: No space left on device");
-    assert!(line.ends_with("the job goes on"), "{line}");
+    assert!(line.ends_with("the job keeps running"), "{line}");
     assert_eq!(
         record(&lab, &place, &running.id),
         Some(before),
