@@ -90,7 +90,7 @@ fn ssh_fails_with_its_own_words_and_exit_code_6() {
     // A login shell that ends by itself, and one that says nothing that could be meant.
     place.script("ssh", "echo hello; exit 0");
     let (code, _, errors) = run(&place, &["status", "h:5"]);
-    assert!(code == 6 && errors.contains("not complete"), "{errors}");
+    assert!(code == 6 && errors.contains("incomplete"), "{errors}");
     place.script("ssh", "exit 3");
     let (code, _, errors) = run(&place, &["stop", "h:5"]);
     assert!(code == 6 && errors.contains("exit code 3"), "{errors}");
