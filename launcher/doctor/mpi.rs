@@ -163,8 +163,7 @@ fn attempt(ipengine: &Path, srun: &Path, name: Option<&str>, nodes: usize) -> Ou
             command.env_remove(&variable);
         }
     }
-    let code = format!("{}; {CODE}", mpi::NOT_FROM_HERE);
-    let answer = ask(command.arg(python).args(["-c", &code]), LIMIT);
+    let answer = ask(mpi::with_code(command.arg(python), CODE), LIMIT);
     let sizes: Vec<&str> = answer
         .output
         .lines()

@@ -5,16 +5,34 @@ import importlib
 import ipaddress
 import itertools
 import os
+import re
 import socket
 import stat
+import sys
 import threading
 import urllib.parse
 
 # Where ipjob tells the path.
 PATH = "IPJOB_JUPYTER_PATH"
 SERVERS = ("ServerApp", "NotebookApp")
-# What `python -m` does, but for the working directory.
-RUN = "import sys; sys.path[:1] == [''] and sys.path.pop(0); import runpy; runpy.run_module(%r, run_name='__main__', alter_sys=True)"
+# Programs that are Python, and what may stand before its `-m`: options without a value or with it in the same word, and with it in the next.
+PYTHON = re.compile(r"(python|pypy|graalpy)[0-9.]*(t|d|-dbg)?")
+OPTION = re.compile(r"-[bBdEiIOPqsSuv]+|-[WX].+")
+WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+# What `python -m` does, but for the working directory. Where the user's own PYTHONPATH begins with that, ipykernel deletes the first entry, as it
+# takes that for Python's: so it is there twice. Kernels that are not ipykernel's may not add the directory themselves: for them it is the last.
+RUN = """\
+import sys
+if sys.path[:1] == ['']:
+    del sys.path[0]
+    from os import getcwd
+    if sys.path[:1] == [getcwd()]:
+        sys.path.insert(0, getcwd())
+    elif not %(module)r.startswith('ipykernel'):
+        sys.path.append(getcwd())
+import runpy
+runpy.run_module(%(module)r, run_name='__main__', alter_sys=True)
+"""
 # The names of this host, in small letters, as far as they are known yet.
 own_names = set()
 
@@ -25,7 +43,7 @@ def shorten_socket_names():
     try:
         mixin = importlib.import_module("jupyter_client.connect").ConnectionFileMixin
         write = mixin.write_connection_file
-    except (ImportError, AttributeError):
+    except Exception:
         return
     numbers = itertools.count(1)
 
@@ -45,40 +63,65 @@ def start_kernels_of_their_own():
         try:
             module = importlib.import_module(f"jupyter_client.{name}")
             launch = module.launch_kernel
-        except (ImportError, AttributeError):
+        except Exception:
             continue
 
         def launch_kernel(cmd, *args, launch=launch, **kwargs):
-            return launch(without_directory(cmd), *args, **kwargs)
+            changed = without_directory(cmd)
+            if changed is not cmd and not args:
+                kwargs["env"] = without_empty_entries(kwargs.get("env"))
+            return launch(changed, *args, **kwargs)
 
         module.launch_kernel = launch_kernel
 
 
 def without_directory(cmd):
-    """The same command of a kernel that is a module of Python's, without a look at the working directory."""
-    for at, word in enumerate(cmd[1:-1], 1):
-        if word == "-m":
-            return [*cmd[:at], "-c", RUN % cmd[at + 1], *cmd[at + 2 :]]
-        if not word.startswith("-"):
+    """The same command of a kernel that is a module of Python's, without a look at the working directory. Any other stays as it is."""
+    words = list(map(os.fsdecode, cmd))
+    if not words or words[0] != sys.executable and not PYTHON.fullmatch(os.path.basename(words[0])):
+        return cmd
+    at = 1
+    while at + 1 < len(words):
+        if words[at] == "-m":
+            return [*cmd[:at], "-c", RUN % {"module": words[at + 1]}, *cmd[at + 2 :]]
+        if words[at] in WITH_VALUE:
+            at += 2
+        elif OPTION.fullmatch(words[at]):
+            at += 1
+        else:
             break
     return cmd
 
 
+def without_empty_entries(env):
+    """The same environment for a process. An empty entry of PYTHONPATH is the working directory (`PYTHONPATH=/x:$PYTHONPATH` leaves one), and Python
+    looks there for what it needs before it runs anything."""
+    path = (os.environ if env is None else env).get("PYTHONPATH", "")
+    entries = path.split(os.pathsep)
+    if "" not in entries or not path:
+        return env
+    return {**(os.environ if env is None else env), "PYTHONPATH": os.pathsep.join(filter(None, entries))}
+
+
 def keep_checkpoints_apart():
     """Jupyter copies a file that is opened to `.ipynb_checkpoints` beside it, or to a place in /tmp that all can foresee, through any link: who has
-    made the directory can have his file written over one of the user's. So it goes into the runtime directory, unless the directory is
-    the user's own or root's."""
+    made the directory can have his file written over one of the user's. So it goes into the runtime directory, unless nobody else can
+    change where it would go."""
     for name in ("jupyter_server", "notebook"):
         try:
             files = importlib.import_module(f"{name}.services.contents.filecheckpoints").FileCheckpoints
             find = files.checkpoint_path
-        except (ImportError, AttributeError):
+        except Exception:
+            # Jupyter tells, where it needs it.
             continue
 
         def checkpoint_path(self, checkpoint_id, path, find=find):
             parent, _, name = path.strip("/").rpartition("/")
             directory = self._get_os_path(path=parent)
-            if is_closed(directory):
+            # A `checkpoint_dir` of the user's own can be absolute.
+            place = os.path.join(directory, self.checkpoint_dir)
+            # Jupyter takes the place in /tmp where it cannot write beside this one.
+            if is_closed(os.path.dirname(place)) and (is_closed(place) or not os.path.lexists(place)):
                 return find(self, checkpoint_id, path)
             own = os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "checkpoints", hashlib.sha256(os.fsencode(directory)).hexdigest())
             os.makedirs(own, 0o700, exist_ok=True)
@@ -89,12 +132,58 @@ def keep_checkpoints_apart():
 
 
 def is_closed(directory):
-    """Whether what is in it was put there by the user, or by those whom root or the user has let in."""
+    """Whether the user can write in it, and what is in it was put there by the user, or by those whom root or the user has let in: nobody else can
+    change what its path leads to, now or later (docs/design/paths.md). Groups are let in, as project directories are shared on purpose."""
+    uids = trusted()
     try:
         found = os.stat(directory)
-    except OSError:
+        if found.st_uid not in uids or found.st_mode & stat.S_IWOTH or not os.access(directory, os.W_OK):
+            return False
+        return leads_ours(os.path.join(os.getcwd(), directory), uids, above_home())
+    except (OSError, ValueError):
         return False
-    return found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH and os.access(directory, os.W_OK)
+
+
+def leads_ours(path, uids, above):
+    """Whether each directory and link on the way of an absolute path that exists is the user's or root's, and no directory everybody's without being
+    sticky. Whoever owns one above the home directory could replace that as well."""
+    at = "/"
+    for part in ("", *filter(None, path.split("/"))):
+        at = os.path.join(at, part)
+        found = os.lstat(at)
+        is_link = stat.S_ISLNK(found.st_mode)
+        if not is_link and found.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            return False
+        if found.st_uid not in uids and (found.st_dev, found.st_ino) not in above:
+            return False
+        if is_link and not leads_ours(os.path.join(os.path.dirname(at), os.readlink(at)), uids, above):
+            return False
+    return True
+
+
+def trusted():
+    """The user and root; where a container does not have all users, also the number that it shows for the others, of whom root of the host is one."""
+    uids = {0, os.geteuid()}
+    try:
+        with open("/proc/self/uid_map") as file:
+            has_all = file.read().split() == ["0", "0", "4294967295"]
+        if not has_all:
+            with open("/proc/sys/kernel/overflowuid") as file:
+                uids.add(int(file.read()))
+    except (OSError, ValueError):
+        pass
+    return uids
+
+
+def above_home():
+    """Device and inode of each directory above the user's home directory: what those are is the administrators' choice."""
+    at = os.path.realpath(os.path.expanduser("~"))
+    above = set()
+    while at != os.path.dirname(at):
+        at = os.path.dirname(at)
+        found = os.stat(at)
+        above.add((found.st_dev, found.st_ino))
+    return above
 
 
 def hide():
@@ -104,7 +193,7 @@ def hide():
     try:
         application = importlib.import_module("traitlets.config").Application
         web = importlib.import_module("tornado.web")
-    except ImportError:
+    except Exception:
         return
     if path is None:
         return

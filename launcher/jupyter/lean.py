@@ -55,7 +55,7 @@ def keep_the_environment_of_terminals(front_end):
 def leave_yarn_alone():
     try:
         commands = importlib.import_module("jupyterlab.commands")
-    except ImportError:
+    except Exception:
         return
     ask = getattr(commands, "_yarn_config", None)
     if not callable(ask):

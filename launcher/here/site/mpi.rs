@@ -5,12 +5,13 @@ use crate::failure::{Failure, Outcome};
 use crate::here::os::run_program::ask;
 use crate::plan::World;
 use crate::plan::settings::Mpi;
+use std::env;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 /// What `python -c` begins with, so that it takes no module out of the working directory.
-pub const NOT_FROM_HERE: &str = "import sys; sys.path[:1] == [''] and sys.path.pop(0)";
+const NOT_FROM_HERE: &str = "import sys; sys.path[:1] == [''] and sys.path.pop(0)";
 
 /// Prints the vendor of mpi4py's library without initialising it, which outside of srun could hang.
 const VENDOR: &str = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.get_vendor()[0])";
@@ -130,10 +131,21 @@ fn site_default() -> bool {
 #[must_use]
 pub fn vendor(ipengine: &Path) -> Option<String> {
     let python = packages::python_of(ipengine)?;
-    let code = format!("{NOT_FROM_HERE}; {VENDOR}");
-    let answer = ask(Command::new(python).args(["-c", &code]), LIMIT);
+    let answer = ask(with_code(&mut Command::new(python), VENDOR), LIMIT);
     let vendor = answer.output.trim();
     (!vendor.is_empty()).then(|| vendor.to_owned())
+}
+
+/// Gives this code to a command that ends with the name of a Python, which then takes no module out of the working directory. An empty entry of
+/// PYTHONPATH is that directory (`PYTHONPATH=/x:$PYTHONPATH` leaves one), and Python looks there before it runs anything.
+pub fn with_code<'command>(command: &'command mut Command, code: &str) -> &'command mut Command {
+    if let Some(path) = env::var_os("PYTHONPATH") {
+        let kept = env::split_paths(&path).filter(|entry| !entry.as_os_str().is_empty());
+        if let Ok(kept) = env::join_paths(kept) {
+            command.env("PYTHONPATH", kept);
+        }
+    }
+    command.args(["-c", &format!("{NOT_FROM_HERE}; {code}")])
 }
 
 #[cfg(test)]
