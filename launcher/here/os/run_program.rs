@@ -188,7 +188,7 @@ impl Drop for Question {
     }
 }
 
-/// What an answer is written on: always at its end, also after a script has emptied it (`echo >/dev/stderr` opens it anew).
+/// The descriptor that an answer is appended to, even after a script has truncated it (`echo >/dev/stderr` reopens it).
 fn paper() -> io::Result<File> {
     let file = nameless()?;
     rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::APPEND)?;

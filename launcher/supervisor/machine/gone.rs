@@ -13,7 +13,7 @@ use crate::plan::name::{Name, Unit};
 pub(super) enum Noticed {
     /// The process that is this engine alone ended, or could not be started.
     OwnProcess,
-    /// The process that stands for all of them ended.
+    /// The group's own process ended.
     GroupProcess,
     /// That could not be started.
     NoGroupProcess,

@@ -1,6 +1,5 @@
-//! Logs have an end: what a program writes without one would fill its user's quota. Who writes has the file open for appending, and
-//! goes on behind what is left of it: the begin, which tells what was started how, and what was written last
-//! (docs/design/limits.md).
+//! A log has a limit, because a program that never stops writing would fill its user's quota. Writers append, so that they continue
+//! after what a cut keeps: the beginning, which says what was started and how, and the latest lines (docs/design/limits.md).
 
 use super::{HEAD, NO_LINK, held};
 use std::collections::BTreeMap;

@@ -17,7 +17,7 @@ pub enum Fault {
     System(io::Error),
 }
 
-/// Others can get at what is to be ours alone, and the file system does not change that.
+/// Other users can reach the file, and the file system ignores a change of its mode.
 #[derive(Debug)]
 pub struct Unclosed {
     /// The mode that it has.

@@ -1,5 +1,6 @@
 //! Engines that are one MPI world and start again together.
 
+use super::respawn::pause;
 use super::*;
 use crate::plan::task_lines::{Report, World as Seen};
 use crate::supervisor::event::Level;
@@ -42,20 +43,6 @@ const AGAIN: Effect = Effect::Start {
     unit: Unit::EngineGroup,
     again: true,
 };
-
-/// The timer of the pause before the next start, and its seconds.
-fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::SetTimer(
-            timer @ Timer::Stage {
-                stage: Stage::Resting,
-                ..
-            },
-            pause,
-        ) => Some((*timer, pause.as_secs())),
-        _ => None,
-    })
-}
 
 #[test]
 fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {

@@ -13,6 +13,7 @@ fn ended(engine: u32) -> Event {
     exited(process(Name::Engines, engine), Exit::Code(1), &[])
 }
 
+/// The timer of the pause before the next start, and its seconds.
 pub(super) fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
     effects.iter().find_map(|effect| match effect {
         Effect::SetTimer(

@@ -1,5 +1,6 @@
 //! Services that are started again.
 
+use super::respawn::pause;
 use super::*;
 use crate::plan::exit::MORE_MEMORY;
 use crate::supervisor::event::{Level, OutOfMemory};
@@ -21,25 +22,12 @@ fn ready(world: &mut World, service: Name) {
     let _ = world.machine.step(Event::Ready { service, detail });
 }
 
-fn rest(effects: &[Effect]) -> Option<(Timer, u64)> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::SetTimer(
-            timer @ Timer::Stage {
-                stage: Stage::Resting,
-                ..
-            },
-            pause,
-        ) => Some((*timer, pause.as_secs())),
-        _ => None,
-    })
-}
-
 /// Kills a service as soon as it is ready again, until it is not started any more; tells the pauses before its starts.
 fn crash_loop(world: &mut World, name: Name) -> Vec<u64> {
     let mut pauses = Vec::new();
     for _ in 0..20 {
         let mut effects = die(world, name);
-        if let Some((timer, pause)) = rest(&effects) {
+        if let Some((timer, pause)) = pause(&effects) {
             pauses.push(pause);
             effects = world.machine.step(Event::TimeUp(timer));
         } else if effects.contains(&restart(name)) {
@@ -125,7 +113,7 @@ fn a_jupyter_that_dies_again_and_again_without_a_cluster_ends_the_job() {
         assert_eq!(world.machine.reason(), None);
         for _ in 0..5 {
             let effects = die(&mut world, Name::Jupyter);
-            if let Some((timer, _)) = rest(&effects) {
+            if let Some((timer, _)) = pause(&effects) {
                 let _ = world.machine.step(Event::TimeUp(timer));
             }
             ready(&mut world, Name::Jupyter);
