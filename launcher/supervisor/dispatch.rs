@@ -95,7 +95,7 @@ impl Supervisor<'_> {
         };
         self.publisher.touch();
         let mut end = None;
-        for effect in self.machine.step(event) {
+        for effect in self.machine.on(event) {
             end = end.or(self.carry_out(effect));
         }
         end

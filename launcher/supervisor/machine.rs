@@ -205,14 +205,14 @@ impl Machine {
 
     /// Hears one event and says what to do.
     #[must_use]
-    pub fn step(&mut self, event: Event) -> Vec<Effect> {
+    pub fn on(&mut self, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
         match self.phase {
             Phase::Starting | Phase::Up => {
-                self.step_running(event, &mut out);
+                self.while_running(event, &mut out);
                 self.settle_request(&mut out);
             }
-            Phase::Stopping { .. } | Phase::LastSweep { .. } => self.step_ending(&event, &mut out),
+            Phase::Stopping { .. } | Phase::LastSweep { .. } => self.while_stopping(&event, &mut out),
             Phase::Finished => {}
         }
         out

@@ -12,7 +12,7 @@ impl Connect<'_> {
     pub(super) fn handle(&mut self, event: Event) -> Option<Outcome<()>> {
         let mut end = None;
         self.console.detail(event.told());
-        for effect in self.machine.step(event) {
+        for effect in self.machine.on(event) {
             if end.is_some() {
                 break;
             }

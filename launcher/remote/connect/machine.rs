@@ -103,7 +103,7 @@ impl Machine {
     }
 
     /// Takes one event and tells what is to be done.
-    pub fn step(&mut self, event: Event) -> Vec<Effect> {
+    pub fn on(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Begin => vec![Effect::OpenLink { may_ask: true }],
             Event::Opened => self.opened(),

@@ -173,8 +173,8 @@ mod tests {
     /// A machine that a signal has asked to stop, in the sweep that comes last.
     fn asked(by: &str) -> Machine {
         let mut machine = Machine::new(&[], Duration::from_secs(9));
-        let _ = machine.step(Event::Begin);
-        let _ = machine.step(Event::StopAsked {
+        let _ = machine.on(Event::Begin);
+        let _ = machine.on(Event::StopAsked {
             by: by.to_owned(),
             insists: false,
         });
@@ -184,7 +184,7 @@ mod tests {
     fn end_after(mut machine: Machine, left: u64) -> (u8, String) {
         let limit = Duration::from_secs(600);
         let left = Duration::from_secs(left);
-        let _ = machine.step(Event::TimeLeft { left, limit });
+        let _ = machine.on(Event::TimeLeft { left, limit });
         ended(&machine)
     }
 
@@ -219,36 +219,36 @@ mod tests {
     fn signalled(limit: u64, left: u64) -> [(u8, String); 2] {
         let limit = Duration::from_secs(limit);
         let mut machine = Machine::new(&[], Duration::from_secs(9));
-        let _ = machine.step(Event::Begin);
-        for effect in machine.step(Event::TimeLeft { left: limit, limit }) {
+        let _ = machine.on(Event::Begin);
+        for effect in machine.on(Event::TimeLeft { left: limit, limit }) {
             if let Effect::SetTimer(timer @ Timer::Near { .. }, after) = effect
                 && after <= limit.saturating_sub(Duration::from_secs(left))
             {
-                let _ = machine.step(Event::TimeUp(timer));
+                let _ = machine.on(Event::TimeUp(timer));
             }
         }
-        let _ = machine.step(Event::StopAsked {
+        let _ = machine.on(Event::StopAsked {
             by: "SIGTERM".to_owned(),
             insists: false,
         });
         let at_once = ended(&machine);
-        let _ = machine.step(Event::Cancelled);
+        let _ = machine.on(Event::Cancelled);
         [at_once, ended(&machine)]
     }
 
     #[test]
     fn a_limit_that_was_lifted_ends_nothing() {
         let mut machine = Machine::new(&[], Duration::from_secs(9));
-        let _ = machine.step(Event::Begin);
+        let _ = machine.on(Event::Begin);
         let left = Duration::from_secs(600);
-        let timers = machine.step(Event::TimeLeft { left, limit: left });
-        let _ = machine.step(Event::NoTimeLimit);
+        let timers = machine.on(Event::TimeLeft { left, limit: left });
+        let _ = machine.on(Event::NoTimeLimit);
         for effect in timers {
             if let Effect::SetTimer(timer, _) = effect {
-                assert_eq!(machine.step(Event::TimeUp(timer)), []);
+                assert_eq!(machine.on(Event::TimeUp(timer)), []);
             }
         }
-        let _ = machine.step(Event::StopAsked {
+        let _ = machine.on(Event::StopAsked {
             by: "SIGTERM".to_owned(),
             insists: false,
         });

@@ -29,7 +29,7 @@ impl Machine {
     }
 
     /// An event while the job is being taken down.
-    pub(super) fn step_ending(&mut self, event: &Event, out: &mut Vec<Effect>) {
+    pub(super) fn while_stopping(&mut self, event: &Event, out: &mut Vec<Effect>) {
         match event {
             Event::Exited { unit, exit, .. } => {
                 if self.forget(*unit) && *unit == Unit::Driver {

@@ -7,7 +7,7 @@ use crate::record::moment;
 
 impl Machine {
     /// An event while the job starts or is up.
-    pub(super) fn step_running(&mut self, event: Event, out: &mut Vec<Effect>) {
+    pub(super) fn while_running(&mut self, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Begin => {
                 let left = self.start_limit.saturating_sub(self.start_gone);

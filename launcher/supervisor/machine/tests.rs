@@ -306,7 +306,7 @@ impl World {
             Event::Superseded(_) => true,
             _ => false,
         };
-        let effects = self.machine.step(event);
+        let effects = self.machine.on(event);
         assert!(
             !self.finished || effects.is_empty(),
             "rule 7: {effects:?} after the end"
@@ -603,7 +603,7 @@ fn up(minimum: u32, last: Name) -> World {
 fn end_of(mut world: World, events: Vec<Event>) -> End {
     let mut end = None;
     for event in events {
-        for effect in world.machine.step(event) {
+        for effect in world.machine.on(event) {
             if let Effect::Finish(found) = effect {
                 end = Some(found);
             }

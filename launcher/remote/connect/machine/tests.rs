@@ -43,7 +43,7 @@ fn lost(line: &str) -> Event {
 fn take(machine: &mut Machine, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
     events
         .into_iter()
-        .flat_map(|event| machine.step(event))
+        .flat_map(|event| machine.on(event))
         .collect()
 }
 
@@ -103,13 +103,13 @@ fn failure(effects: &[Effect]) -> &Failure {
 #[test]
 fn a_job_that_is_ready_is_reached_from_the_login_node() {
     let mut machine = machine(None);
-    assert_eq!(logins(&machine.step(Event::Begin)), [true]);
-    assert_eq!(machine.step(Event::Opened), []);
-    let effects = machine.step(seen("a", Phase::Ready, Some(reach("n1", 8000))));
+    assert_eq!(logins(&machine.on(Event::Begin)), [true]);
+    assert_eq!(machine.on(Event::Opened), []);
+    let effects = machine.on(seen("a", Phase::Ready, Some(reach("n1", 8000))));
     assert_eq!(ways(&effects), [(Way::Forward, 8000)]);
     // Told again, nothing is done again.
     assert_eq!(
-        machine.step(seen("a", Phase::Ready, Some(reach("n1", 8000)))),
+        machine.on(seen("a", Phase::Ready, Some(reach("n1", 8000)))),
         []
     );
 }
@@ -160,7 +160,7 @@ fn where_the_login_node_reaches_nothing_ssh_goes_on_to_the_node() {
     );
     assert!(effects.contains(&Effect::Unbridge(Way::Forward)));
     assert_eq!(ways(&effects), [(Way::Jump, 8000)]);
-    let effects = machine.step(Event::BridgeEnded("Permission denied".to_owned()));
+    let effects = machine.on(Event::BridgeEnded("Permission denied".to_owned()));
     let failure = failure(&effects);
     assert_eq!(failure.exit_code(), 6);
     let cause = failure.cause.as_deref().unwrap_or_default();
@@ -189,21 +189,21 @@ fn a_way_that_was_chosen_is_the_only_one() {
 #[test]
 fn a_first_login_that_fails_is_the_end_and_a_lost_connection_never_is() {
     let mut first = machine(None);
-    first.step(Event::Begin);
-    let effects = first.step(lost(
+    first.on(Event::Begin);
+    let effects = first.on(lost(
         "ssh: connect to host daint port 22: Connection refused",
     ));
     assert_eq!(failure(&effects).exit_code(), 6);
 
     let mut machine = up(None);
-    let effects = machine.step(lost("Timeout, server daint not responding."));
+    let effects = machine.on(lost("Timeout, server daint not responding."));
     assert!(end(&effects).is_none(), "{effects:?}");
     assert!(effects.contains(&Effect::SetTimer(Timer::Login, FIRST_PAUSE)));
     for _ in 0..200 {
-        let effects = machine.step(Event::TimeUp(Timer::Login));
+        let effects = machine.on(Event::TimeUp(Timer::Login));
         // No login after the first may ask for a secret.
         assert_eq!(logins(&effects), [false]);
-        let effects = machine.step(lost("ssh: connect to host daint port 22: No route to host"));
+        let effects = machine.on(lost("ssh: connect to host daint port 22: No route to host"));
         assert!(end(&effects).is_none());
         assert!(
             matches!(effects.as_slice(), [Effect::SetTimer(Timer::Login, pause)] if *pause <= LONGEST_PAUSE),
@@ -259,7 +259,7 @@ fn a_login_that_is_refused_later_is_the_end_with_what_to_do() {
         &mut machine,
         [lost("Connection reset"), Event::TimeUp(Timer::Login)],
     );
-    let effects = machine.step(lost(
+    let effects = machine.on(lost(
         "me@daint: Permission denied (publickey,keyboard-interactive).",
     ));
     let failure = failure(&effects);
@@ -307,7 +307,7 @@ fn after_a_lost_connection_the_same_way_is_taken() {
 #[test]
 fn a_later_life_gets_a_new_tunnel() {
     let mut machine = up(None);
-    let effects = machine.step(seen("b", Phase::Ready, Some(reach("n2", 9000))));
+    let effects = machine.on(seen("b", Phase::Ready, Some(reach("n2", 9000))));
     assert_eq!(effects.first(), Some(&Effect::Unbridge(Way::Forward)));
     assert_eq!(ways(&effects), [(Way::Forward, 9000)]);
     let effects = take(&mut machine, [Event::Bridged(Ok(())), Event::Tried(Ok(()))]);
@@ -350,7 +350,7 @@ fn an_ended_record_is_believed_only_with_slurm() {
             Event::Queued(Queued::Running(900)),
         ],
     );
-    let effects = machine.step(Event::TimeUp(Timer::LastWords));
+    let effects = machine.on(Event::TimeUp(Timer::LastWords));
     assert_eq!(
         end(&effects),
         Some(&Ok(())),
@@ -384,7 +384,7 @@ fn one_look_that_finds_nothing_is_no_end_of_a_job_that_was_used() {
     let refused = || Event::Refused(Failure::new(Kind::NoJob, "no such job".to_owned()));
     let mut first = machine(None);
     take(&mut first, [Event::Begin, Event::Opened]);
-    assert_eq!(failure(&first.step(refused())).exit_code(), 5);
+    assert_eq!(failure(&first.on(refused())).exit_code(), 5);
 
     for missing in [
         vec![refused()],
@@ -394,10 +394,10 @@ fn one_look_that_finds_nothing_is_no_end_of_a_job_that_was_used() {
         let effects = take(&mut machine, missing.clone());
         assert!(end(&effects).is_none(), "{effects:?}");
         assert!(effects.contains(&Effect::SetTimer(Timer::Doubt, Duration::from_secs(60))));
-        machine.step(seen("a", Phase::Ready, Some(reach("n1", 8000))));
-        assert_eq!(machine.step(Event::TimeUp(Timer::Doubt)), []);
+        machine.on(seen("a", Phase::Ready, Some(reach("n1", 8000))));
+        assert_eq!(machine.on(Event::TimeUp(Timer::Doubt)), []);
         take(&mut machine, missing);
-        let effects = machine.step(Event::TimeUp(Timer::Doubt));
+        let effects = machine.on(Event::TimeUp(Timer::Doubt));
         assert_eq!(end(&effects), Some(&Ok(())));
     }
 }
@@ -423,7 +423,7 @@ fn an_old_record_is_no_end_while_slurm_says_that_the_job_runs() {
         [Event::Queued(Queued::Running(900)), Event::Stale(500)],
     );
     assert!(end(&effects).is_none(), "{effects:?}");
-    let effects = machine.step(Event::Queued(Queued::Gone(Some("TIMEOUT".to_owned()))));
+    let effects = machine.on(Event::Queued(Queued::Gone(Some("TIMEOUT".to_owned()))));
     assert_eq!(end(&effects), Some(&Ok(())));
 }
 
@@ -442,10 +442,10 @@ fn a_record_that_a_clock_made_old_is_no_end_of_a_job_that_was_used() {
     let effects = take(&mut machine, old.clone());
     assert!(end(&effects).is_none(), "{effects:?}");
     // It is written again.
-    machine.step(local);
-    assert_eq!(machine.step(Event::TimeUp(Timer::Doubt)), []);
+    machine.on(local);
+    assert_eq!(machine.on(Event::TimeUp(Timer::Doubt)), []);
     take(&mut machine, old);
-    let effects = machine.step(Event::TimeUp(Timer::Doubt));
+    let effects = machine.on(Event::TimeUp(Timer::Doubt));
     assert_eq!(end(&effects), Some(&Ok(())));
 }
 
@@ -454,14 +454,14 @@ fn whoever_asks_for_the_end_gets_it_at_once() {
     let stages: [&[Event]; 4] = [&[], &[Event::Opened], &[Event::Opened, Event::Absent], &[]];
     for stage in stages {
         let mut machine = machine(None);
-        machine.step(Event::Begin);
+        machine.on(Event::Begin);
         take(&mut machine, stage.iter().cloned());
-        let effects = machine.step(Event::StopAsked("SIGINT".to_owned()));
+        let effects = machine.on(Event::StopAsked("SIGINT".to_owned()));
         assert_eq!(end(&effects), Some(&Ok(())));
     }
     let mut machine = up(None);
-    machine.step(lost("x"));
-    let effects = machine.step(Event::StopAsked("SIGINT".to_owned()));
+    machine.on(lost("x"));
+    let effects = machine.on(Event::StopAsked("SIGINT".to_owned()));
     assert_eq!(end(&effects), Some(&Ok(())));
 }
 
@@ -505,7 +505,7 @@ fn no_order_of_events_breaks_the_rules() {
             if matches!(event, Event::LinkEnded(_)) {
                 open = open.saturating_sub(1);
             }
-            let effects = machine.step(event);
+            let effects = machine.on(event);
             if end(&effects).is_some() {
                 break;
             }

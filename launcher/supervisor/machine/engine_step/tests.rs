@@ -41,19 +41,19 @@ fn started(world: Option<&str>) -> Machine {
         hints: vec!["`srun --mpi=list` offers pmi2".to_owned()],
     });
     let mut machine = Machine::new(&[engines], Duration::from_secs(9)).expecting_a_world(world);
-    let _ = machine.step(Event::Begin);
+    let _ = machine.on(Event::Begin);
     machine
 }
 
 fn registered(machine: &mut Machine, ids: &[u32]) -> Vec<String> {
-    warnings(machine.step(Event::Registered(
+    warnings(machine.on(Event::Registered(
         ids.iter().copied().collect::<BTreeSet<_>>(),
     )))
 }
 
 fn said(machine: &mut Machine, text: &str, tasks: &[u32]) -> Vec<String> {
     let words = Words::new(text, tasks.to_vec());
-    warnings(machine.step(Event::SrunSaid(words)))
+    warnings(machine.on(Event::SrunSaid(words)))
 }
 
 fn warnings(effects: Vec<Effect>) -> Vec<String> {
@@ -67,7 +67,7 @@ fn warnings(effects: Vec<Effect>) -> Vec<String> {
 #[test]
 fn a_lost_engine_is_named_with_its_place_and_its_end() {
     let mut machine = started(None);
-    let _ = machine.step(Event::Placed(Report {
+    let _ = machine.on(Event::Placed(Report {
         rank: 1,
         node: "node2".to_owned(),
         pid: 56,
@@ -89,7 +89,7 @@ fn a_cancelled_step_is_no_matter_of_memory() {
     let mut machine = started(None);
     registered(&mut machine, &[0, 1, 2]);
     let line = |text: &str| text.to_owned();
-    let _ = machine.step(Event::Exited {
+    let _ = machine.on(Event::Exited {
         unit: Unit::EngineGroup,
         pid: 7,
         exit: Exit::Code(137),
@@ -101,7 +101,7 @@ fn a_cancelled_step_is_no_matter_of_memory() {
         ],
         memory: None,
     });
-    let _ = machine.step(Event::TimeUp(Timer::JobEnds));
+    let _ = machine.on(Event::TimeUp(Timer::JobEnds));
     let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
         panic!("it goes on");
     };
@@ -116,7 +116,7 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let told = said(&mut machine, counted, &[]);
     assert_eq!(told[0], counted);
     assert!(told[1].starts_with("engines: out of memory, by Slurm's count; ask Slurm"));
-    let _ = machine.step(Event::Placed(Report {
+    let _ = machine.on(Event::Placed(Report {
         rank: 1,
         node: "node2".to_owned(),
         pid: 56,
@@ -127,14 +127,14 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let told = said(&mut machine, words, &[1]);
     let whose = "engine 1 (rank 1 on node2, pid 56): out of memory, where the memory limit is 600 MiB, by Slurm's count";
     assert!(told[1].starts_with(whose), "{told:?}");
-    let _ = machine.step(Event::Exited {
+    let _ = machine.on(Event::Exited {
         unit: Unit::EngineGroup,
         pid: 7,
         exit: Exit::Code(137),
         tail: Vec::new(),
         memory: None,
     });
-    let _ = machine.step(Event::Preempted(false));
+    let _ = machine.on(Event::Preempted(false));
     let Phase::Stopping { end, .. } = &machine.phase else {
         panic!("it goes on");
     };
@@ -150,7 +150,7 @@ fn tasks_that_end_before_they_register_end_the_start_with_their_cause() {
     assert_eq!(machine.reason(), None, "two are wanted, and two are left");
     said(&mut machine, "srun: error: node3: task 2: Killed", &[2]);
     assert_eq!(machine.reason(), None, "Slurm is asked first");
-    let _ = machine.step(Event::Preempted(false));
+    let _ = machine.on(Event::Preempted(false));
     let reason = machine.reason().expect("too few are left");
     assert!(
         reason.ends_with("srun: error: node2: task 1: Killed"),
@@ -162,7 +162,7 @@ fn tasks_that_end_before_they_register_end_the_start_with_their_cause() {
 fn engines_that_never_register_are_told_with_place_lines_and_cause() {
     let mut machine = started(None);
     let waits = "srun: step creation temporarily disabled; the nodes are held by step 4.0";
-    let told = warnings(machine.step(Event::SrunWaits(waits.to_owned())));
+    let told = warnings(machine.on(Event::SrunWaits(waits.to_owned())));
     assert_eq!(told, [waits]);
     let late = Event::TimeUp(Timer::Stage {
         unit: Unit::EngineGroup,
@@ -183,10 +183,10 @@ fn engines_that_never_register_are_told_with_place_lines_and_cause() {
         (shown, end.failure.clone().expect("a failure"))
     };
     let mut waiting = machine.clone();
-    let effects = waiting.step(late.clone());
+    let effects = waiting.on(late.clone());
     assert_eq!(end(effects, &waiting).1.cause.as_deref(), Some(waits));
 
-    let _ = machine.step(Event::Placed(Report {
+    let _ = machine.on(Event::Placed(Report {
         rank: 1,
         node: "node2".to_owned(),
         pid: 56,
@@ -194,7 +194,7 @@ fn engines_that_never_register_are_told_with_place_lines_and_cause() {
         memory: None,
     }));
     registered(&mut machine, &[0]);
-    let effects = machine.step(late);
+    let effects = machine.on(late);
     let (shown, failure) = end(effects, &machine);
     assert_eq!(shown, [1], "engine 2 has not come");
     assert_eq!(failure.cause, None, "the step has been created since");
@@ -211,7 +211,7 @@ fn an_srun_that_knows_of_the_jobs_end_first_is_no_failure() {
 
 fn knows_first(words: &str) {
     let mut machine = started(None);
-    let _ = machine.step(Event::Exited {
+    let _ = machine.on(Event::Exited {
         unit: Unit::EngineGroup,
         pid: 7,
         exit: Exit::Code(1),
@@ -220,15 +220,15 @@ fn knows_first(words: &str) {
     });
     assert_eq!(machine.reason(), None);
     // Slurm's signal comes all the same.
-    let _ = machine.step(Event::Preempted(false));
+    let _ = machine.on(Event::Preempted(false));
     assert_eq!(machine.reason(), None);
     let mut alone = machine.clone();
-    let _ = machine.step(Event::StopAsked {
+    let _ = machine.on(Event::StopAsked {
         by: "SIGTERM".to_owned(),
         insists: false,
     });
     assert_eq!(machine.reason(), Some("SIGTERM"));
-    let _ = alone.step(Event::TimeUp(Timer::JobEnds));
+    let _ = alone.on(Event::TimeUp(Timer::JobEnds));
     let reason = alone.reason().expect("it fails");
     assert!(reason.ends_with(words), "{reason}");
 }
@@ -238,7 +238,7 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
     let mut machine = started(None);
     registered(&mut machine, &[0, 1, 2]);
     let ended = |machine: &mut Machine| {
-        machine.step(Event::Exited {
+        machine.on(Event::Exited {
             unit: Unit::EngineGroup,
             pid: 7,
             exit: Exit::Code(1),
@@ -250,14 +250,14 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
     assert_eq!(machine.reason(), None);
     let mut other = machine.clone();
     let mut silent = machine.clone();
-    let _ = machine.step(Event::Preempted(true));
+    let _ = machine.on(Event::Preempted(true));
     let Phase::Stopping { end, .. } = &machine.phase else {
         panic!("it goes on");
     };
     assert_eq!((end.code, &end.failure), (0, &None));
     assert!(end.reason.starts_with("preemption: "), "{}", end.reason);
-    let _ = other.step(Event::Preempted(false));
-    let _ = silent.step(Event::TimeUp(Timer::JobEnds));
+    let _ = other.on(Event::Preempted(false));
+    let _ = silent.on(Event::TimeUp(Timer::JobEnds));
     for failed in [other, silent] {
         let reason = failed.reason().expect("it fails");
         assert!(
@@ -266,7 +266,7 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
         );
     }
     let mut well = started(None);
-    let _ = well.step(Event::Preempted(true));
+    let _ = well.on(Event::Preempted(true));
     assert_eq!(well.reason(), None, "nobody has asked");
 }
 
@@ -277,20 +277,20 @@ fn a_world_of_its_own_for_every_engine_is_never_ready() {
     registered(&mut machine, &[0, 1, 2]);
     assert_eq!(machine.state(), State::Starting);
     let mut asked = machine.clone();
-    let _ = asked.step(Event::World(alone));
+    let _ = asked.on(Event::World(alone));
     assert!(
         asked
             .reason()
             .is_some_and(|text| text.contains("--mpi pmix"))
     );
-    let _ = machine.step(Event::World(World { task: 0, size: 3 }));
+    let _ = machine.on(Event::World(World { task: 0, size: 3 }));
     assert_eq!(machine.state(), State::Ready);
 
     let mut machine = started(Some("auto"));
     registered(&mut machine, &[0, 1, 2]);
     let mut silent = machine.clone();
-    assert_eq!(warnings(machine.step(Event::World(alone))).len(), 1);
+    assert_eq!(warnings(machine.on(Event::World(alone))).len(), 1);
     assert_eq!(machine.state(), State::Ready, "only a warning");
-    let _ = silent.step(Event::TimeUp(Timer::World));
+    let _ = silent.on(Event::TimeUp(Timer::World));
     assert_eq!(silent.state(), State::Ready, "no word is no hindrance");
 }

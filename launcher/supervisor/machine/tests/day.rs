@@ -13,7 +13,7 @@ fn let_happen(machine: &mut Machine, event: Event) {
     while let Some(event) = events.pop_front() {
         steps += 1;
         assert!(steps < 1000, "it does not come to rest");
-        for effect in machine.step(event) {
+        for effect in machine.on(event) {
             match effect {
                 Effect::SetTimer(timer, _) if mends(timer) => {
                     events.push_back(Event::TimeUp(timer));

@@ -74,7 +74,7 @@ fn the_limit_of_the_start_counts_from_the_start_of_ipjob() {
         let mut machine = Machine::new(&services(2, Name::Engines), limit)
             .begun_before(Duration::from_secs(gone));
         let timer = Effect::SetTimer(Timer::Start, Duration::from_secs(left));
-        assert!(machine.step(Event::Begin).contains(&timer), "{gone}");
+        assert!(machine.on(Event::Begin).contains(&timer), "{gone}");
     }
 }
 

@@ -22,16 +22,16 @@ fn own_step_ended(engine: u32) -> Event {
 /// Lets the pause before an engine's next start pass.
 fn rest(world: &mut World, effects: &[Effect]) -> (u64, Vec<Effect>) {
     let (timer, seconds) = pause(effects).expect("a pause");
-    (seconds, world.machine.step(Event::TimeUp(timer)))
+    (seconds, world.machine.on(Event::TimeUp(timer)))
 }
 
 #[test]
 fn a_killed_task_becomes_a_step_of_its_own() {
     let mut world = world();
-    let said = world.machine.step(killed(&[1]));
+    let said = world.machine.on(killed(&[1]));
     assert_eq!(world.machine.state(), State::Degraded);
     assert_eq!(
-        world.machine.step(killed(&[1])).len(),
+        world.machine.on(killed(&[1])).len(),
         1,
         "told, and no more"
     );
@@ -40,53 +40,53 @@ fn a_killed_task_becomes_a_step_of_its_own() {
     assert!(
         world
             .machine
-            .step(listed(&[0]))
+            .on(listed(&[0]))
             .contains(&restart(Unit::Engine(1)))
     );
-    let _ = world.machine.step(listed(&[0, 1]));
+    let _ = world.machine.on(listed(&[0, 1]));
     assert_eq!(world.machine.state(), State::Ready);
     // What the first step says of its task, late, is not about the new engine.
-    let _ = world.machine.step(killed(&[1]));
+    let _ = world.machine.on(killed(&[1]));
     assert_eq!(world.machine.state(), State::Ready);
 }
 
 #[test]
 fn a_frozen_engine_is_replaced_whether_it_is_a_task_or_a_step() {
     let mut world = world();
-    let first = world.machine.step(listed(&[0]));
+    let first = world.machine.on(listed(&[0]));
     let (_, again) = rest(&mut world, &first);
     assert!(
         again.contains(&restart(Unit::Engine(1))),
         "who starts ends the frozen one"
     );
-    let _ = world.machine.step(listed(&[0, 1]));
-    let second = world.machine.step(listed(&[0]));
+    let _ = world.machine.on(listed(&[0, 1]));
+    let second = world.machine.on(listed(&[0]));
     assert_eq!(pause(&second), None, "its srun may tell of its end");
-    let frozen = world.machine.step(Event::TimeUp(Timer::Dropped));
+    let frozen = world.machine.on(Event::TimeUp(Timer::Dropped));
     assert!(frozen.contains(&Effect::Kill(Unit::Engine(1))));
-    let ended = world.machine.step(own_step_ended(1));
+    let ended = world.machine.on(own_step_ended(1));
     assert_eq!(pause(&ended).map(|(_, seconds)| seconds), Some(1));
 }
 
 #[test]
 fn the_end_of_the_first_step_is_that_of_the_engines_still_in_it() {
     let mut world = world();
-    let said = world.machine.step(killed(&[1]));
-    let _ = world.machine.step(listed(&[0]));
+    let said = world.machine.on(killed(&[1]));
+    let _ = world.machine.on(listed(&[0]));
     let (_, again) = rest(&mut world, &said);
     assert!(again.contains(&restart(Unit::Engine(1))));
-    let _ = world.machine.step(listed(&[0, 1]));
+    let _ = world.machine.on(listed(&[0, 1]));
     let ended = world
         .machine
-        .step(first_step_ended("srun: error: node1: task 0: Killed"));
+        .on(first_step_ended("srun: error: node1: task 0: Killed"));
     assert_eq!(world.machine.missing_engines(), [0]);
     assert_eq!(world.machine.reason(), None);
-    let _ = world.machine.step(listed(&[1]));
+    let _ = world.machine.on(listed(&[1]));
     let (_, again) = rest(&mut world, &ended);
     assert!(again.contains(&restart(Unit::Engine(0))));
-    let _ = world.machine.step(listed(&[0, 1]));
+    let _ = world.machine.on(listed(&[0, 1]));
     assert_eq!(world.machine.state(), State::Ready);
-    let _ = world.machine.step(Event::StopAsked {
+    let _ = world.machine.on(Event::StopAsked {
         by: "SIGTERM".to_owned(),
         insists: false,
     });
@@ -96,12 +96,12 @@ fn the_end_of_the_first_step_is_that_of_the_engines_still_in_it() {
 #[test]
 fn nothing_is_started_again_while_slurm_takes_the_job_down() {
     let mut world = world();
-    let ended = world.machine.step(first_step_ended(
+    let ended = world.machine.on(first_step_ended(
         "srun: error: node1: tasks 0-1: Terminated",
     ));
     let (_, seconds) = pause(&ended).expect("a pause");
     assert_eq!(seconds, SIGNAL_PATIENCE.as_secs());
-    let stop = world.machine.step(Event::StopAsked {
+    let stop = world.machine.on(Event::StopAsked {
         by: "SIGTERM".to_owned(),
         insists: false,
     });
@@ -111,20 +111,20 @@ fn nothing_is_started_again_while_slurm_takes_the_job_down() {
 #[test]
 fn an_engine_of_a_step_that_ends_again_and_again_is_left_out_by_name() {
     let mut world = world();
-    let mut effects = world.machine.step(killed(&[1]));
+    let mut effects = world.machine.on(killed(&[1]));
     let mut pauses = Vec::new();
     while pause(&effects).is_some() {
-        let _ = world.machine.step(listed(&[0]));
+        let _ = world.machine.on(listed(&[0]));
         let (seconds, again) = rest(&mut world, &effects);
         assert!(again.contains(&restart(Unit::Engine(1))));
         pauses.push(seconds);
-        effects = world.machine.step(own_step_ended(1));
+        effects = world.machine.on(own_step_ended(1));
     }
     assert_eq!(pauses, [0, 1, 3, 10, 30]);
     let said = "engine 1 was started again 5 times and ended each time: the job goes on without it";
     assert!(effects.contains(&Effect::Say(Level::Warning, said.to_owned())));
     assert_eq!(world.machine.state(), State::Degraded);
-    let last = world.machine.step(killed(&[0]));
+    let last = world.machine.on(killed(&[0]));
     assert!(pause(&last).is_some(), "the other has its own count");
 }
 
@@ -144,10 +144,10 @@ fn not_all_engines_of_a_large_step_come_back_at_once() {
         detail: String::new(),
     };
     for event in [Event::Begin, ready, listed(&all)] {
-        let _ = machine.step(event);
+        let _ = machine.on(event);
     }
-    let ended = machine.step(first_step_ended(""));
-    let _ = machine.step(listed(&[]));
+    let ended = machine.on(first_step_ended(""));
+    let _ = machine.on(listed(&[]));
     let replaced = |effects: &[Effect]| -> Vec<u32> {
         let id = |effect: &Effect| match effect {
             Effect::Start { unit, .. } => unit.engine(),
@@ -165,13 +165,13 @@ fn not_all_engines_of_a_large_step_come_back_at_once() {
             _,
         ) = effect
         {
-            started.extend(replaced(&machine.step(Event::TimeUp(timer))));
+            started.extend(replaced(&machine.on(Event::TimeUp(timer))));
         }
     }
     assert_eq!(started, all[..16]);
-    let next = replaced(&machine.step(listed(&[0, 1])));
+    let next = replaced(&machine.on(listed(&[0, 1])));
     assert_eq!(next, [16, 17], "as many as have come");
-    let failed = machine.step(own_step_ended(2));
+    let failed = machine.on(own_step_ended(2));
     assert_eq!(replaced(&failed), [18], "and as many as have ended again");
 }
 
@@ -180,7 +180,7 @@ fn every_order_of_events_with_steps_of_one_engine_keeps_the_rules() {
     let (states, _) = orders::walk(world(), depth() - 1);
     assert!(states > 1_000, "only {states} states");
     let mut replaced = world();
-    let said = replaced.machine.step(killed(&[1]));
+    let said = replaced.machine.on(killed(&[1]));
     let (timer, _) = pause(&said).expect("a pause");
     replaced.timers.insert(timer);
     replaced.hear(listed(&[0]));
@@ -194,7 +194,7 @@ fn every_order_of_events_with_steps_of_one_engine_keeps_the_rules() {
 fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
     let mut world = world();
     for rank in 0..2 {
-        let _ = world.machine.step(Event::Placed(Report {
+        let _ = world.machine.on(Event::Placed(Report {
             rank,
             node: "node2".to_owned(),
             pid: 7,
@@ -202,8 +202,8 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
             memory: None,
         }));
     }
-    let ends = world.machine.step(killed(&[0, 1]));
-    let _ = world.machine.step(listed(&[]));
+    let ends = world.machine.on(killed(&[0, 1]));
+    let _ = world.machine.on(listed(&[]));
     let timers: Vec<Timer> = ends
         .iter()
         .filter_map(|effect| match effect {
@@ -218,13 +218,13 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
         })
         .collect();
     for timer in timers {
-        let _ = world.machine.step(Event::TimeUp(timer));
+        let _ = world.machine.on(Event::TimeUp(timer));
     }
     let words = "srun: error: Unable to create step for job 1: Requested node configuration is not available";
     let mut said = 0;
     for engine in 0..2 {
         let event = exited(Unit::Engine(engine), Exit::Code(1), &[words]);
-        let effects = world.machine.step(event);
+        let effects = world.machine.on(event);
         let warns = |effect: &&Effect| matches!(effect, Effect::Say(Level::Warning, _));
         said += effects.iter().filter(warns).count();
         let again = |effect: &Effect| {
@@ -242,7 +242,7 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
         assert!(!effects.iter().any(again), "{effects:?}");
     }
     assert_eq!(said, 1);
-    let _ = world.machine.step(Event::Preempted(false));
+    let _ = world.machine.on(Event::Preempted(false));
     let reason = world.machine.reason().expect("no engine is left");
     assert!(
         reason.contains("Slurm makes no step on node2 any more"),
@@ -253,13 +253,13 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
 #[test]
 fn an_engine_that_never_told_its_node_is_given_up_as_well_where_slurm_makes_no_step() {
     let mut world = world();
-    let ends = world.machine.step(killed(&[1]));
-    let _ = world.machine.step(listed(&[0]));
+    let ends = world.machine.on(killed(&[1]));
+    let _ = world.machine.on(listed(&[0]));
     let (_, again) = rest(&mut world, &ends);
     assert!(again.contains(&restart(Unit::Engine(1))));
     let words = "srun: error: Unable to create step for job 1: Requested node configuration is not available";
     let ended = exited(Unit::Engine(1), Exit::Code(1), &[words]);
-    let effects = world.machine.step(ended);
+    let effects = world.machine.on(ended);
     let told = super::lasting::said(&effects);
     let names = told
         .iter()

@@ -35,7 +35,7 @@ fn an_engine_that_only_the_hub_has_lost_is_named() {
     let mut world = up(2, Name::Jupyter);
     world.hear(Event::Registered(BTreeSet::from([0])));
     assert_eq!(world.machine.state(), State::Degraded);
-    let effects = world.machine.step(Event::TimeUp(Timer::Dropped));
+    let effects = world.machine.on(Event::TimeUp(Timer::Dropped));
     assert!(matches!(
         &effects[0],
         Effect::Say(Level::Warning, text) if text.contains("dropped engine 1 although")
@@ -43,7 +43,7 @@ fn an_engine_that_only_the_hub_has_lost_is_named() {
     assert!(
         !world
             .machine
-            .step(Event::TimeUp(Timer::Dropped))
+            .on(Event::TimeUp(Timer::Dropped))
             .iter()
             .any(|effect| matches!(effect, Effect::Say(..))),
         "it is said once"

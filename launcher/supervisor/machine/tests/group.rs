@@ -17,8 +17,8 @@ fn ended(words: &str) -> Event {
 
 /// The engines' srun ended, and Slurm has no other job for the nodes.
 fn end_of_its_own(world: &mut World, words: &str) {
-    let _ = world.machine.step(ended(words));
-    let _ = world.machine.step(Event::Preempted(false));
+    let _ = world.machine.on(ended(words));
+    let _ = world.machine.on(Event::Preempted(false));
 }
 
 const SWEPT: Event = Event::Swept(Some(Name::Engines));
@@ -47,11 +47,11 @@ const AGAIN: Effect = Effect::Start {
 #[test]
 fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
     let mut world = world();
-    let lost = world.machine.step(killed(&[1]));
+    let lost = world.machine.on(killed(&[1]));
     assert!(lost.contains(&Effect::Look(Look::Preemption)));
-    let lost = world.machine.step(Event::Preempted(false));
+    let lost = world.machine.on(Event::Preempted(false));
     assert!(lost.contains(&ENDED) && !lost.contains(&Effect::EndStep));
-    let lost = world.machine.step(NANNIES);
+    let lost = world.machine.on(NANNIES);
     assert!(lost.contains(&Effect::EndStep));
     assert!(
         lost.contains(&Effect::Kill(Unit::EngineGroup)),
@@ -59,27 +59,27 @@ fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
     );
     assert_eq!(world.machine.state(), State::Degraded);
     assert_eq!(world.machine.missing_engines(), [0, 1]);
-    let _ = world.machine.step(SWEPT);
-    let gone = world.machine.step(ended(""));
+    let _ = world.machine.on(SWEPT);
+    let gone = world.machine.on(ended(""));
     assert!(!gone.contains(&AGAIN), "the hub would give other ids");
-    assert!(!world.machine.step(listed(&[0])).contains(&AGAIN));
+    assert!(!world.machine.on(listed(&[0])).contains(&AGAIN));
     assert!(
-        world.machine.step(listed(&[7])).contains(&AGAIN),
+        world.machine.on(listed(&[7])).contains(&AGAIN),
         "another's engine is not ours"
     );
     assert_eq!(world.machine.missing_engines(), [0, 1]);
-    let _ = world.machine.step(listed(&[0, 1, 7]));
+    let _ = world.machine.on(listed(&[0, 1, 7]));
     assert_eq!(world.machine.state(), State::Ready);
 }
 
 #[test]
 fn a_rank_that_the_hub_has_dropped_is_the_end_of_the_set() {
     let mut world = world();
-    let dropped = world.machine.step(listed(&[0]));
+    let dropped = world.machine.on(listed(&[0]));
     assert!(!dropped.contains(&ENDED), "srun may be about to tell more");
-    let end = world.machine.step(Event::TimeUp(Timer::Dropped));
+    let end = world.machine.on(Event::TimeUp(Timer::Dropped));
     assert!(end.contains(&ENDED));
-    let again = world.machine.step(Event::TimeUp(Timer::Dropped));
+    let again = world.machine.on(Event::TimeUp(Timer::Dropped));
     assert_eq!(again, [], "it is on its way");
 }
 
@@ -99,7 +99,7 @@ fn by_default() -> World {
 fn a_world_that_nobody_asked_to_start_again_outlives_the_hubs_silence_and_no_end() {
     let mut world = by_default();
     for rank in 0..ENGINES {
-        let _ = world.machine.step(Event::Placed(Report {
+        let _ = world.machine.on(Event::Placed(Report {
             rank,
             node: format!("node{rank}"),
             pid: 7,
@@ -107,23 +107,23 @@ fn a_world_that_nobody_asked_to_start_again_outlives_the_hubs_silence_and_no_end
             memory: None,
         }));
     }
-    let _ = world.machine.step(listed(&[0]));
-    let effects = world.machine.step(Event::TimeUp(Timer::Dropped));
+    let _ = world.machine.on(listed(&[0]));
+    let effects = world.machine.on(Event::TimeUp(Timer::Dropped));
     let text = "the hub has dropped engine 1 (rank 1 on node1, pid 7), and nothing has told of an end: nothing is ended, and what the hub drops never registers again; `ipjob restart --all` kills all engines and starts them again";
     let warned = Effect::Say(Level::Warning, text.to_owned());
     assert!(effects.contains(&warned), "{effects:?}");
     assert!(!effects.contains(&ENDED));
     assert_eq!(world.machine.state(), State::Degraded);
     assert_eq!(world.machine.missing_engines(), [1]);
-    assert_eq!(world.machine.step(Event::TimeUp(Timer::Dropped)), []);
+    assert_eq!(world.machine.on(Event::TimeUp(Timer::Dropped)), []);
     // Its user has the last word, and so have srun and Slurm.
-    assert!(world.clone().machine.step(again(true)).contains(&ENDED));
+    assert!(world.clone().machine.on(again(true)).contains(&ENDED));
     let node = "srun: error: Node failure on node1";
     let node = Event::SrunSaid(Words::read(node).expect("srun's"));
     for end in [killed(&[1]), ended(""), node] {
         let mut world = world.clone();
-        let _ = world.machine.step(end);
-        assert!(world.machine.step(Event::Preempted(false)).contains(&ENDED));
+        let _ = world.machine.on(end);
+        assert!(world.machine.on(Event::Preempted(false)).contains(&ENDED));
     }
 }
 
@@ -136,14 +136,14 @@ fn a_set_that_ends_again_and_again_ends_the_job() {
         if world.machine.reason().is_some() {
             break;
         }
-        let _ = world.machine.step(listed(&[]));
-        let mut effects = world.machine.step(SWEPT);
+        let _ = world.machine.on(listed(&[]));
+        let mut effects = world.machine.on(SWEPT);
         if let Some((timer, seconds)) = pause(&effects) {
             pauses.push(seconds);
-            effects = world.machine.step(Event::TimeUp(timer));
+            effects = world.machine.on(Event::TimeUp(timer));
         }
         assert!(effects.contains(&AGAIN), "{effects:?}");
-        let _ = world.machine.step(listed(&[0, 1]));
+        let _ = world.machine.on(listed(&[0, 1]));
         assert_eq!(world.machine.state(), State::Ready);
     }
     assert_eq!(pauses, [1, 3, 10, 30], "after none");
@@ -165,14 +165,14 @@ fn each_set_is_to_see_the_same_world() {
     let mut world = up(ENGINES, Name::Engines);
     let machine = world.machine.expecting_a_world(Some(wanted));
     world.machine = machine.restarting_the_set(true);
-    let _ = world.machine.step(Event::World(Seen {
+    let _ = world.machine.on(Event::World(Seen {
         task: 0,
         size: ENGINES,
     }));
     end_of_its_own(&mut world, "");
-    let _ = world.machine.step(listed(&[]));
-    assert!(world.machine.step(SWEPT).contains(&AGAIN));
-    let _ = world.machine.step(Event::World(Seen { task: 1, size: 1 }));
+    let _ = world.machine.on(listed(&[]));
+    assert!(world.machine.on(SWEPT).contains(&AGAIN));
+    let _ = world.machine.on(Event::World(Seen { task: 1, size: 1 }));
     let reason = world.machine.reason().unwrap_or_default();
     assert!(
         reason.contains("that of engine 1 has a size of 1, not 2"),
@@ -185,7 +185,7 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
     let mut world = world();
     let said = world
         .machine
-        .step(ended("srun: error: node2: tasks 0-1: Terminated"));
+        .on(ended("srun: error: node2: tasks 0-1: Terminated"));
     assert!(!said.contains(&ENDED));
     assert!(said.contains(&Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE)));
     let mut stopped = world.clone();
@@ -198,7 +198,7 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
     assert!(
         world
             .machine
-            .step(Event::TimeUp(Timer::JobEnds))
+            .on(Event::TimeUp(Timer::JobEnds))
             .contains(&ENDED)
     );
 }
@@ -207,7 +207,7 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
 fn a_hub_that_never_drops_the_ids_ends_the_job() {
     let mut world = world();
     end_of_its_own(&mut world, "");
-    let waits = world.machine.step(SWEPT);
+    let waits = world.machine.on(SWEPT);
     let forgotten = Timer::Stage {
         unit: Unit::EngineGroup,
         generation: 1,
@@ -218,7 +218,7 @@ fn a_hub_that_never_drops_the_ids_ends_the_job() {
             .iter()
             .any(|effect| matches!(effect, Effect::SetTimer(timer, _) if *timer == forgotten))
     );
-    let _ = world.machine.step(Event::TimeUp(forgotten));
+    let _ = world.machine.on(Event::TimeUp(forgotten));
     let reason = world.machine.reason().unwrap_or_default();
     let text = "the hub still lists engines 0, 1, 180 s after";
     assert!(reason.starts_with(text), "{reason}");
@@ -257,7 +257,7 @@ fn engines_of_a_set_that_starts_again_live_as_their_group_does() {
         SWEPT,
         ended(""),
     ] {
-        let _ = world.machine.step(event);
+        let _ = world.machine.on(event);
     }
     let _ = world.machine.engines.list(&BTreeSet::new());
     let engine = world.machine.engines.get_mut(1).expect("ours");

@@ -16,7 +16,7 @@ fn idle_after(limit: u64, last: Name) -> World {
 fn unused(world: &mut World, millis: u64) -> (Option<u64>, bool) {
     let effects = world
         .machine
-        .step(Event::Idle(Duration::from_millis(millis)));
+        .on(Event::Idle(Duration::from_millis(millis)));
     let next = effects.iter().find_map(|effect| match effect {
         Effect::SetTimer(Timer::Look, after) => u64::try_from(after.as_millis()).ok(),
         _ => None,
@@ -94,12 +94,12 @@ fn it_is_looked_only_where_it_was_asked_for() {
     let rules = services(2, Name::Engines);
     for (limit, looks) in [(None, false), (Some(Duration::from_secs(9)), true)] {
         let mut machine = Machine::new(&rules, Duration::from_secs(9)).ending_when_idle(limit);
-        let _ = machine.step(Event::Begin);
-        let _ = machine.step(Event::Ready {
+        let _ = machine.on(Event::Begin);
+        let _ = machine.on(Event::Ready {
             service: Name::Controller,
             detail: String::new(),
         });
-        let effects = machine.step(Event::Registered(BTreeSet::from([0, 1])));
+        let effects = machine.on(Event::Registered(BTreeSet::from([0, 1])));
         assert_eq!(
             effects.contains(&Effect::Look(Look::Use)),
             looks,

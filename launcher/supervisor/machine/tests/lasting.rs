@@ -53,7 +53,7 @@ pub(super) fn answers(effects: &[Effect]) -> Vec<&Answer> {
 pub(super) fn hear(world: &mut World, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
     events
         .into_iter()
-        .flat_map(|event| world.machine.step(event))
+        .flat_map(|event| world.machine.on(event))
         .collect()
 }
 

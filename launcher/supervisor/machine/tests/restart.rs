@@ -12,14 +12,14 @@ const KILLED: fn() -> Exit = || Exit::Signal {
 
 /// Lets a service end and what it left be swept; tells what comes of it.
 fn die(world: &mut World, name: Name) -> Vec<Effect> {
-    let mut effects = world.machine.step(exited(process(name, 0), KILLED(), &[]));
-    effects.extend(world.machine.step(Event::Swept(Some(name))));
+    let mut effects = world.machine.on(exited(process(name, 0), KILLED(), &[]));
+    effects.extend(world.machine.on(Event::Swept(Some(name))));
     effects
 }
 
 fn ready(world: &mut World, service: Name) {
     let detail = String::new();
-    let _ = world.machine.step(Event::Ready { service, detail });
+    let _ = world.machine.on(Event::Ready { service, detail });
 }
 
 /// Kills a service as soon as it is ready again, until it is not started any more; tells the pauses before its starts.
@@ -29,7 +29,7 @@ fn crash_loop(world: &mut World, name: Name) -> Vec<u64> {
         let mut effects = die(world, name);
         if let Some((timer, pause)) = pause(&effects) {
             pauses.push(pause);
-            effects = world.machine.step(Event::TimeUp(timer));
+            effects = world.machine.on(Event::TimeUp(timer));
         } else if effects.contains(&restart(name)) {
             pauses.push(0);
         }
@@ -52,7 +52,7 @@ fn a_controller_that_was_short_of_memory_is_started_again_and_says_so() {
             limit: Some(1 << 30),
         });
     }
-    let effects = world.machine.step(event);
+    let effects = world.machine.on(event);
     let found =
         "the kernel's out-of-memory killer ended it on node1, where the memory limit is 1024 MiB";
     for line in [
@@ -105,7 +105,7 @@ fn a_jupyter_that_dies_again_and_again_without_a_cluster_ends_the_job() {
             for engine in 0..ENGINES {
                 let _ = world
                     .machine
-                    .step(exited(process(name, engine), KILLED(), &[]));
+                    .on(exited(process(name, engine), KILLED(), &[]));
             }
         } else {
             let _ = crash_loop(&mut world, name);
@@ -114,7 +114,7 @@ fn a_jupyter_that_dies_again_and_again_without_a_cluster_ends_the_job() {
         for _ in 0..5 {
             let effects = die(&mut world, Name::Jupyter);
             if let Some((timer, _)) = pause(&effects) {
-                let _ = world.machine.step(Event::TimeUp(timer));
+                let _ = world.machine.on(Event::TimeUp(timer));
             }
             ready(&mut world, Name::Jupyter);
         }
@@ -130,7 +130,7 @@ fn a_healthy_time_gives_restarts_back() {
     for generation in 1..20 {
         assert!(die(&mut world, Name::Jupyter).contains(&restart(Name::Jupyter)));
         ready(&mut world, Name::Jupyter);
-        let _ = world.machine.step(Event::TimeUp(Timer::Stage {
+        let _ = world.machine.on(Event::TimeUp(Timer::Stage {
             unit: Unit::Jupyter,
             generation,
             stage: Stage::Ready,
@@ -146,14 +146,14 @@ fn nothing_is_started_while_a_process_of_the_one_before_lives() {
         service: Name::Controller,
         failure: Failure::service("a scheduler has died"),
     };
-    let effects = world.machine.step(broken);
+    let effects = world.machine.on(broken);
     assert!(effects.contains(&Effect::Kill(Unit::Controller)));
     let swept = Event::Swept(Some(Name::Controller));
-    let effects = world.machine.step(swept);
+    let effects = world.machine.on(swept);
     assert_eq!(effects, [], "its main process has not been waited for");
     assert_eq!(world.machine.state(), State::Degraded);
     let dead = exited(process(Name::Controller, 0), KILLED(), &[]);
-    let effects = world.machine.step(dead);
+    let effects = world.machine.on(dead);
     assert!(effects.contains(&restart(Name::Controller)));
 }
 
@@ -174,16 +174,16 @@ fn the_hubs_list_is_not_believed_while_the_hub_reads_it() {
     let _ = die(&mut world, Name::Controller);
     assert!(!world.machine.believes_the_hub());
     let listed = |ids: &[u32]| Event::Registered(ids.iter().copied().collect());
-    let _ = world.machine.step(listed(&[0]));
+    let _ = world.machine.on(listed(&[0]));
     assert!(world.machine.missing_engines().is_empty());
     ready(&mut world, Name::Controller);
-    let _ = world.machine.step(listed(&[1]));
+    let _ = world.machine.on(listed(&[1]));
     assert!(world.machine.missing_engines().is_empty());
     let _ = world
         .machine
-        .step(Event::TimeUp(Timer::Recount { generation: 1 }));
+        .on(Event::TimeUp(Timer::Recount { generation: 1 }));
     assert_eq!(world.machine.missing_engines(), [0], "now it is believed");
-    let _ = world.machine.step(listed(&[0, 1]));
+    let _ = world.machine.on(listed(&[0, 1]));
     assert_eq!(world.machine.state(), State::Ready);
 }
 
@@ -191,11 +191,11 @@ fn the_hubs_list_is_not_believed_while_the_hub_reads_it() {
 fn a_timer_of_an_earlier_start_means_nothing_to_a_later_one() {
     let mut world = up(2, Name::Jupyter);
     let _ = die(&mut world, Name::Jupyter);
-    let _ = world.machine.step(late(Unit::Jupyter, 0));
+    let _ = world.machine.on(late(Unit::Jupyter, 0));
     assert_eq!(world.machine.stage(Name::Jupyter), Stage::Starting);
-    let effects = world.machine.step(late(Unit::Jupyter, 1));
+    let effects = world.machine.on(late(Unit::Jupyter, 1));
     assert_eq!(effects, [look_at(Unit::Jupyter, 1)]);
-    let effects = world.machine.step(progress(Unit::Jupyter, 1, None));
+    let effects = world.machine.on(progress(Unit::Jupyter, 1, None));
     assert!(effects.contains(&Effect::Kill(Unit::Jupyter)), "too late");
     assert_eq!(world.machine.reason(), None);
 }
@@ -207,9 +207,9 @@ fn a_start_that_gets_on_has_up_to_ten_times_its_limit() {
     let unit = Unit::Controller;
     let mut looks = 0;
     loop {
-        let effects = world.machine.step(late(unit, 1));
+        let effects = world.machine.on(late(unit, 1));
         assert_eq!(effects, [look_at(unit, 1)]);
-        let effects = world.machine.step(progress(unit, 1, Some("it works")));
+        let effects = world.machine.on(progress(unit, 1, Some("it works")));
         let says = "controller is not ready after 5 s, but is making progress: it works; it has up to 50 s";
         let said = effects.contains(&Effect::Say(Level::Warning, says.to_owned()));
         if effects.contains(&Effect::Kill(unit)) {
@@ -226,7 +226,7 @@ fn a_start_that_gets_on_has_up_to_ten_times_its_limit() {
 fn what_sigkill_does_not_end_is_waited_for_and_ends_nothing() {
     for name in [Name::Controller, Name::Jupyter] {
         let mut world = up(2, Name::Jupyter);
-        let _ = world.machine.step(Event::Broken {
+        let _ = world.machine.on(Event::Broken {
             service: name,
             failure: Failure::service("it is stopped"),
         });
@@ -240,7 +240,7 @@ fn what_sigkill_does_not_end_is_waited_for_and_ends_nothing() {
             service: Some(name),
             then,
         });
-        assert_eq!(world.machine.step(Event::TimeUp(timer)), [says]);
+        assert_eq!(world.machine.on(Event::TimeUp(timer)), [says]);
         assert_eq!(world.machine.reason(), None);
         assert_eq!(world.machine.state(), State::Degraded);
         let effects = die(&mut world, name);

@@ -4,7 +4,7 @@ use super::*;
 
 /// How long the timers run that an event sets.
 fn timers(world: &mut World, event: Event) -> Vec<(Timer, u64)> {
-    let effects = world.machine.step(event);
+    let effects = world.machine.on(event);
     effects
         .into_iter()
         .filter_map(|effect| match effect {
