@@ -21,41 +21,28 @@
 //!     again on request alone.
 //! 13. A request to start engines again is answered once: when all are there, when nothing more is on its way, or when it cannot be.
 
-mod causes;
-mod client;
 mod deadline;
-mod ending;
 mod engine_step;
 mod engines;
-mod exits;
 mod gone;
-mod group;
-mod hindered;
 mod idle;
-mod lasting;
-mod preemption;
-mod progress;
-mod registration;
-mod request;
 mod respawn;
-mod restart;
-mod running;
-#[cfg(test)]
-mod tests;
+mod stop;
 mod unit;
-mod view;
 
 use super::event::{Effect, End, Event, Level, Look, Stage, Timer};
+use crate::failure::{Failure, Kind};
 use crate::plan::WantedWorld;
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Readiness, Service};
 pub use crate::record::State;
+use crate::record::moment;
 use core::time::Duration;
 use deadline::Deadline;
 use engines::Engines;
+pub use engines::Startable;
 use idle::Idle;
-use request::Request;
-pub use request::Startable;
+use respawn::Request;
 use std::collections::{BTreeMap, BTreeSet};
 use unit::Life;
 
@@ -212,7 +199,9 @@ impl Machine {
                 self.while_running(event, &mut out);
                 self.settle_request(&mut out);
             }
-            Phase::Stopping { .. } | Phase::LastSweep { .. } => self.while_stopping(&event, &mut out),
+            Phase::Stopping { .. } | Phase::LastSweep { .. } => {
+                self.while_stopping(&event, &mut out);
+            }
             Phase::Finished => {}
         }
         out
@@ -255,3 +244,331 @@ fn step_line(out: &mut Vec<Effect>, text: impl Into<String>) {
 fn warning(out: &mut Vec<Effect>, text: impl Into<String>) {
     out.push(Effect::Say(Level::Warning, text.into()));
 }
+
+/// From the start to the first reason to stop.
+impl Machine {
+    /// An event while the job starts or is up.
+    fn while_running(&mut self, event: Event, out: &mut Vec<Effect>) {
+        match event {
+            Event::Begin => {
+                let left = self.start_limit.saturating_sub(self.start_gone);
+                out.push(Effect::SetTimer(Timer::Start, left));
+                self.advance(out);
+            }
+            Event::SpawnFailed { unit, failure } => self.spawn_failed(unit, failure, out),
+            Event::NeverStarted(unit) if self.is_being_cleared(unit.service()) => {
+                self.forget(unit);
+                self.clear(unit.service(), out);
+            }
+            Event::NeverStarted(unit) => {
+                let failure = Failure::service(format!("{unit} was not started"));
+                self.spawn_failed(unit, failure, out);
+            }
+            Event::NotForked if self.stage(Name::Engines) == Stage::Starting => {
+                out.push(first_start(Name::Engines));
+            }
+            Event::Exited {
+                unit,
+                pid,
+                exit,
+                tail,
+                memory,
+            } => {
+                if self.forget(unit) {
+                    match self.stage(unit.service()) {
+                        Stage::Draining | Stage::Clearing => self.clear(unit.service(), out),
+                        // Given up before it ended: it was told.
+                        Stage::Ended => {}
+                        _ => self.exited(unit, pid, &exit, &tail, memory.as_ref(), out),
+                    }
+                }
+            }
+            Event::Ready { service, detail } => {
+                if self.stage(service) == Stage::Starting {
+                    let again = if self.starting() { "" } else { "again " };
+                    let told = moment::ready(service, format!("{again}{detail}").trim_end());
+                    step_line(out, told);
+                    self.became_ready(service, out);
+                    self.became_ready_again(service, out);
+                }
+            }
+            Event::Lacks { service, what } => self.lacks(service, what),
+            Event::Hindered { service, what } => self.hinder(service, what, out),
+            Event::Unhindered { service, detail } => self.has_all(service, &detail, out),
+            Event::Broken { service, failure } => {
+                if matches!(self.stage(service), Stage::Starting | Stage::Ready) {
+                    if !(self.hub_asked && service == Name::Controller) {
+                        out.push(Effect::ShowLog(Unit::from(service)));
+                    }
+                    let failure = self.of_now(failure);
+                    self.mend_or_fail(service, failure, out);
+                }
+            }
+            Event::Registered(ids) => self.listed(ids, out),
+            Event::Placed(report) => self.placed(report),
+            Event::World(world) => self.world_seen(world, out),
+            Event::SrunSaid(words) => self.srun_said(words, out),
+            Event::SrunWaits(why) => self.srun_waits(why, out),
+            Event::TimeUp(timer) => self.time_up(timer, out),
+            Event::Progress {
+                unit,
+                generation,
+                seen,
+            } => self.progress(unit, generation, seen, out),
+            Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
+            Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
+            Event::NoTimeLimit => self.no_time_limit(),
+            // Slurm's signal is on the way; what was to be forked has become ready, or was given up.
+            Event::Cancelled | Event::SlurmKillsIn(_) | Event::NotForked => {}
+            Event::Superseded(by) => self.superseded(by, out),
+            Event::Preempted(preempted) => self.preempted(preempted, out),
+            Event::Active => self.in_use(out),
+            Event::Idle(since) => self.not_in_use(since, out),
+            Event::Swept(service) => self.swept(service, out),
+            Event::ClientAsked(whom) => self.client_asked(whom, out),
+            Event::RestartAsked { request, all } => self.restart_asked(request, all, out),
+        }
+    }
+
+    /// Starts every service whose turn it is, and announces the job once all are ready.
+    fn advance(&mut self, out: &mut Vec<Effect>) {
+        let mut immediate = Vec::new();
+        for rule in self.rules.clone() {
+            let due = self.stage(rule.name) == Stage::Waiting
+                && rule
+                    .after
+                    .iter()
+                    .all(|name| self.stage(*name) == Stage::Ready);
+            if !due {
+                continue;
+            }
+            if let Some(service) = self.services.get_mut(&rule.name) {
+                service.alive = rule.units.iter().copied().collect();
+            }
+            if rule.immediate {
+                self.set_stage(rule.name, Stage::Ready);
+                immediate.push(rule.name);
+            } else {
+                out.push(Effect::Mark(moment::started(rule.name)));
+                out.push(first_start(rule.name));
+                self.enter(rule.name, Stage::Starting, rule.start_limit, out);
+            }
+        }
+        if self.starting() && self.all_ready() {
+            self.phase = Phase::Up;
+            out.push(Effect::Mark(moment::READY.to_owned()));
+            out.push(Effect::Announce);
+            self.begin_to_look(out);
+        }
+        // After the announcement: a driver's own output follows it.
+        out.extend(immediate.into_iter().map(first_start));
+    }
+
+    fn became_ready(&mut self, service: Name, out: &mut Vec<Effect>) {
+        if let Some(found) = self.services.get_mut(&service) {
+            found.life.stage = Stage::Ready;
+            found.lack = None;
+        }
+        self.advance(out);
+    }
+
+    fn time_up(&mut self, timer: Timer, out: &mut Vec<Effect>) {
+        match timer {
+            Timer::Start if self.starting() => {
+                if self.stage(Name::Engines) == Stage::Starting && self.engines.enough() {
+                    self.engines_ready(out);
+                }
+                let late = self
+                    .rules
+                    .iter()
+                    .map(|rule| rule.name)
+                    .find(|name| self.stage(*name) == Stage::Starting);
+                if let (true, Some(name)) = (self.starting(), late) {
+                    self.too_late(name, self.start_limit, out);
+                }
+            }
+            Timer::Stage {
+                unit,
+                generation,
+                stage,
+            } => self.stage_is_over(unit, generation, stage, out),
+            Timer::Recount { generation } => self.recounted(generation, out),
+            Timer::Look => out.push(Effect::Look(Look::Use)),
+            Timer::Dropped => self.say_dropped(out),
+            Timer::JobEnds => self.slurm_says_nothing(out),
+            Timer::Heeded { engine } => self.wish_is_over(engine),
+            Timer::World => {
+                self.world = None;
+                self.settle_engines(out);
+            }
+            other => self.deadline_timer(other, out),
+        }
+    }
+
+    /// A service is not ready within its limit, or the job within its own.
+    fn too_late(&mut self, name: Name, limit: core::time::Duration, out: &mut Vec<Effect>) {
+        let seconds = limit.as_secs_f64();
+        let failure = if name == Name::Engines {
+            self.engines_too_late(seconds, out)
+        } else {
+            out.push(Effect::ShowLog(Unit::from(name)));
+            let mut failure = Failure::not_ready(format!(
+                "{name} was not ready within {seconds} s"
+            ))
+            .hint(format!(
+                "the last thing it did is above; more time: --start-timeout {name}=DURATION"
+            ));
+            failure.cause = self
+                .services
+                .get(&name)
+                .and_then(|found| found.lack.clone());
+            failure.kind = self.kind_of_now();
+            failure
+        };
+        self.mend_or_fail(name, failure, out);
+    }
+
+    /// The kind that fits: not ready before the job was, a service's failure after it.
+    fn kind_of_now(&self) -> Kind {
+        if self.starting() {
+            Kind::NotReady
+        } else {
+            Kind::Service
+        }
+    }
+
+    /// A probe knows its service, and not whether the whole job was ready.
+    fn of_now(&self, mut failure: Failure) -> Failure {
+        if matches!(failure.kind, Kind::NotReady | Kind::Service) {
+            failure.kind = self.kind_of_now();
+        }
+        failure
+    }
+}
+
+/// Starts a service for the first time.
+fn first_start(name: Name) -> Effect {
+    Effect::Start {
+        unit: name.into(),
+        again: false,
+    }
+}
+
+/// What others see of the machine.
+impl Machine {
+    /// The state as the record tells it.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match &self.phase {
+            Phase::Starting => State::Starting,
+            Phase::Up if self.engines.complete() && self.all_ready() && self.unhindered() => {
+                State::Ready
+            }
+            Phase::Up => State::Degraded,
+            Phase::Stopping { .. } | Phase::LastSweep { .. } => State::Stopping,
+            Phase::Finished => State::Ended,
+        }
+    }
+
+    /// The first reason, once there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Stopping { end, .. } | Phase::LastSweep { end } => Some(&end.reason),
+            _ => None,
+        }
+    }
+
+    /// What is still waited for, as the live line shows it: `engines 3/4`, `jupyter`.
+    #[must_use]
+    pub fn pending(&self) -> Vec<String> {
+        if !self.starting() {
+            return Vec::new();
+        }
+        self.rules
+            .iter()
+            .filter(|rule| self.stage(rule.name) == Stage::Starting)
+            .map(|rule| match rule.name {
+                Name::Engines => format!(
+                    "engines {}/{}",
+                    self.engines.counted(),
+                    self.engines.expected()
+                ),
+                name => name.to_string(),
+            })
+            .collect()
+    }
+
+    /// How many engines count as there.
+    #[must_use]
+    pub fn engines_there(&self) -> u32 {
+        u32::try_from(self.engines.counted()).unwrap_or(u32::MAX)
+    }
+
+    /// Engines in the hub's list that others started.
+    #[must_use]
+    pub fn guests(&self) -> u32 {
+        u32::try_from(self.engines.guests()).unwrap_or(u32::MAX)
+    }
+
+    /// Ids of engines that do not count: never registered, dropped or lost.
+    #[must_use]
+    pub fn missing_engines(&self) -> Vec<u32> {
+        self.engines.ids(|engine| !engine.counts())
+    }
+}
+
+/// A service that runs and lacks something that it needs, as far as that is seen: the job is degraded until it has that again.
+impl Machine {
+    /// What a service that starts still lacks: the cause, if it is late. What its probe misses later hinders nothing.
+    fn lacks(&mut self, service: Name, what: String) {
+        if let Some(found) = self.services.get_mut(&service)
+            && found.life.stage != Stage::Ready
+        {
+            found.lack = (!what.is_empty()).then_some(what);
+        }
+    }
+
+    /// A service that is ready lacks something.
+    fn hinder(&mut self, service: Name, what: String, out: &mut Vec<Effect>) {
+        let Some(found) = self.services.get_mut(&service) else {
+            return;
+        };
+        if found.life.stage == Stage::Ready {
+            warning(
+                out,
+                format!("{service}: {what}; the job is degraded until that is over"),
+            );
+            out.push(Effect::Mark(format!("{service}: {what}")));
+            found.lack = Some(what);
+        }
+    }
+
+    /// A service that is ready lacks nothing any more.
+    fn has_all(&mut self, service: Name, detail: &str, out: &mut Vec<Effect>) {
+        let Some(found) = self.services.get_mut(&service) else {
+            return;
+        };
+        if found.life.stage == Stage::Ready && found.lack.take().is_some() {
+            step_line(out, format!("{service} ready again {detail}").trim_end());
+        }
+    }
+
+    /// What a service lacks although it is ready.
+    #[must_use]
+    pub fn hindered(&self, service: Name) -> Option<&str> {
+        let found = self.services.get(&service)?;
+        let ready = found.life.stage == Stage::Ready;
+        found.lack.as_deref().filter(|_| ready)
+    }
+
+    /// Whether no service lacks anything.
+    fn unhindered(&self) -> bool {
+        self.services
+            .keys()
+            .all(|name| self.hindered(*name).is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests;

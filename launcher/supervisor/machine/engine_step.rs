@@ -2,8 +2,7 @@
 //!
 //! docs/design/engines-in-slurm.md explains the design.
 
-use super::causes;
-use super::gone::{Action, Noticed, action};
+use super::gone::{self, Action, Noticed, action};
 use super::{Effect, End, Machine, Phase, Stage, step_line, warning};
 use crate::failure::{About, Failure};
 use crate::plan::engines::{SHOWN, named};
@@ -31,14 +30,14 @@ impl Machine {
         if let Some(memory) = memory {
             failure = memory.explain(failure);
         } else if let Some(words) = cause {
-            failure = causes::by_slurm(failure, &words);
+            failure = gone::by_slurm(failure, &words);
             if failure.about != Some(About::Memory) {
                 let cancelled = tail.iter().any(|line| is_cancelled(line));
-                failure = failure.hint(causes::next_step_of_srun(&words, cancelled));
+                failure = failure.hint(gone::next_step_of_srun(&words, cancelled));
             }
             failure.cause = Some(self.with_memory(&words));
         } else {
-            failure = failure.hint(causes::LINES_OF_ENGINES);
+            failure = failure.hint(gone::LINES_OF_ENGINES);
         }
         let all = self.engines.ids(|_| true);
         self.gone(&all, Noticed::GroupProcess, failure, out);
@@ -191,7 +190,7 @@ impl Machine {
         let end = match said {
             Some(words) => {
                 let text = self.with_memory(&words);
-                causes::by_slurm(Failure::new(kind, text), &words)
+                gone::by_slurm(Failure::new(kind, text), &words)
             }
             None => Failure::new(kind, format!("{} left the hub's list", self.engine(first))),
         };
@@ -263,8 +262,8 @@ impl Machine {
             return self.node_of_engine_is_refused(id, &words.text, out);
         }
         let end = match words {
-            Some(words) => causes::by_slurm(end, &words).because(words.text),
-            None => causes::by_itself(end, LastWords::read(exit, tail).as_ref()),
+            Some(words) => gone::by_slurm(end, &words).because(words.text),
+            None => gone::by_itself(end, LastWords::read(exit, tail).as_ref()),
         };
         let ids: Vec<u32> = match own {
             Some(id) => vec![id],
@@ -336,6 +335,3 @@ impl Machine {
         u32::try_from(below.count()).unwrap_or(u32::MAX)
     }
 }
-
-#[cfg(test)]
-mod tests;

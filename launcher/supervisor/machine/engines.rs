@@ -1,11 +1,16 @@
-//! What is known of the engines: of each by itself, and of all together. PURE.
+//! The engines: what is known of each and of all together, and what it means that they come, go and fall silent. PURE.
 
-use super::preemption::Unexplained;
-use super::request::Startable;
+use super::gone::{Noticed, too_few};
 use super::unit::Life;
-use super::{End, Stage};
+use super::{
+    DROP_PATIENCE, Effect, End, Machine, Stage, Timer, WORLD_PATIENCE, step_line, warning,
+};
+use crate::failure::Failure;
 use crate::plan::WantedWorld;
+use crate::plan::engines::{SHOWN, named};
+use crate::plan::name::{Name, Unit};
 use crate::plan::task_lines::{Report, Words};
+use crate::record::moment;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which engines are started again by themselves when one ends.
@@ -15,6 +20,22 @@ pub(super) enum Again {
     Never,
     Each,
     Together,
+}
+
+/// In which ways engines can be started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Startable {
+    /// Each by itself.
+    pub each: bool,
+    /// All together, as the one step or under the one mpiexec that they were.
+    pub together: bool,
+}
+
+impl Startable {
+    /// Whether there is one.
+    pub fn at_all(self) -> bool {
+        self.each || self.together
+    }
 }
 
 /// One engine, as the hub, its process and its users tell of it.
@@ -68,6 +89,35 @@ impl Engine {
     pub fn has_left_the_step(&self) -> bool {
         self.life.stage != Stage::Waiting
     }
+
+    /// Whether it is lost now and will be there again.
+    pub fn comes_back(&self) -> bool {
+        matches!(self.life.stage, Stage::Resting | Stage::Due)
+    }
+
+    /// Whether it was started again and has come back.
+    pub fn is_back(&self) -> bool {
+        self.life.stage == Stage::Ready && !self.again
+    }
+
+    /// Whether it was started again and has not registered.
+    pub fn arrives(&self) -> bool {
+        self.life.stage == Stage::Starting
+    }
+
+    /// Whether it is on its way back, or is being ended for that.
+    pub fn is_on_its_way(&self) -> bool {
+        self.comes_back() || self.arrives() || self.again
+    }
+
+    /// Gives it up if it was to be started again; false if it was not.
+    pub fn call_off(&mut self) -> bool {
+        let waits = self.comes_back() && !self.again;
+        if waits {
+            self.life.stage = Stage::Ended;
+        }
+        waits
+    }
 }
 
 /// What is known of the engines as a set that starts again together.
@@ -77,6 +127,17 @@ pub(super) struct Set {
     pub world: Option<WantedWorld>,
     /// Whether it starts again because nobody said that it should not.
     pub by_default: bool,
+}
+
+/// An end of the engines that Slurm may explain.
+#[derive(Clone, Debug)]
+pub(super) struct Unexplained {
+    /// What it is unless Slurm says otherwise.
+    pub failure: Failure,
+    /// Whether srun said that Slurm takes the job down: then its signal comes.
+    pub signal_comes: bool,
+    /// Whether the last lines of the step's log belong to it: no task's own were shown.
+    pub with_log: bool,
 }
 
 /// The engines that this job starts, and what is known of them as one.
@@ -135,6 +196,16 @@ impl Engines {
     /// Whether all are started again together when one is lost.
     pub(super) fn together(&self) -> bool {
         self.again == Again::Together
+    }
+
+    /// Whether a client asked for the end of these engines. Of a world each ends with the others.
+    pub(super) fn were_asked(&self, ids: &[u32]) -> bool {
+        let asked = |id: &u32| self.is(*id, |engine| engine.by_client);
+        if self.world || self.together() {
+            !ids.is_empty() && self.any(|engine| engine.by_client)
+        } else {
+            !ids.is_empty() && ids.iter().all(asked)
+        }
     }
 
     /// As many as are started.
@@ -254,5 +325,179 @@ impl Engines {
     /// Whether enough processes live for the job to become or stay ready.
     pub(super) fn possible(&self) -> bool {
         self.living() >= self.minimum as usize
+    }
+}
+
+/// Engines that never registered whose last lines are shown.
+const LOGS: usize = 3;
+
+impl Machine {
+    /// An engine is gone, and `end` tells how: does the job go on?
+    pub(super) fn engine_lost(&mut self, id: u32, end: &Failure, out: &mut Vec<Effect>) {
+        let process = Unit::Engine(id);
+        let asked = self.engines.were_asked(&[id]);
+        self.note_cause(end);
+        if self.engines.world && asked {
+            self.shut_down(Name::Engines, out);
+        } else if self.engines.world {
+            let text = format!(
+                "{process} is lost, and the MPI world of the engines cannot go on without it"
+            );
+            let failure = Failure::new(self.kind_of_now(), text).because(end);
+            self.gone_for_good(Name::Engines, End::of(failure), out);
+        } else if self.engines.living() == 0 && !self.engines.any_on_its_way() && asked {
+            self.shut_down(Name::Engines, out);
+        } else if self.engines.living() == 0 && !self.engines.any_on_its_way() {
+            let failure = Failure::new(self.kind_of_now(), "the last engine ended")
+                .hint(format!("its last lines are above ({process})"));
+            self.engines_failed(too_few(failure, end), out);
+        } else if self.stage(Name::Engines) == Stage::Ready {
+            out.push(Effect::Mark(format!("{process} ended")));
+        } else if !self.engines.possible() {
+            let failure = Failure::not_ready(format!(
+                "{} of {} engines are left before the job was ready, and {} are wanted",
+                self.engines.living(),
+                self.engines.expected(),
+                self.engines.minimum,
+            ))
+            .hint("its last lines are above; --min-engines N accepts fewer engines");
+            self.engines_failed(too_few(failure, end), out);
+        } else {
+            self.settle_engines(out);
+        }
+    }
+
+    /// The hub's engine file changed.
+    pub(super) fn registered(&mut self, ids: &BTreeSet<u32>, out: &mut Vec<Effect>) {
+        let before = self.engines.counted();
+        let guests = self.engines.guests();
+        let gone = self.engines.list(ids);
+        if self.engines.guests() != guests {
+            self.guests_changed(out);
+        }
+        let counted = self.engines.counted();
+        if self.stage(Name::Engines) == Stage::Starting {
+            self.settle_engines(out);
+        } else if counted > before {
+            step_line(
+                out,
+                format!("engines {counted}/{} registered", self.engines.expected()),
+            );
+        }
+        if self.engines.together() && !self.restarts_the_set() {
+            // Such engines that start are judged by their limit and srun's words alone.
+        } else if self.engines.together() {
+            self.tasks_gone(&gone, Noticed::Unlisted, out);
+        } else if self.engines.step {
+            let own = self.engines_of_their_own();
+            let (own, rest): (Vec<u32>, Vec<u32>) =
+                gone.into_iter().partition(|id| own.contains(id));
+            self.lost_from_step(rest, out);
+            if !own.is_empty() {
+                out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
+            }
+        } else if !gone.is_empty() {
+            out.push(Effect::SetTimer(Timer::Dropped, DROP_PATIENCE));
+        }
+        self.replace_engines(out);
+        self.start_the_set(out);
+    }
+
+    /// Engines become ready once all that live are registered, if they are enough.
+    pub(super) fn settle_engines(&mut self, out: &mut Vec<Effect>) {
+        if self.stage(Name::Engines) != Stage::Starting || !self.engines.settled() {
+            return;
+        }
+        if self.world.is_some() {
+            // Ready engines that are no world are worse than none: wait for their word, which is on its way.
+            out.push(Effect::SetTimer(Timer::World, WORLD_PATIENCE));
+        } else {
+            self.engines_ready(out);
+        }
+    }
+
+    pub(super) fn engines_ready(&mut self, out: &mut Vec<Effect>) {
+        let (counted, expected) = (self.engines.counted(), self.engines.expected());
+        let told = moment::ready(Name::Engines, &format!("({counted}/{expected})"));
+        step_line(out, told);
+        if !self.engines.complete() {
+            warning(
+                out,
+                format!(
+                    "going on with {counted} of {expected} engines, as --min-engines {} allows",
+                    self.engines.minimum
+                ),
+            );
+        }
+        self.became_ready(Name::Engines, out);
+        self.became_ready_again(Name::Engines, out);
+    }
+
+    /// Too few engines have registered in time: which are missing and where they are, each with its last lines, and the cause
+    /// as far as anything told it.
+    pub(super) fn engines_too_late(&self, seconds: f64, out: &mut Vec<Effect>) -> Failure {
+        let missing = self.engines.ids(|engine| !engine.listed);
+        // In a step only those that have come can have said anything.
+        let step = self.engines.step;
+        let told = self
+            .engines
+            .ids(|engine| !engine.listed && !engine.lost && (!step || engine.place.is_some()));
+        let logs = told.into_iter().take(LOGS);
+        out.extend(logs.map(|id| Effect::ShowLog(Unit::Engine(id))));
+        if step && !self.engines.any(|engine| engine.place.is_some()) {
+            out.push(Effect::ShowLog(Unit::EngineGroup));
+        }
+        let mut failure = Failure::not_ready(format!(
+            "{} of {} engines registered within {seconds} s",
+            self.engines.counted(),
+            self.engines.expected(),
+        ));
+        let mut placed = (self.engines).ids(|engine| !engine.listed && engine.place.is_some());
+        placed.truncate(SHOWN);
+        let rest: Vec<u32> = missing
+            .iter()
+            .filter(|id| !placed.contains(id))
+            .copied()
+            .collect();
+        let mut names: Vec<String> = placed.iter().map(|id| self.engine(*id)).collect();
+        if !rest.is_empty() {
+            names.push(named("engine", &rest));
+        }
+        let lack = self.services.get(&Name::Engines);
+        failure.cause = (self.engines.waits.clone())
+            .or_else(|| {
+                self.engines
+                    .srun_said
+                    .as_ref()
+                    .map(|words| words.text.clone())
+            })
+            .or_else(|| lack.and_then(|found| found.lack.clone()));
+        failure
+            .hint(format!("not registered: {}", names.join(", ")))
+            .hint("give more time with --start-timeout, or accept fewer with --min-engines")
+    }
+
+    /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.
+    pub(super) fn say_dropped(&mut self, out: &mut Vec<Effect>) {
+        self.say_missed(out);
+        if self.engines.together() {
+            return;
+        }
+        if self.stage(Name::Engines) != Stage::Ready {
+            return;
+        }
+        let mut fresh = self.engines_of_their_own();
+        fresh.retain(|id| {
+            self.engines.is(*id, |engine| {
+                // One that a client ended the hub lets go first, and it ends a moment later.
+                !engine.listed && !engine.dropped && !engine.arrives() && !engine.by_client
+            })
+        });
+        let Some(first) = fresh.first().copied() else {
+            return;
+        };
+        let end = format!("{} left the hub's list", self.engine(first));
+        let end = Failure::new(self.kind_of_now(), end);
+        self.gone(&fresh, Noticed::SilentProcesses, end, out);
     }
 }

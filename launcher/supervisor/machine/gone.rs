@@ -1,12 +1,16 @@
-//! What it means that engines are gone. PURE. Everything that notices such an end says only who is gone, how that was noticed, and what
-//! is known of it; what comes of it stands in one table, and is done in one place.
+//! What the end of a process means, and the end of engines above all. PURE. Everything that notices that engines are gone says only who,
+//! how that was noticed, and what is known of it; what comes of it stands in one table, and is done in one place.
 //!
-//! docs/design/ends.md explains the design.
+//! docs/design/ends.md and docs/design/causes.md explain the design.
 
-use super::{DROP_PATIENCE, Effect, Machine, Phase, Stage, Timer, warning};
-use crate::failure::Failure;
+use super::{DROP_PATIENCE, Effect, End, Machine, Phase, Stage, Timer, warning};
+use crate::failure::{About, Failure, Kind};
 use crate::plan::engines::named;
+use crate::plan::exit::MORE_MEMORY;
+use crate::plan::last_words::LastWords;
 use crate::plan::name::{Name, Unit};
+use crate::plan::task_lines::{Topic, Words};
+use crate::supervisor::event::{Exit, OutOfMemory};
 
 /// How it was noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,5 +196,176 @@ impl Machine {
         if action == Action::Kill {
             out.extend(ids.iter().map(|id| Effect::Kill(Unit::Engine(*id))));
         }
+    }
+}
+
+/// What the end of a process means while nobody asked for it.
+impl Machine {
+    /// A process could not be started.
+    pub(super) fn spawn_failed(&mut self, unit: Unit, failure: Failure, out: &mut Vec<Effect>) {
+        if !self.forget(unit) {
+            return;
+        }
+        match unit {
+            Unit::Engine(id) => {
+                warning(out, failure.to_string());
+                self.gone(&[id], Noticed::OwnProcess, failure, out);
+            }
+            Unit::EngineGroup => {
+                warning(out, failure.to_string());
+                let ids = self.engines.ids(|engine| !engine.has_left_the_step());
+                self.gone(&ids, Noticed::NoGroupProcess, failure, out);
+            }
+            _ => self.mend_or_fail(unit.service(), failure, out),
+        }
+    }
+
+    /// What the end of a process means while nobody asked for it.
+    pub(super) fn exited(
+        &mut self,
+        unit: Unit,
+        pid: u32,
+        exit: &Exit,
+        tail: &[String],
+        memory: Option<&OutOfMemory>,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(memory) = memory {
+            warning(out, format!("{unit} (pid {pid}): {memory}; {MORE_MEMORY}"));
+        }
+        let ready = self.stage(unit.service()) == Stage::Ready;
+        match unit {
+            Unit::Engine(_) | Unit::EngineGroup if self.engines.step && self.replaces() => {
+                self.step_of_some_ended(unit, pid, exit, tail, out);
+            }
+            Unit::EngineGroup => self.step_ended(pid, exit, tail, memory, out),
+            Unit::Engine(id) => {
+                if self.engines.were_asked(&[id]) {
+                    self.say_shut_down(&[id], out);
+                } else {
+                    warning(out, format!("{unit} (pid {pid}) ended with {exit}"));
+                    out.push(Effect::ShowLog(unit));
+                }
+                let end = self.end_of_service(unit, pid, exit, tail, memory);
+                self.gone(&[id], Noticed::OwnProcess, end, out);
+            }
+            Unit::Driver => {
+                let end = End {
+                    code: exit.shell_code(),
+                    reason: memory.map_or_else(
+                        || format!("driver ended with {exit}"),
+                        |memory| format!("driver ended with {exit}: {memory}"),
+                    ),
+                    failure: None,
+                };
+                self.begin_stop(end, out);
+            }
+            Unit::Jupyter if ready && *exit == Exit::Code(0) => {
+                let end = End {
+                    code: 0,
+                    reason: "jupyter was shut down by its user".to_owned(),
+                    failure: None,
+                };
+                self.begin_stop(end, out);
+            }
+            Unit::Controller if self.hub_asked => self.shut_down(Name::Controller, out),
+            Unit::Controller | Unit::Jupyter => {
+                out.push(Effect::ShowLog(unit));
+                let failure = self.end_of_service(unit, pid, exit, tail, memory);
+                self.mend_or_fail(unit.service(), failure, out);
+            }
+        }
+    }
+
+    /// The failure that a process's end is, with the cause that its last lines tell.
+    pub(super) fn end_of_service(
+        &self,
+        unit: Unit,
+        pid: u32,
+        exit: &Exit,
+        tail: &[String],
+        memory: Option<&OutOfMemory>,
+    ) -> Failure {
+        let message = format!("{unit} (pid {pid}) ended with {exit}");
+        let words = LastWords::read(exit, tail);
+        let missing = words.as_ref().is_some_and(LastWords::is_about_packages);
+        let failure = if missing && self.starting() {
+            Failure::missing(message).hint(
+                "a Python package is missing where this program runs: load its environment before ipjob, or install it there",
+            )
+        } else if self.starting() {
+            Failure::not_ready(format!("{message} before the job was ready")).hint(next_step(exit))
+        } else {
+            Failure::service(message).hint(next_step(exit))
+        };
+        match memory {
+            Some(memory) => memory.explain(failure),
+            None => by_itself(failure, words.as_ref()),
+        }
+    }
+}
+
+/// SIGKILL's number, the same on every Unix.
+const KILL: i32 = 9;
+
+/// What to do about a process that ended.
+pub(super) fn next_step(exit: &Exit) -> &'static str {
+    match exit {
+        Exit::Signal { number: KILL, .. } => {
+            "killed by SIGKILL (the kernel's out-of-memory killer? `dmesg` tells): batch systems kill so beyond a job's limit, too"
+        }
+        _ => "its last lines are above, all of them in the log of that name",
+    }
+}
+
+/// Too few engines, because of the end of one. What is missing here stays that, with what to do about it.
+pub(super) fn too_few(mut failure: Failure, end: &Failure) -> Failure {
+    failure.cause = Some(end.to_string());
+    if end.kind == Kind::Missing {
+        failure.kind = Kind::Missing;
+        failure.hints.clone_from(&end.hints);
+    } else if end.about == Some(About::Memory) {
+        failure.hints.clone_from(&end.hints);
+    }
+    failure.about = end.about;
+    failure
+}
+
+/// What Slurm's words say that a failure is about.
+pub(super) fn by_slurm(failure: Failure, words: &Words) -> Failure {
+    match words.about {
+        Some(Topic::OutOfMemory) => failure.hint(MORE_MEMORY).about(About::Memory),
+        Some(Topic::JobEnds) => failure.about(About::JobEnds),
+        _ => failure,
+    }
+}
+
+/// What a process itself told of its end, in its log.
+pub(super) fn by_itself(mut failure: Failure, words: Option<&LastWords>) -> Failure {
+    if let Some((module, file)) = words.and_then(LastWords::wrong_module) {
+        failure = failure.hint(format!(
+            "Python took {file} for the module `{module}`: rename that file if another module was meant, or start in another directory"
+        ));
+    }
+    if let Some((path, variable)) = words.and_then(LastWords::closed_place) {
+        failure = failure.hint(format!(
+            "{path} cannot be written here: `export {variable}=DIRECTORY` names another place for what is kept there"
+        ));
+    }
+    failure.cause = words.map(ToString::to_string);
+    failure
+}
+
+/// Where more of engines that one starter has started is to be found.
+pub(super) const LINES_OF_ENGINES: &str = "the last lines of the engines' log are above";
+
+/// What to do about engines that ended as srun says.
+pub(super) fn next_step_of_srun(words: &Words, cancelled: bool) -> &'static str {
+    if cancelled {
+        "somebody cancelled the engines' step (scancel JOB.STEP), as the engines' log says"
+    } else if words.about == Some(Topic::Killed) {
+        "killed by SIGKILL (the kernel's out-of-memory killer? `sacct --format=JobID,State,MaxRSS,ReqMem` tells)"
+    } else {
+        LINES_OF_ENGINES
     }
 }

@@ -1,49 +1,22 @@
-//! Engines that are started again when they end, where that was asked for. PURE.
+//! Engines that are started again: each by itself or all together when they end, and when their user asks for it. PURE.
 //!
 //! docs/design/restart.md explains the design.
 
-use super::engines::{Again, Engine};
+use super::engines::{Again, Engine, Startable};
+use super::gone::Noticed;
 use super::unit::{Life, TRIES};
-use super::{Effect, Look, Machine, Phase, SIGNAL_PATIENCE, Stage, step_line, warning};
+use super::{Effect, End, Look, Machine, Phase, SIGNAL_PATIENCE, Stage, step_line, warning};
 use crate::failure::{About, Failure};
+use crate::plan::engines::named;
 use crate::plan::name::{Name, Unit};
+use crate::supervisor::event::Answer;
 use core::time::Duration;
 
 /// How many engines are on their way back at once: after the end of a whole step each is an srun of its own, and Slurm's
 /// controller has other jobs to look after.
 pub(super) const AT_ONCE: usize = 16;
 
-impl Engine {
-    /// Whether it is lost now and will be there again.
-    pub(super) fn comes_back(&self) -> bool {
-        matches!(self.life.stage, Stage::Resting | Stage::Due)
-    }
-
-    /// Whether it was started again and has come back.
-    pub(super) fn is_back(&self) -> bool {
-        self.life.stage == Stage::Ready && !self.again
-    }
-
-    /// Whether it was started again and has not registered.
-    pub(super) fn arrives(&self) -> bool {
-        self.life.stage == Stage::Starting
-    }
-
-    /// Whether it is on its way back, or is being ended for that.
-    pub(super) fn is_on_its_way(&self) -> bool {
-        self.comes_back() || self.arrives() || self.again
-    }
-
-    /// Gives it up if it was to be started again; false if it was not.
-    pub(super) fn call_off(&mut self) -> bool {
-        let waits = self.comes_back() && !self.again;
-        if waits {
-            self.life.stage = Stage::Ended;
-        }
-        waits
-    }
-}
-
+/// Each by itself.
 impl Machine {
     /// The same, with engines that are started again when they end.
     #[must_use]
@@ -201,5 +174,349 @@ impl Machine {
             }
         }
         self.replace_engines(out);
+    }
+}
+
+/// How long the hub may take to drop the ids of a set that has ended: its patience with a silent engine is 30 s, unless its own
+/// options say otherwise.
+const FORGETTING: Duration = Duration::from_secs(180);
+
+/// How long nannies may take to tell the hub of the ends of their engines, which most do in 10 ms.
+const NANNIES: Duration = Duration::from_secs(1);
+
+/// All together, when one of a set is lost: they may be one MPI world.
+impl Machine {
+    /// The same, with engines that all start again together when one of them is lost. After `expecting_a_world`: each set is to see
+    /// the same.
+    #[must_use]
+    pub fn restarting_the_set(mut self, wanted: bool) -> Self {
+        if wanted {
+            self.engines.again = Again::Together;
+        }
+        self.engines.set.world.clone_from(&self.world);
+        self
+    }
+
+    /// The same, with such a set because nobody said otherwise: what the hub alone tells does not end it.
+    #[must_use]
+    pub fn sparing_the_silent(mut self, by_default: bool) -> Self {
+        self.engines.set.by_default = by_default;
+        self
+    }
+
+    /// Whether a set that ends now starts again.
+    pub(super) fn restarts_the_set(&self) -> bool {
+        self.engines.together() && matches!(self.phase, Phase::Up)
+    }
+
+    /// The engines cannot go on: they start again together, or the job ends.
+    pub(super) fn set_ended(&mut self, failure: Failure, out: &mut Vec<Effect>) {
+        let on_its_way = !matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready);
+        if self.restarts_the_set() && on_its_way {
+            return;
+        }
+        self.mend_or_fail(Name::Engines, failure, out);
+    }
+
+    /// Ends what is left of the set, on all nodes. None is asked: that would finalize MPI, which waits for the lost one. Before,
+    /// nannies that outlive their engines have the time to tell the hub.
+    pub(super) fn end_the_set(&mut self, out: &mut Vec<Effect>) {
+        for engine in self.engines.each_mut() {
+            engine.forget();
+            engine.lost = true;
+        }
+        self.engines.unexplained = None;
+        self.enter(Unit::EngineGroup, Stage::Draining, NANNIES, out);
+    }
+
+    /// The pause before the next start is over.
+    pub(super) fn set_rested(&mut self, out: &mut Vec<Effect>) {
+        self.set_stage(Unit::EngineGroup, Stage::Due);
+        self.start_the_set(out);
+        if self.stage(Unit::EngineGroup) == Stage::Due {
+            step_line(out, "the hub is to drop the engines that ended");
+            self.limit_stage(Unit::EngineGroup, FORGETTING, out);
+        }
+    }
+
+    /// Starts the set, if its turn has come: a hub that still knows an id gives the new engine another.
+    pub(super) fn start_the_set(&mut self, out: &mut Vec<Effect>) {
+        let hub = self.stage(Name::Controller) == Stage::Ready && self.believes_the_hub();
+        let due = self.stage(Unit::EngineGroup) == Stage::Due;
+        let known = self.engines.any(|engine| engine.listed);
+        if !hub || !due || known || !matches!(self.phase, Phase::Up) {
+            return;
+        }
+        self.world.clone_from(&self.engines.set.world);
+        for engine in self.engines.each_mut() {
+            let life = engine.life;
+            *engine = Engine::default();
+            engine.life = life;
+            engine.forget();
+        }
+        self.engines.srun_said = None;
+        self.engines.waits = None;
+        step_line(out, "the engines start again");
+        self.restart(Name::Engines, out);
+    }
+
+    /// The hub has kept ids of a set that has ended for long.
+    pub(super) fn set_is_not_forgotten(&mut self, out: &mut Vec<Effect>) {
+        if self.stage(Name::Controller) != Stage::Ready || !self.believes_the_hub() {
+            // Another hub takes its time.
+            return self.limit_stage(Unit::EngineGroup, FORGETTING, out);
+        }
+        let known = self.engines.ids(|engine| engine.listed);
+        let text = format!(
+            "the hub still lists {}, {} s after the end of the set",
+            named("engine", &known),
+            FORGETTING.as_secs()
+        );
+        let failure = Failure::service(text).hint(
+            "--controller-arg=--HeartMonitor.max_heartmonitor_misses=N shortens its patience",
+        );
+        self.gone_for_good(Name::Engines, End::of(failure), out);
+    }
+
+    /// They have stayed away, and nothing has told more of it.
+    pub(super) fn say_missed(&mut self, out: &mut Vec<Effect>) {
+        if self.engines.unexplained.is_some() {
+            return;
+        }
+        let missed = (self.engines).ids(|engine| engine.missed && !engine.listed && !engine.lost);
+        for engine in self.engines.each_mut() {
+            engine.missed = false;
+        }
+        let Some(first) = missed.first().copied() else {
+            return;
+        };
+        if !self.engines.were_asked(&missed) {
+            out.push(Effect::ShowLog(Unit::Engine(first)));
+        }
+        let kind = self.kind_of_now();
+        let end = if self.engines.together() {
+            Failure::new(kind, format!("{} left the hub's list", self.engine(first)))
+        } else {
+            let text = "the hub has dropped the last engine, and nothing has told of its end";
+            Failure::new(kind, text)
+                .hint("the hub drops engines that are silent for 30 s: stopped, starved or cut off")
+        };
+        self.gone(&missed, Noticed::SilentTasks, end, out);
+    }
+
+    /// Whether engines that the hub alone misses are left as they are: a stopped or starved one keeps its memory, and so do the others. Not
+    /// where their user wants the set to start again then, or nobody is left who could use them.
+    pub(super) fn spares_the_silent(&self) -> bool {
+        if self.engines.together() {
+            self.engines.set.by_default
+        } else {
+            self.kept_by().is_some()
+        }
+    }
+
+    /// Leaves engines as they are that the hub has dropped and that nothing has told the end of.
+    pub(super) fn spare(&mut self, ids: &[u32], out: &mut Vec<Effect>) {
+        let who = match *ids {
+            [id] => self.engine(id),
+            _ => named("engine", ids),
+        };
+        let way = if self.engines.startable.at_all() {
+            "; `ipjob restart --all` kills all engines and starts them again"
+        } else {
+            ""
+        };
+        let text = format!(
+            "the hub has dropped {who}, and nothing has told of an end: nothing is ended, and what the hub drops never registers again{way}"
+        );
+        warning(out, text);
+        self.engines.drop_out(ids);
+    }
+}
+
+/// A request that has not been answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    id: String,
+    /// The last thing that went wrong since.
+    cause: Option<String>,
+}
+
+/// Because their user asks for it (`ipjob restart`).
+impl Machine {
+    /// The same, with engines that can be started again in these ways.
+    #[must_use]
+    pub fn starting_again(mut self, ways: Startable) -> Self {
+        self.engines.startable = ways;
+        self
+    }
+
+    /// The user asks for the engines that are lost, or for all of them anew.
+    pub(super) fn restart_asked(&mut self, request: String, all: bool, out: &mut Vec<Effect>) {
+        let lost = self.lost_or_dropped();
+        if let Some(why) = self.refusal(&lost, all) {
+            let answer = Answer::Failed(why);
+            return out.push(Effect::Answer { request, answer });
+        }
+        if let Some(before) = self.request.take() {
+            let answer = Answer::Failed("another request has come after it".to_owned());
+            let request = before.id;
+            out.push(Effect::Answer { request, answer });
+        }
+        let what = if all { "all engines" } else { "lost engines" };
+        step_line(out, format!("`ipjob restart`: {what} are started again"));
+        out.push(Effect::Answer {
+            request: request.clone(),
+            answer: Answer::Running,
+        });
+        self.request = Some(Request {
+            id: request,
+            cause: None,
+        });
+        self.hub_asked = false;
+        if self.comes_back(Name::Controller) {
+            self.disbelieve_the_hub();
+            self.clear(Name::Controller, out);
+        }
+        let whole = all || lost.len() == self.engines.expected() as usize;
+        if self.comes_back(Name::Engines) {
+            self.clear(Name::Engines, out);
+        } else if self.engines.startable.together && whole {
+            self.end_to_start_anew(out);
+        } else if all {
+            let ids = self.engines.ids(|_| true);
+            self.start_each(&ids, out);
+        } else {
+            self.start_each(&lost, out);
+        }
+    }
+
+    /// What the hub lists is not what lives, until a new hub has had the time to tell.
+    pub(super) fn disbelieve_the_hub(&mut self) {
+        let known = self.engines.listed();
+        self.engines.recounted.get_or_insert(known);
+    }
+
+    /// Why nothing can be done.
+    fn refusal(&self, lost: &[u32], all: bool) -> Option<String> {
+        let ways = self.engines.startable;
+        let living = self.engines.expected() as usize > lost.len();
+        if !matches!(self.phase, Phase::Up) {
+            Some("the job has not been ready yet".to_owned())
+        } else if !ways.at_all() {
+            Some("srun or mpiexec started ipjob itself together with the engines: they cannot be started again in this job".to_owned())
+        } else if !all && living && !lost.is_empty() && !self.can_each(lost) {
+            let lost = named("engine", lost);
+            Some(format!(
+                "{lost}: not by themselves; --all ends the others and starts all of them again"
+            ))
+        } else {
+            None
+        }
+    }
+
+    /// Whether these engines can be started again while others live: a task that the hub has dropped cannot be ended alone.
+    fn can_each(&self, ids: &[u32]) -> bool {
+        let own = self.engines_of_their_own();
+        let alone = |id: &u32| self.engines.is(*id, |engine| engine.lost) || own.contains(id);
+        self.engines.startable.each && ids.iter().all(alone)
+    }
+
+    /// Engines that have ended, or that the hub has dropped for good although they live.
+    fn lost_or_dropped(&self) -> Vec<u32> {
+        self.engines
+            .ids(|engine| engine.lost || engine.dropped || (engine.missed && !engine.listed))
+    }
+
+    /// A service that was given up, or that is on its way back after ends of its own, has all its tries again; true where it has
+    /// to be set going.
+    fn comes_back(&mut self, name: Name) -> bool {
+        let Some(service) = self.services.get_mut(&name) else {
+            return false;
+        };
+        let life = &mut service.life;
+        let set_going = match life.stage {
+            Stage::Ended => {
+                life.stage = Stage::Clearing;
+                life.generation += 1;
+                service.swept = true;
+                true
+            }
+            Stage::Draining | Stage::Clearing => life.given_up,
+            _ => false,
+        };
+        life.given_up = false;
+        life.attempts = 0;
+        set_going
+    }
+
+    /// Ends all engines, without asking, and starts them together. What hangs in a collective does not hear.
+    fn end_to_start_anew(&mut self, out: &mut Vec<Effect>) {
+        let Some(service) = self.services.get_mut(&Name::Engines) else {
+            return;
+        };
+        if !matches!(service.life.stage, Stage::Starting | Stage::Ready) {
+            return;
+        }
+        service.swept = false;
+        service.life.generation += 1;
+        self.end_the_set(out);
+    }
+
+    /// What was left of engines that each are a process of their own is gone.
+    pub(super) fn each_rested(&mut self, out: &mut Vec<Effect>) {
+        self.set_stage(Name::Engines, Stage::Ready);
+        let lost = self.engines.ids(|engine| engine.lost);
+        self.start_each(&lost, out);
+    }
+
+    /// Something went wrong: if a request waits for its answer, that is the cause.
+    pub(super) fn note_cause(&mut self, failure: &Failure) {
+        if let Some(request) = &mut self.request {
+            request.cause = Some(failure.to_string());
+        }
+    }
+
+    /// Answers the request once all is there, or nothing more comes.
+    pub(super) fn settle_request(&mut self, out: &mut Vec<Effect>) {
+        if self.request.is_none() {
+            return;
+        }
+        let there = |name: Name| self.stage(name) == Stage::Ready;
+        let coming = |name: Name| {
+            let life = self.life(name);
+            life.is_some_and(|life| {
+                !life.given_up
+                    && matches!(
+                        life.stage,
+                        Stage::Starting
+                            | Stage::Draining
+                            | Stage::Clearing
+                            | Stage::Resting
+                            | Stage::Due
+                    )
+            })
+        };
+        let ready = there(Name::Controller) && there(Name::Engines) && self.believes_the_hub();
+        let more = coming(Name::Controller)
+            || coming(Name::Engines)
+            || self.engines.any_on_its_way()
+            || (there(Name::Controller) && !self.believes_the_hub());
+        let up = matches!(self.phase, Phase::Up);
+        let (counted, expected) = (self.engines.counted(), self.engines.expected());
+        let text = format!("{counted} of {expected} engines are there");
+        let answer = if up && ready && self.engines.complete() && !self.engines.any_on_its_way() {
+            Answer::Done(text)
+        } else if up && more {
+            return;
+        } else {
+            let cause = self.request.as_ref().and_then(|request| {
+                let cause = request.cause.clone();
+                cause.or_else(|| self.reason().map(str::to_owned))
+            });
+            Answer::Failed(cause.map_or(text.clone(), |cause| format!("{text}: {cause}")))
+        };
+        if let Some(Request { id: request, .. }) = self.request.take() {
+            out.push(Effect::Answer { request, answer });
+        }
     }
 }

@@ -3,20 +3,13 @@
 //! A little world stands around the machine: it knows which processes live, which timers run and which sweeps are owed, and
 //! offers every event that could come next. States that were seen are not walked again.
 
-mod client;
-mod day;
 mod ends;
 mod engine_steps;
 mod engines;
-mod gone;
 mod group;
-mod guests;
-mod hindered;
-mod idle;
-mod lasting;
 mod orders;
-mod respawn;
 mod restart;
+mod srun_words;
 mod time;
 
 use super::engines::Engine;

@@ -1,6 +1,6 @@
 //! Engines of a step that are started again as steps of their own.
 
-use super::respawn::pause;
+use super::engines::pause;
 use super::*;
 use crate::plan::task_lines::Report;
 use crate::supervisor::event::Level;
@@ -30,11 +30,7 @@ fn a_killed_task_becomes_a_step_of_its_own() {
     let mut world = world();
     let said = world.machine.on(killed(&[1]));
     assert_eq!(world.machine.state(), State::Degraded);
-    assert_eq!(
-        world.machine.on(killed(&[1])).len(),
-        1,
-        "told, and no more"
-    );
+    assert_eq!(world.machine.on(killed(&[1])).len(), 1, "told, and no more");
     let (_, none) = rest(&mut world, &said);
     assert_eq!(none, [], "the hub would give it another id");
     assert!(
@@ -260,7 +256,7 @@ fn an_engine_that_never_told_its_node_is_given_up_as_well_where_slurm_makes_no_s
     let words = "srun: error: Unable to create step for job 1: Requested node configuration is not available";
     let ended = exited(Unit::Engine(1), Exit::Code(1), &[words]);
     let effects = world.machine.on(ended);
-    let told = super::lasting::said(&effects);
+    let told = super::ends::said(&effects);
     let names = told
         .iter()
         .any(|line| line.contains("on its node") && line.contains("engine 1 cannot start again"));

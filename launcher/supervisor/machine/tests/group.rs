@@ -1,6 +1,6 @@
 //! Engines that are one MPI world and start again together.
 
-use super::respawn::pause;
+use super::engines::pause;
 use super::*;
 use crate::plan::task_lines::{Report, World as Seen};
 use crate::supervisor::event::Level;

@@ -1,10 +1,13 @@
-use super::super::{Event, Level, Look, Phase, State, Timer};
+//! What srun tells of the engines of a step.
+
 use super::*;
 use crate::plan::WantedWorld;
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::name::Unit;
 use crate::plan::service::{Asking, Environment, Process, Readiness, Service, Streams};
 use crate::plan::task_lines::Report;
+use crate::plan::task_lines::World;
+use crate::supervisor::event::Level;
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
