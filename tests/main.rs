@@ -24,6 +24,7 @@ mod launchers;
 mod lifecycle;
 mod machine_limits;
 mod outage;
+mod package;
 mod real;
 mod remote;
 mod requeue;

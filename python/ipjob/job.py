@@ -1,0 +1,160 @@
+"""A job of ipjob, as its record tells it."""
+
+import json
+import os
+import socket
+import time
+from datetime import datetime, timezone
+
+from . import program
+from .program import Failure
+
+
+def start_arguments(arguments, follow):
+    """What the program is called with to start a job that outlives the call; `follow` is the process it ends with."""
+    followed = ["--follow", str(follow)] if follow else []
+    return ["--mode", "cluster-only", "--detach", "--json", *followed, *arguments]
+
+
+def started(answer):
+    """The job that the program has started, by its answer; None where it was asked for something else."""
+    try:
+        answer = json.loads(answer)
+        return Job(answer["record"], answer["incarnation"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def start(arguments, follow=None, say=None):
+    """Starts a job and returns the program's answer when it is ready. An interrupt meanwhile ends it, and leaves nothing."""
+    _supported()
+    return program.call(start_arguments(arguments, follow), say)
+
+
+def _supported():
+    """ipparallel is imported here and nowhere earlier: the job would start without it, and the client would not."""
+    try:
+        import ipyparallel
+    except ImportError as error:
+        raise Failure(
+            "this Python has no ipyparallel", ["pip install 'ipyparallel>=8', then restart the kernel"], cause=str(error)
+        ) from None
+    if ipyparallel.version_info[0] < 8:
+        raise Failure(
+            f"this Python's ipyparallel is {ipyparallel.__version__}; 8 is the first that works here",
+            ["pip install 'ipyparallel>=8', then restart the kernel"],
+        )
+
+
+def live():
+    """The jobs of this user that can be used from here: those of this allocation, or of this machine."""
+    here = os.environ.get("SLURM_JOB_ID")
+    jobs = json.loads(program.call(["status", "--json"]))
+    found = []
+    for job in jobs:
+        same = job["job"] and job["job"].split("_")[0] == here if here else job["host"] == socket.gethostname()
+        if same and job["record"] and job["state"] in ("ready", "degraded"):
+            found.append(Job(job["record"]))
+    return found
+
+
+class Job:
+    """One life of a job; another that later has the same profile is none of it."""
+
+    # Whether this process has asked it to end.
+    asked_to_end = False
+
+    def __init__(self, path, incarnation=None):
+        self.path = path
+        self._last = self._read() or {}
+        self.incarnation = incarnation or self._last.get("incarnation", {}).get("id")
+        self.profile = self._last.get("profile", {}).get("name")
+
+    def _read(self):
+        try:
+            with open(self.path) as file:
+                return json.load(file)
+        except (OSError, ValueError):
+            return None
+
+    def record(self):
+        """The newest record of this life."""
+        record = self._read()
+        if record and record["incarnation"]["id"] == self.incarnation:
+            self._last = record
+        return self._last
+
+    def over(self):
+        """Why it cannot be used any more; None while it can."""
+        return self._look(("stopping", "ended"))
+
+    def _look(self, states):
+        """Why it cannot be used any more, be it that its state is one of these; None while it can."""
+        read = self._read()
+        if read is None:
+            # A file server that does not answer for a moment is no end.
+            return None if os.path.exists(os.path.dirname(self.path)) else "its profile directory is gone"
+        if read["incarnation"]["id"] != self.incarnation:
+            return "another job has its profile"
+        self._last = read
+        if read["state"] in states:
+            return read["reason"]
+        if not _alive(read["incarnation"]):
+            return f"its ipjob, process {read['incarnation']['pid']}, is gone"
+        written = datetime.strptime(read["updated"], "%Y-%m-%dT%H:%M:%S%z")
+        age = (datetime.now(timezone.utc) - written).total_seconds()
+        if age > 3 * read["refresh_s"]:
+            return f"its record was last written {age:.0f} s ago"
+        return None
+
+    def ended(self):
+        """Why nothing of it runs any more; None while something does."""
+        return self._look(("ended",))
+
+    def wait_until(self, look):
+        """Waits until `over` or `ended` tells a reason, and returns it."""
+        while True:
+            reason = look()
+            if reason:
+                return reason
+            time.sleep(0.5)
+
+    def connection(self):
+        """The paths of the connection files of clients and of engines."""
+        reason = self.over()
+        if reason:
+            raise Failure(f"{self.profile} has ended: {reason}")
+        client = self.record()["controller"]["client_file"]
+        directory, name = os.path.split(client)
+        return {"client": client, "engine": os.path.join(directory, name.replace("-client.json", "-engine.json"))}
+
+    def client(self, **options):
+        """A client of ipyparallel's that is connected to it."""
+        import ipyparallel
+
+        return ipyparallel.Client(self.connection()["client"], **options)
+
+    def stop(self, say=None):
+        """Ends it in order, and returns when it has ended. A second request would end it by force: there is one."""
+        if self.over():
+            self.wait_until(self.ended)
+        else:
+            program.call(["stop", self.profile], say)
+
+    def restart(self, all_engines=False, say=None):
+        """Starts engines again that have ended, or all of them."""
+        program.call(["restart", *(["--all"] if all_engines else []), self.profile], say)
+
+
+def _alive(incarnation):
+    """Whether its process lives, where that can be seen: on its own host."""
+    if incarnation["host"] != socket.gethostname():
+        return True
+    try:
+        with open(f"/proc/{incarnation['pid']}/stat") as stat:
+            state, *fields = stat.read().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return state != "Z" and int(fields[18]) == incarnation["pid_start"]

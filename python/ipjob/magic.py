@@ -1,0 +1,264 @@
+"""`%ipjob` in a notebook or an IPython: start, status, stop and restart."""
+
+import os
+import re
+import shlex
+import sys
+import threading
+import time
+
+from . import job as jobs
+from . import program
+from .program import Failure
+
+USAGE = """\
+%ipjob start [--keep] [OPTIONS]   start engines, and connect to them: `rc`, %%px; OPTIONS are those of `ipjob`, such as
+                                  -n 4, --mpi none, --launcher local; with --keep they outlive this kernel
+%ipjob status [PROFILE]           what there is; connects to a job that runs here, if this kernel has none
+%ipjob restart [--all]            start engines again that have ended, or all of them
+%ipjob stop                       end the job in order
+"""
+
+WORDS = ["start", "status", "restart", "stop"]
+
+
+class Progress:
+    """Lines of the program in the cell, and below them one that counts the seconds."""
+
+    def __init__(self):
+        self._began = self._shown = time.monotonic()
+        self._width = 0
+
+    def __call__(self, line):
+        if line is None:
+            now = time.monotonic()
+            if now - self._shown >= 1:
+                self._shown = now
+                self._show(f"{now - self._began:5.1f}s  ...")
+        else:
+            self._show(line)
+            self._width = 0
+            sys.stdout.write("\n")
+        sys.stdout.flush()
+
+    def _show(self, text):
+        sys.stdout.write("\r" + text.ljust(self._width))
+        self._width = len(text)
+
+
+def _release(client, why):
+    """Ends what waits for results that nobody will send any more, and closes the client.
+
+    This is what the client itself does for one engine that has died (`_handle_stranded_msgs`); tasks that no engine has
+    begun it would leave waiting."""
+    from ipyparallel import error
+
+    def answer():
+        for message in list(client.outstanding):
+            try:
+                raise error.EngineError(why)
+            except error.EngineError:
+                reply = client.session.msg("apply_reply", content=error.wrap_exception())
+            reply["parent_header"]["msg_id"] = message
+            client._handle_apply_reply(reply)
+        answered.set()
+
+    answered = threading.Event()
+    if client._io_thread.is_alive():
+        client._io_loop.add_callback(answer)
+        answered.wait(5)
+    else:
+        # A hub that was shut down in order has closed the client.
+        answer()
+    client.close()
+
+
+class Session:
+    """What this kernel has of ipjob: at most one job, with a client."""
+
+    def __init__(self, shell):
+        self.shell = shell
+        self.job = None
+        self.client = None
+        self.arguments = None
+        self._busy = threading.Lock()
+        self._profile = None
+
+    def command(self, line):
+        """`%ipjob LINE`"""
+        words = shlex.split(line)
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(USAGE, end="")
+            return
+        if words[0] not in WORDS:
+            raise Failure(f"%ipjob {words[0]}: there is no such command", [f"one of {', '.join(WORDS)}"])
+        self.run(words[0], words[1:])
+
+    def run(self, command, arguments):
+        """One command; the cells of a kernel may run side by side."""
+        if not self._busy.acquire(blocking=False):
+            raise Failure("another cell is at %ipjob at this moment", ["wait until it has ended, or interrupt it"])
+        try:
+            getattr(self, command)(arguments)
+        except KeyboardInterrupt:
+            began = "; what had begun has been ended" if command == "start" else ""
+            raise Failure(f"the {command} was interrupted{began}") from None
+        finally:
+            self._busy.release()
+
+    def start(self, arguments):
+        """Starts a job and connects to it. The same cell once more finds it running."""
+        if self._lives():
+            if arguments != self.arguments:
+                raise Failure(f"{self.job.profile} is running, started otherwise", ["`%ipjob stop` ends it"])
+            print(f"{self.job.profile} is running: {self._engines()}")
+            return
+        keep = "--keep" in arguments
+        options = [word for word in arguments if word != "--keep"]
+        answer = jobs.start(options, None if keep else os.getpid(), Progress())
+        started = jobs.started(answer)
+        if started is None:
+            # --dry-run and --help start nothing.
+            print(answer, end="")
+            return
+        try:
+            self._adopt(started, arguments)
+        except BaseException:
+            # Nobody knows of it, who could end it.
+            started.stop()
+            raise
+
+    def status(self, arguments):
+        """Tells what there is; a kernel without a job takes the one that runs here."""
+        if self._lives() and not arguments:
+            record = self.job.record()
+            print(f"{self.job.profile}: {record['state']}, {self._engines()} on {', '.join(record['job']['nodes'])}")
+            if record["job"]["deadline"]:
+                print(f"ends at the latest at {record['job']['deadline']}")
+            return
+        running = [job for job in jobs.live() if not arguments or job.profile == arguments[0]]
+        if not running:
+            name = f" {arguments[0]}" if arguments else ""
+            print(f"no job{name} of ipjob runs here; `%ipjob start -n 4` starts one")
+        elif len(running) > 1:
+            print("these run here:", ", ".join(job.profile for job in running))
+            print(f"connect to one: %ipjob status {running[0].profile}")
+        else:
+            self._retire()
+            self._adopt(running[0], None)
+
+    def stop(self, arguments):
+        """Ends the job in order. Its client is closed first: what a cell waits for would not come any more."""
+        _none(arguments)
+        job = self._job()
+        self._retire("it was stopped")
+        job.stop(Progress())
+
+    def restart(self, arguments):
+        """Starts engines again that have ended, or all."""
+        if arguments not in ([], ["--all"]):
+            raise Failure(f"%ipjob restart takes only --all, not {' '.join(arguments)}")
+        self._job().restart(bool(arguments), Progress())
+
+    def _lives(self):
+        return self.job is not None and self.job.over() is None
+
+    def _job(self):
+        if not self._lives():
+            raise Failure("this kernel has no job of ipjob", ["`%ipjob start -n 4` starts one", "`%ipjob status` shows others"])
+        return self.job
+
+    def _engines(self):
+        engines = self.job.record()["engines"]
+        return f"{engines['registered']} of {engines['expected']} engines"
+
+    def _adopt(self, job, arguments):
+        """Connects to it: `rc`, %%px, and `ipp.Client()` without an argument."""
+        self.client = job.client()
+        self.job, self.arguments = job, arguments
+        view = self.client[:]
+        view.block = True
+        view.activate()
+        self.shell.user_ns["rc"] = self.client
+        # A client's default profile is that of the running IPython; its files were read from the own one before.
+        application = getattr(self.shell, "parent", None)
+        if hasattr(application, "profile"):
+            self._profile, application.profile = application.profile, job.profile
+        threading.Thread(target=self._watch, args=(job,), name="ipjob", daemon=True).start()
+        print(f"rc is a client of {job.profile} with {self._engines()}; %%px runs a cell on them")
+
+    def _watch(self, job):
+        """Once it has ended, whoever ended it, no cell waits for it."""
+        reason = job.wait_until(job.over)
+        if self.job is job:
+            self._retire(reason)
+
+    def _retire(self, reason="another was chosen"):
+        """Lets go of the job: a client that is left open would wait for ever."""
+        job, client = self.job, self.client
+        if job is None:
+            return
+        self.job = self.client = self.arguments = None
+        why = f"{job.profile} has ended: {reason}"
+        _release(client, why)
+        if self.shell.user_ns.get("rc") is client:
+            del self.shell.user_ns["rc"]
+        application = getattr(self.shell, "parent", None)
+        if getattr(application, "profile", None) == job.profile:
+            application.profile = self._profile
+        self._no_px(client, why)
+
+    def _no_px(self, client, why):
+        """%%px of a closed client says what has become of it. A new client makes its own, where there is no %px."""
+
+        def px(line, cell=None):
+            raise Failure(why, ["`%ipjob start -n 4` starts another"])
+
+        magics = self.shell.magics_manager.magics
+        for kind, names in (("cell", ["px"]), ("line", ["px", "autopx", "pxconfig", "pxresult"])):
+            for name in names:
+                magic = magics[kind].get(name)
+                view = getattr(getattr(magic, "__self__", None), "view", None)
+                if getattr(view, "client", None) is client:
+                    del magics[kind][name]
+        magics["cell"].setdefault("px", px)
+
+
+def _none(arguments):
+    if arguments:
+        raise Failure(f"no argument is taken here, and there is {' '.join(arguments)}")
+
+
+def _options():
+    """The options of the program, from its manual."""
+    return sorted(set(re.findall(r"^ +(?:-\w, )?(--[a-z][a-z-]+)", program.call(["--help"]), re.MULTILINE)))
+
+
+def complete(shell, event):
+    """What can follow on a line with %ipjob."""
+    words = event.line.split()
+    if len(words) < 2 or (len(words) == 2 and not event.line.endswith(" ")):
+        return WORDS
+    if words[1] == "start":
+        return ["--keep", *_options()]
+    return ["--all"] if words[1] == "restart" else []
+
+
+_sessions = {}
+
+
+def session(shell):
+    """The one of this shell, however often an extension is loaded."""
+    return _sessions.setdefault(id(shell), Session(shell))
+
+
+def load(shell):
+    """Makes %ipjob known to the shell."""
+    here = session(shell)
+
+    def ipjob(line):
+        here.command(line)
+
+    ipjob.__doc__ = USAGE
+    shell.register_magic_function(ipjob, "line", "ipjob")
+    shell.set_hook("complete_command", complete, str_key="%ipjob")
