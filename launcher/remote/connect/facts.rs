@@ -1,16 +1,16 @@
 //! From the parts that the remote end tells to the machine's events. PURE.
 
-mod choose;
-mod read;
-
-use super::event::{Event, Queued};
+use super::endpoints::{ClientFile, Page, Reach};
+use super::event::{Event, Phase, Queued, Seen};
 use crate::failure::Failure;
 use crate::here::os::text::printable;
+use crate::plan::job::{JobId, element};
 use crate::plan::profile::ProfileName;
-use crate::record::Record;
+use crate::plan::settings::Mode;
+use crate::record::{PageUrl, Record, State};
 use crate::remote::parts::Part;
 use crate::remote::queue::{self, Queue};
-use crate::remote::target::Job;
+use crate::remote::target::{self, Job};
 use jiff::Timestamp;
 
 /// The longest client file that is read, in bytes.
@@ -258,7 +258,7 @@ impl Facts {
             };
         };
         match &found.record {
-            Ok(record) => read::seen(record, found.client.as_deref()).map_or_else(
+            Ok(record) => seen(record, found.client.as_deref()).map_or_else(
                 |fault| self.unusable(found, &fault),
                 |seen| Event::Seen(Box::new(seen)),
             ),
@@ -315,7 +315,225 @@ impl Facts {
             (Queue::Absent, _) => Queued::NoSlurm,
             (Queue::Silent(words), _) => Queued::Unknown(words.clone()),
             (Queue::Told(_), None) => Queued::Gone(None),
-            (Queue::Told(_), Some(line)) => read::in_queue(line),
+            (Queue::Told(_), Some(line)) => in_queue(line),
         }))
+    }
+}
+
+/// Which job is meant where none was named.
+impl Facts {
+    /// Which of all jobs is meant, where none was named: the only one that runs.
+    fn choose(&self) -> Told {
+        let alive: Vec<&Record> = self
+            .found
+            .iter()
+            .filter_map(|found| found.record.as_ref().ok())
+            .filter(|record| !record.has_ended() && self.is_of_this_cluster(record))
+            .filter(|record| match (record.job.id.as_deref(), &self.queue) {
+                (Some(id), Some(queue @ Queue::Told(_))) => queue
+                    .job(id)
+                    .is_some_and(|line| line.phase() != queue::Phase::Over),
+                _ => self.now.is_none_or(|now| !record.is_stale(now)),
+            })
+            .collect();
+        let named = |record: &Record| {
+            let number = record.job.id.as_deref()?;
+            let told = self.queue.as_ref().and_then(|queue| queue.job(number));
+            let name = told.map_or_else(
+                || JobId::shown(number, record.job.name.as_deref().unwrap_or(number)),
+                |line| Some(line.job.clone()),
+            );
+            name.map(|job| job.name().to_owned())
+        };
+        let name = |record: &Record| {
+            named(record).or_else(|| record.profile.name.as_ref().map(ToString::to_string))
+        };
+        match alive.as_slice() {
+            [only] => match (only.job.id.as_deref(), only.profile.name.as_ref()) {
+                (Some(id), _) => Told::Only(match named(only) {
+                    Some(name) if element(&name).is_some() => Job::Element(name),
+                    _ => Job::Id(id.to_owned()),
+                }),
+                (None, Some(profile)) => Told::Only(Job::Profile(profile.clone())),
+                (None, None) => Told::Event(Event::Refused(Failure::no_job(
+                    "the only record names no job",
+                ))),
+            },
+            [] => Told::Event(Event::Refused(
+                Failure::no_job(format!("no running ipjob jobs found on {}", self.place))
+                    .hint("name a pending job by its id: HOST:JOB"),
+            )),
+            several => {
+                let mut failure = Failure::usage(format!(
+                    "{} jobs run on {}: name one",
+                    several.len(),
+                    self.place
+                ));
+                for record in several {
+                    let name = name(record).unwrap_or_else(|| "?".to_owned());
+                    let nodes: Vec<&str> = record.job.nodes.iter().map(|node| &**node).collect();
+                    let mode = record.mode.map(|mode| mode.to_string());
+                    failure = failure.hint(format!(
+                        "{name}: {}, {}, on {}",
+                        mode.as_deref().unwrap_or("?"),
+                        record.state.map_or("?", State::word),
+                        nodes.join(", ")
+                    ));
+                }
+                Told::Event(Event::Refused(failure))
+            }
+        }
+    }
+}
+
+// What a record and a line of Slurm's queue mean for the machine.
+
+/// What a line of the queue means for a job that is waited for.
+#[must_use]
+pub fn in_queue(line: &queue::Line) -> Queued {
+    let reason = line
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(" ({reason})"));
+    match line.phase() {
+        queue::Phase::Over => Queued::Gone(Some(line.state.clone())),
+        queue::Phase::Waiting => {
+            let start = line
+                .start
+                .and_then(|start| Timestamp::from_second(start).ok())
+                .map_or_else(String::new, |start| {
+                    format!(
+                        ", expected to start {}",
+                        start.strftime("%Y-%m-%d %H:%M UTC")
+                    )
+                });
+            Queued::Waiting(format!(
+                "the job is {}{reason}{start}",
+                line.state.to_lowercase()
+            ))
+        }
+        queue::Phase::Running => match line.state.as_str() {
+            "COMPLETING" => Queued::Completing,
+            "RUNNING" => Queued::Running(line.start.unwrap_or(0)),
+            other => Queued::Waiting(format!("the job is {}{reason}", other.to_lowercase())),
+        },
+    }
+}
+
+/// What a record tells; or what is wrong with one that should be usable.
+pub fn seen(record: &Record, client: Option<&str>) -> Result<Seen, String> {
+    let phase = match *record.state {
+        Some(State::Starting) => Phase::Starting,
+        Some(State::Ready | State::Degraded) => Phase::Ready,
+        Some(State::Stopping) => Phase::Stopping,
+        Some(State::Ended) => Phase::Ended,
+        None => return Err("it has no state".to_owned()),
+    };
+    let reach = match (phase, client) {
+        (Phase::Ready, Some(client)) => Some(reach(record, client)?),
+        _ => None,
+    };
+    let count = |number: Option<u32>| number.map_or("?".to_owned(), |number| number.to_string());
+    let mut progress = format!(
+        "engines {}/{}",
+        count(*record.engines.registered),
+        count(*record.engines.expected)
+    );
+    if let Some(moment) = record.timeline.last() {
+        progress = format!("{progress}, {}", moment.event);
+    }
+    Ok(Seen {
+        life: record
+            .incarnation
+            .id
+            .as_deref()
+            .unwrap_or_default()
+            .to_owned(),
+        phase,
+        progress,
+        reason: record.reason.as_deref().map(str::to_owned),
+        exit: *record.exit,
+        updated: record.updated.map_or(0, |updated| updated.0.as_second()),
+        scheduled: record.job.id.is_some(),
+        reach,
+    })
+}
+
+fn reach(record: &Record, client: &str) -> Result<Reach, String> {
+    let node = record.host.as_deref().filter(|host| target::is_plain(host));
+    let node = node.ok_or("it does not name its host")?.to_owned();
+    let ip = record.ip.map(|ip| ip.0);
+    let client = ClientFile::read(client, ip)?;
+    let page = if *record.mode == Some(Mode::ClusterOnly) {
+        None
+    } else {
+        let page = record.url.as_ref().map(PageUrl::path);
+        let (Some(ip), Some(port), Some(page), Some(token)) =
+            (ip, *record.port, page, record.token.as_deref())
+        else {
+            return Err(format!(
+                "it does not say where Jupyter is ({})",
+                if record.faults.is_empty() {
+                    "fields are missing".to_owned()
+                } else {
+                    format!("strange: {}", record.faults.join(", "))
+                }
+            ));
+        };
+        Some(Page::new(ip, port.get(), page, token)?)
+    };
+    Ok(Reach { node, page, client })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::profile::ProfileName;
+    use crate::remote::parts::Part;
+    use serde_json::json;
+
+    fn part(kind: &str, words: &str, body: &str) -> Part {
+        Part {
+            kind: kind.to_owned(),
+            words: words.to_owned(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn of_a_host_that_tells_records_without_end_no_more_are_kept_than_a_user_has() {
+        let mut facts = Facts::new(None, "daint".to_owned());
+        let long = format!("{{\"version\": 1}}{}", " ".repeat(1 << 20));
+        for _ in 0..70 {
+            facts.take(&part("record", "/x/profile_a/ipjob.json", &long));
+        }
+        assert_eq!(facts.found.len(), 63);
+        facts.take(&part("records", "", ""));
+        facts.take(&part("record", "/x/profile_a/ipjob.json", &long));
+        assert_eq!(facts.found.len(), 1);
+    }
+
+    #[test]
+    fn an_element_that_nobody_named_has_the_profile_of_its_record() {
+        let record = json!({"version": 1, "state": "ready", "job": {"cluster": "lab", "id": "7", "name": "6_2"},
+            "profile": {"name": "job_7"}, "updated": "2026-11-22T14:09:30Z", "refresh_s": 60});
+        let queue = "7|6_2|RUNNING|1|1764000000|1764003600|n1|ada|None|x";
+        let told = [
+            part("queue", "0", queue),
+            part("record", "/h/ipjob.json", &record.to_string()),
+        ];
+        let mut facts = Facts::new(None, "this machine".to_owned());
+        for part in &told {
+            facts.take(part);
+        }
+        assert_eq!(facts.profile(), None);
+        let chosen = facts.take(&part("look", "", ""));
+        let job = Job::Element("6_2".to_owned());
+        assert_eq!(chosen, [Told::Only(job.clone())]);
+        let mut facts = Facts::again(job, &facts);
+        for part in &told {
+            facts.take(part);
+        }
+        assert_eq!(facts.profile().map(ProfileName::as_str), Some("job_7"));
     }
 }

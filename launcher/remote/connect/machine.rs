@@ -7,11 +7,8 @@
 //! - a record that says `ended` counts only once Slurm, where there is one, says the same
 //! - whoever asks for the end gets it at once, with exit code 0
 
-mod job;
-mod ways;
-
 use super::endpoints::Reach;
-use super::event::{DeadEnd, Effect, Event, Level, Queued, Seen, Timer, Way, Words};
+use super::event::{DeadEnd, Effect, Event, Level, Phase, Queued, Seen, Timer, Way, Words};
 use super::ssh_errors;
 use crate::failure::{Failure, Kind};
 use crate::remote::ssh;
@@ -251,6 +248,391 @@ fn pause(tries: u32) -> Duration {
     FIRST_PAUSE
         .saturating_mul(1 << tries.min(10))
         .min(LONGEST_PAUSE)
+}
+
+/// So long a record that has ended is not believed while Slurm says that the job still runs: its script may go on after ipjob,
+/// or a requeue may be about to come.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+/// So long a job that was used may not be found before that is believed: file servers keep what they know of a name for up to a minute.
+const DOUBT: Duration = Duration::from_secs(60);
+
+/// What the job's record and Slurm say, and what follows.
+impl Machine {
+    /// Looks at all that is known of the job.
+    fn look(&mut self) -> Vec<Effect> {
+        if !self.is_open() {
+            return Vec::new();
+        }
+        let Some(seen) = self.seen.clone() else {
+            return self.without_record();
+        };
+        if seen.phase == Phase::Ended {
+            return self.ended(&seen);
+        }
+        let gone = match &self.queued {
+            Some(queued) => matches!(queued, Queued::Gone(_)) || !seen.scheduled,
+            None => !seen.scheduled,
+        };
+        if let (Some(age), true) = (self.stale, gone) {
+            let text = format!(
+                "job {} has died: its record was not written for {age} s{}",
+                self.job,
+                self.in_slurm()
+            );
+            // A clock that was set makes every record old, until it is written again.
+            let by_clock = !matches!(self.queued, Some(Queued::Gone(_)));
+            if self.announced.is_some() && by_clock {
+                return self.doubted(text);
+            }
+            return self.over(text);
+        }
+        match seen.phase {
+            Phase::Starting => {
+                let wait = match &self.queued {
+                    Some(Queued::Waiting(text)) => text.clone(),
+                    _ => format!("the job is starting: {}", seen.progress),
+                };
+                self.progress(wait)
+            }
+            Phase::Stopping => {
+                let reason = seen.reason.as_deref().unwrap_or("no reason given");
+                self.progress(format!("the job is stopping: {reason}"))
+            }
+            Phase::Ready | Phase::Ended => self.ready(&seen),
+        }
+    }
+
+    /// A job that can be used: the tunnel to this life of it is made, unless it is there.
+    fn ready(&mut self, seen: &Seen) -> Vec<Effect> {
+        let Some(reach) = &seen.reach else {
+            return Vec::new();
+        };
+        self.waited_for = None;
+        match &self.bridge {
+            Some(bridge) if bridge.reach == *reach => Vec::new(),
+            _ => {
+                let mut effects = self.take_down();
+                effects.extend(self.build(reach.clone()));
+                effects
+            }
+        }
+    }
+
+    fn without_record(&mut self) -> Vec<Effect> {
+        match self.queued.clone() {
+            None => Vec::new(),
+            Some(Queued::Waiting(text)) => self.progress(text),
+            Some(Queued::Running(_)) => {
+                self.progress("the job is running; its ipjob has not started yet".to_owned())
+            }
+            Some(Queued::Completing) => {
+                self.progress("the job is ending (Slurm's state COMPLETING)".to_owned())
+            }
+            // Both may be busy at once; only Slurm's word, or that there is no Slurm, is an end.
+            Some(Queued::Unknown(words)) => self.progress(format!(
+                "no record of job {} found, and Slurm does not answer: {words}",
+                self.job
+            )),
+            Some(Queued::NoSlurm) => {
+                let text = format!(
+                    "no record of job {} found, and squeue is not available",
+                    self.job
+                );
+                if self.announced.is_some() {
+                    return self.doubted(text);
+                }
+                self.over(text)
+            }
+            Some(Queued::Gone(_)) => {
+                let place = self
+                    .host
+                    .as_ref()
+                    .map_or_else(String::new, |host| format!(" {host}:"));
+                let failure = Self::no_job(format!("you have no job {}{}", self.job, self.in_slurm()))
+                    .hint(format!("`ipjob status{place}` lists your ipjob jobs"))
+                    .hint("it must have been started by ipjob; jobs of another cluster are found only from its own login node");
+                if self.announced.is_some() {
+                    return self.over(format!("job {} is gone", self.job));
+                }
+                vec![Effect::Finish(Err(failure))]
+            }
+        }
+    }
+
+    /// The record says that it has ended; Slurm decides whether that is the end of the job.
+    fn ended(&mut self, seen: &Seen) -> Vec<Effect> {
+        let mut effects = self.take_down();
+        let requeued = match self.queued.clone() {
+            None if seen.scheduled => return effects,
+            None | Some(Queued::Gone(_) | Queued::Unknown(_) | Queued::NoSlurm) => None,
+            Some(Queued::Waiting(text)) => Some(text),
+            Some(Queued::Running(since)) if since > seen.updated => {
+                Some("the job is running again; its ipjob has not started yet".to_owned())
+            }
+            Some(Queued::Completing) => {
+                Some("the job is ending (Slurm's state COMPLETING)".to_owned())
+            }
+            Some(Queued::Running(_)) => {
+                if self.waited_for.as_ref() == Some(&seen.life) {
+                    return effects;
+                }
+                self.waited_for = Some(seen.life.clone());
+                effects.push(Effect::SetTimer(Timer::LastWords, LAST_WORDS));
+                return effects;
+            }
+        };
+        match requeued {
+            Some(text) => effects.extend(self.progress(text)),
+            None => effects.extend(self.over(how_it_ended(&self.job, seen))),
+        }
+        effects
+    }
+
+    fn last_words_are_over(&mut self) -> Vec<Effect> {
+        match self.seen.clone() {
+            Some(seen)
+                if seen.phase == Phase::Ended
+                    && self.waited_for.as_ref() == Some(&seen.life)
+                    && matches!(self.queued, Some(Queued::Running(since)) if since <= seen.updated) =>
+            {
+                self.over(how_it_ended(&self.job, &seen))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A job that was used is not found: one look at a file server that is busy says so as well, so this must stand for a while.
+    fn doubted(&mut self, text: String) -> Vec<Effect> {
+        let begins = self.doubt.replace(text.clone()).is_none();
+        let mut effects = self.progress(text);
+        if begins {
+            effects.push(Effect::SetTimer(Timer::Doubt, DOUBT));
+        }
+        effects
+    }
+
+    fn doubt_is_over(&mut self) -> Vec<Effect> {
+        match self.doubt.take() {
+            Some(text) => self.over(text),
+            None => Vec::new(),
+        }
+    }
+
+    /// The job is over: the end of connect, as asked if the job was used.
+    fn over(&mut self, text: String) -> Vec<Effect> {
+        if self.announced.is_some() {
+            return vec![Effect::Say(Level::Step, text), Effect::Finish(Ok(()))];
+        }
+        vec![Effect::Finish(Err(Self::no_job(text)))]
+    }
+
+    /// The tunnel to a life that has ended goes; its local ports are kept.
+    fn take_down(&mut self) -> Vec<Effect> {
+        match self.bridge.take() {
+            Some(bridge) if bridge.stage != Stage::Waiting => vec![Effect::Unbridge(bridge.way)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// What Slurm says, to be added to a sentence.
+    fn in_slurm(&self) -> String {
+        match &self.queued {
+            Some(Queued::Gone(Some(state))) => format!(", and Slurm says {state}"),
+            Some(Queued::Gone(None)) => ", and Slurm does not know it".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// `job 123 has ended: SIGTERM (exit code 0)`.
+fn how_it_ended(job: &str, seen: &Seen) -> String {
+    let reason = seen.reason.as_deref().unwrap_or("no reason given");
+    let code = seen
+        .exit
+        .map_or_else(String::new, |code| format!(" (exit code {code})"));
+    format!("job {job} has ended: {reason}{code}")
+}
+
+/// Until a job that was reached before is tried again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The ways to the job's services: which is tried when, and what follows when one leads nowhere.
+impl Machine {
+    /// Begins the tunnel to a life of the job.
+    fn build(&mut self, reach: Reach) -> Vec<Effect> {
+        self.dead_ends.clear();
+        // From the login node itself no loopback address of a compute node is reached: a failure that needs no try.
+        let loopback = reach
+            .first()
+            .is_some_and(|first| first.address.is_loopback());
+        let first = match (self.chosen, self.proven) {
+            (Some(chosen), _) => chosen,
+            (None, Some(proven)) => proven,
+            (None, None) if loopback && !self.has_no_scheduler() => Way::Jump,
+            (None, None) => Way::Forward,
+        };
+        self.go(first, reach)
+    }
+
+    /// Whether the job is none of a scheduler: then HOST is the very machine that it runs on.
+    fn has_no_scheduler(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| !seen.scheduled)
+    }
+
+    fn go(&mut self, way: Way, reach: Reach) -> Vec<Effect> {
+        self.bridge = Some(Bridge {
+            reach: reach.clone(),
+            way,
+            stage: Stage::Making,
+        });
+        vec![Effect::Bridge {
+            way,
+            reach: Box::new(reach),
+            may_ask: !self.lost_before,
+        }]
+    }
+
+    /// What carried the forwards ended by itself.
+    fn bridge_ended(&mut self, words: &str) -> Vec<Effect> {
+        // Without the ssh to HOST all else ends as well; that is told once.
+        if !self.is_open() || self.bridge.is_none() {
+            return Vec::new();
+        }
+        self.leads_nowhere(false, words.to_owned().into())
+    }
+
+    fn bridged(&mut self, result: Result<(), DeadEnd>) -> Vec<Effect> {
+        match (&mut self.bridge, result) {
+            (Some(bridge), Ok(())) if bridge.stage == Stage::Making => {
+                bridge.stage = Stage::Trying;
+                vec![Effect::Try(Box::new(bridge.reach.clone()))]
+            }
+            (Some(bridge), Err(end)) if bridge.stage == Stage::Making => {
+                self.leads_nowhere(true, end)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn tried(&mut self, result: Result<(), DeadEnd>) -> Vec<Effect> {
+        let Some(bridge) = &mut self.bridge else {
+            return Vec::new();
+        };
+        if bridge.stage != Stage::Trying {
+            return Vec::new();
+        }
+        if let Err(end) = result {
+            return self.leads_nowhere(true, end);
+        }
+        bridge.stage = Stage::Up;
+        let reach = Box::new(bridge.reach.clone());
+        self.proven = Some(bridge.way);
+        self.link = Link::Open { tries: 0 };
+        self.told = None;
+        if self.host.is_none() && bridge.way == Way::Forward {
+            // Nothing has to be carried, so nothing has to be kept up.
+            let again = false;
+            return vec![Effect::Announce { reach, again }, Effect::Finish(Ok(()))];
+        }
+        let mut effects = vec![Effect::Settle(reach.clone())];
+        let before = self.announced.replace((*reach).clone());
+        if before.is_some() {
+            effects.push(Effect::Say(
+                Level::Step,
+                "connected again, on the same local ports".to_owned(),
+            ));
+        }
+        // A later life has another key and token: the address that was told leads to a login page.
+        if before.as_ref() != Some(&reach) {
+            let again = before.is_some();
+            effects.push(Effect::Announce { reach, again });
+        }
+        effects
+    }
+
+    /// A way that was tried leads nowhere: the next one, or the end.
+    fn leads_nowhere(&mut self, made: bool, end: DeadEnd) -> Vec<Effect> {
+        let Some(bridge) = &mut self.bridge else {
+            return Vec::new();
+        };
+        let (way, reach) = (bridge.way, bridge.reach.clone());
+        let mut effects = Vec::new();
+        if made {
+            effects.push(Effect::Unbridge(way));
+        }
+        let from = match way {
+            Way::Forward => "from the login node",
+            Way::Jump => "through ssh to the node",
+            Way::Srun => "through srun",
+        };
+        let words = end.words;
+        self.dead_ends.push(DeadEnd {
+            words: format!("{from}: {words}"),
+            forbidden: end.forbidden,
+        });
+        let next =
+            (way == Way::Forward && self.chosen.is_none() && self.proven != Some(Way::Forward))
+                .then_some(Way::Jump);
+        if let Some(next) = next {
+            effects.push(Effect::Say(
+                Level::Step,
+                format!(
+                    "{} cannot reach {} ({words}): trying ssh to the node",
+                    self.host.as_deref().unwrap_or("this machine"),
+                    reach.node
+                ),
+            ));
+            effects.extend(self.go(next, reach));
+            return effects;
+        }
+        if self.announced.is_some() {
+            bridge.stage = Stage::Waiting;
+            effects.extend(
+                self.progress(format!("the job cannot be reached ({words}): trying again")),
+            );
+            effects.push(Effect::SetTimer(Timer::Bridge, PAUSE));
+            return effects;
+        }
+        effects.push(Effect::Finish(Err(self.no_way(&reach.node))));
+        effects
+    }
+
+    fn no_way(&self, node: &str) -> Failure {
+        let words: Vec<&str> = self
+            .dead_ends
+            .iter()
+            .map(|end| end.words.as_str())
+            .collect();
+        let mut failure = Failure::new(
+            Kind::Ssh,
+            format!("there is no way to reach job {} on {node}", self.job),
+        )
+        .because(words.join("; "));
+        if self.dead_ends.iter().any(|end| end.forbidden) {
+            failure =
+                failure.hint("an ssh server on the way forbids forwarding (AllowTcpForwarding)");
+        }
+        let srun = if self.chosen == Some(Way::Srun) {
+            "--via srun needs an ipjob of this version on the cluster: give its path with --remote-ipjob PATH"
+        } else {
+            "`--via srun` sends the traffic through Slurm itself; it needs ipjob on the cluster"
+        };
+        failure = failure.hint(srun);
+        failure
+    }
+
+    fn bridge_again(&mut self) -> Vec<Effect> {
+        match self.bridge.take() {
+            Some(bridge) if bridge.stage == Stage::Waiting && self.is_open() => {
+                self.build(bridge.reach)
+            }
+            other => {
+                self.bridge = other;
+                Vec::new()
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,6 @@
 //! docs/design/connect.md explains the design.
 
 mod announce;
-mod browser;
-mod dispatch;
-mod effects;
 mod endpoints;
 mod event;
 mod facts;
@@ -20,31 +17,32 @@ mod ssh;
 mod ssh_errors;
 mod ssh_process;
 mod tunnel;
-mod via_srun;
 
-use super::queue;
 use super::shell::READ_SCRIPT;
-use super::ssh as own_ssh;
 use super::target::{Job, Target, place};
+use super::{queue, ssh as own_ssh};
 use crate::cli::connect::{ConnectOptions, Via};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::signals::Signals;
-use crate::here::os::state;
+use crate::here::os::{own_time, state};
 use crate::here::site::identity;
+use crate::plan::exit::Exit;
+use crate::plan::profile::ProfileName;
 use crate::report::console::Console;
 use crate::report::dry_run::quoted;
 use crate::run;
 use endpoints::Reach;
-use event::{Event, Way};
-use facts::Facts;
+use event::{Effect, Event, Level, Timer, Way, Words};
+use facts::{Facts, Told};
 use machine::Machine;
 use nix::sys::signal::Signal;
 use notice::{Notice, Sender};
 use ports::LocalPorts;
-use profile::LocalProfile;
+use profile::{LocalProfile, Marker};
 use ssh_process::{Output, Program};
 use std::fs::Permissions;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -251,7 +249,7 @@ impl Connect<'_> {
             program.signal(Signal::SIGKILL);
         }
         if self.opened && self.forwards.is_empty() {
-            browser::wait_until_read(notices).await;
+            announce::wait_until_read(notices).await;
         }
     }
 
@@ -293,5 +291,318 @@ impl Connect<'_> {
             &self.sender,
         )?);
         Ok(())
+    }
+}
+
+/// What arrives, made ready for the machine.
+impl Connect<'_> {
+    fn handle(&mut self, event: Event) -> Option<Outcome<()>> {
+        let mut end = None;
+        self.console.detail(event.told());
+        for effect in self.machine.on(event) {
+            if end.is_some() {
+                break;
+            }
+            end = match effect {
+                Effect::Finish(outcome) => Some(outcome),
+                effect => {
+                    let done = self.carry_out(effect);
+                    self.or_local(done)
+                }
+            };
+        }
+        end
+    }
+
+    /// What cannot be done here is an event, as all else.
+    fn or_local(&mut self, done: Outcome<()>) -> Option<Outcome<()>> {
+        match done {
+            Ok(()) => None,
+            Err(failure) => self.handle(Event::Local(failure)),
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) -> Option<Outcome<()>> {
+        match notice {
+            Notice::Event(event) => {
+                self.stepping &= event != Event::Bridged(Ok(()));
+                self.handle(event)
+            }
+            Notice::Part { id, part } => {
+                if self.link.as_ref().is_none_or(|link| link.id != id) {
+                    return None;
+                }
+                let mut end = None;
+                for told in self.facts.take(&part) {
+                    end = end.or_else(|| match told {
+                        Told::Event(event) => self.told(event),
+                        Told::Only(job) => self.only(job),
+                    });
+                }
+                end
+            }
+            Notice::Raw { id, stream } => {
+                if self.link.as_ref().is_some_and(|link| link.id == id) {
+                    self.carry(stream);
+                }
+                None
+            }
+            Notice::Printed { id, line } => {
+                let opened =
+                    self.node.as_ref().is_some_and(|node| node.id == id) && line == ssh::OPEN;
+                opened.then(|| self.node_opened()).flatten()
+            }
+            Notice::Said { id, line } => {
+                self.said(id, line);
+                None
+            }
+            Notice::Exited { pid, exit } => {
+                let sender = self.sender.clone();
+                let ended = self.programs_mut().find(|program| program.is(pid))?;
+                ended.exited(exit, &sender);
+                let id = ended.id;
+                self.gone(id)
+            }
+            Notice::Closed { id } => {
+                let ended = self.programs_mut().find(|program| program.id == id)?;
+                ended.close();
+                self.gone(id)
+            }
+            Notice::Stop(by) => {
+                self.console.step(&format!("stopping: {by}"));
+                self.handle(Event::StopAsked(by.to_owned()))
+            }
+            Notice::NodeUser(options) => {
+                self.node_user = Some(options);
+                let entered = self.enter();
+                self.or_local(entered)
+            }
+            Notice::NotAnswered(why) => {
+                let by_ssh = ssh_errors::of_channels(&self.words);
+                self.handle(Event::Tried(Err(by_ssh.unwrap_or_else(|| why.into()))))
+            }
+        }
+    }
+
+    fn told(&mut self, event: Event) -> Option<Outcome<()>> {
+        if event == Event::Opened {
+            self.console.resume();
+        }
+        self.handle(event)
+    }
+
+    /// The only job that runs is meant.
+    fn only(&mut self, job: Job) -> Option<Outcome<()>> {
+        self.console.step(&format!(
+            "job {}: the only one that is running",
+            job.as_str()
+        ));
+        self.machine.call(job.as_str());
+        if let Some(stdin) = self.link.as_mut().and_then(|link| link.stdin.as_mut()) {
+            // A remote end that has gone is told by ssh's own end.
+            let _ = writeln!(stdin, "job {}", job.as_str());
+        }
+        self.target.job = Some(job.clone());
+        self.facts = Facts::again(job, &self.facts);
+        None
+    }
+}
+
+/// Carrying out what connect's machine says. No decision is made here.
+impl Connect<'_> {
+    fn carry_out(&mut self, effect: Effect) -> Outcome<()> {
+        match effect {
+            Effect::OpenLink { may_ask } => self.open_link(may_ask)?,
+            Effect::Bridge {
+                way,
+                reach,
+                may_ask,
+            } => self.bridge(way, *reach, may_ask)?,
+            Effect::Unbridge(way) => self.unbridge(way),
+            Effect::Try(reach) => self.try_services(*reach),
+            Effect::Settle(reach) => self.settle(&reach)?,
+            Effect::Announce { reach, again } => self.announce(&reach, again)?,
+            Effect::Progress(text) => self.progress(&text),
+            Effect::Say(Level::Step, text) => self.console.step(&text),
+            Effect::Say(Level::Warning, text) => self.console.warning(&text),
+            Effect::SetTimer(timer, after) => self.set_timer(timer, after),
+            Effect::Finish(_) => {}
+        }
+        Ok(())
+    }
+
+    fn socket(&self, name: &str) -> PathBuf {
+        self.private.path().join(name)
+    }
+
+    fn set_timer(&self, timer: Timer, after: Duration) {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            own_time::sleep(after).await;
+            let _ = sender.send(Notice::Event(Event::TimeUp(timer)));
+        });
+    }
+
+    /// On a terminal a live line; in a log a line each.
+    fn progress(&self, text: &str) {
+        if !self.console.waiting(&[text.to_owned()]) {
+            self.console.step(text);
+        }
+    }
+
+    fn try_services(&mut self, reach: Reach) {
+        let Some(first) = reach.first() else { return };
+        let address = match self.ports.of(&first) {
+            Some(local) => SocketAddr::from((Ipv4Addr::LOCALHOST, local)),
+            None => probe::direct(&first),
+        };
+        probe::start(reach, address, self.sender.clone());
+    }
+
+    /// A program said something on stderr.
+    fn said(&mut self, id: u32, line: String) {
+        let opening = self.console.is_paused() && self.console.is_terminal();
+        if opening {
+            // A banner, or what a second factor's prompt refers to.
+            self.console.step(&format!("ssh: {line}"));
+        } else {
+            self.console.detail(&format!("ssh: {line}"));
+        }
+        self.words.push(line.clone());
+        if self.words.len() > 100 {
+            self.words.remove(0);
+        }
+        if let Some(program) = self.programs_mut().find(|program| program.id == id) {
+            program.said(line);
+        }
+    }
+
+    /// A program has ended, and its last words have been read: whose end it was.
+    fn gone(&mut self, id: u32) -> Option<Outcome<()>> {
+        let is = |program: &Option<Program>| {
+            program
+                .as_ref()
+                .is_some_and(|program| program.id == id && program.ended().is_some())
+        };
+        if is(&self.request) {
+            let request = self.request.take()?;
+            return self.forwarded(&request);
+        }
+        if is(&self.cancelling) {
+            return self.cancelled();
+        }
+        if is(&self.link) {
+            let words = words(&self.link.take()?);
+            self.console.pause();
+            if std::mem::take(&mut self.stepping) {
+                // srun's own last line only counts exit codes; what was wrong stands before it.
+                let first = words.lines.len().saturating_sub(3);
+                let why = match words.lines.get(first..) {
+                    Some(lines) if !lines.is_empty() => lines.join("; "),
+                    _ => ssh_errors::last_words(&words),
+                };
+                if let Some(end) = self.handle(Event::Bridged(Err(why.into()))) {
+                    return Some(end);
+                }
+            }
+            return self.handle(Event::LinkEnded(words));
+        }
+        if is(&self.node) {
+            let words = words(&self.node.take()?);
+            // One that was ended to make room for the next.
+            if self.entering.is_some() {
+                let entered = self.enter();
+                return self.or_local(entered);
+            }
+            let why = ssh_errors::last_words(&words);
+            return self.handle(Event::BridgeEnded(format!("ssh to the node ended: {why}")));
+        }
+        None
+    }
+
+    /// The name of the local profile; of the job's own where none is made.
+    fn profile_name(&self) -> ProfileName {
+        match (&self.options.profile, self.facts.job()) {
+            (Some(name), _) | (None, Some(Job::Profile(name))) => name.clone(),
+            (None, job) => ProfileName::of_job(job.map_or("", Job::as_str)),
+        }
+    }
+
+    fn make_profile(&mut self) -> Outcome<()> {
+        if self.profile.is_none() {
+            let marker = Marker {
+                pid: std::process::id(),
+                target: self.options.target.clone(),
+                url: None,
+                private: Some(self.private.path().to_owned()),
+            };
+            let ipython_dir = self.options.ipython_dir()?;
+            let name = match &self.options.profile {
+                Some(name) => name.clone(),
+                None => LocalProfile::free_name(&ipython_dir, &self.profile_name()),
+            };
+            self.profile = Some(LocalProfile::make(&ipython_dir, &name, marker)?);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, reach: &Reach) -> Outcome<()> {
+        if self.forwards.is_empty() {
+            return Ok(());
+        }
+        self.make_profile()?;
+        let text = reach
+            .client
+            .on_the_laptop(|endpoint| self.ports.of(endpoint));
+        let url = reach
+            .page
+            .as_ref()
+            .map(|page| announce::url(page, &self.ports));
+        if let Some(profile) = &mut self.profile {
+            profile.write(&text)?;
+            profile.tell(url);
+        }
+        Ok(())
+    }
+
+    fn announce(&mut self, reach: &Reach, again: bool) -> Outcome<()> {
+        self.console.still();
+        let profile = match &self.profile {
+            Some(profile) => profile.name().clone(),
+            // The job's own is at hand, whatever the job was called here.
+            None => match self.facts.profile() {
+                Some(name) => name.clone(),
+                None => self.profile_name(),
+            },
+        };
+        let ready = announce::Ready {
+            job: self.facts.job().map_or("", Job::as_str),
+            profile: profile.as_str(),
+            client_file: self.profile.as_ref().map(LocalProfile::client_file),
+            reach,
+            ports: &self.ports,
+            again,
+        };
+        announce::tell(&ready, self.options, self.console)?;
+        // Nobody may sit there when a job is requeued.
+        if self.options.open
+            && !again
+            && let Some(page) = &reach.page
+        {
+            let url = announce::url(page, &self.ports);
+            self.opened = announce::open(&url, &self.socket("open.html"), self.console)?;
+        }
+        Ok(())
+    }
+}
+
+/// The last words of a program and its exit code.
+fn words(program: &Program) -> Words {
+    Words {
+        lines: program.words.clone(),
+        code: match program.ended() {
+            Some(Exit::Code(code)) => Some(*code),
+            _ => None,
+        },
     }
 }

@@ -1,19 +1,21 @@
-//! The tunnel itself: forwards that are asked of a running ssh, and the second ssh to the compute node.
+//! The tunnel itself: forwards that are asked of a running ssh, the second ssh to the compute node, and the way through srun.
 
 use super::endpoints::Reach;
 use super::event::{Event, Way};
 use super::notice::Notice;
 use super::ssh_process::{Output, Program};
-use super::{Connect, ssh, ssh_errors};
+use super::{Connect, probe, ssh, ssh_errors};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::run_program;
 use crate::plan::exit::Exit;
+use crate::remote::relay;
 use nix::sys::signal::Signal;
-use std::mem;
+use std::io::{BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::Command;
-use std::thread;
+use std::process::{ChildStdout, Command};
 use std::time::Duration;
+use std::{mem, thread};
 
 /// How long `ssh -G` may take, which only reads files.
 const CONFIGURATION_LIMIT: Duration = Duration::from_secs(10);
@@ -200,5 +202,53 @@ impl Connect<'_> {
         }
         let why = ssh_errors::of_forwards(&self.words, &request.words);
         self.handle(Event::Bridged(Err(why)))
+    }
+}
+
+/// The way through srun: a step of the job on the compute node, whose streams are those of the one session.
+impl Connect<'_> {
+    /// Asks the remote end to make way for the step.
+    pub(super) fn start_step(&mut self, reach: &Reach) -> Outcome<()> {
+        let Some(job) = self.facts.number() else {
+            return Err(Failure::usage("--via srun is for jobs of Slurm")
+                .hint("leave --via out: a job without Slurm is reached by ssh alone"));
+        };
+        let endpoints = reach.endpoints();
+        let targets: Vec<String> = endpoints
+            .iter()
+            .map(|endpoint| probe::direct(endpoint).to_string())
+            .collect();
+        let line = format!(
+            "srun {job} {} {} relay {}",
+            reach.node,
+            self.options.remote_ipjob,
+            targets.join(" ")
+        );
+        self.ports.hand_over();
+        self.listeners = endpoints
+            .iter()
+            .filter_map(|endpoint| self.ports.of(endpoint))
+            .map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::missing("cannot listen on a local port").because(error))?;
+        self.forwards = targets;
+        self.stepping = true;
+        if let Some(stdin) = self.link.as_mut().and_then(|link| link.stdin.as_mut()) {
+            // A remote end that has gone is told by ssh's own end.
+            let _ = writeln!(stdin, "{line}");
+        }
+        Ok(())
+    }
+
+    /// The step's bytes come.
+    pub(super) fn carry(&mut self, stream: BufReader<ChildStdout>) {
+        let Some(stdin) = self.link.as_mut().and_then(|link| link.stdin.take()) else {
+            return;
+        };
+        let sender = self.sender.clone();
+        let listeners = std::mem::take(&mut self.listeners);
+        relay::near_end(listeners, stream, stdin, move || {
+            let _ = sender.send(Notice::Event(Event::Bridged(Ok(()))));
+        });
     }
 }

@@ -3,7 +3,6 @@
 
 mod carrier;
 pub mod frame;
-mod pipe;
 
 use crate::failure::{Failure, Outcome};
 use crate::here::os::own_time;
@@ -35,9 +34,9 @@ enum Heard {
 /// The far end: connects to these targets, by their numbers, until its stdin ends.
 pub fn far_end(targets: &[SocketAddr]) -> Outcome<u8> {
     run::event_loop()?.block_on(async {
-        let out = pipe::writer(output::stream());
+        let out = carrier::writer(output::stream());
         let (sender, mut frames) = unbounded_channel();
-        pipe::reader(std::io::stdin(), move |frame| sender.send(frame).is_ok());
+        carrier::reader(std::io::stdin(), move |frame| sender.send(frame).is_ok());
         let gone = |_| Failure::missing("stdout cannot be written");
         out.send(Frame::new(Kind::Hello, 0)).await.map_err(gone)?;
         let mut carrier = Carrier::new(out);
@@ -75,9 +74,9 @@ pub fn near_end(
 ) {
     let (sender, mut heard) = unbounded_channel();
     let frames = sender.clone();
-    pipe::reader(from, move |frame| frames.send(Heard::Frame(frame)).is_ok());
+    carrier::reader(from, move |frame| frames.send(Heard::Frame(frame)).is_ok());
     tokio::spawn(async move {
-        let out = pipe::writer(to);
+        let out = carrier::writer(to);
         let mut carrier = Carrier::new(out.clone());
         let mut ready = Some(ready);
         let mut waiting = listeners;
