@@ -1,5 +1,5 @@
-"""Closes a Jupyter to other users where none of its options can: short names for kernels' sockets, a path that nobody can guess before
-every page, no answer by a foreign name, and nothing that a look at a file of somebody else's runs or writes."""
+"""Closes a Jupyter to other users where none of its options can: one address, whatever a configuration says, short names for kernels' sockets, a path
+that nobody can guess before every page, no answer by a foreign name, and nothing that a look at a file of somebody else's runs or writes."""
 import hashlib
 import importlib
 import ipaddress
@@ -184,6 +184,30 @@ def above_home():
         found = os.stat(at)
         above.add((found.st_dev, found.st_ino))
     return above
+
+
+def stay(address, port):
+    """Keeps the server at the address and the port on which ipjob listens. Argv sets both, but JupyterLab and Notebook 7 put what a file sets for
+    `NotebookApp` before that: with `c.NotebookApp.ip = '*'` they would listen for everybody, and at another port nobody would find them."""
+    try:
+        application = importlib.import_module("traitlets.config").Application
+    except Exception:
+        return
+    begin = application.__init__
+    place = {"ip": address, "port": port, "port_retries": 0, "sock": ""}
+
+    def init(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        if type(self).__name__ in SERVERS:
+            self.observe(set_back, [name for name in place if self.has_trait(name)])
+
+    def set_back(change):
+        own = place[change["name"]]
+        if change["new"] != own:
+            print(f"ipjob: Jupyter's {change['name']} stays {own!r}, and is not {change['new']!r}", file=sys.stderr, flush=True)
+            setattr(change["owner"], change["name"], own)
+
+    application.__init__ = init
 
 
 def hide():

@@ -83,6 +83,8 @@ def main(script):
     closed.shorten_socket_names()
     closed.start_kernels_of_their_own()
     closed.keep_checkpoints_apart()
+    for address, port in handed.handed:
+        closed.stay(address, port)
     closed.hide()
     strangers.wait_for_descriptors()
     strangers.bound(os.environ.get("JUPYTER_TOKEN", ""))

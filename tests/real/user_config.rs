@@ -3,6 +3,7 @@
 use super::http;
 use crate::support::{Job, Place, program, venv};
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
 fn configured(venv: &Path, lines: &str) -> (Place, Job) {
@@ -30,6 +31,80 @@ fn a_password_and_a_base_url_and_ports_of_the_users_are_no_trouble() {
     assert_eq!(http::ask("GET", &record, "/mine/api/status", None).0, 403);
     assert_eq!(record["ip"], "127.0.0.1");
     job.stop();
+}
+
+/// What the Jupyter app of a centre's portal (Ohio Supercomputer Center) writes for its server, but for the port, which is another's here.
+const OF_A_PORTAL: &str = "\
+c.KernelSpecManager.ensure_native_kernel = False
+c.NotebookApp.ip = '*'
+c.NotebookApp.port = PORT
+c.NotebookApp.base_url = '/node/n1/PORT/'
+c.NotebookApp.port_retries = 0
+c.NotebookApp.password = u'sha1:abcdefgh12345678:39fb1b4bd2ab7a15a3ba5b3c6c5c1b4d3e4f1a2b'
+c.NotebookApp.open_browser = False
+c.NotebookApp.allow_origin = '*'
+c.NotebookApp.notebook_dir = '/'
+c.NotebookApp.disable_check_xsrf = True
+";
+
+#[test]
+fn an_address_and_a_port_of_the_old_server_are_overruled() {
+    for (venv_name, frontend) in [("main", "lab"), ("nb6", "notebook")] {
+        let venv = needed!(venv(venv_name));
+        let place = Place::with_venv(&venv);
+        let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let other = other.local_addr().expect("bound").port().to_string();
+        let file = place.dir().join("config.py");
+        fs::write(&file, OF_A_PORTAL.replace("PORT", &other)).expect("a file");
+        let mut job = Job::start(
+            &place,
+            &[
+                "--mode=notebook",
+                "-n1",
+                "--frontend",
+                frontend,
+                "--",
+                &format!("--config={}", file.display()),
+            ],
+        );
+        let record = job.wait_ready();
+        assert_eq!(record["ip"], "127.0.0.1");
+        let port = record["port"]
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok());
+        let port = port.expect("a port");
+        // All of 127.0.0.0/8 is this machine.
+        let elsewhere = TcpStream::connect((Ipv4Addr::new(127, 0, 0, 2), port));
+        assert!(elsewhere.is_err(), "it listens on all addresses");
+        let status = format!("/node/n1/{other}/api/status");
+        assert_eq!(http::get(&record, &status).0, 200);
+        job.stop();
+    }
+}
+
+#[test]
+fn a_front_end_that_listens_elsewhere_is_refused_at_once() {
+    let venv = needed!(venv("main"));
+    for (line, error) in [
+        (
+            "c.NotebookApp.ip = '*'",
+            "jupyter listens on all addresses of this machine, not only on 127.0.0.1",
+        ),
+        ("c.NotebookApp.port = 0", "jupyter serves port "),
+    ] {
+        let place = Place::with_venv(&venv);
+        // No script of Python's, so that nothing of ipjob's runs in it.
+        place.script(
+            "jupyter-lab",
+            &format!("exec {}/bin/jupyter-lab \"$@\"", venv.display()),
+        );
+        fs::write(place.dir().join("config.py"), line).expect("a file");
+        let mut job = Job::start(
+            &place,
+            &["--mode=notebook", "-n1", "--", "--config=config.py"],
+        );
+        job.fails(3, &[error, "jupyter_notebook_config"]);
+    }
 }
 
 #[test]

@@ -163,6 +163,13 @@ impl Listening {
             .any(|(bound, number)| *number == port && (*bound == address || bound.is_unspecified()))
     }
 
+    /// Whether one of the asked processes listens on the port at all addresses.
+    #[must_use]
+    pub fn everywhere(&self, port: u16) -> bool {
+        let mut all = self.answering.iter();
+        all.any(|(bound, number)| *number == port && bound.is_unspecified())
+    }
+
     /// Whether only somebody else listens on the port, in a way that keeps us from this address: on that very address, or
     /// on all. The same number on another interface is no hindrance.
     #[must_use]

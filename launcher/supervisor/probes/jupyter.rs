@@ -15,6 +15,7 @@ use crate::supervisor::file_thread;
 use crate::supervisor::notice::{Answer, Notice, Sender};
 use crate::supervisor::usage::Use;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -34,10 +35,13 @@ pub struct Probe {
 }
 
 /// The part of `jpserver-PID.json` (`nbserver-PID.json` of classic Notebook) that matters.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct ServerFile {
     port: u16,
     base_url: String,
+    /// The process that wrote it.
+    #[serde(default)]
+    pid: u32,
     /// Whether it speaks https.
     #[serde(default)]
     secure: bool,
@@ -65,7 +69,7 @@ pub fn watch_start(probe: Probe, sender: Sender) {
                     lack.tell(format!("GET {STATUS} is not answered"), &sender);
                     probe.ask(server).await
                 }
-                Err(what) => Look::NotYet(what),
+                Err(look) => look,
             };
             let found = match look {
                 Look::Ready(answer) => Notice::JupyterAnswers(answer),
@@ -134,22 +138,50 @@ impl Probe {
     }
 
     /// What the server says about itself, once nobody but our own child can answer; before, what is lacking.
-    fn listening(&self) -> Result<ServerFile, String> {
+    fn listening(&self) -> Result<ServerFile, Look> {
         let port = self.port;
-        let server = server_file(&self.runtime, port).ok_or_else(|| {
-            format!(
-                "it has not written that it serves port {port} (jpserver-*.json in {})",
-                self.runtime.display()
-            )
-        })?;
+        let servers = servers(&self.runtime);
+        let Some(server) = servers.iter().find(|server| server.port == port) else {
+            let tree = self.tree();
+            return Err(
+                match servers.iter().find(|server| tree.contains(&server.pid)) {
+                    Some(own) => Look::Broken(configured(
+                        format!(
+                            "jupyter serves port {}, not {port}, which ipjob gave it",
+                            own.port
+                        ),
+                        "a port or sock",
+                    )),
+                    None => Look::NotYet(format!(
+                        "it has not written that it serves port {port} (jpserver-*.json in {})",
+                        self.runtime.display()
+                    )),
+                },
+            );
+        };
         if self.hold == Hold::Bound {
-            let mut tree = process::descendants(self.pid);
-            tree.insert(self.pid);
-            if !sockets::Listening::of(tree).answers(self.address, port) {
-                return Err(format!("it does not listen on port {port}"));
+            let listening = sockets::Listening::of(self.tree());
+            if !listening.answers(self.address, port) {
+                return Err(Look::NotYet(format!("it does not listen on port {port}")));
+            }
+            if listening.everywhere(port) && !self.address.is_unspecified() {
+                return Err(Look::Broken(configured(
+                    format!(
+                        "jupyter listens on all addresses of this machine, not only on {}",
+                        self.address
+                    ),
+                    "an ip",
+                )));
             }
         }
-        Ok(server)
+        Ok(server.clone())
+    }
+
+    /// Jupyter's processes.
+    fn tree(&self) -> BTreeSet<u32> {
+        let mut tree = process::descendants(self.pid);
+        tree.insert(self.pid);
+        tree
     }
 
     async fn ask(&self, server: ServerFile) -> Look {
@@ -202,12 +234,13 @@ fn status_path(server: &ServerFile) -> String {
     format!("{}{STATUS}", server.base_url)
 }
 
-/// What the server on this port wrote about itself. The runtime directory is new with every life of ipjob, so the file is this server's, that
-/// of one before it, which had the same path, or that of a server on another port that the user has started from a terminal; it is read
-/// again while it is being written.
-fn server_file(runtime: &Path, port: u16) -> Option<ServerFile> {
+/// What servers wrote about themselves. The runtime directory is new with every life of ipjob, so a file is this server's, that of one before it, which
+/// had the same path, or that of a server on another port that the user has started from a terminal; it is read again while it is being
+/// written.
+fn servers(runtime: &Path) -> Vec<ServerFile> {
     fs::read_dir(runtime)
-        .ok()?
+        .into_iter()
+        .flatten()
         .flatten()
         .filter(|entry| {
             let name = entry.file_name();
@@ -216,7 +249,7 @@ fn server_file(runtime: &Path, port: u16) -> Option<ServerFile> {
                 && name.ends_with(".json")
         })
         .filter_map(|entry| ServerFile::read(&fs::read(entry.path()).ok()?))
-        .find(|server| server.port == port)
+        .collect()
 }
 
 impl ServerFile {
@@ -239,17 +272,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_of_a_server_on_another_port_does_not_hide_ours() {
+    fn all_servers_of_the_directory_are_found() {
         let runtime = tempfile::tempdir().expect("a directory");
         for (pid, port) in [(1, 8001), (2, 8002), (3, 8003)] {
             let text = format!(r#"{{"port": {port}, "base_url": "/"}}"#);
             fs::write(runtime.path().join(format!("jpserver-{pid}.json")), text).expect("a file");
         }
-        for port in 8001..=8003 {
-            let found = server_file(runtime.path(), port);
-            assert!(found.is_some_and(|server| server.port == port));
-        }
-        assert!(server_file(runtime.path(), 8004).is_none());
+        let mut found: Vec<u16> = servers(runtime.path())
+            .iter()
+            .map(|server| server.port)
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, [8001, 8002, 8003]);
     }
 
     mod fuzz {
