@@ -9,7 +9,7 @@ SHELL := bash
 
 ARCH := $(shell uname -m)
 BINARY := $(CURDIR)/target/ipjob
-VENVS := main ipp88 ipp71 nb6
+VENVS := main ipp88 ipp71 nb6 hub hub5
 # The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, the completions
 # through their shells, a page of Jupyter in a browser, and jobs in a home that hangs and with a clock that is set.
 # `a|b` means either: newer Debians have renamed it.
@@ -95,7 +95,7 @@ test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1
 	tests/install-packages $(TEST_PACKAGES) || true
 	# Once, before many labs start side by side.
 	tests/lab/lab install --mpi-packages openmpi || true
-	for name in main ipp88 nb6 $(if $(long),ipp71); do
+	for name in main ipp88 nb6 hub $(if $(long),ipp71 hub5); do
 	  if venv=$$(tests/python/venv.sh $$name); then
 	    export IPJOB_TEST_VENV_$${name^^}="$$venv"
 	  else

@@ -19,6 +19,7 @@ mod docs;
 mod doctor;
 mod healing;
 mod het;
+mod hub;
 mod lasting;
 mod launchers;
 mod lifecycle;

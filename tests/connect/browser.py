@@ -17,6 +17,10 @@ import websocket
 PATIENCE = 110
 
 
+class Refused(SystemExit):
+    """What the browser did not do, and why; it ends the program with these words."""
+
+
 class Browser:
     def __init__(self, profile):
         program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
@@ -42,7 +46,7 @@ class Browser:
             answer = json.loads(self.socket.recv())
             if answer.get("id") == number:
                 if "error" in answer:
-                    sys.exit(f"{method}: {answer['error']}")
+                    raise Refused(f"{method}: {answer['error']}")
                 return answer["result"]
 
     def value(self, code):
@@ -67,7 +71,13 @@ class Browser:
             };
             look();
         })""" % (PATIENCE * 1000, condition)
-        return self.value(code)
+        while True:
+            try:
+                return self.value(code)
+            except Refused as refused:
+                # The page led to another one meanwhile, which is to look then.
+                if "navigated" not in str(refused):
+                    raise
 
     def press(self, key, code, modifiers=0):
         for kind in ("keyDown", "keyUp"):
@@ -82,6 +92,27 @@ class Browser:
             self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
 
+def run_cells(browser, url, expected):
+    """Opens the notebook at that address and runs its cells; what the last one then shows, once all of `expected` is there."""
+    browser.call("Page.navigate", url=url)
+    browser.wait("location.pathname.includes('/lab/tree/')"
+                 " && document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content').length >= 2")
+    # The kernel is there and idle.
+    browser.wait("document.querySelector('.jp-Toolbar-kernelName').innerText.includes('Python')"
+                 " && document.querySelector('[data-status=\"idle\"]') !== null"
+                 " && document.querySelector('.jp-Dialog') === null")
+    browser.click(".jp-Notebook .jp-CodeCell .cm-content")
+    cells = browser.value("document.querySelectorAll('.jp-Notebook .jp-CodeCell').length")
+    for number in range(1, cells + 1):
+        browser.press("Enter", 13, modifiers=8)  # Shift+Enter
+        browser.wait(f"document.querySelectorAll('.jp-Notebook .jp-CodeCell')[{number - 1}]"
+                     ".querySelector('.jp-InputPrompt').textContent.includes('[" + str(number) + "]')")
+    last = f"document.querySelectorAll('.jp-Notebook .jp-CodeCell')[{cells - 1}].querySelector('.jp-Cell-outputArea')"
+    for text in expected.split("|"):
+        browser.wait(f"{last}.innerText.includes({json.dumps(text)})")
+    return browser.value(f"{last}.innerText")
+
+
 def main(url, notebook, expected, screenshot):
     with tempfile.TemporaryDirectory() as profile:
         browser = Browser(profile)
@@ -90,25 +121,10 @@ def main(url, notebook, expected, screenshot):
             # The page that was printed, which logs in by its token; then the notebook, with the cookie alone.
             browser.call("Page.navigate", url=url)
             browser.wait("document.querySelector('#jp-main-dock-panel, .jp-LauncherCard') !== null")
-            browser.call("Page.navigate", url=url.split("/lab?")[0] + f"/lab/tree/{notebook}")
-            browser.wait("location.pathname.includes('/lab/tree/')"
-                         " && document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content').length >= 2")
-            # The kernel is there and idle.
-            browser.wait("document.querySelector('.jp-Toolbar-kernelName').innerText.includes('Python')"
-                         " && document.querySelector('[data-status=\"idle\"]') !== null"
-                         " && document.querySelector('.jp-Dialog') === null")
-            browser.click(".jp-Notebook .jp-CodeCell .cm-content")
-            cells = browser.value("document.querySelectorAll('.jp-Notebook .jp-CodeCell').length")
-            for number in range(1, cells + 1):
-                browser.press("Enter", 13, modifiers=8)  # Shift+Enter
-                browser.wait(f"document.querySelectorAll('.jp-Notebook .jp-CodeCell')[{number - 1}]"
-                             ".querySelector('.jp-InputPrompt').textContent.includes('[" + str(number) + "]')")
-            last = f"document.querySelectorAll('.jp-Notebook .jp-CodeCell')[{cells - 1}].querySelector('.jp-Cell-outputArea')"
-            for text in expected.split("|"):
-                browser.wait(f"{last}.innerText.includes({json.dumps(text)})")
+            shown = run_cells(browser, url.split("/lab?")[0] + f"/lab/tree/{notebook}", expected)
             with open(screenshot, "wb") as file:
                 file.write(base64.b64decode(browser.call("Page.captureScreenshot", format="png")["data"]))
-            print(browser.value(f"{last}.innerText"))
+            print(shown)
         finally:
             browser.socket.close()
             browser.process.terminate()

@@ -24,8 +24,12 @@ log=$home/$made.log
 say() { echo "venv.sh: $made: $*" >&2; }
 unavailable() { say "$*"; exit 75; }
 
+# What belongs to the versions: the list itself, one that it goes on from (`-r`), and the hub's proxy.
+sources=("$requirements")
+while read -r other; do sources+=("$here/$other"); done < <(sed -n 's/^-r //p' "$requirements")
+[[ $name != hub* ]] || sources+=("$here/proxy.sh")
 # The path is part of the stamp because the programs in bin/ carry it: a copied or moved checkout needs its own.
-stamp="$(sha256sum <"$requirements" | cut -d' ' -f1) $venv"
+stamp="$(cat -- "${sources[@]}" | sha256sum | cut -d' ' -f1) $venv"
 complete() {
   [[ -f $venv/.complete && $(<"$venv/.complete") == "$stamp" ]] && "$venv/bin/python" -c '' 2>/dev/null
 }
@@ -63,6 +67,9 @@ make_venv() {
     unavailable "pip could not install it: ${why#ERROR: }"
   fi
   "$venv/bin/python" -m pip check >>"$log" 2>&1 || unavailable "its versions don't fit together: $(tail -n 1 "$log")"
+  if [[ $name == hub* ]]; then
+    "$here/proxy.sh" "$venv" >>"$log" 2>&1 || unavailable "npm could not install JupyterHub's proxy: $(tail -n 1 "$log")"
+  fi
   echo "$stamp" >"$venv/.complete"
 }
 

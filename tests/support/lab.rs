@@ -37,8 +37,14 @@ pub struct Done {
 impl Lab {
     /// Starts a lab of two nodes with these further options of `lab up`; `IPJOB_TEST_SLURM` is its version of Slurm.
     pub fn up(options: &[&str]) -> Needed<Self> {
+        let other = env::var_os("IPJOB_TEST_SLURM").is_some();
+        Self::with(if other { "lab" } else { "main" }, options)
+    }
+
+    /// The same with another virtual environment on its users' PATH.
+    pub fn with(venv_name: &str, options: &[&str]) -> Needed<Self> {
         let slurm = env::var("IPJOB_TEST_SLURM").ok();
-        let venv = venv(if slurm.is_some() { "lab" } else { "main" })?;
+        let venv = venv(venv_name)?;
         if let Some(closed) = closed(&venv) {
             return Err(Skipped::for_want_of(format_args!(
                 "the lab's users cannot enter {}, above the virtual environment",
@@ -107,6 +113,11 @@ impl Lab {
     pub fn sshd_log(&self, machine: &str) -> String {
         let path = self.state().join("log").join(format!("sshd-{machine}.log"));
         fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// The virtual environment on its users' PATH.
+    pub fn venv(&self) -> &Path {
+        &self.venv
     }
 
     /// PATH of jobs and commands: the virtual environment, ipjob, the system.

@@ -1,0 +1,224 @@
+//! In a user's server of a hub whose batchspawner submits to Slurm? It runs on the lab's login node, with the configuration that
+//! docs/hubs.md tells centres to have.
+
+use crate::support::lab::ALICE;
+use crate::support::{Lab, program, wait_for};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+const ADDRESS: &str = "10.77.0.2";
+const URL: &str = "http://login:8000";
+const PASSWORD: &str = "the password of the lab";
+const ONE_NODE: &str = "4 CPUs";
+const TWO_NODES: &str = "2 nodes with 4 CPUs each";
+
+/// What a centre has in its hub's configuration, with the lab's paths.
+fn block(lab: &Lab) -> String {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/hubs.md"));
+    let page = page.expect("the page");
+    let blocks = page.split("```python\n").skip(1);
+    let mut blocks = blocks.filter_map(|rest| rest.split("```").next());
+    let block = blocks.find(|block| block.contains("c.JupyterHub.spawner_class"));
+    // Of the environment in /opt the lab has two parts: the programs of PyPI, and ipjob.
+    let programs = format!("{}/bin:{}", lab.venv().display(), lab.share().display());
+    block
+        .expect("a block with the spawner")
+        .replace("/opt/jupyter/bin", &programs)
+}
+
+/// A hub that runs; it ends with this value.
+struct Hub<'a> {
+    lab: &'a Lab,
+    process: Child,
+}
+
+impl<'a> Hub<'a> {
+    /// Starts the hub, with more lines at the end of its configuration.
+    fn start(lab: &'a Lab, more: &str) -> Self {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        for file in ["hub/visitor.py", "hub/login.py", "connect/browser.py"] {
+            let name = Path::new(file).file_name().expect("a name");
+            fs::copy(tests.join(file), lab.share().join(name)).expect("copied");
+        }
+        let own = fs::read_to_string(tests.join("hub/jupyterhub_config.py")).expect("the lab's");
+        let config = lab.share().join("jupyterhub_config.py");
+        fs::write(&config, format!("{own}\n{}\n{more}\n", block(lab))).expect("written");
+        let log = File::create(lab.share().join("hub.log")).expect("a log");
+        // Its files are in the machine's own /run, where nobody else comes.
+        let line = format!(
+            "mkdir -m 700 /run/hub && cd /run/hub && exec jupyterhub -f {}",
+            config.display()
+        );
+        let process = lab
+            .on("root", "login")
+            .args([
+                "env",
+                &format!("HUB_ADDRESS={ADDRESS}"),
+                "bash",
+                "-c",
+                &line,
+            ])
+            .stdout(log.try_clone().expect("the log"))
+            .stderr(log)
+            .spawn()
+            .expect("the hub starts");
+        let mut hub = Self { lab, process };
+        wait_for("the hub", || {
+            let ended = hub.process.try_wait().expect("the hub");
+            assert!(ended.is_none(), "the hub ended: {}", hub.log());
+            hub.log()
+                .contains("JupyterHub is now running")
+                .then_some(())
+        });
+        hub
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.lab.share().join("hub.log")).unwrap_or_default()
+    }
+
+    /// What a user does by HTTP (tests/hub/visitor.py).
+    fn user(&self, arguments: &[&str]) -> Command {
+        let mut command = self.lab.on(ALICE, "login");
+        command
+            .arg("python3")
+            .arg(self.lab.share().join("visitor.py"))
+            .arg(URL)
+            .args(arguments);
+        command
+    }
+
+    /// The same, which must succeed; what it prints.
+    fn does(&self, arguments: &[&str]) -> String {
+        let output = self.user(arguments).output().expect("lab runs");
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {text}{errors}");
+        text
+    }
+
+    /// A new kernel.
+    fn kernel(&'a self) -> Kernel<'a> {
+        let id = self.does(&["new"]);
+        Kernel { hub: self, id }
+    }
+
+    /// The job of the user's server.
+    fn job(&self) -> String {
+        let done = self
+            .lab
+            .shell(ALICE, "login", "squeue --noheader --format=%A");
+        assert_eq!(done.code, 0, "{}", done.text);
+        done.text.trim().to_owned()
+    }
+}
+
+impl Drop for Hub<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("==== the hub\n{}", self.log());
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A kernel of the user's server.
+struct Kernel<'a> {
+    hub: &'a Hub<'a>,
+    id: String,
+}
+
+impl Kernel<'_> {
+    /// Begins to run a cell; its output comes by the process's.
+    fn begin(&self, code: &str) -> Child {
+        let mut child = self
+            .hub
+            .user(&["run", &self.id])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("lab runs");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        std::io::Write::write_all(&mut stdin, code.as_bytes()).expect("it reads");
+        child
+    }
+
+    /// Runs a cell, which must end well; what it shows.
+    fn run(&self, code: &str) -> String {
+        let output = self.begin(code).wait_with_output().expect("lab runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{code}\n{text}");
+        text
+    }
+}
+
+/// A notebook of these cells, in the user's home.
+fn notebook(lab: &Lab, name: &str, cells: &[&str]) {
+    let cells: Vec<Value> = cells
+        .iter()
+        .zip('a'..)
+        .map(|(source, id)| json!({"cell_type": "code", "id": id.to_string(), "metadata": {}, "execution_count": null, "outputs": [], "source": source}))
+        .collect();
+    let notebook = json!({
+        "nbformat": 4, "nbformat_minor": 5, "cells": cells,
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}},
+    });
+    lab.script(name, &notebook.to_string());
+}
+
+#[test]
+fn a_cell_of_a_hubs_server_is_in_the_job() {
+    let lab = needed!(Lab::with("hub", &[]));
+    let hub = Hub::start(&lab, "");
+    hub.does(&["start", ONE_NODE]);
+    let job = hub.job();
+    let kernel = hub.kernel();
+    let shown =
+        kernel.run("!echo job $SLURM_JOB_ID has $SLURM_CPUS_PER_TASK CPUs; ipjob --version");
+    assert!(shown.contains(&format!("job {job} has 4 CPUs")), "{shown}");
+    assert!(shown.contains(env!("CARGO_PKG_VERSION")), "{shown}");
+    hub.does(&["stop"]);
+    lab.job(&job).finish();
+}
+
+#[test]
+fn a_person_logs_in_by_a_real_browser_and_has_two_nodes() {
+    needed!(program(
+        &["/usr/bin"],
+        &["chromium", "chromium-browser", "google-chrome"]
+    ));
+    let lab = needed!(Lab::with("hub", &[]));
+    // As at centres that start the server without a step.
+    let hub = Hub::start(&lab, "c.SlurmSpawner.req_srun = ''");
+    notebook(
+        &lab,
+        "cells.ipynb",
+        &[
+            "import os",
+            "!srun --overlap --ntasks-per-node=1 --cpus-per-task=1 hostname",
+        ],
+    );
+    let seen = lab
+        .on(ALICE, "login")
+        .arg("python3")
+        .arg(lab.share().join("login.py"))
+        .args([
+            URL,
+            ALICE,
+            PASSWORD,
+            TWO_NODES,
+            "cells.ipynb",
+            "node1|node2",
+        ])
+        .output()
+        .expect("lab runs");
+    let text = String::from_utf8_lossy(&seen.stdout);
+    let errors = String::from_utf8_lossy(&seen.stderr);
+    assert!(seen.status.success(), "{text}{errors}");
+    let job = lab.job(&hub.job());
+    job.scancel();
+    job.finish();
+}
