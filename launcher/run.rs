@@ -195,7 +195,7 @@ fn allocation(
     }
     let components = het::named(&options.srun_args, environment)?;
     let slurm = slurm.with_engines_in(components);
-    let job = Allocation::of_job(slurm, this_machine.tasks);
+    let job = Allocation::of_job(slurm, this_machine.engines);
     Ok(match rank {
         Some(rank) => job.of_ranks(rank.size),
         None => job,

@@ -159,7 +159,7 @@ fn what_each_engine_gets_is_told() {
             own,
             "ok",
             "1 for each engine (--gpus-per-task)",
-            "4 engines on 2 nodes: 2 each (--cpus-per-task)",
+            "4 engines on 2 nodes: 2 each",
         ),
         (
             shared,

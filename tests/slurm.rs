@@ -1,6 +1,7 @@
 //! Inside a real Slurm job? A cluster with two nodes, a login node and two users runs on this machine (tests/lab).
 
 mod address;
+mod beyond;
 mod cancel;
 mod engines;
 mod failures;

@@ -73,7 +73,8 @@ pub struct RunOptions {
     #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub quiet: bool,
 
-    /// Number of engines [default: the job's tasks; without a job, this machine's CPUs].
+    /// Number of engines, at most the job's CPUs [default: the job's tasks; of a job with one task on each node, the CPUs of all
+    /// tasks; without a job, this machine's CPUs].
     #[arg(short = 'n', long, env = "IPJOB_ENGINES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ENGINES), allow_negative_numbers = true, help_heading = "Engines")]
     pub engines: Option<u32>,
 

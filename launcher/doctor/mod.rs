@@ -58,11 +58,11 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
     let software = software::look(here.is_some(), &mut found);
     sheet.add(found);
     let allocation = here.map_or_else(identity::this_machine, |slurm| {
-        Allocation::of_job(slurm, identity::this_machine().tasks)
+        Allocation::of_job(slurm, identity::this_machine().engines)
     });
     let in_a_job = allocation.slurm.is_some();
     let mut found = Vec::new();
-    process::open_files(allocation.tasks, &mut found);
+    process::open_files(allocation.engines, &mut found);
     if in_a_job {
         process::parent(&mut found);
         process::shares(&allocation, &environment, &mut found);

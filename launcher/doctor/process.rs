@@ -54,25 +54,20 @@ pub fn shares(
     let nodes = u32::try_from(allocation.nodes.len())
         .unwrap_or(u32::MAX)
         .max(1);
-    let per_node = allocation.tasks.div_ceil(nodes);
+    let per_node = allocation.engines.div_ceil(nodes);
     let on_node = get("SLURM_CPUS_ON_NODE").and_then(|text| text.parse::<u32>().ok());
-    let asked = allocation
-        .slurm
-        .as_ref()
-        .and_then(|slurm| slurm.cpus_per_task);
-    let cores = match (asked, on_node) {
-        (Some(cores), _) => format!("{cores} each (--cpus-per-task)"),
+    let slurm = allocation.slurm.as_ref();
+    let each = slurm.and_then(|slurm| slurm.cpus_of_each(allocation.engines));
+    let cores = match (each, on_node) {
+        (Some(cores), _) => format!("{cores} each"),
         (None, Some(cores)) => format!("{per_node} share the {cores} of a node"),
         (None, None) => "Slurm does not say".to_owned(),
     };
     findings.push(Finding::ok(
         "cores",
-        format!("{} engines on {nodes} nodes: {cores}", allocation.tasks),
+        format!("{} engines on {nodes} nodes: {cores}", allocation.engines),
     ));
-    let gpus_each = allocation
-        .slurm
-        .as_ref()
-        .and_then(|slurm| slurm.gpus_per_task.as_deref());
+    let gpus_each = slurm.and_then(|slurm| slurm.gpus_of_each(allocation.engines));
     let here = get("SLURM_GPUS_ON_NODE").or_else(|| get("CUDA_VISIBLE_DEVICES"));
     findings.push(match (gpus_each, here) {
         (Some(gpus), _) => Finding::ok("gpus", format!("{gpus} for each engine (--gpus-per-task)")),

@@ -14,8 +14,8 @@ pub struct Allocation {
     pub restart: u32,
     /// The nodes by their names.
     pub nodes: Vec<String>,
-    /// The tasks: as many engines are started by default.
-    pub tasks: u32,
+    /// As many engines are started by default.
+    pub engines: u32,
     /// The memory that is free on this node, in bytes, where it is known.
     pub free_memory: Option<u64>,
     /// What Slurm tells of the job; `None` without a scheduler.
@@ -23,7 +23,7 @@ pub struct Allocation {
 }
 
 impl Allocation {
-    /// This machine: one node, a task for each CPU.
+    /// This machine: one node, an engine for each CPU.
     #[must_use]
     pub fn this_machine(host: &str, cpus: u32, free_memory: Option<u64>) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Allocation {
             job: None,
             restart: 0,
             nodes: vec![host.to_owned()],
-            tasks: cpus.max(1),
+            engines: cpus.max(1),
             free_memory,
             slurm: None,
         }
@@ -45,17 +45,17 @@ impl Allocation {
             job: Some(slurm.job.clone()),
             restart: slurm.restart,
             nodes: slurm.nodes.clone(),
-            tasks: slurm.tasks.unwrap_or(cpus.max(1)),
+            engines: slurm.engines().unwrap_or(cpus.max(1)),
             free_memory: None,
             slurm: Some(slurm),
         }
     }
 
-    /// The same with as many tasks as ipjob was started as ranks. They may be on other hosts, so this one's memory says nothing.
+    /// The same with as many engines as ipjob was started as ranks. They may be on other hosts, so this one's memory says nothing.
     #[must_use]
     pub fn of_ranks(self, size: u32) -> Self {
         Self {
-            tasks: size,
+            engines: size,
             free_memory: None,
             ..self
         }

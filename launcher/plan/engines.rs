@@ -102,7 +102,7 @@ pub fn check_idle(settings: &Settings, launcher: Launcher) -> Outcome<()> {
 
 /// How many engines are started, and whether with nannies.
 pub fn count(settings: &Settings, allocation: &Allocation, launcher: Launcher) -> Outcome<Engines> {
-    let expected = settings.engines.unwrap_or(allocation.tasks);
+    let expected = settings.engines.unwrap_or(allocation.engines);
     let minimum = settings.min_engines.unwrap_or(expected);
     check_minimum(expected, minimum)?;
     // Where mpiexec starts them is its own to know.

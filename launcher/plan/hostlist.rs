@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 
 /// The most names that a list may stand for: far beyond any cluster, and a bound for garbage such as `n[0-4000000000]`.
-const MOST_NAMES: usize = 200_000;
+pub const MOST: usize = 200_000;
 
 /// The longest name, in bytes: that of the domain name system. With it garbage is bounded too in what its names add up to.
 const LONGEST_NAME: usize = 253;
@@ -21,7 +21,7 @@ pub fn expand(list: &str) -> Outcome<Vec<String>> {
         if part.is_empty() {
             return Err(unreadable(list, "it has an empty name"));
         }
-        let room = MOST_NAMES - names.len();
+        let room = MOST - names.len();
         names.extend(expand_part(part, room).map_err(|why| unreadable(list, why))?);
     }
     Ok(names)

@@ -1,6 +1,7 @@
 //! A Slurm job as its environment tells it. Garbage in a variable is refused by the variable's name.
 
 mod asked;
+mod size;
 
 use super::hostlist;
 use super::job::JobId;
@@ -16,6 +17,8 @@ pub struct Slurm {
     pub cluster: String,
     /// The job's nodes.
     pub nodes: Vec<String>,
+    /// The CPUs that the job was given on each of its nodes; empty where Slurm does not tell.
+    pub cpus: Vec<u32>,
     /// Tasks of the job: `SLURM_NTASKS`, else the sum of `SLURM_TASKS_PER_NODE`; `None` where Slurm tells neither.
     pub tasks: Option<u32>,
     /// CPUs of each task, where the job asked for it: newer Slurm does not hand it on to srun.
@@ -72,10 +75,19 @@ impl Slurm {
                 .hint("is SLURM_JOB_ID left over from another shell? `unset SLURM_JOB_ID`, or --launcher local"));
             }
         };
+        let cpus = get("SLURM_JOB_CPUS_PER_NODE")
+            .map(|text| counts("SLURM_JOB_CPUS_PER_NODE", text))
+            .transpose()?
+            // In a step that was made from outside the job the nodes are the step's.
+            .filter(|cpus| cpus.len() == nodes.len());
+        // What srun starts from outside the job has no name of the cluster by itself: `lab:ctl:6817:9728:109`.
+        let working = get("SLURM_WORKING_CLUSTER").and_then(|text| text.split(':').next());
+        let cluster = get("SLURM_CLUSTER_NAME").or(working).unwrap_or("slurm");
         Ok(Some(Self {
             job,
-            cluster: get("SLURM_CLUSTER_NAME").unwrap_or("slurm").to_owned(),
+            cluster: cluster.to_owned(),
             nodes,
+            cpus: cpus.unwrap_or_default(),
             tasks,
             cpus_per_task: number("SLURM_CPUS_PER_TASK")?,
             gpus_per_task: get("SLURM_GPUS_PER_TASK")
@@ -103,6 +115,8 @@ impl Slurm {
         if !components.is_empty() {
             let tasks = components.iter().map(|one| one.tasks);
             self.tasks = Some(tasks.fold(0, u32::saturating_add));
+            // Those of the first component are known only, and its tasks may all be another's.
+            self.cpus.clear();
             for node in components.iter().flat_map(|one| &one.nodes) {
                 if !self.nodes.contains(node) {
                     self.nodes.push(node.clone());
@@ -188,7 +202,16 @@ pub fn is_of_a_step(environment: &[(String, String)]) -> bool {
 pub fn tasks(ntasks: Option<&str>, per_node: Option<&str>) -> Outcome<Option<u32>> {
     match ntasks {
         Some(text) => positive("SLURM_NTASKS", text).map(Some),
-        None => per_node.map(tasks_per_node).transpose(),
+        None => per_node
+            .map(|text| {
+                let counts = counts("SLURM_TASKS_PER_NODE", text)?;
+                let sum = counts
+                    .iter()
+                    .try_fold(0_u32, |sum, count| sum.checked_add(*count));
+                sum.filter(|sum| *sum > 0)
+                    .ok_or_else(|| garbage("SLURM_TASKS_PER_NODE", text))
+            })
+            .transpose(),
     }
 }
 
@@ -199,19 +222,23 @@ fn positive(name: &str, text: &str) -> Outcome<u32> {
         .ok_or_else(|| garbage(name, text))
 }
 
-/// The sum of `2(x3),1`.
-fn tasks_per_node(text: &str) -> Outcome<u32> {
-    let one = |part: &str| -> Option<u32> {
-        let Some((tasks, times)) = part.split_once("(x") else {
-            return part.parse().ok();
+/// The numbers of `2(x3),1`, one for each node.
+fn counts(name: &str, text: &str) -> Outcome<Vec<u32>> {
+    let one = |part: &str| -> Option<(u32, usize)> {
+        let Some((count, times)) = part.split_once("(x") else {
+            return Some((part.parse().ok()?, 1));
         };
-        let times: u32 = times.strip_suffix(')')?.parse().ok()?;
-        tasks.parse::<u32>().ok()?.checked_mul(times)
+        let times = times.strip_suffix(')')?.parse().ok()?;
+        Some((count.parse().ok()?, times))
     };
-    text.split(',')
-        .try_fold(0_u32, |sum, part| sum.checked_add(one(part)?))
-        .filter(|sum| *sum > 0)
-        .ok_or_else(|| garbage("SLURM_TASKS_PER_NODE", text))
+    let mut all = Vec::new();
+    for part in text.split(',') {
+        let (count, times) = one(part)
+            .filter(|(_, times)| all.len().saturating_add(*times) <= hostlist::MOST)
+            .ok_or_else(|| garbage(name, text))?;
+        all.extend(core::iter::repeat_n(count, times));
+    }
+    Ok(all)
 }
 
 fn garbage(name: &str, text: &str) -> Failure {

@@ -24,7 +24,11 @@ fn what_cannot_start_is_refused_by_name() {
             "--respawn set is for engines that form one MPI world",
         ),
         (no_srun, 4, "srun"),
-        (many, 2, "-n 5 asks for more engines than the job's 2 tasks"),
+        (
+            many,
+            2,
+            "-n 5 asks for more engines than the job has room for: it has 2 CPUs",
+        ),
         (garbage, 4, "the variable SLURM_NTASKS has \"lots\""),
         (nodes, 4, "node[1-"),
     ] {

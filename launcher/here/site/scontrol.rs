@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub fn job(environment: &[(String, String)]) -> Outcome<Option<Slurm>> {
     let slurm = Slurm::read(environment)?;
     Ok(slurm.map(|slurm| {
-        let told = ask(&["--oneliner", "show", "job", slurm.job.name()]);
+        let told = ask(&["--oneliner", "--details", "show", "job", slurm.job.name()]);
         match told.and_then(|text| Asked::read(&slurm.job, &text)) {
             Some(asked) => slurm.with_asked(asked, environment),
             None => slurm,

@@ -51,6 +51,7 @@ fn variables() -> impl Strategy<Value = Vec<(String, String)>> {
         "SLURM_NTASKS",
         "SLURM_TASKS_PER_NODE",
         "SLURM_CPUS_PER_TASK",
+        "SLURM_JOB_CPUS_PER_NODE",
         "SLURM_RESTART_COUNT",
         "SLURM_JOB_END_TIME",
         "SLURM_STEP_ID",
@@ -116,17 +117,22 @@ proptest! {
             1 => tasks.to_string(),
             times => format!("{tasks}(x{times})"),
         });
+        let per_node = per_node.collect::<Vec<_>>().join(",");
         let variables = [
             ("SLURM_JOB_ID", id.to_string()),
             ("SLURM_JOB_NODELIST", format!("n[{first}-{}]", first + nodes - 1)),
-            ("SLURM_TASKS_PER_NODE", per_node.collect::<Vec<_>>().join(",")),
+            ("SLURM_JOB_CPUS_PER_NODE", per_node.clone()),
+            ("SLURM_TASKS_PER_NODE", per_node),
             ("SLURM_RESTART_COUNT", restart.to_string()),
             ("SLURM_JOB_END_TIME", end.to_string()),
         ].map(|(name, value)| (name.to_owned(), value));
         let job = Slurm::read(&variables).expect("readable").expect("a job");
         prop_assert_eq!(job.job.number(), id.to_string());
         prop_assert_eq!(job.nodes.len(), nodes as usize);
-        prop_assert_eq!(job.tasks, Some(tasks.iter().map(|(tasks, times)| tasks * times).sum()));
+        let sum = tasks.iter().map(|(tasks, times)| tasks * times).sum();
+        prop_assert_eq!((job.tasks, job.room(), job.engines()), (Some(sum), Some(sum), Some(sum)));
+        let each = tasks.iter().flat_map(|(tasks, times)| vec![*tasks; *times as usize]);
+        prop_assert_eq!(job.cpus, each.collect::<Vec<_>>());
         prop_assert_eq!((job.restart, job.end), (restart, Some(i64::from(end))));
     }
 
@@ -136,6 +142,8 @@ proptest! {
             prop_assert!(job.job.number().bytes().all(|byte| byte.is_ascii_digit()));
             prop_assert!(!job.nodes.is_empty() && job.nodes.len() <= MOST.0);
             prop_assert!(job.tasks != Some(0) && job.cpus_per_task != Some(0));
+            prop_assert!(job.cpus.is_empty() || job.cpus.len() == job.nodes.len());
+            prop_assert!(job.engines() != Some(0) && job.engines() <= job.room());
         }
         if let Ok(Some(rank)) = Rank::read(&variables, "pid 1") {
             prop_assert!(rank.number < rank.size && rank.size > 1);

@@ -40,8 +40,7 @@ pub fn engines(
             vec![srun::step(context, &command, in_a_step)?]
         }
         Launcher::Mpiexec => {
-            // Handed on to all nodes, it is the name of this one.
-            environment.dropped.push("SLURMD_NODENAME".to_owned());
+            mpiexec::shape(context, &mut environment);
             vec![mpiexec::start(context, &command)?]
         }
         Launcher::Ranks => {

@@ -164,7 +164,7 @@ fn of_one_task(context: &Context) -> Option<&'static str> {
         };
         environment.iter().any(reaches)
     };
-    if slurm.is_some_and(|slurm| slurm.gpus_per_task.is_some()) {
+    if slurm.is_some_and(|slurm| slurm.gpus_of_each(context.engines).is_some()) {
         return Some("--gpus-per-task");
     }
     OF_ONE_TASK

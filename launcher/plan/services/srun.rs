@@ -21,13 +21,7 @@ pub fn step(context: &Context, command: &EngineCommand, python: Option<&Path>) -
                 .hint("submit a batch script that runs ipjob, or use --launcher local"),
         );
     };
-    if let Some(tasks) = slurm.tasks.filter(|tasks| *tasks < context.engines) {
-        return Err(Failure::usage(format!(
-            "-n {} asks for more engines than the job's {tasks} tasks",
-            context.engines
-        ))
-        .hint("ask Slurm for more tasks (#SBATCH --ntasks, --ntasks-per-node), or start fewer engines"));
-    }
+    check_room(context, slurm)?;
     let mut args = shared();
     // Every line of the log carries its rank.
     args.push("--label".to_owned());
@@ -43,6 +37,21 @@ pub fn step(context: &Context, command: &EngineCommand, python: Option<&Path>) -
         args,
         log: context.profile.log_dir().join("ipjob-engines.log"),
     })
+}
+
+/// Refuses more engines than fit, unless srun is told to put several on one CPU.
+fn check_room(context: &Context, slurm: &Slurm) -> Outcome<()> {
+    let overcommit = |arg: &String| matches!(arg.as_str(), "--overcommit" | "-O");
+    let room = slurm.room().filter(|room| *room < context.engines);
+    let Some(room) = room.filter(|_| !context.settings.srun_args.iter().any(overcommit)) else {
+        return Ok(());
+    };
+    Err(Failure::usage(format!(
+        "-n {} asks for more engines than the job has room for: it has {room} CPUs",
+        context.engines
+    ))
+    .hint(format!("-n {room} is the most here; --srun-arg=--overcommit starts several on each CPU"))
+    .hint("to have more, ask for more CPUs when the job starts: cores or nodes in a hub's form, #SBATCH --ntasks or --cpus-per-task in a batch script"))
 }
 
 /// What every step of engines is told.
@@ -74,9 +83,10 @@ pub(super) fn of_world(world: &World) -> Vec<String> {
 }
 
 /// What each task gets: newer Slurm no longer hands these on from the job to its steps.
-pub(super) fn of_each_task(slurm: &Slurm) -> Vec<String> {
-    let cpus = slurm.cpus_per_task.map(|n| format!("--cpus-per-task={n}"));
-    let gpus = slurm.gpus_per_task.as_ref();
+pub(super) fn of_each_task(context: &Context, slurm: &Slurm) -> Vec<String> {
+    let cpus = slurm.cpus_of_each(context.engines);
+    let gpus = slurm.gpus_of_each(context.engines);
+    let cpus = cpus.map(|n| format!("--cpus-per-task={n}"));
     cpus.into_iter()
         .chain(gpus.map(|gpus| format!("--gpus-per-task={gpus}")))
         .collect()
@@ -89,11 +99,11 @@ fn size(context: &Context, slurm: &Slurm) -> Outcome<Vec<String>> {
         [] => &slurm.nodes,
         [component] => &component.nodes,
         // srun takes each component whole; what it were told here would hold for every one of them.
-        _ if engines == context.allocation.tasks => return Ok(Vec::new()),
+        _ if Some(engines) == slurm.tasks => return Ok(Vec::new()),
         _ => {
             return Err(Failure::usage(format!(
                 "-n {engines} differs from the {} tasks of the components that --het-group names",
-                context.allocation.tasks
+                slurm.tasks.unwrap_or_default()
             ))
             .hint("leave -n out: a step over several components has an engine for each of their tasks"));
         }
@@ -104,7 +114,7 @@ fn size(context: &Context, slurm: &Slurm) -> Outcome<Vec<String>> {
     ];
     if slurm.components.is_empty() {
         args.extend(tasks_per_node(context, slurm));
-        args.extend(of_each_task(slurm));
+        args.extend(of_each_task(context, slurm));
     }
     Ok(args)
 }
@@ -113,5 +123,5 @@ fn size(context: &Context, slurm: &Slurm) -> Outcome<Vec<String>> {
 /// nodes full.
 fn tasks_per_node(context: &Context, slurm: &Slurm) -> Option<String> {
     let number = slurm.tasks_per_node?;
-    (context.engines == context.allocation.tasks).then(|| format!("--ntasks-per-node={number}"))
+    (Some(context.engines) == slurm.tasks).then(|| format!("--ntasks-per-node={number}"))
 }

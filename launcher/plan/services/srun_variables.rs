@@ -71,10 +71,10 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         decision: Decision::Dropped,
-        why: "other nodes, or another order of them, than the step is told",
+        why: "other nodes than the job's, or another order of them",
         names: &[
             "SLURM_ARBITRARY_NODELIST", "SLURM_CLUSTERS", "SLURM_CONSOLIDATE_SEGMENTS", "SLURM_EXTERNAL_LAUNCHER",
-            "SLURM_HOSTFILE", "SLURM_SPREAD_SEGMENTS", "SRUN_SEGMENT_SIZE",
+            "SLURM_HOSTFILE", "SLURM_JOB_NODELIST", "SLURM_SPREAD_SEGMENTS", "SRUN_SEGMENT_SIZE",
         ],
     },
     Group {
@@ -142,7 +142,7 @@ pub const GROUPS: &[Group] = &[
     Group {
         decision: Decision::Kept,
         why: "which job and cluster this is",
-        names: &["SLURM_CONF", "SLURM_JOB_ID", "SLURM_JOB_NODELIST"],
+        names: &["SLURM_CONF", "SLURM_JOB_ID"],
     },
     Group {
         decision: Decision::Kept,

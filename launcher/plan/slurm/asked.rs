@@ -1,8 +1,9 @@
-//! What a job asked for, as `scontrol --oneliner show job` tells it. Its environment can have what another job asked for: a batch
+//! What a job asked for and was given, as `scontrol --oneliner --details show job` tells it. Its environment can have what another job asked for: a batch
 //! script inherits the variables of the shell that sbatch was typed in, which may be one inside a job, and Slurm overwrites only what
 //! the new job has asked for as well.
 
 use super::Slurm;
+use crate::plan::hostlist;
 use crate::plan::job::JobId;
 
 /// What a job asked for.
@@ -16,6 +17,8 @@ pub struct Asked {
     pub tasks_per_node: Option<u32>,
     /// GPUs of each task in srun's notation, `a100:2`; `None` where it did not say.
     pub gpus_per_task: Option<String>,
+    /// The nodes that it was given, each with its CPUs; empty where it does not run.
+    pub given: Vec<(String, u32)>,
     /// The names of all fields that say something.
     fields: Vec<String>,
 }
@@ -43,6 +46,7 @@ impl Asked {
                 .and_then(|counts| counts.split(':').next()?.parse().ok())
                 .filter(|number| *number > 0),
             gpus_per_task: all("TresPerTask").last().and_then(gpus),
+            given: given(line),
             fields: fields(line)
                 .filter(|(_, value)| !matches!(*value, "" | "(null)" | "N/A" | "0"))
                 .map(|(name, _)| name.to_owned())
@@ -77,14 +81,17 @@ impl Slurm {
             self.tasks = own.or(asked.tasks).or(self.tasks);
         }
         // Where they differ, the variable is another job's, or Slurm has raised the number itself (CPUs with MaxMemPerCPU). A one that
-        // differs says no more than that the job did not say: Slurm shows it so.
+        // differs says no more than that the job did not say: Slurm shows it so. A step that was made from outside the job has none.
         let own = |told: Option<u32>, asked: Option<u32>| {
-            let told = told?;
-            asked.filter(|asked| *asked == told || *asked > 1)
+            asked.filter(|asked| told == Some(*asked) || *asked > 1)
         };
         self.cpus_per_task = own(self.cpus_per_task, asked.cpus_per_task);
         self.tasks_per_node = own(self.tasks_per_node, asked.tasks_per_node);
         self.gpus_per_task.clone_from(&asked.gpus_per_task);
+        if !asked.given.is_empty() {
+            // A step that was made from outside the job is told of its own nodes only.
+            (self.nodes, self.cpus) = asked.given.iter().cloned().unzip();
+        }
         self.asked = Some(asked);
         self
     }
@@ -94,6 +101,22 @@ impl Slurm {
 fn fields(line: &str) -> impl Iterator<Item = (&str, &str)> {
     line.split_ascii_whitespace()
         .filter_map(|word| word.split_once('='))
+}
+
+/// The nodes of `Nodes=n[1-2] CPU_IDs=0-3 Mem=0 GRES= Nodes=n3 CPU_IDs=0-1,4 ...`, each with its CPUs. The job's own words may stand
+/// around these fields, but `Nodes` is followed by `CPU_IDs` in none of them that is not made to mislead its owner.
+fn given(line: &str) -> Vec<(String, u32)> {
+    let words: Vec<(&str, &str)> = fields(line).collect();
+    let groups = words.windows(2).filter_map(|pair| match pair {
+        [("Nodes", nodes), ("CPU_IDs", cpus)] => {
+            let cpus = hostlist::expand(&format!("[{cpus}]")).ok()?.len();
+            Some((hostlist::expand(nodes).ok()?, u32::try_from(cpus).ok()?))
+        }
+        _ => None,
+    });
+    groups
+        .flat_map(|(nodes, cpus)| nodes.into_iter().map(move |node| (node, cpus)))
+        .collect()
 }
 
 /// The GPUs of `gres:gpu:a100:2` (22.05) or `cpu=2,gres/gpu:a100=2` (newer): `a100:2`.
@@ -169,6 +192,41 @@ mod tests {
         ] {
             assert_eq!(gpus(list).as_deref(), found, "{list}");
         }
+    }
+
+    #[test]
+    fn what_a_job_was_given_is_read_for_each_node() {
+        let given = |text: &str| {
+            let line = format!("{LINE} {text} MinCPUsNode=2 Command=/x Nodes=n9 y");
+            Asked::read(&job("12"), &line).expect("a line").given
+        };
+        let own = |nodes: &[(&str, u32)]| -> Vec<(String, u32)> {
+            let own = |(name, cpus): &(&str, u32)| ((*name).to_owned(), *cpus);
+            nodes.iter().map(own).collect()
+        };
+        assert_eq!(
+            given(
+                "JOB_GRES=(null)   Nodes=n[1-2] CPU_IDs=0-3 Mem=0 GRES=   Nodes=n4 CPU_IDs=0-1,6 Mem=0 GRES="
+            ),
+            own(&[("n1", 4), ("n2", 4), ("n4", 3)])
+        );
+        assert_eq!(given(""), own(&[]));
+        assert_eq!(given("Nodes=n[1 CPU_IDs=0 Nodes=n1 CPU_IDs=x-"), own(&[]));
+        // A step that was made from outside the job is told of its own node, and of no CPUs.
+        let step = [
+            ("SLURM_JOB_ID", "12"),
+            ("SLURM_JOB_NODELIST", "n2"),
+            ("SLURM_WORKING_CLUSTER", "lab:ctl:6817:9728:109"),
+            ("SLURM_STEP_ID", "1"),
+            ("SLURM_STEP_NUM_TASKS", "1"),
+            ("SLURM_NTASKS", "1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let line = LINE.replace("CPUs/Task=1", "CPUs/Task=4") + " Nodes=n[1-2] CPU_IDs=0-3 Mem=0";
+        let slurm = Slurm::read(&step).expect("readable").expect("a job");
+        let slurm = slurm.with_asked(Asked::read(&job("12"), &line).expect("a line"), &step);
+        assert_eq!((slurm.nodes.len(), slurm.tasks), (2, Some(2)));
+        assert_eq!((slurm.engines(), slurm.cluster.as_str()), (Some(8), "lab"));
     }
 
     #[test]

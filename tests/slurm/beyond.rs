@@ -1,0 +1,63 @@
+//! More engines than the job has tasks, on the CPUs that it has.
+
+use crate::support::Lab;
+
+/// Tells where each engine is, its rank and how many CPUs it was given.
+const DRIVER: &str = "
+import ipyparallel as ipp, os
+rc = ipp.Client(profile=os.environ['IPJOB_CLIENT_PROFILE'])
+def told():
+    import os, socket
+    from mpi4py import MPI
+    world = MPI.COMM_WORLD
+    return '%s %d/%d %s' % (socket.gethostname(), world.rank, world.allreduce(1), os.environ.get('SLURM_CPUS_PER_TASK'))
+print('DRIVER', ', '.join(rc[:].apply_sync(told)), flush=True)
+";
+
+#[test]
+fn cpus_are_engines_where_tasks_are_few() {
+    let lab = needed!(Lab::up(&[]));
+    let driver = lab.script("driver.py", DRIVER);
+    // As the terminal of a hub's server is: in a step that has all CPUs of the job.
+    let tries = [
+        ("ipjob", 8, "1"),
+        ("srun --export=ALL -N1 -n1 ipjob", 8, "1"),
+        ("srun --export=ALL -N1 -n1 ipjob -n 4", 4, "2"),
+        // It reaches the other node by an srun of its own.
+        ("srun -N1 -n1 ipjob -n 4 --launcher mpiexec", 4, "None"),
+    ];
+    let lines = tries.map(|(start, ..)| {
+        let start = start.replace("ipjob", "ipjob -q --mode cluster-only");
+        format!("{start} -- python3 {} || exit 1\n", driver.display())
+    });
+    let two = lab.submit(&["-N2", "--ntasks-per-node=1", "-c4"], &lines.concat());
+    let ended = two.finish();
+    assert_eq!(ended.code, 0, "{}", ended.output);
+    let told: Vec<&str> = ended.output.lines().collect();
+    assert_eq!(told.len(), tries.len(), "{}", ended.output);
+    for (line, (start, engines, cpus)) in told.iter().zip(tries) {
+        let told: Vec<String> = (0..engines)
+            .map(|rank| format!("node{} {rank}/{engines} {cpus}", 1 + 2 * rank / engines))
+            .collect();
+        assert_eq!(*line, format!("DRIVER {}", told.join(", ")), "{start}");
+    }
+    // A step from outside is told of its own node only; its engines have the whole job.
+    let one = lab.submit(
+        &["-N2", "--ntasks-per-node=1", "-c4"],
+        "echo here; exec tail -f /dev/null",
+    );
+    one.wait_line("here");
+    let from_login = format!(
+        "srun --jobid={} --overlap -N1 -n1 ipjob -q --mode cluster-only -n 5 -- python3 {}",
+        one.id,
+        driver.display()
+    );
+    let done = lab.shell("alice", "login", &from_login);
+    assert_eq!(done.code, 0, "{}", done.text);
+    let told = "DRIVER node1 0/5 1, node1 1/5 1, node1 2/5 1, node2 3/5 1, node2 4/5 1";
+    assert!(done.text.contains(told), "{}", done.text);
+    let record = one.assert_nothing_left();
+    assert_eq!(record["job"]["cluster"], "lab");
+    one.scancel();
+    one.finish();
+}
