@@ -1,32 +1,27 @@
 //! Our own children: started here, known by their process ids, asked to end and killed by them.
 
-mod command;
-mod forking;
-
 use super::event::{Event, Exit, OutOfMemory};
 use crate::failure::Failure;
-use crate::here::os::limits;
 use crate::here::os::log::Log;
 use crate::here::os::memory::Memory;
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::stray_processes::Leftover;
 use crate::here::os::time_limited::{LOOK, within};
+use crate::here::os::{files, limits};
 use crate::here::profile::ports::Reservation;
-use crate::plan::Plan;
 use crate::plan::name::{Name, Unit};
-use crate::plan::secrets;
-use crate::plan::service::{Process, Service, Streams};
+use crate::plan::service::{Carried, Process, Service, Streams};
 use crate::plan::text::Text;
-pub use command::log_head;
-use command::{command, into_log, no_log, start};
-pub use forking::Forking;
+use crate::plan::{Plan, secrets};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{PipeReader, pipe};
+use std::fmt::Display;
+use std::io::{ErrorKind, PipeReader, pipe};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Lines of a log that are shown when its process fails.
@@ -338,4 +333,138 @@ impl Children {
 
 fn number(pid: Pid) -> Option<u32> {
     u32::try_from(pid.as_raw()).ok()
+}
+
+/// A process's command with its environment.
+pub fn command(service: &Service, process: &Process) -> Result<Command, Failure> {
+    for Carried { path, text } in &service.carried {
+        files::replace(path, text.as_bytes()).map_err(|error| {
+            Failure::missing(format!("{} cannot be written", path.display()))
+                .because(error)
+                .hint("check that the profile directory is yours, writable and not full")
+        })?;
+    }
+    let mut command = Command::new(&process.program);
+    command.args(&process.args);
+    for variable in &service.environment.dropped {
+        command.env_remove(variable);
+    }
+    for (variable, text) in &service.environment.set {
+        command.env(variable, text.reveal());
+    }
+    for (variable, file) in &service.environment.from_files {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Failure::service(format!("{} cannot be read", file.display())).because(error)
+        })?;
+        command.env(variable, text);
+    }
+    Ok(command)
+}
+
+/// Sends a command's output and errors into its log.
+pub fn into_log(command: &mut Command, process: &Process, head: &str) -> Result<Log, Failure> {
+    let (log, file) =
+        Log::open(&process.log, head).map_err(|error| no_log(&process.log, &error))?;
+    let errors = file
+        .try_clone()
+        .map_err(|error| no_log(&process.log, &error))?;
+    command
+        .stdout(file)
+        .stderr(errors)
+        // A group of its own: Ctrl-C at the terminal is for ipjob, which ends its services in order. A driver stays in
+        // ours, because only the foreground group may read from the terminal.
+        .process_group(0);
+    Ok(log)
+}
+
+/// Starts a command; its process id is returned.
+pub fn start(
+    command: &mut Command,
+    process: &Process,
+    name: &impl Display,
+) -> Result<u32, Failure> {
+    let child = command.spawn().map_err(|error| {
+        Failure::missing(format!(
+            "{name} cannot be started: {}",
+            process.program.display()
+        ))
+        .hint(match error.kind() {
+            // fork's EAGAIN
+            ErrorKind::WouldBlock => {
+                "the limit of processes is reached (`ulimit -u`, or the job's cgroup): start fewer engines"
+            }
+            _ => "check that the program exists here and can be run",
+        })
+        .because(error)
+    })?;
+    // Every child is reaped by its process id in signals.rs; dropping the handle neither waits nor kills.
+    Ok(child.id())
+}
+
+/// The line with which the part of a log begins that one process wrote.
+pub fn log_head(incarnation: &str, id: &impl Display) -> String {
+    format!("ipjob {incarnation}: {id}")
+}
+
+/// What is said of a log that takes nothing.
+pub fn no_log(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    Failure::missing(format!("the log {} cannot be written", path.display()))
+        .because(error)
+        .hint("check that the profile's log directory is yours, writable and not full")
+}
+
+/// The program from its start until all that it forked is told.
+#[derive(Debug)]
+pub struct Forking {
+    /// Its process id.
+    pub pid: u32,
+    process: Option<Leftover>,
+    /// Where what it said itself is.
+    pub log: Log,
+    /// Engines of which it has not told.
+    pub untold: BTreeSet<u32>,
+    /// Ends of processes that are not known yet: an engine's may be noticed before the line that tells of it is read.
+    pub early: BTreeMap<u32, Exit>,
+    /// How it ended.
+    pub exit: Option<Exit>,
+    /// Whether it tells nothing more.
+    pub silent: bool,
+    /// Whether it has told that it forks none.
+    pub gave_up: bool,
+}
+
+/// The program that forks the engines, from its start until all that it forked is told.
+impl Forking {
+    /// The program of that process id, which is to fork these engines.
+    pub fn new(pid: u32, log: Log, untold: BTreeSet<u32>) -> Self {
+        Self {
+            pid,
+            process: Leftover::child(pid),
+            log,
+            untold,
+            early: BTreeMap::new(),
+            exit: None,
+            silent: false,
+            gave_up: false,
+        }
+    }
+
+    /// Itself, as a process that can be asked to end.
+    pub fn process(&self) -> Option<Leftover> {
+        self.process
+    }
+
+    /// Whether it has told that it forks none.
+    pub fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
+    /// A process has ended that is no known child.
+    pub fn exited(&mut self, pid: u32, exit: Exit) {
+        if pid == self.pid {
+            self.exit = Some(exit);
+        } else {
+            self.early.insert(pid, exit);
+        }
+    }
 }

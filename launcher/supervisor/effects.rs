@@ -1,12 +1,11 @@
 //! Carrying out what the machine says. No decision is made here: what turns out otherwise than it was meant goes back as an event.
 
-use super::children::Forking;
-use super::children::TAIL_LINES;
+use super::children::{Forking, TAIL_LINES};
 use super::event::{Effect, End, Event, Level, Look, Timer};
 use super::notice::{Answer, Notice, Wired};
 use super::probes::jupyter::Probe;
-use super::probes::logs::TOTAL;
-use super::{Supervisor, probes, sweep, timers};
+use super::probes::{self, TOTAL};
+use super::{Supervisor, sweep, timers};
 use crate::failure::Failure;
 use crate::here::os::time_limited::{LOOK, within};
 use crate::plan::name::{Name, Unit};
@@ -245,7 +244,7 @@ impl Supervisor<'_> {
                     }
                     self.watch_own_world(service);
                 }
-                probes::engines::watch(
+                probes::watch_engines(
                     self.plan.profile.engines_list(),
                     expected,
                     service.start_limit,
@@ -269,7 +268,7 @@ impl Supervisor<'_> {
         self.keep(&wired);
         self.activity.follow(&wired);
         probes::descriptors::watch_controller(&wired, self.sender.clone());
-        probes::processes::watch(wired, self.sender.clone());
+        probes::controller::watch(wired, self.sender.clone());
         Event::Ready {
             service: Name::Controller,
             detail,

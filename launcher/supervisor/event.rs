@@ -1,7 +1,5 @@
 //! What the machine hears and what it answers. PURE.
 
-pub use super::asked::{Answer, Asked};
-pub use super::end::End;
 use crate::failure::Failure;
 pub use crate::plan::exit::{Exit, OutOfMemory};
 use crate::plan::name::{Name, Unit};
@@ -299,4 +297,58 @@ pub enum Effect {
     },
     /// All is done.
     Finish(End),
+}
+
+/// Whom a client has asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The engine of this id.
+    Engine(u32),
+    /// The hub, and with it the controller.
+    Hub,
+}
+
+/// What has become of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is being seen to.
+    Running,
+    /// It is done; the text tells what is there.
+    Done(String),
+    /// Nothing more comes of it; the text tells why.
+    Failed(String),
+}
+
+/// How the job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The exit code.
+    pub code: u8,
+    /// The first reason, one line.
+    pub reason: String,
+    /// What is shown as the error, where it is one.
+    pub failure: Option<Failure>,
+}
+
+/// How the job ends.
+impl End {
+    /// The end that a failure is.
+    #[must_use]
+    pub fn of(failure: Failure) -> Self {
+        Self {
+            code: failure.exit_code(),
+            reason: failure.to_string(),
+            failure: Some(failure),
+        }
+    }
+
+    /// An end that somebody asked for.
+    #[must_use]
+    pub fn orderly(reason: impl Into<String>) -> Self {
+        Self {
+            code: 0,
+            reason: reason.into(),
+            failure: None,
+        }
+    }
 }

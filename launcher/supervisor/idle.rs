@@ -10,9 +10,8 @@
 //! docs/design/idle.md explains the design.
 
 use super::event::Event;
-use super::notice::{Notice, Wired};
+use super::notice::{Notice, Seen, Use, Wired};
 use super::probes::jupyter::Probe;
-use super::usage::{Seen, Use};
 use super::{Supervisor, file_thread};
 use crate::here::os::cpu_time::Computed;
 use crate::here::os::own_time::OwnTime;

@@ -2,19 +2,15 @@
 //! loop reads it, the machine decides, and the effects are carried out. Nothing else owns state, and nothing leaves the
 //! loop with `?`: what fails is an event.
 
-mod asked;
 mod children;
 mod controller_messages;
 mod deadline;
-mod dispatch;
 mod effects;
-mod end;
 mod engine_step;
 pub mod event;
 mod file_thread;
 mod fork;
 mod idle;
-mod kill_wait;
 mod machine;
 pub mod notice;
 mod outage;
@@ -24,20 +20,14 @@ mod publisher;
 mod query;
 pub mod rank;
 mod ranks;
-mod requests;
-mod respawn;
 mod restart;
-mod slow;
-mod submission;
 mod sweep;
 mod takeover;
 mod timers;
-mod usage;
 
 use crate::failure::Outcome;
-use crate::here::os::guard;
 use crate::here::os::signals::Signals;
-use crate::here::os::stray_processes;
+use crate::here::os::{guard, stray_processes};
 use crate::here::profile::directory::{self, Directory};
 use crate::here::profile::ownership::Ownership;
 use crate::here::profile::rendezvous::Leader;
@@ -100,12 +90,12 @@ fn machine(plan: &Plan, elapsed: f64) -> Machine {
         .replacing_engines(plan.respawn == Respawn::Engine)
         .restarting_the_set(plan.respawn == Respawn::Set)
         .sparing_the_silent(plan.settings.respawn.is_none())
-        .starting_again(requests::startable(plan))
+        .starting_again(restart::startable(plan))
 }
 
 /// Watches the files that others write for us: the user, and a later life of the job.
 fn watch_files(plan: &Plan, ownership: &Ownership, sender: &Sender) {
-    requests::watch(plan, sender.clone());
+    restart::watch(plan, sender.clone());
     if plan.allocation.job.is_some() {
         takeover::watch(ownership.clone(), sender.clone());
     }
@@ -147,7 +137,7 @@ pub async fn run(
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
     watch_files(plan, &ownership, &sender);
-    probes::logs::watch(probes::logs::TOTAL, sender.clone());
+    probes::cut_logs(probes::TOTAL, sender.clone());
     let mut supervisor = Supervisor {
         plan,
         machine: machine(plan, console.elapsed()),
@@ -177,7 +167,7 @@ pub async fn run(
     }
     if let Some(slurm) = &plan.allocation.slurm {
         deadline::watch(slurm.job.clone(), supervisor.sender.clone());
-        submission::look(slurm, supervisor.sender.clone());
+        query::submission_host(slurm, supervisor.sender.clone());
     }
     let mut end = supervisor.handle(Notice::Event(Event::Begin));
     supervisor.tell();
@@ -242,5 +232,112 @@ impl Supervisor<'_> {
             ));
         }
         left.is_empty() && answered
+    }
+}
+
+/// Taking notices: each becomes an event of the machine's, or is seen to at once. No decision is made here.
+impl Supervisor<'_> {
+    /// Takes one notice; tells the end once there is one.
+    fn handle(&mut self, notice: Notice) -> Option<End> {
+        if self.is_of_an_earlier_start(&notice) {
+            return None;
+        }
+        self.ask_for_the_end(&notice);
+        if self.machine.believes_the_hub() {
+            self.kept.hub_is_believed();
+        }
+        let event = match notice {
+            Notice::Event(event) => event,
+            Notice::Exited { pid, exit } => {
+                self.steps.scancel_ended(pid, &exit);
+                let event = self.children.exited(pid, exit);
+                self.settle_forking();
+                event?
+            }
+            Notice::ScancelIsLate => {
+                self.ask_by_srun();
+                return None;
+            }
+            Notice::SubmittedOnNode => {
+                self.publisher.forget_login();
+                return None;
+            }
+            Notice::RecordIsDue => {
+                self.publisher.is_due();
+                return None;
+            }
+            Notice::RecordWritten { took, written } => {
+                self.record_written(took, written);
+                return None;
+            }
+            Notice::LogCut(path) => {
+                self.say_cut(&path);
+                return None;
+            }
+            Notice::HeldAreDue => return self.carry_out_held(),
+            Notice::ForkingSaid(said) => self.forking_said(said)?,
+            Notice::ForkingIsSilent => {
+                self.forking_is_silent();
+                return None;
+            }
+            Notice::NotForked(told) => {
+                self.say_exec(&told.to_string());
+                return None;
+            }
+            Notice::StopRequested { by, personal } => {
+                let event = self.stop_requested(by, personal);
+                self.tenure.unless_superseded(event)
+            }
+            Notice::ControllerWired(wired) => self.controller_wired(wired),
+            Notice::NodeTold(rest) => {
+                // Programs of the user's print into that log as well.
+                let mut engines = self.publisher.record().engines.list.iter();
+                if engines.any(|engine| *engine.node == *rest.node) {
+                    self.activity.told(rest);
+                }
+                return None;
+            }
+            Notice::UseSeen(seen) => {
+                let elsewhere = self.in_use_elsewhere();
+                self.activity.judge(seen, elsewhere)
+            }
+            Notice::JupyterAnswers(answer) => self.jupyter_answers(&answer),
+            Notice::Broken {
+                service,
+                ended,
+                failure,
+                ..
+            } => self.broken(service, ended, failure),
+            Notice::FilesChanged(changes) => {
+                self.files_changed(&changes);
+                return None;
+            }
+            Notice::EnginesListed(list) => self.engines_listed(list),
+            Notice::KillWait(wait) => self.slurm_kills_after(wait),
+            Notice::JobEnds(answer) => self.job_ends(answer.as_deref())?,
+            Notice::EngineReported(report) => self.engine_reported(report),
+            Notice::EngineIsBack { srun, report } => self.engine_is_back(srun, report)?,
+            Notice::RankEnded { rank, end } => self.rank_ended(rank, end),
+            Notice::Refresh => {
+                let _ = self.children.out_of_memory(false);
+                self.beat();
+                self.publisher.hasten();
+                return None;
+            }
+        };
+        self.publisher.touch();
+        let mut end = None;
+        for effect in self.machine.on(event) {
+            end = end.or(self.carry_out(effect));
+        }
+        end
+    }
+
+    /// A signal asks for the end; a repeated one that is meant insists.
+    fn stop_requested(&mut self, by: &str, personal: bool) -> Event {
+        Event::StopAsked {
+            by: by.to_owned(),
+            insists: self.clock.asked(personal),
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Questions to other programs while the loop runs: asked beside it, because a Slurm controller that is down lets `squeue`
 //! hang for minutes.
 
+use super::file_thread;
 use super::notice::{Notice, Sender};
 use crate::here::os::own_time;
 use crate::here::os::stray_processes::Leftover;
+use crate::here::site::programs;
+use crate::plan::slurm::{Slurm, short};
 use nix::sys::signal::Signal;
 use std::ffi::OsStr;
 use std::io::Read;
@@ -73,6 +76,31 @@ pub async fn output(
         process.signal(Signal::SIGKILL);
     }
     text?.ok()
+}
+
+/// Whether the host that the job was submitted on is a way in for a laptop, which that of a terminal in an earlier job is not: asks Slurm
+/// whether the host is one of its nodes, unless it is one of the job's own: a notice tells if it is.
+pub fn submission_host(slurm: &Slurm, sender: Sender) {
+    let Some(host) = slurm.submit_host.clone() else {
+        return;
+    };
+    if slurm.node_named(&host).is_some() {
+        let _ = sender.send(Notice::SubmittedOnNode);
+        return;
+    }
+    // PATH may have places that do not answer.
+    file_thread::spawn(async move {
+        let Ok(scontrol) = programs::find("scontrol", "Slurm's client programs") else {
+            return;
+        };
+        // Slurm's name of a node is the host's without its domain, where the site has not given it another.
+        let args = ["--oneliner", "show", "node", short(&host)].map(str::to_owned);
+        let limit = Duration::from_secs(60);
+        let told = output(scontrol, args.to_vec(), Vec::new(), limit).await;
+        if told.is_some_and(|text| text.starts_with("NodeName=")) {
+            let _ = sender.send(Notice::SubmittedOnNode);
+        }
+    });
 }
 
 #[cfg(test)]

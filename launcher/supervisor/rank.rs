@@ -9,7 +9,7 @@ mod engine;
 
 use super::event::Exit;
 use super::notice::{Notice, Sender};
-use super::probes::logs;
+use super::probes;
 use crate::failure::{Failure, Outcome};
 use crate::here::os::memory::Memory;
 use crate::here::os::own_time::OwnTime;
@@ -100,8 +100,8 @@ pub async fn run(
     let (sender, notices) = mpsc::unbounded_channel();
     signals.forward(&sender);
     // Each rank has one log.
-    logs::watch(
-        logs::TOTAL / u64::from(place.rank.size.max(1)),
+    probes::cut_logs(
+        probes::TOTAL / u64::from(place.rank.size.max(1)),
         sender.clone(),
     );
     let mut member = Member {

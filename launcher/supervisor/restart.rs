@@ -1,11 +1,14 @@
-//! Carrying out a restart: a service that died gets its wiring, port and token again. No decision is made here.
+//! Carrying out a restart: a service that died gets its wiring, port and token again; and hearing the user, who may ask for one. No decision
+//! is made here.
 //!
 //! docs/design/restart.md explains the design.
 
 use super::children::Given;
-use super::event::{Event, Level};
-use super::notice::{Notice, Wired};
-use super::{Supervisor, probes};
+use super::event::{Answer, Event, Level};
+use super::machine::Startable;
+use super::notice::{Notice, Sender, Wired};
+use super::probes::{self, calm_pause};
+use super::{Supervisor, file_thread};
 use crate::failure::Failure;
 use crate::here::os::files;
 use crate::here::os::text::printable;
@@ -14,14 +17,17 @@ use crate::here::profile::connection_files::{Change, ConnectionFiles, Found};
 use crate::here::profile::ports::Hold;
 use crate::here::profile::wiring::Wiring;
 use crate::here::site::identity;
+use crate::plan::Plan;
 use crate::plan::engine_list::EngineList;
 use crate::plan::environment::TOKEN;
 use crate::plan::name::{Name, Unit};
+use crate::plan::request::Request;
 use crate::plan::service::Service;
 use crate::plan::services::controller_again;
 use crate::plan::settings::Launcher;
 use crate::plan::task_lines::Report;
 use crate::plan::text::Text;
+use crate::record::{self, RequestId, RequestState};
 use std::fs;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -113,7 +119,7 @@ impl Supervisor<'_> {
         if let Some(changes) = within(LOOK, move || first.look()) {
             self.files_changed(&changes);
         }
-        let watch = probes::connection_files::watch(Arc::clone(&files), self.sender.clone());
+        let watch = probes::keep_connection_files(Arc::clone(&files), self.sender.clone());
         self.kept.files = Some((files, watch));
     }
 
@@ -299,4 +305,69 @@ fn told_of(changes: &[Change]) -> Vec<String> {
         Some(format!("{} cannot be put back: {error}", change.file))
     });
     done.chain(failed).collect()
+}
+
+/// The longest request, in bytes.
+const LONGEST: u64 = 4096;
+
+/// Looks again and again whether the user asks for something (`ipjob restart`), in a file of the life's private directory, which ipjob makes at
+/// its start and `ipjob restart` writes over, so that each look opens what is there: a file system over the network shows a new file late,
+/// and what is in an old one at once. The answer stands in the record.
+pub fn watch(plan: &Plan, sender: Sender) {
+    let path = plan.profile.request();
+    let life = plan.incarnation.id.clone();
+    file_thread::spawn(async move {
+        let mut last = None;
+        while !sender.is_closed() {
+            calm_pause().await;
+            // What is not there, not ours alone or half written says nothing.
+            let text = files::read_private(&path, LONGEST).unwrap_or_default();
+            let Some(Request { id, all }) = Request::read(&text, &life) else {
+                continue;
+            };
+            if last.as_ref() == Some(&id) {
+                continue;
+            }
+            last = Some(id.clone());
+            let event = Event::RestartAsked { request: id, all };
+            let _ = sender.send(Notice::Event(event));
+        }
+    });
+}
+
+/// In which ways the engines of this plan can be started again.
+pub(super) fn startable(plan: &Plan) -> Startable {
+    match plan.launcher {
+        Launcher::Local => Startable {
+            each: true,
+            together: false,
+        },
+        Launcher::Srun | Launcher::Mpiexec => Startable {
+            each: plan.replacement.is_some(),
+            together: true,
+        },
+        Launcher::Ranks => Startable::default(),
+    }
+}
+
+impl Supervisor<'_> {
+    /// The record tells what has become of a request.
+    pub(super) fn answer(&mut self, request: String, answer: Answer) {
+        let (state, text) = match answer {
+            Answer::Running => (RequestState::Running, None),
+            Answer::Done(text) => (RequestState::Done, Some(text)),
+            Answer::Failed(text) => (RequestState::Failed, Some(text)),
+        };
+        if let Some(text) = &text {
+            self.console
+                .step(&format!("`ipjob restart` {}: {text}", state.word()));
+        }
+        self.publisher.edit().request = record::Request {
+            id: RequestId::ours(request),
+            state,
+            text: text.map(record::Text::ours).into(),
+        }
+        .into();
+        self.publisher.hasten();
+    }
 }

@@ -1,6 +1,6 @@
 //! A service that has no descriptor left works on and hears nobody new, and nothing else shows it (docs/design/limits.md).
 
-use super::processes::names;
+use super::controller::names;
 use super::{LOOKS_PART, calm_pause};
 use crate::here::os::limits::{self, Descriptors};
 use crate::here::os::own_time::OwnTime;

@@ -4,22 +4,19 @@
 
 use super::{Lack, pause};
 use crate::failure::Failure;
-use crate::here::os::http;
 use crate::here::os::own_time::OwnTime;
-use crate::here::os::{process, sockets};
+use crate::here::os::{http, process, sockets};
 use crate::here::profile::ports::{Hold, Reservation};
 use crate::plan::Plan;
 use crate::plan::name::Name;
 use crate::plan::text::Text;
 use crate::supervisor::file_thread;
-use crate::supervisor::notice::{Answer, Notice, Sender};
-use crate::supervisor::usage::Use;
+use crate::supervisor::notice::{Answer, Notice, Sender, Use};
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// What is asked for. Texts call it so: what comes before it is the path that others must not know.
 const STATUS: &str = "api/status";
