@@ -62,7 +62,29 @@ list_skipped() {
 } >&2
 endef
 
-.PHONY: help run build test check quick fuzz chaos soak bench slurm lab lab-down dist install clean venvs $(VENVS:%=venv-%)
+# `slurm_tests VERSION MARKS` runs the tests of tests/slurm-cases that have one of these marks on that version of Slurm, and
+# returns what tests/python/venv.sh does where it can't be had here; the last line of target/slurm-VERSION.log then tells why.
+define on_slurm
+slurm_tests() {
+  local lab names
+  lab=$$(tests/python/venv.sh main $$1 2>target/slurm-$$1.log) || { set -- $$? $$1; cat target/slurm-$$2.log >&2; return $$1; }
+  mapfile -t names < <(sed -n "s/^[$$2] //p" tests/slurm-cases)
+  echo "$${#names[@]} tests on Slurm $$1"
+  (
+    # Nothing but this version is asked for: what lacks is a failure.
+    export IPJOB_TEST_SLURM=$$1 IPJOB_TEST_VENV_LAB=$$lab IPJOB_TEST_REQUIRE=1
+    if cargo nextest --version >/dev/null 2>&1; then
+      names=("$${names[@]/#/test(=}")
+      IFS='|'
+      cargo nextest run $(CARGO_FLAGS) --no-fail-fast --test tests -E "$${names[*]/%/)}" $(TEST_ARGS)
+    else
+      cargo test $(CARGO_FLAGS) --no-fail-fast --test tests -- --exact "$${names[@]}"
+    fi
+  )
+}
+endef
+
+.PHONY: help run build test check quick fuzz chaos soak bench roots slurm lab lab-down dist install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -88,9 +110,10 @@ build $(BINARY): ## build the static binary, target/ipjob; TARGET= names another
 	mv -f target/ipjob.new $(BINARY)
 	echo $(BINARY)
 
-test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1 for the slow ones too
+test: roots check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1 for the slow ones too
 	@$(toolchain)
 	$(skipping)
+	$(on_slurm)
 	# What can't be had here is told; which tests lack it they say themselves.
 	tests/install-packages $(TEST_PACKAGES) || true
 	# Once, before many labs start side by side.
@@ -111,6 +134,18 @@ test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1
 	  export IPJOB_TEST_BINARY_AARCH64="$${CARGO_TARGET_DIR:-$$PWD/target}/$$aarch64/release/ipjob"
 	fi
 	result=0
+	# On other versions of Slurm first, so that the last line is that of the whole. They have nothing to do with TEST_ARGS.
+	for slurm in $(if $(TEST_ARGS),,$$(tests/lab/lab versions)); do
+	  code=0
+	  slurm_tests $$slurm '$(if $(long),*-,*)' || code=$$?
+	  case $$code in
+	    0) ;;
+	    75) skips "$$slurm" "$$(tail -n 1 target/slurm-$$slurm.log)" ;;
+	    # The archive has moved on, and no checkout passes any more until the list is changed: told, but no failure.
+	    69) [[ -n $${IPJOB_TEST_REQUIRE-} ]] || skips "$$slurm" "$$(tail -n 1 target/slurm-$$slurm.log)" ;;
+	    *) result=$$code ;;
+	  esac
+	done
 	if cargo nextest --version >/dev/null 2>&1; then
 	  cargo nextest run $(CARGO_FLAGS) --no-fail-fast $(if $(long),--run-ignored all) $(naming) $(TEST_ARGS) || result=$$?
 	else
@@ -121,18 +156,24 @@ test: check build ## run all checks and tests; TEST_ARGS= for the runner, LONG=1
 	list_skipped
 	exit $$result
 
-# Everything that depends on Slurm's words, variables and programs.
-SLURM_TESTS = test(/^(slurm|templates|het|requeue|unshared|launchers|doctor|remote::lab|connect)::/)
+# The file systems and environments of the other versions of Slurm, in the background while cargo builds. Who needs one waits
+# for it, makes it where it is missing, and tells why it can't be had.
+roots:
+	@[[ -z '$(TEST_ARGS)' ]] || exit 0
+	mkdir -p target
+	{
+	  tests/install-packages mmdebstrap || true
+	  for slurm in $$(tests/lab/lab versions); do tests/python/venv.sh main $$slurm || true; done
+	} >target/roots.log 2>&1 </dev/null &
 
-slurm: build venv-main ## run the tests with a Slurm on another version of it; SLURM=24.11 or 26.05, TEST_ARGS= for the runner
-	@[[ -n "$(SLURM)" ]] || { echo "make slurm: SLURM= tells the version: 24.11 or 26.05" >&2; exit 2; }
+slurm: build venv-main ## run all tests of Slurm on one version; SLURM=24.11 or another of tests/lab/slurm-versions, SHORT=1 for the short form
+	@[[ -n "$(SLURM)" ]] || { echo "make slurm: SLURM= tells the version, one of $$(tests/lab/lab versions | xargs)" >&2; exit 2; }
+	$(on_slurm)
 	tests/install-packages $(TEST_PACKAGES) mmdebstrap || true
-	# Nothing but this version is asked for: what lacks is a failure.
-	export IPJOB_TEST_SLURM=$(SLURM) IPJOB_TEST_BINARY=$(BINARY) IPJOB_TEST_REQUIRE=1
+	export IPJOB_TEST_BINARY=$(BINARY)
 	IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)
-	IPJOB_TEST_VENV_LAB=$$(tests/python/venv.sh main $(SLURM))
-	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_VENV_LAB
-	cargo nextest run $(CARGO_FLAGS) --no-fail-fast --test tests -E '$(SLURM_TESTS)' $(TEST_ARGS)
+	export IPJOB_TEST_VENV_MAIN
+	slurm_tests $(SLURM) '$(if $(filter-out 0,$(SHORT)),*,*-)'
 
 check: ## look for wrong format, for warnings (for macOS too), and for broken rules of the sources (tests/source_rules.rs)
 	@$(skipping)
@@ -195,9 +236,10 @@ bench: build venv-main ## measure; ARGS= is handed on
 
 LAB = $(CURDIR)/.cache/lab
 
-lab: build venv-main ## start a Slurm cluster with two nodes to play with, as root; ARGS= for `tests/lab/lab up`
-	@venv=$$(tests/python/venv.sh main)
-	tests/lab/lab --state $(LAB) up --share $(dir $(BINARY)) --share "$$venv" $(ARGS)
+lab: build ## start a Slurm cluster with two nodes to play with, as root; SLURM=24.11 for another version, ARGS= for `tests/lab/lab up`
+	@$(if $(SLURM),tests/install-packages mmdebstrap || true)
+	venv=$$(tests/python/venv.sh main $(SLURM))
+	tests/lab/lab --state $(LAB) up $(if $(SLURM),--slurm $(SLURM)) --share $(dir $(BINARY)) --share "$$venv" $(ARGS)
 	profile=$(LAB)/home/alice/.profile
 	echo "PATH=$$venv/bin:$(dir $(BINARY)):\$$PATH" >$$profile
 	chmod 644 $$profile

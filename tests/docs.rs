@@ -1,5 +1,7 @@
 //! What is written about the record holds for real records, and what is documented runs.
 
+mod slurm;
+
 use crate::support::{Job, Place, binary, program};
 use jsonschema::Validator;
 use nix::sys::signal::Signal;

@@ -1,22 +1,20 @@
 //! A node's power is cut while the job runs with --no-kill: the others live on.
 
 use super::px;
-use crate::support::{Lab, Needed, wait_for};
+use crate::support::{Lab, wait_for};
 use serde_json::json;
 
 /// A lab that notices soon when a node is gone.
-fn attentive() -> Needed<Lab> {
-    let conf = ["SlurmdTimeout=10", "MessageTimeout=5"];
-    let options: Vec<&str> = conf
-        .iter()
-        .flat_map(|line| ["--slurm-conf", line])
-        .collect();
-    Lab::up(&options)
-}
+const ATTENTIVE: [&str; 4] = [
+    "--slurm-conf",
+    "SlurmdTimeout=10",
+    "--slurm-conf",
+    "MessageTimeout=5",
+];
 
 #[test]
 fn the_engines_of_the_other_nodes_outlive_a_node_without_power() {
-    let lab = needed!(attentive());
+    let lab = needed!(Lab::up(&ATTENTIVE));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--no-kill"],
         "exec ipjob --mode cluster-only --mpi none",
@@ -56,7 +54,7 @@ fn the_engines_of_the_other_nodes_outlive_a_node_without_power() {
 
 #[test]
 fn engines_of_a_node_that_is_gone_are_given_up_with_one_word() {
-    let lab = needed!(attentive());
+    let lab = needed!(Lab::up(&ATTENTIVE));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--no-kill"],
         "exec ipjob --mode cluster-only --mpi none --respawn engine",

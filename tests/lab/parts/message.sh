@@ -26,6 +26,12 @@ missing() {
     exit 75
 }
 
+# Exit code 69 (EX_UNAVAILABLE): it is to be had no more, whatever this host has.
+gone() {
+    printf 'lab: gone: %s\n' "$*" >&2
+    exit 69
+}
+
 # need_value OPTION VALUE...: the value that must follow an option
 need_value() {
     [ $# -ge 2 ] || usage_error "$1 needs a value"

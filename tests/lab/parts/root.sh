@@ -6,15 +6,20 @@
 
 # Where they are kept; 600 MB each.
 ROOTS=${LAB_ROOTS:-/var/cache/ipjob-lab}
-ROOT_PACKAGES=(mount procps python3-venv openmpi-bin mpich)
+# All that a lab needs, and both libraries of MPI, whatever is asked of the host.
+ROOT_PACKAGES=("${PACKAGES[@]}" mount procps python3-venv openmpi-bin mpich)
+# What the archive sends slowly, or not at once, is asked for again.
+ROOT_TRIES=3
+ROOT_APT=('APT::Install-Recommends "false"' 'Acquire::Check-Valid-Until "false"' 'Acquire::Retries "5"' 'Acquire::http::Timeout "60"')
+
+# root_versions: prints the versions of the list that are not the host's own, a line each.
+root_versions() { sed 's/ .*//; /^#/d' "$LAB_DIR/slurm-versions" | grep -vxF "$(root_host_version)"; }
 
 # root_suite VERSION: prints the release that has this version of Slurm, nothing for the host's own.
 root_suite() {
-    case $1 in
-        24.11) echo trixie ;;
-        26.05) echo unstable ;;
-        *) [ "$1" = "$(root_host_version)" ] || usage_error "--slurm knows 24.11, 26.05 and the host's own, not '$1'" ;;
-    esac
+    [ "$1" != "$(root_host_version)" ] || return 0
+    awk -v version="$1" '$1 == version { print $2; known = 1 } END { exit !known }' "$LAB_DIR/slurm-versions" ||
+        usage_error "--slurm knows $(root_versions | xargs) and the host's own, not '$1'"
 }
 
 # The major version that the host's own packages have, also while they are not installed.
@@ -33,33 +38,50 @@ root_archive() {
 
 # root_make VERSION SUITE: prints the root file system's path, makes it first where it is missing.
 root_make() {
-    local root=$ROOTS/slurm-$1 log=$ROOTS/slurm-$1.log archive has
-    if [ -e "$root/.complete" ]; then echo "$root"; return; fi
-    mkdir -p "$ROOTS"
-    exec 7>"$ROOTS/slurm-$1.lock"
-    flock 7
+    local root=$ROOTS/slurm-$1
     if [ ! -e "$root/.complete" ]; then
-        command -v mmdebstrap >/dev/null || missing "mmdebstrap (for Slurm $1)"
-        archive=$(root_archive)
-        [ -n "$archive" ] || missing "an archive of Debian in apt's sources (for Slurm $1)"
-        say "making $root from $2 (a minute or two; log: $log)" >&2
-        rm -rf "$root"
-        # Services are never started there. Release files of unstable may be past their date.
-        # shellcheck disable=SC2016
-        mmdebstrap --variant=apt --components=main --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-            --include="$(IFS=,; echo "${PACKAGES[*]},${ROOT_PACKAGES[*]}")" \
-            --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' \
-            --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-            --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
-            --essential-hook='printf "#!/bin/sh\nexit 101\n" >"$1/usr/sbin/policy-rc.d"; chmod 755 "$1/usr/sbin/policy-rc.d"' \
-            "$2" "$root" "$archive" >"$log" 2>&1 7>&- </dev/null ||
-            missing "a root file system of $2 ($(grep '^E: ' "$log" | tail -n 1))"
-        has=$(chroot "$root" slurmd -V | cut -d' ' -f2)
-        [[ $has = "$1".* ]] || missing "Slurm $1: $2 has $has now"
-        : >"$root/.complete"
+        mkdir -p "$ROOTS"
+        exec 7>"$root.lock"
+        flock 7
+        [ -e "$root/.complete" ] || root_make_new "$1" "$2" "$root" 7>&-
+        exec 7>&-
     fi
-    exec 7>&-
     echo "$root"
+}
+
+# root_make_new VERSION SUITE ROOT
+root_make_new() {
+    local log=$3.log archive why has try
+    command -v mmdebstrap >/dev/null || missing "mmdebstrap (for Slurm $1)"
+    archive=$(root_archive)
+    [ -n "$archive" ] || missing "an archive of Debian in apt's sources (for Slurm $1)"
+    for ((try = 1; ; try++)); do
+        say "making $3 from $2 (a minute or two; log: $log)" >&2
+        rm -rf "$3"
+        if root_bootstrap "$2" "$3" "$archive" >"$log" 2>&1 </dev/null; then break; fi
+        why=$(grep '^E: ' "$log" | tail -n 1) || why="the end of $log: $(tail -n 1 "$log")"
+        ((try < ROOT_TRIES)) || missing "a root file system of $2 ($why)"
+        say "once more after a pause: $why" >&2
+        sleep 20
+    done
+    has=$(chroot "$3" slurmd -V | cut -d' ' -f2)
+    # Nothing but a change of the list helps there, so it is told apart from what this host lacks.
+    [[ $has = "$1".* ]] || gone "Slurm $1: $2 has $has now, which tests/lab/slurm-versions should name"
+    : >"$3/.complete"
+}
+
+# root_bootstrap SUITE ROOT ARCHIVE
+#
+# What is fetched is checked by the distribution's keys. Services are never started there. Release files of unstable may be
+# past their date.
+root_bootstrap() {
+    # shellcheck disable=SC2016
+    mmdebstrap --variant=apt --components=main --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+        --include="$(IFS=,; echo "${ROOT_PACKAGES[*]}")" "${ROOT_APT[@]/#/--aptopt=}" \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
+        --essential-hook='printf "#!/bin/sh\nexit 101\n" >"$1/usr/sbin/policy-rc.d"; chmod 755 "$1/usr/sbin/policy-rc.d"' \
+        "$@"
 }
 
 # root_exec VERSION DIRECTORY... -- COMMAND...: in the place of this process, with the root of that version as / and these
