@@ -82,7 +82,7 @@ def become(ipengine, args, nannies, stdout, stderr):
     if nannies:
         sys.modules[NANNY].Popen = functools.partial(start_nanny, nannies)
     sys.argv = [ipengine, *args]
-    show([sys.executable, *sys.argv], f"ipengine {args[-1].rpartition('=')[2]}")
+    show([sys.executable, *sys.argv], f"ipengine-{args[-1].rpartition('=')[2]}")
     runpy.run_path(ipengine, run_name="__main__")
 
 
@@ -97,7 +97,7 @@ def serve_nannies(requests):
     """Forks a nanny for every engine that asks, until no engine is left that could."""
     # The kernel waits for them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    show([sys.executable, "-m", NANNY, "(forks them)"], "ipengine nanny")
+    show([sys.executable, "-m", NANNY, "(forks them)"], "ipengine-nanny")
     while True:
         cpus, streams, _, _ = socket.recv_fds(requests, 1 << 16, 3)
         if not streams:
@@ -110,7 +110,7 @@ def serve_nannies(requests):
             os.setsid()
             put(*streams)
             sys.stdout.reconfigure(line_buffering=True)
-            show([sys.executable, "-m", NANNY], "ipengine nanny")
+            show([sys.executable, "-m", NANNY], "ipengine-nanny")
             return sys.modules[NANNY].main()
         for descriptor in streams:
             os.close(descriptor)
@@ -149,7 +149,10 @@ def start_nanny(requests, argv, **options):
 
 
 def show(argv, name):
-    """Lets `ps` show its own command line and name of a process; where the kernel refuses, it shows ours."""
+    """Lets `ps` show its own command line and name of a process; where the kernel refuses, it shows ours.
+
+    A name has no space: from 3.12 on Python counts the words of /proc/self/stat at each fork, and warns of threads where there are none.
+    """
     try:
         with open("/proc/self/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

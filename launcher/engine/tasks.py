@@ -10,6 +10,7 @@ with one line of JSON, {"args": [...], "environment": {...}, "cpus": [...]}, and
 This program is the parent of the engines, and stays until the last task has gone. ARGS are what all engines have in common.
 """
 import array
+import linecache
 import select
 
 # What is sent to all processes of a step is for its tasks, which hand it on.
@@ -183,8 +184,10 @@ def tell(connection, line):
 def main(_, ipengine, *args):
     find_modules_of(ipengine)
     listener = socket.socket(fileno=os.dup(0))
-    # This program was read from there.
+    # This program was read from there. A warning or traceback would show its lines out of what has that number by then, and wait
+    # for ever if that is a pipe.
     os.close(int(os.path.basename(__file__)))
+    linecache.cache[__file__] = (0, None, [], __file__)
     put(os.open(os.devnull, os.O_RDONLY))
     why = hindrance(listener)
     # The first task has started us, and may end before the others.
@@ -201,7 +204,7 @@ def main(_, ipengine, *args):
     # They are the first task's.
     put(*(os.open(os.devnull, os.O_RDWR) for _ in range(3)))
     nannies = None if why else fork_nannies(args, listener)
-    show([sys.executable, ipengine, "(forks the engines of this node)"], "ipengine forks")
+    show([sys.executable, ipengine, "(forks the engines of this node)"], "ipengine-forks")
     tasks = Tasks(listener, why)
     while tasks.wait():
         if tasks.engine:

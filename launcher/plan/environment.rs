@@ -35,12 +35,12 @@ const PATH: &str = "IPJOB_JUPYTER_PATH";
 pub const TOKEN: &str = "JUPYTER_TOKEN";
 
 /// Variables of an MPI launcher that do not hold for a process started without one. Open MPI's mpirun forbids by one of its own
-/// parameters (`OMPI_MCA_ess=^singleton`) what a single engine needs.
+/// parameters (`OMPI_MCA_ess=^singleton`) what a single engine needs. `HYDRA_` is not among them: with that, Slurm 24.05 and later
+/// tell mpiexec in every job how to start its steps.
 const MPI_PREFIXES: &[&str] = &[
     "PMI_",
     "PMIX_",
     "HYDI_",
-    "HYDRA_",
     "OMPI_COMM_WORLD_",
     "OMPI_MCA_ess",
     "OMPI_MCA_orte_",
@@ -171,6 +171,7 @@ mod tests {
             "OMP_NUM_THREADS",
             "OMPI_MCA_btl",
             "PMIX_MCA_psec",
+            "HYDRA_BOOTSTRAP",
         ] {
             assert!(!is_leftover(own), "{own}");
         }

@@ -113,7 +113,7 @@ fn the_nannies_are_forked_as_well_and_end_with_their_engines() {
         };
         assert_eq!(
             nannies(),
-            ["ipengine nanny\n"; 3],
+            ["ipengine-nanny\n"; 3],
             "one of each, and what forks them"
         );
         let engine = &record["engines"]["list"][0]["pid"];

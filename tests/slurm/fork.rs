@@ -112,7 +112,7 @@ fn assert_same(exec: &Value, fork: &Value, engines: usize) {
     for id in 0..engines {
         let id = id.to_string();
         let (mut exec, mut fork) = (exec[&id].clone(), fork[&id].clone());
-        assert_eq!(fork["parent"], "ipengine forks");
+        assert_eq!(fork["parent"], "ipengine-forks");
         assert_ne!(exec["parent"], fork["parent"]);
         for engine in [&mut exec, &mut fork] {
             let environment = engine["seen"]["environment"].as_object_mut();
@@ -229,7 +229,7 @@ fn only_the_node_whose_python_cannot_fork_starts_engines_one_by_one() {
     let cell = "import os\nparent = open(f'/proc/{os.getppid()}/comm').read().strip()";
     let seen = px(&lab, "login", &format!("job_{}", job.id), cell, &["parent"]);
     assert_eq!(seen[0], json!([0, 1, 2, 3]));
-    let parents = ["ipengine forks", "ipengine forks"].map(Value::from);
+    let parents = ["ipengine-forks", "ipengine-forks"].map(Value::from);
     assert_eq!(seen[1].as_array().expect("a list")[..2], parents);
     for parent in &seen[1].as_array().expect("a list")[2..] {
         assert_eq!(parent, "slurmstepd");

@@ -44,7 +44,7 @@ pub fn living(environment: &[(String, String)]) -> (Vec<(String, String)>, Vec<S
             .iter()
             .any(|listener| ports.contains(&listener.port));
     let is_left = |name: &str| {
-        let of_pmi = ["PMI_", "HYDI_", "HYDRA_"]
+        let of_pmi = ["PMI_", "HYDI_"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
         environment::is_of_mpi(name)
