@@ -126,11 +126,16 @@ fn that_the_batch_script_became_ends_in_order() {
         lab.submit(&options, &body)
     };
     let unoffered = "engines start without MPI, although mpi4py is installed";
+    let types = lab.shell(ALICE, "login", "srun --mpi=list").text;
     for (environment, srun) in [
         (":", "--mpi=pmi2"),
         ("export MPI4PY_MPIABI=openmpi", "--mpi=pmix"),
         (":", "--mpi=none"),
     ] {
+        // Debian builds Slurm 26.05 without it.
+        if srun == "--mpi=pmix" && !types.contains("pmix") {
+            continue;
+        }
         let job = ranks(environment, srun);
         let record = job.wait_state("ready");
         assert_eq!(record["launcher"], "ranks");

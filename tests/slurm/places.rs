@@ -13,6 +13,9 @@ def look():
 print('driver', os.environ['IPJOB_CLIENT_PROFILE'], *sorted(set(rc[:].apply_sync(look))), flush=True)
 ";
 
+/// Runs a line in a terminal, as it was typed.
+const TERMINAL: &str = r#"import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(["bash", "-c", sys.argv[1]])))"#;
+
 #[test]
 fn an_interactive_shell_at_the_login_node_gets_the_line_to_type() {
     let lab = needed!(Lab::up(&[]));
@@ -22,7 +25,7 @@ fn an_interactive_shell_at_the_login_node_gets_the_line_to_type() {
     let script = lab.script(
         "typed.sh",
         &format!(
-            "{command} 2>refusal; echo refused with $?; line=$(sed -n 's/.*type: //p' refusal)\nscript -qec \"$line\" /dev/null; echo then $?"
+            "{command} 2>refusal; echo refused with $?; line=$(sed -n 's/.*type: //p' refusal)\npython3 -c '{TERMINAL}' \"$line\"; echo then $?"
         ),
     );
     let salloc = lab.shell(

@@ -16,6 +16,10 @@ const LACKING: i32 = 75;
 /// The user that submits; she exists only inside.
 pub const ALICE: &str = "alice";
 
+/// With all of its transports, MPICH 5 tells Slurm's pmi2 longer addresses than that takes: now and then, and where much was imported
+/// before nearly always on Slurm 24.11 and 26.05, its `MPI_Init` fails or hangs ("invalid client request").
+const FEW_TRANSPORTS: &str = "UCX_TLS=tcp,self";
+
 /// Directories of which each machine has its own: what tests need from the host's is shared by name.
 const OWN_OF_MACHINES: [&str; 3] = ["/tmp", "/home", "/run"];
 
@@ -146,6 +150,7 @@ impl Lab {
         command
             .args(["-u", user, "-e"])
             .arg(format!("PATH={}", self.path()))
+            .args(["-e", FEW_TRANSPORTS])
             .arg(machine);
         command
     }
@@ -191,7 +196,8 @@ impl Lab {
     /// Submits a batch script with these options and this body, as alice on the login node.
     pub fn submit(&self, options: &[&str], body: &str) -> SlurmJob<'_> {
         let number = self.jobs.borrow().len();
-        let text = format!("#!/bin/bash\nPATH={}\n{body}\n", self.path());
+        let path = self.path();
+        let text = format!("#!/bin/bash\nPATH={path}\nexport {FEW_TRANSPORTS}\n{body}\n");
         let script = self.script(&format!("job-{number}.sbatch"), &text);
         let output = self
             .on(ALICE, "login")
