@@ -1,5 +1,6 @@
 //! The main command: options -> allocation -> plan -> supervisor -> exit code.
 
+mod detach;
 mod discover;
 mod rank;
 
@@ -19,23 +20,47 @@ use crate::plan::slurm::Slurm;
 use crate::plan::{self, Plan, het};
 use crate::report::console::Console;
 use crate::report::dry_run;
+use crate::report::front::Front;
 use crate::supervisor;
+use crate::supervisor::event::End;
 
 pub use discover::own_address;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
+    if options.detached {
+        return detach::behind(options, console);
+    }
     let environment = environment();
-    match rank::recognise(options, &environment)? {
+    let rank = rank::recognise(options, &environment)?;
+    if options.detach && !options.dry_run {
+        return detach::before(options, rank.as_ref(), console);
+    }
+    match rank {
         Some(rank) if rank.number > 0 => rank::follow(options, environment, rank, console),
         Some(rank) if rank.needs_guard && !guard::stands() => {
             event_loop()?.block_on(async { guard::run(Signals::catch()?).await })
         }
         first => {
             become_subreaper(console);
-            event_loop()?.block_on(lead(options, environment, first.as_ref(), console))
+            let end = event_loop()?.block_on(lead(
+                options,
+                environment,
+                first.as_ref(),
+                None,
+                console,
+            ))?;
+            Ok(tell(&end, console))
         }
     }
+}
+
+/// Shows what the job failed of, and tells its exit code.
+fn tell(end: &End, console: &Console) -> u8 {
+    if let Some(failure) = &end.failure {
+        console.failure(failure);
+    }
+    end.code
 }
 
 /// Runs the job as the only ipjob, or as the first of several ranks.
@@ -43,8 +68,9 @@ async fn lead(
     options: &RunOptions,
     environment: Vec<(String, String)>,
     rank: Option<&Rank>,
+    front: Option<&mut Front>,
     console: &mut Console,
-) -> Outcome<u8> {
+) -> Outcome<End> {
     for remark in unknown_variables(&environment) {
         console.warning(&remark);
     }
@@ -55,11 +81,11 @@ async fn lead(
         .unless_asked(plan(options, environment, rank, &mut meeting))
         .await;
     let outcome = match planned {
-        Ok(Ok(plan)) => carry_out(&plan, options, signals, meeting.as_mut(), console).await,
+        Ok(Ok(plan)) => carry_out(&plan, options, signals, meeting.as_mut(), front, console).await,
         Ok(Err(failure)) => Err(failure),
         Err(by) => {
             console.step(&format!("stopping: {by}"));
-            Ok(0)
+            Ok(End::orderly(by))
         }
     };
     if let Some(meeting) = meeting {
@@ -101,12 +127,13 @@ async fn carry_out(
     options: &RunOptions,
     signals: Signals,
     meeting: Option<&mut Leader>,
+    mut front: Option<&mut Front>,
     console: &mut Console,
-) -> Outcome<u8> {
+) -> Outcome<End> {
     if options.dry_run {
         console.still();
         dry_run::print(plan)?;
-        return Ok(0);
+        return Ok(End::orderly("a dry run"));
     }
     if let Some(limit) = limits::raise_open_files(plan.engines)? {
         console.step(&format!(
@@ -116,11 +143,10 @@ async fn carry_out(
     step_numbers::skip(plan);
     let directory =
         directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
-    let end = supervisor::run(plan, &directory, signals, meeting, console).await?;
-    if let Some(failure) = &end.failure {
-        console.failure(failure);
+    if let Some(front) = &mut front {
+        front.open_log(plan, console)?;
     }
-    Ok(end.code)
+    supervisor::run(plan, &directory, signals, meeting, front, console).await
 }
 
 /// The loop that everything runs in.

@@ -15,6 +15,7 @@ mod broken_world;
 mod chaos;
 mod command_line;
 mod connect;
+mod detach;
 mod docs;
 mod doctor;
 mod healing;

@@ -13,9 +13,10 @@ pub mod variables;
 pub use manual::print_man;
 pub use template::print_template;
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::plan::services::Succession;
 use crate::report::console::Verbosity;
+use crate::report::front::print_failure;
 use crate::report::output;
 use clap::builder::StyledStr;
 use clap::builder::styling::{AnsiColor, Styles};
@@ -179,8 +180,20 @@ pub fn parse() -> Result<Cli, ExitCode> {
     read().map_err(|mut error| {
         name_variable(&mut error);
         let _ = error.print();
+        if error.use_stderr() && wants_json() {
+            let text = error.render().to_string();
+            let line = text.lines().next().unwrap_or_default();
+            let failure = Failure::usage(line.strip_prefix("error: ").unwrap_or(line));
+            print_failure(&failure, None);
+        }
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
     })
+}
+
+/// Whether a command line that cannot be read asks for JSON.
+fn wants_json() -> bool {
+    let mut words = env::args_os().take_while(|word| word != "--");
+    words.any(|word| word == "--json")
 }
 
 fn read() -> Result<Cli, clap::Error> {

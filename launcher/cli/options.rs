@@ -3,9 +3,10 @@
 use super::paths::{ipython_dir, profile_name, record, root_dir, working_directory};
 use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
+use crate::here::os::process;
 use crate::plan::settings::{
-    Curve, EngineStart, Frontend, Launcher, Mode, Mpi, Nanny, PortRange, Respawn, Settings,
-    StartLimits,
+    Curve, EngineStart, Followed, Frontend, Launcher, Mode, Mpi, Nanny, PortRange, Respawn,
+    Settings, StartLimits,
 };
 use crate::plan::wiring::Start;
 use crate::report::console::Verbosity;
@@ -49,6 +50,10 @@ impl From<LauncherArgument> for Option<Launcher> {
 
 /// The options of the main command.
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option that is on or off"
+)]
 #[command(next_help_heading = "Job")]
 pub struct RunOptions {
     /// What to start [required].
@@ -72,6 +77,23 @@ pub struct RunOptions {
     /// Show only warnings and errors [default: off].
     #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub quiet: bool,
+
+    /// Return when the job is ready and leave it running, in a session of its own: exit code 0 means ready. From then on its
+    /// lines go to a log, which `ipjob status` names [default: off].
+    #[arg(long, env = "IPJOB_DETACH", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
+    pub detach: bool,
+
+    /// With --detach: print one JSON object to stdout, which tells how to reach the job, or why it is not ready [default: off].
+    #[arg(long, env = "IPJOB_JSON", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
+    pub json: bool,
+
+    /// End the job in order when this process of this machine has ended, e.g. a notebook's kernel or a shell [default: none].
+    #[arg(long, env = "IPJOB_FOLLOW", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub follow: Option<u32>,
+
+    /// This is the job that --detach leaves; stdin leads to the ipjob that waits for it.
+    #[arg(long, hide = true)]
+    pub detached: bool,
 
     /// Number of engines, at most the job's CPUs [default: the job's tasks; of a job with one task on each node, the CPUs of all
     /// tasks; without a job, this machine's CPUs].
@@ -268,6 +290,23 @@ pub struct RunOptions {
     pub idle_timeout: Option<Duration>,
 }
 
+/// The process that a job is to end with.
+fn followed(pid: u32) -> Outcome<Followed> {
+    let living = process::stat(pid).filter(process::Stat::runs);
+    let Some(stat) = living else {
+        return Err(
+            Failure::usage(format!("--follow {pid}: there is no such process here")).hint(
+                "give the process id of a program that runs on this machine, e.g. $$ of a shell",
+            ),
+        );
+    };
+    Ok(Followed {
+        pid,
+        start: stat.start,
+        name: process::name(pid),
+    })
+}
+
 impl RunOptions {
     /// Whether a Slurm job that we may be in is of no matter: engines are local.
     #[must_use]
@@ -297,6 +336,7 @@ impl RunOptions {
             return Err(Failure::usage("--mode is missing")
                 .hint("--mode notebook starts engines and Jupyter, --mode cluster-only engines alone; see `ipjob --help`"));
         };
+        self.check_detach()?;
         working_directory()?;
         Ok(Settings {
             mode,
@@ -331,8 +371,26 @@ impl RunOptions {
             stop: self.stop_timeout,
             stop_before: self.stop_before,
             idle: self.idle_timeout,
+            follow: self.follow.map(followed).transpose()?,
             arguments: self.arguments.clone(),
         })
+    }
+
+    /// What goes with --detach, and what does not.
+    fn check_detach(&self) -> Outcome<()> {
+        let detach = self.detach || self.detached;
+        if detach && self.mode == Some(Mode::ClusterOnly) && !self.arguments.is_empty() {
+            return Err(
+                Failure::usage("--detach was given with a driver COMMAND").hint(
+                    "leave --detach out: the job ends with its driver, and tells its exit code",
+                ),
+            );
+        }
+        if self.json && !detach {
+            return Err(Failure::usage("--json is for --detach")
+                .hint("a program learns of a job in the foreground from its record; --record PATH puts a copy where you want it"));
+        }
+        Ok(())
     }
 
     fn start_limits(&self) -> StartLimits {

@@ -155,6 +155,12 @@ impl Profile {
         self.log_dir().join(log_name(name, index))
     }
 
+    /// The log of ipjob's own lines, where it is detached.
+    #[must_use]
+    pub fn own_log(&self) -> PathBuf {
+        self.log_dir().join("ipjob-detached.log")
+    }
+
     /// A directory for secrets that live only as long as the job: 0700, removed at the end.
     #[must_use]
     pub fn runtime(&self) -> PathBuf {

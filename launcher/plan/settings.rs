@@ -187,6 +187,23 @@ impl fmt::Display for Curve {
     }
 }
 
+/// A process that a job ends with: its id alone is used again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Its id.
+    pub pid: u32,
+    /// Its start, in clock ticks since boot.
+    pub start: u64,
+    /// The name of its program.
+    pub name: String,
+}
+
+impl fmt::Display for Followed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ({})", self.pid, self.name)
+    }
+}
+
 /// The run options.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -246,6 +263,8 @@ pub struct Settings {
     pub stop_before: Option<Duration>,
     /// After so long without use the job ends itself; `None` never.
     pub idle: Option<Duration>,
+    /// The process with which the job ends; `None` is no other than its own.
+    pub follow: Option<Followed>,
     /// What follows `--`: Jupyter's arguments, or the driver command.
     pub arguments: Vec<String>,
 }

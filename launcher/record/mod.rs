@@ -90,6 +90,8 @@ pub struct Record {
     pub hindered: Hindered,
     /// The last request of the user's, and what has become of it.
     pub request: OrNull<Request>,
+    /// Where ipjob's own lines go, if it is detached.
+    pub log: OrNull<AbsPath>,
     /// The exit code, once the job has ended.
     pub exit: OrNull<u8>,
     /// The host that Jupyter and the controller run on.

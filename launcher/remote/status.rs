@@ -8,7 +8,7 @@ use crate::cli::jobs::StatusOptions;
 use crate::failure::Outcome;
 use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
-use crate::record::Text;
+use crate::record::{AbsPath, Text};
 use crate::report::output;
 use crate::report::table::{self, Cell};
 use crate::report::timeline;
@@ -114,6 +114,7 @@ struct Row {
     left_s: Option<i64>,
     host: Option<String>,
     record: Option<String>,
+    log: Option<AbsPath>,
     restarts: BTreeMap<&'static str, u32>,
     warnings: Vec<String>,
     slurm: Option<Slurm>,
@@ -191,6 +192,7 @@ impl Row {
                 .or_else(|| line?.nodes.clone())
                 .filter(|_| !waits),
             record: job.trace.record_path.clone(),
+            log: record.and_then(|record| (*record.log).clone()),
             restarts: record
                 .map(|record| record.restarts.all().collect())
                 .unwrap_or_default(),
@@ -238,6 +240,7 @@ impl Row {
                 .as_ref()
                 .map(|record| format!("record   {record}")),
         );
+        lines.extend(self.log.as_deref().map(|log| format!("log      {log}")));
         let restarts: Vec<String> = self
             .restarts
             .iter()

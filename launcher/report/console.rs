@@ -6,8 +6,10 @@ use super::live_line::LiveLine;
 use crate::failure::Failure;
 use crate::here::os::own_time;
 use anstream::AutoStream;
+use anstream::adapter::strip_str;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{IsTerminal, Write as _};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
@@ -39,6 +41,8 @@ pub struct Console {
     paused: bool,
     /// Who writes the lines, once they go into a file that may stop taking them.
     scribe: Option<Scribe>,
+    /// Who writes them into a log as well.
+    copyist: Option<Scribe>,
 }
 
 /// Writes lines on a thread of its own: a job's stderr is most often a file in the home directory, and where that stops answering
@@ -48,6 +52,32 @@ struct Scribe {
     lines: SyncSender<String>,
     /// Closes when all is written.
     done: Receiver<()>,
+}
+
+impl Scribe {
+    /// Starts the thread, which writes with this; `None` where there can be none.
+    fn start(name: &str, mut write: impl FnMut(&str) + Send + 'static) -> Option<Self> {
+        let (lines, given) = mpsc::sync_channel::<String>(MOST_LINES);
+        let (told, done) = mpsc::channel();
+        let thread = thread::Builder::new().name(name.to_owned());
+        let started = thread.spawn(move || {
+            for line in given {
+                write(&line);
+            }
+            drop(told);
+        });
+        started.is_ok().then_some(Self { lines, done })
+    }
+
+    fn write(&self, line: &str) {
+        let _ = self.lines.try_send(line.to_owned());
+    }
+
+    /// Waits a moment for the last lines.
+    fn finish(self) {
+        drop(self.lines);
+        let _ = own_time::receive(&self.done, LAST_LINES);
+    }
 }
 
 /// Lines that wait at the most; what is more is dropped.
@@ -74,6 +104,7 @@ impl Console {
             terminal,
             paused: false,
             scribe: None,
+            copyist: None,
         }
     }
 
@@ -82,25 +113,27 @@ impl Console {
         if self.terminal || self.scribe.is_some() {
             return;
         }
-        let (lines, given) = mpsc::sync_channel::<String>(MOST_LINES);
-        let (told, done) = mpsc::channel();
-        let thread = thread::Builder::new().name("stderr".to_owned());
-        let started = thread.spawn(move || {
-            for line in given {
-                write_line(&line);
-            }
-            drop(told);
+        self.scribe = Scribe::start("stderr", write_line);
+    }
+
+    /// From now on all lines stand in this file as well.
+    pub fn copy_to(&mut self, mut file: File) {
+        self.copyist = Scribe::start("copies", move |line| {
+            let _ = writeln!(file, "{}", strip_str(line));
         });
-        self.scribe = started.is_ok().then_some(Scribe { lines, done });
+    }
+
+    /// stderr leads elsewhere from now on, into a file.
+    pub fn moved(&mut self) {
+        self.terminal = false;
+        self.detach();
     }
 
     /// Waits a moment for the last lines.
     pub fn finish(&mut self) {
         self.still();
-        if let Some(Scribe { lines, done }) = self.scribe.take() {
-            drop(lines);
-            let _ = own_time::receive(&done, LAST_LINES);
-        }
+        let scribes = [self.scribe.take(), self.copyist.take()];
+        scribes.into_iter().flatten().for_each(Scribe::finish);
     }
 
     /// Whether a person watches: then the token may be shown.
@@ -204,8 +237,11 @@ impl Console {
     }
 
     fn line(&self, text: &str) {
+        if let Some(copyist) = &self.copyist {
+            copyist.write(text);
+        }
         match (&self.scribe, &self.live) {
-            (Some(scribe), _) => drop(scribe.lines.try_send(text.to_owned())),
+            (Some(scribe), _) => scribe.write(text),
             (None, Some(live)) => live.above(|| write_line(text)),
             (None, None) => write_line(text),
         }

@@ -3,6 +3,7 @@
 
 pub mod console;
 pub mod dry_run;
+pub mod front;
 mod live_line;
 pub mod output;
 pub mod pointer;

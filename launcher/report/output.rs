@@ -28,6 +28,12 @@ pub fn stream() -> impl Write + Send + 'static {
     io::stdout()
 }
 
+/// Whether a person watches stdout.
+#[must_use]
+pub fn is_watched() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Whether nobody else reads what is written to stdout.
 #[must_use]
 pub fn data_is_private() -> bool {

@@ -2,6 +2,7 @@
 
 use crate::plan::Plan;
 use crate::plan::connection;
+use crate::plan::profile::ProfileName;
 use crate::plan::settings::Mode;
 use crate::record::Record;
 use std::fmt::Write;
@@ -34,15 +35,22 @@ pub fn lines(
             ));
         }
     }
-    lines.push("python   import ipyparallel as ipp".to_owned());
-    lines.push(format!(
-        "         rc = ipp.Client(profile={:?})",
-        plan.profile.name.as_str()
-    ));
+    let [import, client] = python(&plan.profile.name);
+    lines.push(format!("python   {import}"));
+    lines.push(format!("         {client}"));
     lines.extend(laptop(plan, record, client_file, login));
     lines.push(format!("record   {}", record_path.display()));
     lines.push(format!("logs     {}", plan.profile.log_dir().display()));
     lines
+}
+
+/// What a Python program needs to reach the engines.
+#[must_use]
+pub fn python(profile: &ProfileName) -> [String; 2] {
+    [
+        "import ipyparallel as ipp".to_owned(),
+        format!("rc = ipp.Client(profile={:?})", profile.as_str()),
+    ]
 }
 
 /// How a laptop gets to a job's services: by ipjob there, or by one ssh with every port in it.

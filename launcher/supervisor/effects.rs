@@ -13,7 +13,7 @@ use crate::plan::service::{PortNeed, Readiness, Service};
 use crate::plan::settings::Frontend;
 use crate::plan::task_lines::Report;
 use crate::record::{Address, Engine, OrNull, PageUrl, Text, Token};
-use crate::report::{summary, timeline};
+use crate::report::{output, summary, timeline};
 use nix::sys::signal::Signal;
 use std::mem::take;
 use std::num::NonZeroU16;
@@ -139,13 +139,22 @@ impl Supervisor<'_> {
             self.plan.profile.name
         ));
         let files = self.connection_files();
-        self.console.below(&summary::lines(
+        let front = self.front.as_mut();
+        let watched = match &front {
+            Some(_) => output::is_watched(),
+            None => self.console.is_terminal(),
+        };
+        let lines = summary::lines(
             self.plan,
             self.publisher.record(),
             files.as_ref().map_or("", |files| files.client()),
-            self.console.is_terminal(),
+            watched,
             self.publisher.login(),
-        ));
+        );
+        match front {
+            Some(front) => front.announce(lines),
+            None => self.console.below(&lines),
+        }
         for line in timeline::chart(self.publisher.record(), CHART_COLUMNS) {
             self.console.detail(&line);
         }

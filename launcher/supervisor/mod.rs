@@ -3,6 +3,7 @@
 //! loop with `?`: what fails is an event.
 
 mod children;
+mod company;
 mod controller_messages;
 mod deadline;
 mod effects;
@@ -34,8 +35,9 @@ use crate::here::profile::rendezvous::Leader;
 use crate::here::site::identity;
 use crate::plan::Plan;
 use crate::plan::settings::Respawn;
-use crate::record::{REFRESH_S, Record, State};
+use crate::record::{AbsPath, REFRESH_S, Record, State};
 use crate::report::console::Console;
+use crate::report::front::Front;
 use crate::report::pointer;
 use crate::report::writer::{Writer, Written};
 use children::Children;
@@ -77,6 +79,8 @@ struct Supervisor<'a> {
     held: Held,
     /// Where the other ranks hear of us, with the launcher `ranks`.
     meeting: Option<&'a mut Leader>,
+    /// The ipjob that waits for us to be ready, where we are detached.
+    front: Option<&'a mut Front>,
     sender: Sender,
 }
 
@@ -107,11 +111,15 @@ pub async fn run(
     directory: &Directory,
     signals: Signals,
     meeting: Option<&mut Leader>,
+    front: Option<&mut Front>,
     console: &mut Console,
 ) -> Outcome<End> {
     let (sender, mut notices) = mpsc::unbounded_channel();
     let slurm = plan.allocation.slurm.as_ref();
     let mut record = Record::new(plan, slurm.and_then(identity::signalled_as))?;
+    if let Some(log) = front.as_ref().and_then(|front| front.log()) {
+        record.log = AbsPath::of(log)?.into();
+    }
     let writer = Writer::new(plan);
     let key = plan.secrets.key.reveal();
     let ownership = Ownership::new(&plan.profile, &plan.incarnation);
@@ -137,6 +145,16 @@ pub async fn run(
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
     watch_files(plan, &ownership, &sender);
+    if let Some(front) = &front
+        && let Err(error) = company::watch_front(front, sender.clone())
+    {
+        console.warning(&format!(
+            "the ipjob in front of this one cannot be watched: {error}"
+        ));
+    }
+    if let Some(followed) = plan.settings.follow.clone() {
+        company::follow(followed, sender.clone());
+    }
     probes::cut_logs(probes::TOTAL, sender.clone());
     let mut supervisor = Supervisor {
         plan,
@@ -150,6 +168,7 @@ pub async fn run(
         activity: Activity::default(),
         held: Held::default(),
         meeting,
+        front,
         console,
         sender,
     };
@@ -208,6 +227,7 @@ impl Supervisor<'_> {
             Some((text, false)) => self.console.step(&text),
             None => {}
         }
+        self.let_front_go();
     }
 
     /// The last things: no connection file, no secret, a record that says how it ended. Tells whether nothing is left that
@@ -288,6 +308,8 @@ impl Supervisor<'_> {
                 let event = self.stop_requested(by, personal);
                 self.tenure.unless_superseded(event)
             }
+            Notice::FrontIsGone => self.front_is_gone()?,
+            Notice::FollowedIsGone(followed) => self.followed_is_gone(&followed),
             Notice::ControllerWired(wired) => self.controller_wired(wired),
             Notice::NodeTold(rest) => {
                 // Programs of the user's print into that log as well.

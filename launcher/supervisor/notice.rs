@@ -12,6 +12,7 @@ use crate::plan::engine_list::EngineList;
 use crate::plan::exit::RankEnd;
 use crate::plan::name::Name;
 use crate::plan::services::Said;
+use crate::plan::settings::Followed;
 use crate::plan::task_lines::{NotForked, Report, Rest};
 use crate::report::writer::Written;
 use std::collections::BTreeMap;
@@ -41,6 +42,10 @@ pub enum Notice {
         /// Whether a person sends it: then a repetition at once is meant.
         personal: bool,
     },
+    /// The ipjob in front of this one is gone.
+    FrontIsGone,
+    /// The process that the job follows is gone.
+    FollowedIsGone(Followed),
     /// The controller is ready.
     ControllerWired(Wired),
     /// What forks the engines told something.

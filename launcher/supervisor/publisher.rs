@@ -11,7 +11,7 @@ use crate::here::os::own_time::{self, OwnTime};
 use crate::here::profile::ownership::Ownership;
 use crate::plan::Plan;
 use crate::plan::name::Name;
-use crate::record::Record;
+use crate::record::{Record, State};
 use crate::report::writer::{Writer, Written};
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -46,6 +46,8 @@ pub(super) struct Publisher {
     busy: bool,
     /// Whether the record differs from what was written last.
     changed: bool,
+    /// The state that stands in what is being written, and then has been.
+    shown: Option<State>,
     /// When it is written again, if nothing else than details change.
     next: Instant,
     /// Whether that moment is waited for.
@@ -77,6 +79,7 @@ impl Publisher {
             sender,
             busy: false,
             changed: false,
+            shown: None,
             next: Instant::now(),
             waits: false,
             login: slurm.and_then(|slurm| slurm.submit_host.clone()),
@@ -133,6 +136,7 @@ impl Publisher {
             self.follow(machine);
             if ours() {
                 let record = Box::new(self.record.clone());
+                self.shown = *record.state;
                 self.busy = self.errands.send(Errand::Write(record)).is_ok();
             }
         } else if !self.waits {
@@ -178,6 +182,11 @@ impl Publisher {
                 Some((text, true))
             }
         }
+    }
+
+    /// Whether who reads the record learns that the job can be used.
+    pub fn shows_it_up(&self) -> bool {
+        !self.busy && matches!(self.shown, Some(State::Ready | State::Degraded))
     }
 
     /// Has the last record written, after `tidy`; `None` when that takes longer than `limit`.

@@ -12,6 +12,7 @@ pub mod own_time;
 pub mod process;
 pub mod run_program;
 pub mod secure_path;
+pub mod session;
 pub mod signals;
 pub mod sockets;
 pub mod state;

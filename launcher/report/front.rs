@@ -1,0 +1,188 @@
+//! The ipjob in front of a detached one: it was started by the user, has started that one, and waits until it is ready. Both write to
+//! the same streams until then; from then on the detached one writes into a log.
+
+use super::console::Console;
+use super::{output, summary};
+use crate::failure::{Failure, Outcome};
+use crate::here::os::log::Log;
+use crate::here::os::session;
+use crate::plan::Plan;
+use crate::plan::profile::ProfileName;
+use crate::record::{AbsPath, Field, JobNumber, LifeId, OrNull, Record, State};
+use serde::Serialize;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// The version of the objects of `--json`.
+const VERSION: u32 = 1;
+
+/// What is written to the one in front once the job is ready.
+pub const READY: u8 = b'r';
+
+/// The front, as the detached one knows it.
+#[derive(Debug)]
+pub struct Front {
+    line: UnixStream,
+    json: bool,
+    log: Option<(PathBuf, File)>,
+    /// The lines that tell how to reach the job, once it is ready.
+    lines: Option<Vec<String>>,
+    /// Whether it knows that the job is ready.
+    told: bool,
+}
+
+/// What `--json` prints when the job is ready.
+#[derive(Serialize)]
+struct Ready<'a> {
+    version: u32,
+    job: &'a OrNull<JobNumber>,
+    profile: &'a Field<ProfileName>,
+    profile_dir: &'a Field<AbsPath>,
+    record: PathBuf,
+    incarnation: &'a Field<LifeId>,
+    state: &'a Field<State>,
+    engines: Count,
+    log: &'a OrNull<AbsPath>,
+    python: [String; 2],
+}
+
+#[derive(Serialize)]
+struct Count {
+    expected: Field<u32>,
+    registered: Field<u32>,
+}
+
+/// What `--json` prints when it is not, and will not be.
+#[derive(Serialize)]
+struct Failed<'a> {
+    version: u32,
+    error: Told<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<&'a Path>,
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    message: &'a str,
+    hints: &'a [String],
+    cause: Option<&'a str>,
+    exit_code: u8,
+}
+
+impl Front {
+    /// Begins a session of our own; stdin is the line to the front.
+    pub fn leave(json: bool) -> Outcome<Self> {
+        Ok(Self {
+            line: session::begin()?,
+            json,
+            log: None,
+            lines: None,
+            told: false,
+        })
+    }
+
+    /// The line, to be watched: it ends with the front.
+    pub fn line(&self) -> std::io::Result<UnixStream> {
+        self.line.try_clone()
+    }
+
+    /// Opens the log, in which all lines are from now on.
+    pub fn open_log(&mut self, plan: &Plan, console: &mut Console) -> Outcome<()> {
+        let path = plan.profile.own_log();
+        let opened = Log::open(&path, &format!("ipjob {}", plan.incarnation.id));
+        let file = opened
+            .and_then(|(_, file)| {
+                console.copy_to(file.try_clone()?);
+                Ok(file)
+            })
+            .map_err(|error| {
+                Failure::missing(format!("the log {} cannot be written", path.display()))
+                    .because(error)
+            })?;
+        self.log = Some((path, file));
+        Ok(())
+    }
+
+    /// Whether the front knows that the job is ready.
+    #[must_use]
+    pub fn was_told(&self) -> bool {
+        self.told
+    }
+
+    /// The job is ready; these lines tell how to reach it.
+    pub fn announce(&mut self, lines: Vec<String>) {
+        self.lines = Some(lines);
+    }
+
+    /// Whether the job is ready.
+    #[must_use]
+    pub fn is_announced(&self) -> bool {
+        self.lines.is_some()
+    }
+
+    /// Where the log is.
+    #[must_use]
+    pub fn log(&self) -> Option<&Path> {
+        self.log.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// Tells that the job is ready, and how to reach it, and lets go of the front.
+    pub fn ready(&mut self, plan: &Plan, record: &Record, console: &mut Console) {
+        if self.json {
+            print(&Ready {
+                version: VERSION,
+                job: &record.job.id,
+                profile: &record.profile.name,
+                profile_dir: &record.profile.dir,
+                record: plan.profile.record(),
+                incarnation: &record.incarnation.id,
+                state: &record.state,
+                engines: Count {
+                    expected: record.engines.expected,
+                    registered: record.engines.registered,
+                },
+                log: &record.log,
+                python: summary::python(&plan.profile.name),
+            });
+        } else {
+            output::line(&self.lines.take().unwrap_or_default().join("\n"));
+        }
+        console.finish();
+        if let Some((_, log)) = &self.log
+            && let Err(error) = session::speak_into(log)
+        {
+            console.warning(&format!("output does not go to the log: {error}"));
+        }
+        console.moved();
+        // The front may be gone: then nobody is told.
+        let _ = self.line.write_all(&[READY]);
+        self.told = true;
+    }
+
+    /// Tells why the job is not ready, where that is to be JSON.
+    pub fn failed(&self, failure: &Failure) {
+        if self.json {
+            print_failure(failure, self.log());
+        }
+    }
+}
+
+/// Prints a failure as JSON.
+pub fn print_failure(failure: &Failure, log: Option<&Path>) {
+    print(&Failed {
+        version: VERSION,
+        error: Told {
+            message: &failure.message,
+            hints: &failure.hints,
+            cause: failure.cause.as_deref(),
+            exit_code: failure.exit_code(),
+        },
+        log,
+    });
+}
+
+fn print(object: &impl Serialize) {
+    output::line(&serde_json::to_string(object).unwrap_or_default());
+}

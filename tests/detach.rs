@@ -1,0 +1,247 @@
+//! `--detach` and `--follow`: a job that outlives what has started it, and ends with what it is for.
+
+use crate::support::{Place, assert_nothing_left, command_line, venv, wait_for};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getsid};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn pid(number: &Value) -> Pid {
+    let number = number.as_u64().and_then(|pid| i32::try_from(pid).ok());
+    Pid::from_raw(number.expect("a process id"))
+}
+
+fn record(profile: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(profile.join("ipjob.json")).ok()?).ok()
+}
+
+/// Waits for a job's end, after which nothing of it may be left; returns its record.
+fn ended(profile: &Path) -> Value {
+    let record = wait_for("the end", || {
+        record(profile).filter(|record| record["state"] == "ended")
+    });
+    let process = pid(&record["incarnation"]["pid"]);
+    wait_for("the end of its ipjob", || kill(process, None).err());
+    let log = record["log"].as_str().expect("a log");
+    let lines = fs::read_to_string(log).unwrap_or_default();
+    assert_nothing_left(&record, profile, &lines);
+    record
+}
+
+/// Starts the ipjob in front, as a notebook does: in a process group with others, with pipes that are read to their end.
+fn front(command: &mut Command) -> Child {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .expect("it starts")
+}
+
+/// What it printed; the pipes end only once nobody has them any more.
+fn outcome(front: Child) -> (Option<i32>, Value, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = front.wait_with_output().expect("it ends");
+    let errors = String::from_utf8_lossy(&stderr).into_owned();
+    let text = String::from_utf8(stdout).expect("text");
+    let told =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"));
+    (status.code(), told, errors)
+}
+
+#[test]
+fn it_returns_when_the_job_is_ready_and_leaves_it_behind() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    // A descriptor that its starter has left open, as `flock` does.
+    let mut command = place.command("/bin/sh");
+    let words = "exec 7>held; exec \"$0\" --mode cluster-only -n 2 --detach --json";
+    command.args(["-c", words]).arg(crate::support::binary());
+    let (code, told, errors) = outcome(front(&mut command));
+    assert_eq!(code, Some(0), "{errors}");
+    for line in ["engines ready (2/2)", "ready: 2 engines, profile job_local"] {
+        assert!(errors.contains(line), "no {line:?} in {errors}");
+    }
+    let profile = place.profile("job_local");
+    let found = record(&profile).expect("a record");
+    assert_eq!(found["state"], "ready", "{found}");
+    for (field, place) in [
+        ("/version", "/version"),
+        ("/job", "/job/id"),
+        ("/profile", "/profile/name"),
+        ("/profile_dir", "/profile/dir"),
+        ("/incarnation", "/incarnation/id"),
+        ("/state", "/state"),
+        ("/engines/expected", "/engines/expected"),
+        ("/engines/registered", "/engines/registered"),
+        ("/log", "/log"),
+    ] {
+        assert_eq!(told.pointer(field), found.pointer(place), "{field}: {told}");
+    }
+    assert_eq!(told["record"].as_str(), profile.join("ipjob.json").to_str());
+    let process = pid(&found["incarnation"]["pid"]);
+    assert_eq!(getsid(Some(process)), Ok(process), "a session of its own");
+    let held: Vec<_> = fs::read_dir(format!("/proc/{process}/fd"))
+        .expect("it lives")
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .filter(|path| path.ends_with("held") || path.starts_with("pipe:"))
+        .collect();
+    assert!(held.is_empty(), "{held:?}");
+    let lines: Vec<&str> = told["python"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let program = format!("{}\nprint(rc[:].apply_sync(int, '4'))", lines.join("\n"));
+    let python = place
+        .command(venv.join("bin/python"))
+        .args(["-c", &program])
+        .output();
+    let answer = python.expect("it runs").stdout;
+    assert_eq!(String::from_utf8_lossy(&answer).trim(), "[4, 4]");
+    let status = place.ipjob(["status", "job_local"]).output();
+    let status = String::from_utf8(status.expect("it runs").stdout).expect("text");
+    let log = told["log"].as_str().expect("a path");
+    assert!(status.contains(&format!("log      {log}")), "{status}");
+    let stop = place
+        .ipjob(["stop", "job_local"])
+        .output()
+        .expect("it runs");
+    assert_eq!(stop.status.code(), Some(0), "{stop:?}");
+    assert_eq!(ended(&profile)["exit"], 0);
+    let log = fs::read_to_string(log).expect("the log");
+    for line in [
+        "engines ready (2/2)",
+        "stopping: SIGTERM",
+        "nothing is left running",
+    ] {
+        assert_eq!(log.matches(line).count(), 1, "{line:?} in {log}");
+    }
+}
+
+/// A job whose engines never register, once they run.
+fn waits(place: &Place) -> (Child, Value) {
+    let mut command = place.ipjob(["--mode", "cluster-only", "-n", "1", "--detach", "--json"]);
+    let front = front(command.env("FAKE_ENGINE", "silent"));
+    let profile = place.profile("job_local");
+    let record = wait_for("engines that run", || {
+        // That of an earlier job has ended.
+        record(&profile)
+            .filter(|record| record["state"] == "starting")
+            .filter(|record| record["engines"]["list"].get(0).is_some())
+    });
+    (front, record)
+}
+
+#[test]
+fn a_signal_before_it_is_ready_ends_both_in_order() {
+    let place = Place::with_fakes();
+    let (front, _) = waits(&place);
+    let group = Pid::from_raw(i32::try_from(front.id()).expect("a pid"));
+    killpg(group, Signal::SIGINT).expect("it lives");
+    let (code, told, errors) = outcome(front);
+    assert_eq!(code, Some(3), "{errors}");
+    assert_eq!(told["error"]["exit_code"], 3, "{told}");
+    assert_eq!(told["error"]["cause"], "SIGINT", "{told}");
+    assert!(errors.contains("cause: SIGINT"), "{errors}");
+    let record = ended(&place.profile("job_local"));
+    assert_eq!(record["reason"], "SIGINT");
+    assert_eq!(told["log"], record["log"], "{told}");
+}
+
+#[test]
+fn a_front_that_is_killed_leaves_no_half_of_a_job() {
+    let place = Place::with_fakes();
+    let (mut front, _) = waits(&place);
+    front.kill().expect("ours");
+    front.wait().expect("it ends");
+    let record = ended(&place.profile("job_local"));
+    assert_eq!(record["reason"], "the ipjob that waited for it was killed");
+    // And the other way round.
+    let (front, record) = waits(&place);
+    kill(pid(&record["incarnation"]["pid"]), Signal::SIGKILL).expect("it lives");
+    let failed = front.wait_with_output().expect("it ends");
+    let errors = String::from_utf8_lossy(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("cause: signal 9 (SIGKILL)"), "{errors}");
+    let mut command = place.ipjob(["--mode", "cluster-only", "-n", "1", "--detach", "--json"]);
+    let (code, _, errors) = outcome(self::front(&mut command));
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("processes running: ended"), "{errors}");
+    let stop = place
+        .ipjob(["stop", "job_local"])
+        .output()
+        .expect("it runs");
+    assert_eq!(stop.status.code(), Some(0), "{stop:?}");
+    ended(&place.profile("job_local"));
+}
+
+#[test]
+fn a_job_ends_with_the_process_that_it_follows() {
+    let place = Place::with_fakes();
+    let mut followed = place
+        .command("sleep")
+        .arg("1000")
+        .spawn()
+        .expect("it starts");
+    let number = followed.id().to_string();
+    let words = [
+        "--mode",
+        "cluster-only",
+        "-n",
+        "1",
+        "--detach",
+        "--follow",
+        &number,
+    ];
+    let output = place.ipjob(words).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let lines = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        lines.contains("rc = ipp.Client(profile=\"job_local\")"),
+        "{lines}"
+    );
+    assert!(command_line(followed.id()).starts_with("sleep"));
+    // A zombie has ended.
+    followed.kill().expect("ours");
+    let record = ended(&place.profile("job_local"));
+    let reason = format!("the process that it followed, {number} (sleep), has ended");
+    assert_eq!(record["reason"], reason.as_str());
+    assert_eq!(record["exit"], 0);
+    followed.wait().expect("it ends");
+    let again = place.ipjob(words).output().expect("it runs");
+    let errors = String::from_utf8_lossy(&again.stderr);
+    assert_eq!(again.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("there is no such process"), "{errors}");
+}
+
+#[test]
+fn a_program_is_told_of_every_failure_in_the_same_form() {
+    let place = Place::empty();
+    for (words, code, message) in [
+        ("--mode cluster-only", 4, "ipcontroller is not on PATH"),
+        ("--mode cluster-only -n 0", 2, "invalid value '0'"),
+        ("--mode cluster-only -- true", 2, "with a driver COMMAND"),
+        ("-n 2", 2, "--mode is missing"),
+    ] {
+        let words = format!("--detach --json {words}");
+        let (exit, told, errors) = outcome(front(&mut place.ipjob(words.split(' '))));
+        assert_eq!(exit, Some(code), "{errors}");
+        let error = &told["error"];
+        assert_eq!(error["exit_code"], code, "{told}");
+        let text = error["message"].as_str().expect("a message");
+        assert!(text.contains(message), "{message:?} in {told}");
+        assert!(errors.contains(text), "{text:?} in {errors}");
+        assert!(error["hints"].is_array(), "{told}");
+    }
+    place.assert_untouched();
+}
