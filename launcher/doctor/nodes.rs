@@ -43,7 +43,7 @@ pub fn overlap(srun: &Path, findings: &mut Vec<Finding>) -> bool {
         Finding::problem(
             "steps",
             format!("srun --overlap fails: {}", answer.reason()),
-            "engines are started that way: `squeue -s` shows which step holds the nodes; --launcher mpiexec works without srun",
+            "engines are started that way: `scontrol show step` shows which step holds the nodes; --launcher mpiexec works without srun",
         )
     });
     answer.is_good()

@@ -1,7 +1,7 @@
 //! What the engines' step tells in its log: every task who it is and which MPI world it sees, one line each, and srun how
 //! tasks ended. PURE.
 
-mod cancelled;
+mod daemon;
 mod nodes;
 mod not_forked;
 mod rest;
@@ -43,10 +43,9 @@ fn waits(line: &str) -> Option<String> {
     is_it.then(|| text.to_owned())
 }
 
-pub use cancelled::is_cancelled;
 pub use not_forked::NotForked;
 pub use rest::Rest;
-pub use words::{Topic, Words};
+pub use words::{Topic, Words, was_cancelled};
 
 /// The size of a task's MPI world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -75,12 +75,12 @@ impl EngineSteps {
 }
 
 impl Supervisor<'_> {
-    /// The name of the Slurm job among whose steps that of the engines is to be found; `None` where there is none, or where it is spread over
+    /// The number of the Slurm job among whose steps that of the engines is to be found; `None` where there is none, or where it is spread over
     /// the components of a heterogeneous job.
     pub(super) fn job_of_the_step(&self) -> Option<String> {
         let slurm = self.plan.allocation.slurm.as_ref()?;
         let is_one = self.plan.launcher == Launcher::Srun && slurm.components.is_empty();
-        is_one.then(|| slurm.job.name().to_owned())
+        is_one.then(|| slurm.job.number().to_owned())
     }
 
     /// Follows what the engines' step tells in its log.

@@ -4,7 +4,14 @@ use crate::support::Lab;
 
 #[test]
 fn a_step_that_waits_is_told_with_the_step_that_holds_the_nodes() {
-    let lab = needed!(Lab::up(&[]));
+    // Slurm 22.05 has no step manager and passes over the word.
+    let manager = "SlurmctldParameters=enable_stepmgr";
+    let lab = needed!(Lab::up(&[
+        "--slurm-conf",
+        manager,
+        "--slurm-conf",
+        "PrologFlags=Contain"
+    ]));
     // With --overlap, as ipjob asks for it, a step gets its place at once: a site's own srun may know no such thing.
     let plain = lab.script(
         "plain-srun",
@@ -13,7 +20,7 @@ fn a_step_that_waits_is_told_with_the_step_that_holds_the_nodes() {
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
         &format!(
-            "mkfifo held\nsrun --job-name=hog --output=held sh -c 'echo; exec tail -f /dev/null' &\nread <held\nexec ipjob --mode cluster-only --mpi none --launcher-command {} --start-timeout 25s",
+            "mkfifo held\nexec 3<>held\nsrun --job-name=hog --output=held sh -c 'echo; exec tail -f /dev/null' &\nread <&3\nexec ipjob --mode cluster-only --mpi none --launcher-command {} --start-timeout 25s",
             plain.display()
         ),
     );

@@ -2,7 +2,7 @@
 
 use crate::plan::exit::Exit;
 use crate::plan::last_words::LastWords;
-use crate::plan::task_lines::{Line, Report, Words, read};
+use crate::plan::task_lines::{Line, Report, Topic, Words, read};
 use crate::plan::version::Version;
 use proptest::prelude::*;
 
@@ -18,8 +18,8 @@ proptest! {
 
     #[test]
     fn no_line_of_a_program_is_believed_more_than_it_says(
-        head in "|[0-9]{1,3}: |srun: |srun: error: |\\PC{0,6}",
-        middle in "|ipjob-engine rank |ipjob-engine not forked on node2: |ipjob-engine world of |node2: tasks? |\\PC{0,8}",
+        head in "|[0-9]{1,3}: |srun: |srun: error: |0: slurmstepd-node1: error: |\\[2026-11-27T05:03:38\\] error: |\\PC{0,6}",
+        middle in "|Detected 1 oom_kill event in StepId=1.|\\*\\*\\* STEP 1.|ipjob-engine rank |ipjob-engine not forked on node2: |ipjob-engine world of |node2: tasks? |\\PC{0,8}",
         end in "[0-9,: -]{0,14}|[0-9]{1,3} on \\PC{1,5} pid [0-9]{1,3} step \\PC{1,5}|\\PC{0,40}",
     ) {
         let line = format!("{head}{middle}{end}");
@@ -32,8 +32,10 @@ proptest! {
                 prop_assert!(line.contains("ipjob-engine world of "), "{:?}", world);
             }
             Some(Line::Rest(rest)) => prop_assert!(line.contains(&rest.line()) || line.contains("ipjob-engine ")),
-            Some(Line::Srun(Words { text, tasks, .. })) => {
-                prop_assert!(text.starts_with("srun: ") && tasks.len() <= 200_000);
+            Some(Line::Srun(words)) => {
+                let counted = words.text.contains("Detected ") && words.about == Some(Topic::OutOfMemory);
+                prop_assert!(words.text.starts_with("srun: ") || counted);
+                prop_assert!(words.tasks.is_empty() || words.text.contains(": task") && words.tasks.len() <= 200_000);
             }
             Some(Line::NotForked(told)) => {
                 prop_assert!(line.contains("ipjob-engine not forked on "));

@@ -8,6 +8,7 @@ use crate::plan::name::Name;
 use crate::plan::rendezvous::Order;
 use crate::plan::service::{Asking, Process, Readiness, Service, Streams};
 use crate::plan::settings::Launcher;
+use crate::plan::text::Text;
 use std::path::Path;
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
@@ -30,6 +31,12 @@ pub fn engines(
             environment
                 .dropped
                 .extend(srun_variables::dropped(&context.here.environment, slurm));
+            // Where the site has `OOMKillStep`, all engines would die with the first that takes too much, and Slurm would not tell
+            // which that was. An older srun does not read it.
+            let one = Text::Plain("0".to_owned());
+            environment
+                .set
+                .insert("SLURM_OOM_KILL_STEP".to_owned(), one);
             // For nodes that do not share the profile directory. ipyparallel 7 does not read it.
             if context.here.ipyparallel.major() >= 8 {
                 let file = context.profile.own_engine_file();

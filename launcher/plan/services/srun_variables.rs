@@ -94,7 +94,7 @@ pub const GROUPS: &[Group] = &[
     Group {
         decision: Decision::Dropped,
         why: "the step would end with its first task, at another time, or by another signal",
-        names: &["SLURM_SIGNAL", "SLURM_TIMELIMIT", "SLURM_WAIT"],
+        names: &["SLURM_OOMKILLSTEP", "SLURM_SIGNAL", "SLURM_TIMELIMIT", "SLURM_WAIT"],
     },
     Group {
         decision: Decision::Dropped,
@@ -154,9 +154,9 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        decision: Decision::Kept,
-        why: "Slurm sets it in every job, from the site's configuration and the job's own option",
-        names: &["SLURM_OOMKILLSTEP", "SLURM_OOM_KILL_STEP"],
+        decision: Decision::Said,
+        why: "one engine out of memory ends no other",
+        names: &["SLURM_OOM_KILL_STEP"],
     },
     Group {
         decision: Decision::Kept,

@@ -1,5 +1,6 @@
 //! Slurm's own words in the step's log, and what they are about. PURE.
 
+use super::daemon::{Told, What};
 use super::nodes::{failed_nodes, node_is_refused};
 use crate::plan::hostlist;
 
@@ -12,6 +13,8 @@ pub struct Words {
     pub tasks: Vec<u32>,
     /// What it is about.
     pub about: Option<Topic>,
+    /// The number of the step whose daemon wrote it: srun's own words are about its own step.
+    pub step: Option<u64>,
 }
 
 /// What Slurm's words are about, as far as anything is decided by it. They are read here and nowhere else.
@@ -31,18 +34,23 @@ pub enum Topic {
 }
 
 impl Topic {
-    fn read(words: &str) -> Option<Self> {
+    /// Of a line that tells how tasks ended, or of any other.
+    fn read(words: &str, of_tasks: bool) -> Option<Self> {
+        if of_tasks {
+            return match words.rsplit(": ").next()? {
+                "Out Of Memory" => Some(Self::OutOfMemory),
+                "Terminated" => Some(Self::JobEnds),
+                "Killed" => Some(Self::Killed),
+                _ => None,
+            };
+        }
         let failed = failed_nodes(words);
-        if is_out_of_memory(words) {
-            Some(Self::OutOfMemory)
-        } else if job_is_ending(words) {
+        if job_is_ending(words) {
             Some(Self::JobEnds)
         } else if node_is_refused(words) {
             Some(Self::NodeRefused)
-        } else if !failed.is_empty() {
-            Some(Self::NodesFailed(failed))
         } else {
-            words.ends_with(": Killed").then_some(Self::Killed)
+            (!failed.is_empty()).then_some(Self::NodesFailed(failed))
         }
     }
 }
@@ -53,8 +61,9 @@ impl Words {
     pub fn new(text: &str, tasks: Vec<u32>) -> Self {
         Self {
             text: text.to_owned(),
+            about: Topic::read(text, !tasks.is_empty()),
             tasks,
-            about: Topic::read(text),
+            step: None,
         }
     }
 
@@ -68,40 +77,72 @@ impl Words {
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let text = line.trim();
-        if is_of_the_daemon(text) {
-            return Some(Self::new(text, Vec::new()));
+        if let Some(told) = Told::read(text) {
+            let counted = told.what == What::OutOfMemory;
+            return counted.then(|| Self {
+                text: text.to_owned(),
+                tasks: Vec::new(),
+                about: Some(Topic::OutOfMemory),
+                step: Some(told.step),
+            });
         }
         let error = text.strip_prefix("srun: error: ")?;
         Some(Self::new(text, ended_tasks(error).unwrap_or_default()))
     }
 }
 
-/// Whether a line is slurmstepd's count of kills for want of memory, which comes by way of a task's stderr and so with its label:
-/// `0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0. Some of the step tasks have been OOM Killed.`
-fn is_of_the_daemon(text: &str) -> bool {
-    let text = match text.split_once(": ") {
-        Some((label, rest)) if label.bytes().all(|byte| byte.is_ascii_digit()) => rest,
-        _ => text,
-    };
-    text.strip_prefix("slurmstepd: error: Detected ")
-        .is_some_and(is_out_of_memory)
-}
-
-fn is_out_of_memory(words: &str) -> bool {
-    ["Out Of Memory", "oom_kill", "oom-kill"]
-        .iter()
-        .any(|part| words.contains(part))
-}
-
+/// Whether Slurm makes no step because it takes the job down.
 fn job_is_ending(words: &str) -> bool {
-    [
-        "has expired",
-        "already completing or completed",
-        "Job credential revoked",
-        ": Terminated",
-    ]
-    .iter()
-    .any(|part| words.contains(part))
+    let expired = words.contains("ob ") && words.ends_with(" has expired");
+    expired
+        || ["already completing or completed", "Job credential revoked"]
+            .iter()
+            .any(|end| words.ends_with(end))
+}
+
+/// What srun calls the signals that end tasks: the C library's English words, whatever the language is.
+const SIGNALS: [&str; 26] = [
+    "Aborted",
+    "Alarm clock",
+    "Bad system call",
+    "Broken pipe",
+    "Bus error",
+    "CPU time limit exceeded",
+    "Child exited",
+    "File size limit exceeded",
+    "Floating point exception",
+    "Hangup",
+    "I/O possible",
+    "Illegal instruction",
+    "Interrupt",
+    "Killed",
+    "Power failure",
+    "Profiling timer expired",
+    "Quit",
+    "Segmentation fault",
+    "Stack fault",
+    "Terminated",
+    "Trace/breakpoint trap",
+    "Urgent I/O condition",
+    "User defined signal 1",
+    "User defined signal 2",
+    "Virtual timer expired",
+    "Window changed",
+];
+
+/// Whether srun says so that a task has ended. Who acts on it starts the engine again: any other word, of a newer Slurm, is
+/// only repeated, and the hub tells of the end.
+fn is_an_end(how: &str) -> bool {
+    let how = how.strip_suffix(" (core dumped)").unwrap_or(how);
+    let numbered = [
+        "Exited with exit code ",
+        "Real-time signal ",
+        "Unknown signal ",
+    ];
+    let number = numbered.iter().find_map(|begin| how.strip_prefix(begin));
+    how == "Out Of Memory"
+        || SIGNALS.contains(&how)
+        || number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 /// The tasks of `node2: tasks 3-5,7: Exited with exit code 1`.
@@ -111,12 +152,25 @@ fn ended_tasks(error: &str) -> Option<Vec<u32>> {
     let list = tasks
         .strip_prefix("tasks ")
         .or_else(|| tasks.strip_prefix("task "))?;
-    // It also tells of tasks that ended well (`Exited with exit code 0`) and of those that begin late.
-    if how.is_empty() {
+    if !is_an_end(how) {
         return None;
     }
     let names = hostlist::expand(&format!("[{}]", list.trim())).ok()?;
     names.iter().map(|name| name.parse().ok()).collect()
+}
+
+/// Whether somebody cancelled the step, by the lines of its log. Where srun had told of a task's end before, Slurm ended the others for that
+/// (`--kill-on-bad-exit`), which 22.05 and 24.11 tell in the same words. `is_own` tells the step by its number.
+#[must_use]
+pub fn was_cancelled(lines: &[String], is_own: impl Fn(u64) -> bool) -> bool {
+    for line in lines {
+        match (Told::read(line), Words::read(line)) {
+            (Some(told), _) if told.what == What::Cancelled && is_own(told.step) => return true,
+            (_, Some(words)) if !words.tasks.is_empty() => return false,
+            _ => {}
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -124,65 +178,142 @@ mod tests {
     use super::super::{Line, read};
     use super::*;
 
+    /// Lines as the three versions printed them, with what may be concluded from each: of which tasks' end it tells, and of what.
+    #[rustfmt::skip]
+    const LINES: &[(&str, &[u32], Option<Topic>)] = &[
+        // All three.
+        ("srun: error: node2: task 3: Killed", &[3], Some(Topic::Killed)),
+        ("srun: error: node2: tasks 2-3,7: Exited with exit code 2", &[2, 3, 7], None),
+        ("srun: error: node2: task 3: Segmentation fault", &[3], None),
+        ("srun: error: node2: task 3: Segmentation fault (core dumped)", &[3], None),
+        ("srun: error: node1: tasks 0-1: Terminated", &[0, 1], Some(Topic::JobEnds)),
+        ("srun: error: node2: task 2: Out Of Memory", &[2], Some(Topic::OutOfMemory)),
+        ("srun: error: Slurm job 2 has expired", &[], Some(Topic::JobEnds)),
+        ("srun: error: Unable to create step for job 1: Job/step already completing or completed", &[], Some(Topic::JobEnds)),
+        ("srun: error: Unable to create step for job 1: Requested node configuration is not available", &[], Some(Topic::NodeRefused)),
+        ("srun: error: Unable to create step for job 1: Memory required by task is not available", &[], None),
+        ("srun: error: Only allocated 2 nodes asked for 3", &[], None),
+        // 22.05
+        ("2: slurmstepd-node2: error: Detected 1 oom-kill event(s) in StepId=1.3. Some of your processes may have been killed by the cgroup out-of-memory handler.", &[], Some(Topic::OutOfMemory)),
+        ("slurmstepd: error: Detected 2 oom-kill event(s) in StepId=4.0.", &[], Some(Topic::OutOfMemory)),
+        // 24.11
+        ("2: slurmstepd-node2: error: Detected 1 oom_kill event in StepId=2.0. Some of the step tasks have been OOM Killed.", &[], Some(Topic::OutOfMemory)),
+        // 26.05
+        ("2: [2026-11-27T05:03:38.831] error: Detected 1 oom_kill event in StepId=1.3. Some of the step tasks have been OOM Killed.", &[], Some(Topic::OutOfMemory)),
+    ];
+
+    /// Lines of the same logs from which nothing is concluded.
+    const OTHERS: &[&str] = &[
+        "srun: Force Terminated StepId=1.0",
+        "srun: launch/slurm: _step_signal: Terminating StepId=1.6",
+        "srun: Terminating StepId=1.7",
+        "srun: Job step aborted: Waiting up to 7 seconds for job step to finish.",
+        "srun: Cancelled pending job step with signal 15",
+        "srun: Step created for job 1",
+        "srun: Step created for StepId=1.10",
+        "0: slurmstepd-node1: error: execve(): /nosuch: No such file or directory",
+        "0: [2026-11-27T05:03:46.495] error: execve(): /nosuch: No such file or directory",
+        "3: slurmstepd: error: task_p_pre_launch",
+        // A step that a task runs.
+        "3: srun: error: node2: task 4: Killed",
+        "3: 2: slurmstepd-node2: error: Detected 1 oom_kill event in StepId=2.0. Some of the step tasks have been OOM Killed.",
+    ];
+
     #[test]
-    fn sruns_own_words_name_tasks() {
-        for (line, tasks) in [
-            ("srun: error: node2: task 4: Killed", vec![4]),
-            (
-                "srun: error: node2: tasks 3-5,7: Exited with exit code 4",
-                vec![3, 4, 5, 7],
-            ),
-            ("srun: error: Node failure on node2", vec![]),
-            ("srun: error: node2: task 4: Out Of Memory", vec![4]),
-            (
-                "slurmstepd: error: Detected 2 oom-kill event(s) in StepId=4.0.",
-                vec![],
-            ),
-            (
-                "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0. Some of the step tasks have been OOM Killed.",
-                vec![],
-            ),
-        ] {
-            assert_eq!(read(line), Some(Line::Srun(Words::new(line, tasks))));
+    fn the_words_of_all_versions_are_known() {
+        for (line, tasks, about) in LINES {
+            let Some(Line::Srun(words)) = read(line) else {
+                panic!("{line}");
+            };
+            assert_eq!((&words.tasks[..], &words.about), (*tasks, about), "{line}");
+            assert_eq!(words.text, *line);
+        }
+        for line in OTHERS {
+            assert_eq!(read(line), None, "{line}");
         }
         let waits =
             "srun: Job 4 step creation temporarily disabled, retrying (Requested nodes are busy)";
         assert_eq!(read(waits), Some(Line::Waits(waits.to_owned())));
-        assert_eq!(
-            read("srun: launch/slurm: _step_signal: Terminating StepId=1.0"),
-            None
-        );
-        assert_eq!(read("3: srun: error: node2: task 4: Killed"), None);
-        assert_eq!(read("3: slurmstepd: error: task_p_pre_launch"), None);
+        let failed = Words::read("srun: error: Node failure on node[2-3]").expect("srun's");
+        let nodes = ["node2", "node3"].map(str::to_owned).to_vec();
+        assert_eq!(failed.about, Some(Topic::NodesFailed(nodes)));
+    }
+
+    /// The same words as another Slurm might say them: in another language, with colours, times or other prefixes.
+    fn changed(line: &str) -> Vec<String> {
+        let mut all = vec![
+            line.replace("error: ", "Fehler: "),
+            line.replace("error: ", "error (code 7): "),
+            line.replace("error: ", "\u{1b}[31merror:\u{1b}[0m "),
+            line.replace("srun: ", "srun[117]: "),
+            format!("[2026-11-27T05:03:38.831] {line}"),
+            format!("\u{1b}[31m{line}\u{1b}[0m"),
+            format!("Nov 27 05:03:38 node1 {line}"),
+            format!("{line} (see slurmd.log)"),
+        ];
+        for (said, other) in [
+            ("Killed", "Getötet"),
+            ("Terminated", "Beendet"),
+            ("Out Of Memory", "memory was short"),
+            ("Exited with exit code 2", "is slow to start"),
+            ("Exited with exit code 2", "Exited with exit code two"),
+            ("oom_kill", "memory"),
+            ("oom-kill", "memory"),
+            ("StepId=", "step "),
+            ("task", "rank"),
+            ("has expired", "is about to expire"),
+            ("already completing or completed", "has not begun"),
+            ("is not available", "is there"),
+        ] {
+            all.push(line.replace(said, other));
+        }
+        all.retain(|other| other != line);
+        all
     }
 
     #[test]
-    fn slurms_words_are_about_one_thing() {
-        for (words, about) in [
-            ("node2: task 4: Out Of Memory", Some(Topic::OutOfMemory)),
-            ("node2: task 4: Killed", Some(Topic::Killed)),
-            ("node2: task 4: Terminated", Some(Topic::JobEnds)),
-            ("Job 4 has expired", Some(Topic::JobEnds)),
-            (
-                "Node failure on node[2-3]",
-                Some(Topic::NodesFailed(vec![
-                    "node2".to_owned(),
-                    "node3".to_owned(),
-                ])),
-            ),
-            (
-                "Unable to create step for job 4: Requested node configuration is not available",
-                Some(Topic::NodeRefused),
-            ),
-            ("node2: task 4: Exited with exit code 1", None),
-            ("node2: task 4: Segmentation fault", None),
+    fn changed_words_say_nothing_rather_than_something_wrong() {
+        for (line, tasks, about) in LINES {
+            for other in changed(line) {
+                let Some(Line::Srun(words)) = read(&other) else {
+                    continue;
+                };
+                assert!(words.tasks.is_empty() || words.tasks == *tasks, "{other}");
+                assert!(words.about.is_none() || words.about == *about, "{other}");
+            }
+        }
+    }
+
+    /// The log of a step that `scancel JOB.STEP` ended, as each version wrote it, and what Slurm writes where it ends a step itself.
+    #[test]
+    fn a_cancelled_step_is_told_from_one_that_slurm_ends() {
+        let cancelled = |text: &str| {
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            was_cancelled(&lines, |step| step == 4)
+        };
+        for text in [
+            "0: slurmstepd-node1: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:40 ***\nsrun: Job step aborted: Waiting up to 7 seconds for job step to finish.\nsrun: error: node2: tasks 2-3: Killed",
+            "srun: Job step aborted: Waiting up to 7 seconds for job step to finish.\n0: [2026-11-27T05:03:44.475] error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:44 DUE to SIGNAL Killed ***\nsrun: error: node1: tasks 0-1: Killed",
+            "0: [2026-11-27T05:03:46.108] error: *** STEP 1+0.4 ON node1 CANCELLED AT 2026-11-27T05:03:46 DUE to SIGNAL Terminated ***",
         ] {
-            let line = format!("srun: error: {words}");
-            assert_eq!(
-                Words::read(&line).and_then(|words| words.about),
-                about,
-                "{line}"
+            assert!(cancelled(text), "{text}");
+            assert!(
+                !cancelled(&text.replace(".4 ON", ".5 ON")),
+                "of another step"
             );
+            assert!(!cancelled(&text.replace("0: ", "0: > ")), "said by a task");
+        }
+        for text in [
+            // A rank of an MPI world has ended.
+            "srun: error: node2: task 3: Exited with exit code 7\nsrun: launch/slurm: _step_signal: Terminating StepId=1.4\n0: slurmstepd-node1: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:42 ***\nsrun: error: node2: task 2: Terminated",
+            "srun: error: node2: task 3: Exited with exit code 7\nsrun: Terminating StepId=1.4\n0: [2026-11-27T05:03:46.358] error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:46 DUE TO TASK FAILURE ***",
+            "0: slurmstepd-node1: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:04:42 DUE TO TIME LIMIT ***",
+            "0: [2026-11-27T05:05:16.404] error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:05:16 DUE TO JOB REQUEUE ***",
+            "0: slurmstepd: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:05:16 DUE TO PREEMPTION ***",
+            "0: slurmstepd: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:05:16 DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***",
+            "srun: error: node1: task 0: Killed",
+        ] {
+            assert!(!cancelled(text), "{text}");
         }
     }
 }

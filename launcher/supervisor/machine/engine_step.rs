@@ -9,7 +9,7 @@ use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::last_words::LastWords;
 use crate::plan::name::{Name, Unit};
-use crate::plan::task_lines::{Report, Topic, Words, World, is_cancelled};
+use crate::plan::task_lines::{Report, Topic, Words, World, was_cancelled};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
 impl Machine {
@@ -22,7 +22,7 @@ impl Machine {
         memory: Option<&OutOfMemory>,
         out: &mut Vec<Effect>,
     ) {
-        let said = || tail.iter().find_map(|line| Words::read(line));
+        let said = || self.words_in(tail);
         let cause = self.engines.srun_said.clone().or_else(said);
         let starter = &self.engines.starter;
         let text = format!("the engines' {starter} (pid {pid}) ended with {exit}");
@@ -32,7 +32,7 @@ impl Machine {
         } else if let Some(words) = cause {
             failure = gone::by_slurm(failure, &words);
             if failure.about != Some(About::Memory) {
-                let cancelled = tail.iter().any(|line| is_cancelled(line));
+                let cancelled = was_cancelled(tail, |step| self.is_step_of_engines(step));
                 failure = failure.hint(gone::next_step_of_srun(&words, cancelled));
             }
             failure.cause = Some(self.with_memory(&words));
@@ -84,6 +84,12 @@ impl Machine {
 
     /// srun told that something is wrong: it is the one that knows how a task ended.
     pub(super) fn srun_said(&mut self, words: Words, out: &mut Vec<Effect>) {
+        if words
+            .step
+            .is_some_and(|step| !self.is_step_of_engines(step))
+        {
+            return;
+        }
         if self.engines.were_asked(&words.tasks) {
             step_line(out, words.text.clone());
             self.say_shut_down(&words.tasks, out);
@@ -122,6 +128,25 @@ impl Machine {
             self.engines.srun_said.get_or_insert(words);
         }
         self.tasks_gone(&fresh, Noticed::SrunsWords, out);
+    }
+
+    /// The first of Slurm's words in the last lines of an srun.
+    fn words_in(&self, tail: &[String]) -> Option<Words> {
+        tail.iter()
+            .filter_map(|line| Words::read(line))
+            .find(|words| (words.step).is_none_or(|step| self.is_step_of_engines(step)))
+    }
+
+    /// Whether the step of this number is one of the engines', as far as they have told: an engine may run steps of its own, whose words
+    /// come among its own.
+    fn is_step_of_engines(&self, step: u64) -> bool {
+        let number = |place: &Report| place.step.as_ref()?.rsplit('.').next()?.parse().ok();
+        let placed = self.engines.ids(|engine| engine.place.is_some());
+        let mut told = placed
+            .into_iter()
+            .filter_map(|id| number(self.place_of(id)?))
+            .peekable();
+        told.peek().is_none() || told.any(|own: u64| own == step)
     }
 
     /// srun waits for its place in the job: the cause, if engines come too late.
@@ -255,7 +280,7 @@ impl Machine {
         let own = unit.engine();
         let whose = own.map_or_else(|| "the engines'".to_owned(), |id| format!("engine {id}'s"));
         let end = Failure::service(format!("{whose} srun (pid {pid}) ended with {exit}"));
-        let words = tail.iter().find_map(|line| Words::read(line));
+        let words = self.words_in(tail);
         if let (Some(id), Some(words)) = (own, &words)
             && words.about == Some(Topic::NodeRefused)
         {

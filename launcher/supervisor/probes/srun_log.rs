@@ -22,7 +22,7 @@ const OVERTAKING: Duration = Duration::from_millis(300);
 /// with Slurm 22.05 only when something has changed.
 const PLACE: Duration = Duration::from_secs(10);
 
-/// How long squeue may take to tell what holds the nodes.
+/// How long Slurm may take to tell what holds the nodes.
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// What is expected of a step.
@@ -105,7 +105,7 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
     })
 }
 
-/// A step as squeue tells it.
+/// A step as Slurm tells it.
 #[derive(Debug, PartialEq, Eq)]
 struct Step {
     id: String,
@@ -113,27 +113,21 @@ struct Step {
     name: String,
 }
 
-/// The steps of a job that can hold nodes; `None` where Slurm does not say.
+/// The steps of a job that can hold nodes; `None` where Slurm does not say. With a step manager (24.05 and later) steps are known
+/// on the job's first node only: scontrol asks there, `squeue --steps` does not.
 async fn steps(job: &str) -> Option<Vec<Step>> {
-    let squeue = programs::find_slurms("squeue").ok()?;
-    let args = [
-        "--steps",
-        "--noheader",
-        "--jobs",
-        job,
-        "--format",
-        "%i %N %j",
-    ]
-    .map(str::to_owned);
-    let text = query::output(squeue, args.to_vec(), Vec::new(), ANSWER).await?;
+    let scontrol = programs::find_slurms("scontrol").ok()?;
+    let args = ["--oneliner", "show", "step", job].map(str::to_owned);
+    let text = query::output(scontrol, args.to_vec(), Vec::new(), ANSWER).await?;
     // The batch script is a step too: without a line there was no answer.
-    (!text.trim().is_empty()).then(|| text.lines().filter_map(Step::read).collect())
+    text.contains("StepId=")
+        .then(|| text.lines().filter_map(Step::read).collect())
 }
 
 /// What holds the nodes, to be read after srun's words: `; the nodes are held by step 4.0 (hog) on node[1-2]`.
 fn held(steps: Option<Vec<Step>>) -> String {
     let Some(steps) = steps else {
-        return "; `squeue --steps` shows the steps that hold the nodes".to_owned();
+        return "; `scontrol show step` shows the steps that hold the nodes".to_owned();
     };
     if steps.is_empty() {
         return "; no other step of the job holds the nodes: does this one ask for more than the job has?".to_owned();
@@ -146,13 +140,20 @@ fn held(steps: Option<Vec<Step>>) -> String {
 }
 
 impl Step {
-    /// A line `4.0 node[1-2] hog`; `None` for the batch script, which takes no place of its own, and for what waits itself.
+    /// A line of scontrol's; `None` for the batch script, which takes no place of its own, and for what waits itself (`TBD`).
     fn read(line: &str) -> Option<Self> {
-        let mut words = line.trim().splitn(3, ' ').map(str::to_owned);
-        let (id, nodes, name) = (words.next()?, words.next()?, words.next()?);
+        // A name may have spaces.
+        let between = |begin, end| Some(line.split_once(begin)?.1.split_once(end)?.0.to_owned());
+        let id = between("StepId=", " ")?;
         let (_, number) = id.rsplit_once('.')?;
-        let is_step = number.bytes().all(|byte| byte.is_ascii_digit());
-        is_step.then_some(Self { id, nodes, name })
+        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        Some(Self {
+            nodes: between(" NodeList=", " ")?,
+            name: between(" Name=", " Network=")?,
+            id,
+        })
     }
 }
 
@@ -194,14 +195,21 @@ mod tests {
 
     #[test]
     fn steps_that_hold_nodes_are_named() {
-        let text = "4.0 node[1-2] hog\n4.2 node1 a b\n4.batch node1 batch\n4.TBD node1 (null)\n4.extern node1 extern";
+        // Slurm 24.11 with a step manager.
+        let text = "\
+StepId=4.extern UserId=20001 StartTime=2026-11-27T05:05:24 TimeLimit=UNLIMITED State=RUNNING Partition=debug NodeList=node[1-2] Nodes=2 CPUs=0 Tasks=2 Name=extern Network=(null) TRES=(null) ResvPorts=(null) CPUFreqReq=Default SrunHost:Pid=(null):0
+StepId=4.batch UserId=20001 StartTime=2026-11-27T05:05:24 TimeLimit=UNLIMITED State=RUNNING Partition=debug NodeList=node1 Nodes=1 CPUs=0 Tasks=1 Name=batch Network=(null) TRES=(null) ResvPorts=(null) CPUFreqReq=Default SrunHost:Pid=(null):0
+StepId=4.0 UserId=20001 StartTime=2026-11-27T05:05:24 TimeLimit=UNLIMITED State=RUNNING Partition=debug NodeList=node[1-2] Nodes=2 CPUs=4 Tasks=4 Name=hog Network=(null) TRES=cpu=4,mem=0,node=2 ResvPorts=(null) CPUFreqReq=Default Dist=Block SrunHost:Pid=node1:95
+StepId=4.2 UserId=20001 StartTime=2026-11-27T05:05:24 TimeLimit=UNLIMITED State=RUNNING Partition=debug NodeList=node1 Nodes=1 CPUs=4 Tasks=4 Name=a b Network=(null) TRES=cpu=4,mem=0,node=2 ResvPorts=(null) CPUFreqReq=Default Dist=Block SrunHost:Pid=node1:99
+StepId=4.TDB UserId=20001 StartTime=Unknown TimeLimit=UNLIMITED State=PENDING Partition=debug NodeList=node[1-2] Nodes=2 CPUs=4 Tasks=4 Name=(null) Network=(null) TRES=(null) ResvPorts=(null) CPUFreqReq=Default Dist=Unknown SrunHost:Pid=node1:130
+";
         let steps: Vec<Step> = text.lines().filter_map(Step::read).collect();
         assert_eq!(
             held(Some(steps)),
             "; the nodes are held by step 4.0 (hog) on node[1-2], step 4.2 (a b) on node1"
         );
         assert!(held(Some(Vec::new())).contains("no other step"));
-        assert!(held(None).contains("squeue --steps"));
+        assert!(held(None).contains("scontrol show step"));
     }
 
     #[test]

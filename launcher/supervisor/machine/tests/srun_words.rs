@@ -54,8 +54,8 @@ fn registered(machine: &mut Machine, ids: &[u32]) -> Vec<String> {
     )))
 }
 
-fn said(machine: &mut Machine, text: &str, tasks: &[u32]) -> Vec<String> {
-    let words = Words::new(text, tasks.to_vec());
+fn said(machine: &mut Machine, text: &str) -> Vec<String> {
+    let words = Words::read(text).expect("Slurm's");
     warnings(machine.on(Event::SrunSaid(words)))
 }
 
@@ -82,41 +82,48 @@ fn a_lost_engine_is_named_with_its_place_and_its_end() {
     let line = "engine 1 (rank 1 on node2, pid 56) left the hub's list";
     assert_eq!(registered(&mut machine, &[0, 2]), [line]);
     let words = "srun: error: node2: task 1: Killed";
-    assert_eq!(said(&mut machine, words, &[1]), [words]);
+    assert_eq!(said(&mut machine, words), [words]);
     assert_eq!(machine.state(), State::Degraded);
     assert_eq!(machine.missing_engines(), [1]);
 }
 
 #[test]
 fn a_cancelled_step_is_no_matter_of_memory() {
-    let mut machine = started(None);
-    registered(&mut machine, &[0, 1, 2]);
-    let line = |text: &str| text.to_owned();
-    let _ = machine.on(Event::Exited {
-        unit: Unit::EngineGroup,
-        pid: 7,
-        exit: Exit::Code(137),
-        tail: vec![
-            line(
-                "0: slurmstepd: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-26T19:54:15 ***",
-            ),
-            line("srun: error: node1: tasks 0-2: Killed"),
-        ],
-        memory: None,
-    });
-    let _ = machine.on(Event::TimeUp(Timer::JobEnds));
-    let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
-        panic!("it goes on");
+    let hint = |told: &str| {
+        let mut machine = started(None);
+        let _ = machine.on(Event::Placed(Report {
+            rank: 0,
+            node: "node1".to_owned(),
+            pid: 56,
+            step: Some("4.0".to_owned()),
+            memory: None,
+        }));
+        registered(&mut machine, &[0, 1, 2]);
+        let killed = "srun: error: node1: tasks 0-2: Killed";
+        let _ = machine.on(Event::Exited {
+            unit: Unit::EngineGroup,
+            pid: 7,
+            exit: Exit::Code(137),
+            tail: [told, killed].map(str::to_owned).to_vec(),
+            memory: None,
+        });
+        let _ = machine.on(Event::TimeUp(Timer::JobEnds));
+        let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
+            panic!("it goes on");
+        };
+        end.failure.as_ref().expect("a failure").hints[0].clone()
     };
-    let failure = end.failure.as_ref().expect("a failure");
-    assert!(failure.hints[0].contains("scancel JOB.STEP"), "{failure:?}");
+    let told = "0: slurmstepd: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-26T19:54:15 ***";
+    assert!(hint(told).contains("scancel JOB.STEP"));
+    let of_a_task = told.replace("4.0", "4.1");
+    assert!(hint(&of_a_task).contains("out-of-memory killer?"));
 }
 
 #[test]
 fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let mut machine = started(None);
     let counted = "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0.";
-    let told = said(&mut machine, counted, &[]);
+    let told = said(&mut machine, counted);
     assert_eq!(told[0], counted);
     assert!(told[1].starts_with("engines: out of memory, by Slurm's count; ask Slurm"));
     let _ = machine.on(Event::Placed(Report {
@@ -127,7 +134,7 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
         memory: Some(600 << 20),
     }));
     let words = "srun: error: node2: task 1: Out Of Memory";
-    let told = said(&mut machine, words, &[1]);
+    let told = said(&mut machine, words);
     let whose = "engine 1 (rank 1 on node2, pid 56): out of memory, where the memory limit is 600 MiB, by Slurm's count";
     assert!(told[1].starts_with(whose), "{told:?}");
     let _ = machine.on(Event::Exited {
@@ -149,9 +156,9 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
 #[test]
 fn tasks_that_end_before_they_register_end_the_start_with_their_cause() {
     let mut machine = started(None);
-    said(&mut machine, "srun: error: node2: task 1: Killed", &[1]);
+    said(&mut machine, "srun: error: node2: task 1: Killed");
     assert_eq!(machine.reason(), None, "two are wanted, and two are left");
-    said(&mut machine, "srun: error: node3: task 2: Killed", &[2]);
+    said(&mut machine, "srun: error: node3: task 2: Killed");
     assert_eq!(machine.reason(), None, "Slurm is asked first");
     let _ = machine.on(Event::Preempted(false));
     let reason = machine.reason().expect("too few are left");
