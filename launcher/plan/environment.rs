@@ -1,7 +1,7 @@
 //! What a child's environment has that ours has not, and the reverse.
 //!
 //! Leftovers redirect Python programs in silence: IPP_* names another controller, JUPYTER_* and JPY_* come from the Jupyter
-//! terminal that ipjob was typed into, PMI_* makes a single engine wait for an MPI world that is not there.
+//! terminal that ipjob was typed into (those of a hub's user's server with an API token), PMI_* makes a single engine wait for an MPI world that is not there.
 
 use super::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
 use super::name::Name;
@@ -118,6 +118,7 @@ pub fn of(name: Name, context: &Context) -> Environment {
 pub fn is_leftover(variable: &str) -> bool {
     variable.starts_with("IPP_")
         || variable.starts_with("JPY_")
+        || variable.starts_with("JUPYTERHUB_")
         || (variable.starts_with("JUPYTER_") && !JUPYTER_KEPT.contains(&variable))
         || is_of_mpi(variable)
 }
@@ -155,6 +156,8 @@ mod tests {
             "JUPYTER_PORT",
             "JUPYTER_GATEWAY_URL",
             "JPY_PARENT_PID",
+            "JPY_API_TOKEN",
+            "JUPYTERHUB_API_TOKEN",
             "PMI_RANK",
             "PMIX_NAMESPACE",
             "OMPI_MCA_ess",

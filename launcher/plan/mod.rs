@@ -88,6 +88,8 @@ pub struct Here {
     pub driver: Option<PathBuf>,
     /// What in the controller's own configuration shapes the wiring, with its file.
     pub shaping_config: Option<String>,
+    /// Whether the server of a hub's user runs us.
+    pub in_hub: bool,
     /// Whether we are root: Jupyter then needs --allow-root.
     pub root: bool,
     /// The variables of our own environment, by name and text; what is no Unicode in a value is replaced.
@@ -221,6 +223,8 @@ pub struct Plan {
     pub replacement: Option<services::Replacement>,
     /// How the other ranks start their engines, with the launcher `ranks`.
     pub order: Option<rendezvous::Order>,
+    /// Whether the server of a hub's user runs us: its users have no other way in.
+    pub in_hub: bool,
     /// What a person is told about the plan, for example that --allow-root was added.
     pub remarks: Vec<String>,
     /// What a person should look at, beforehand.
@@ -281,6 +285,14 @@ impl Plan {
             remarks.push(ranks::no_world_offered());
         }
         let unfit = here.srun.as_ref().and_then(|srun| srun.unfit.clone());
+        let out_of_reach = (here.in_hub && settings.mode == Mode::Notebook).then(|| {
+            format!(
+                "this runs in a JupyterHub's server, and the hub leads no browser to the Jupyter of --mode notebook: use the engines from this \
+                 server's own notebooks, with ipp.Client(profile={:?}); there `%load_ext ipjob` starts them without a second Jupyter, and \
+                 in a terminal --mode cluster-only does",
+                profile.name.as_str()
+            )
+        });
         Ok(Self {
             ipyparallel: here.ipyparallel.clone(),
             secrets,
@@ -303,7 +315,8 @@ impl Plan {
             replacement,
             order,
             remarks,
-            warnings: unfit.into_iter().collect(),
+            warnings: unfit.into_iter().chain(out_of_reach).collect(),
+            in_hub: here.in_hub,
         })
     }
 

@@ -38,7 +38,9 @@ pub fn lines(
     let [import, client] = python(&plan.profile.name);
     lines.push(format!("python   {import}"));
     lines.push(format!("         {client}"));
-    lines.extend(laptop(plan, record, client_file, login));
+    if !plan.in_hub {
+        lines.extend(laptop(plan, record, client_file, login));
+    }
     lines.push(format!("record   {}", record_path.display()));
     lines.push(format!("logs     {}", plan.profile.log_dir().display()));
     lines

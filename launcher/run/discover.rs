@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::here::profile::{controller_config, directory, socket_directory};
-use crate::here::site::{address, identity, mpi, packages, programs, versions};
+use crate::here::site::{address, hub, identity, mpi, packages, programs, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
 use crate::plan::settings::{EngineStart, Frontend, Launcher, Mode, Mpi, Nanny, Settings};
@@ -100,6 +100,7 @@ pub async fn look(
         jupyter,
         driver,
         shaping_config,
+        in_hub: hub::serves_us(&environment),
         root: nix::unistd::geteuid().is_root(),
         environment,
         own_directory: directory_off_the_path(),

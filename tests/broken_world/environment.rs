@@ -1,7 +1,7 @@
 //! Variables left over from a Jupyter terminal, another cluster, an MPI launcher or a Slurm job change nothing by accident.
 
 use super::NOTEBOOK;
-use crate::support::{Job, Place, carriers};
+use crate::support::{HUB, Job, Place, carriers};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -14,11 +14,14 @@ const DROPPED: &[&str] = &[
     "IPP_PROFILE_DIR",
     "IPP_SESSION_KEY",
     "IPP_ENABLE_CURVE",
+    "JUPYTERHUB_API_TOKEN",
+    "JUPYTERHUB_SERVICE_URL",
     "JUPYTER_TOKEN",
     "JUPYTER_TOKEN_FILE",
     "JUPYTER_PORT",
     "JUPYTER_RUNTIME_DIR",
     "JUPYTER_SERVER_ROOT",
+    "JPY_API_TOKEN",
     "JPY_PARENT_PID",
     "JPY_SESSION_NAME",
     "PMI_RANK",
@@ -95,6 +98,31 @@ fn leftovers_reach_no_service() {
     }
     job.stop();
     place.assert_deserted();
+}
+
+#[test]
+fn a_hubs_server_is_told_what_leads_to_it() {
+    let place = Place::with_fakes();
+    let hub = place.dir().join("hub.py");
+    fs::write(&hub, HUB).expect("written");
+    let told = |mut command: Command| {
+        let output = command.output().expect("ipjob starts");
+        assert!(output.status.success(), "{output:?}");
+        let plan = String::from_utf8_lossy(&output.stdout).into_owned();
+        plan.contains("the hub leads no browser to the Jupyter of --mode notebook")
+    };
+    let mode = |mode| ["--mode", mode, "--dry-run", "-n", "1"];
+    let below = |mode_name| {
+        let mut command = place.command("python3");
+        command.args([&hub, &crate::support::binary()]);
+        command.args(mode(mode_name));
+        command
+    };
+    assert!(told(below("notebook")) && !told(below("cluster-only")));
+    // A job that was submitted in the hub's terminal inherits its variables.
+    let mut inherited = place.ipjob(mode("notebook"));
+    inherited.env("JUPYTERHUB_SERVICE_URL", "http://0.0.0.0:1/user/alice/");
+    assert!(!told(inherited));
 }
 
 #[test]

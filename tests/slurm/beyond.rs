@@ -1,6 +1,6 @@
 //! More engines than the job has tasks, on the CPUs that it has.
 
-use crate::support::Lab;
+use crate::support::{HUB, Lab};
 
 /// Tells where each engine is, its rank and how many CPUs it was given.
 const DRIVER: &str = "
@@ -10,6 +10,8 @@ def told():
     import os, socket
     from mpi4py import MPI
     world = MPI.COMM_WORLD
+    hubs = [name for name in os.environ if name.startswith('JUPYTERHUB_')]
+    assert not hubs, hubs
     return '%s %d/%d %s' % (socket.gethostname(), world.rank, world.allreduce(1), os.environ.get('SLURM_CPUS_PER_TASK'))
 print('DRIVER', ', '.join(rc[:].apply_sync(told)), flush=True)
 ";
@@ -18,22 +20,41 @@ print('DRIVER', ', '.join(rc[:].apply_sync(told)), flush=True)
 fn cpus_are_engines_where_tasks_are_few() {
     let lab = needed!(Lab::up(&[]));
     let driver = lab.script("driver.py", DRIVER);
-    // As the terminal of a hub's server is: in a step that has all CPUs of the job.
+    let hub = format!("python3 {}", lab.script("hub.py", HUB).display());
     let tries = [
-        ("ipjob", 8, "1"),
-        ("srun --export=ALL -N1 -n1 ipjob", 8, "1"),
-        ("srun --export=ALL -N1 -n1 ipjob -n 4", 4, "2"),
+        ("ipjob -q", 8, "1"),
+        ("srun --export=ALL -N1 -n1 ipjob -q", 8, "1"),
+        // As in the terminal of a hub's server: in a step that has all CPUs of the job.
+        ("srun --export=ALL -N1 -n1 HUB ipjob -n 4", 4, "2"),
         // It reaches the other node by an srun of its own.
-        ("srun -N1 -n1 ipjob -n 4 --launcher mpiexec", 4, "None"),
+        (
+            "srun --export=ALL -N1 -n1 ipjob -q -n 4 --launcher mpiexec",
+            4,
+            "None",
+        ),
     ];
     let lines = tries.map(|(start, ..)| {
-        let start = start.replace("ipjob", "ipjob -q --mode cluster-only");
+        let start = start.replace("ipjob", "ipjob --mode cluster-only");
+        let start = start.replace("HUB", &hub);
         format!("{start} -- python3 {} || exit 1\n", driver.display())
     });
-    let two = lab.submit(&["-N2", "--ntasks-per-node=1", "-c4"], &lines.concat());
+    // As batchspawner submits: the list is in SLURM_EXPORT_ENV afterwards.
+    let export = "--export=PATH,LANG,JUPYTERHUB_API_TOKEN=of-the-hub";
+    let options = ["-N2", "--ntasks-per-node=1", "-c4", export];
+    let two = lab.submit(&options, &lines.concat());
     let ended = two.finish();
     assert_eq!(ended.code, 0, "{}", ended.output);
-    let told: Vec<&str> = ended.output.lines().collect();
+    // A hub's users have no ssh.
+    assert!(
+        ended.output.contains("ready: 4 engines") && !ended.output.contains("ssh"),
+        "{}",
+        ended.output
+    );
+    let told = ended
+        .output
+        .lines()
+        .filter(|line| line.starts_with("DRIVER"));
+    let told: Vec<&str> = told.collect();
     assert_eq!(told.len(), tries.len(), "{}", ended.output);
     for (line, (start, engines, cpus)) in told.iter().zip(tries) {
         let told: Vec<String> = (0..engines)

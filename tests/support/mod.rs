@@ -25,6 +25,14 @@ use std::time::{Duration, Instant};
 /// The longest that any fact is waited for: far beyond what a busy machine needs, so that only a defect meets it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A stand-in for the server of a hub's user, in Python: it runs a command, below a process that listens where the hub sends its user.
+pub const HUB: &str = "
+import os, socket, subprocess, sys
+server = socket.create_server(('127.0.0.1', 0))
+url = 'http://0.0.0.0:%d/user/alice/' % server.getsockname()[1]
+sys.exit(subprocess.run(sys.argv[1:], env={**os.environ, 'JUPYTERHUB_SERVICE_URL': url}).returncode)
+";
+
 /// The program under test: the static binary where `make test` gives one, else cargo's own build.
 pub fn binary() -> PathBuf {
     std::env::var_os("IPJOB_TEST_BINARY")
