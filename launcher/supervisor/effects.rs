@@ -26,8 +26,12 @@ impl Supervisor<'_> {
     /// Carries out one effect; tells the end when it was the last.
     pub(super) fn carry_out(&mut self, effect: Effect) -> Option<End> {
         match effect {
-            Effect::Start { again: true, .. } if self.holds(&effect) => {}
-            Effect::Start { unit, again } => self.start(unit, again),
+            Effect::Start { unit, again } => {
+                match again.then(|| self.outage.look(self.plan)).flatten() {
+                    Some(why) => self.put_on_hold(unit, why),
+                    None => self.start(unit, again),
+                }
+            }
             Effect::EndStep => self.end_step(),
             Effect::GiveUp(unit) => self.give_up(unit),
             Effect::Ask(unit) if self.tenure.is_ours() => self.ask(unit),
@@ -35,7 +39,6 @@ impl Supervisor<'_> {
             // that one, has them killed.
             Effect::Ask(_) => {}
             Effect::Kill(unit) => {
-                self.let_go(unit);
                 self.kill_other_ranks(unit);
                 self.children.kill(unit);
             }
@@ -48,7 +51,6 @@ impl Supervisor<'_> {
                     self.sender.clone(),
                 );
             }
-            Effect::SetTimer(timer, _) if self.held.has(timer) => self.held.keep(effect),
             Effect::SetTimer(timer, after) => {
                 let notice = Notice::Event(Event::TimeUp(timer));
                 match timer {
@@ -82,7 +84,6 @@ impl Supervisor<'_> {
     fn ask(&mut self, unit: Unit) {
         let name = unit.service();
         self.children.note_asked(name);
-        self.let_go(unit);
         self.stop_other_ranks(unit);
         if !self.ask_step(name) {
             self.children.signal(name, Signal::SIGTERM);

@@ -60,15 +60,24 @@ pub enum Timer {
     /// The last look for anything left.
     LastSweep,
     /// All engines are registered, and none has told the size of its MPI world.
-    World,
-    /// An engine left the hub's list although its process seems to live.
+    World {
+        /// Which of their starts it is.
+        generation: u32,
+    },
+    /// An engine left the hub's list although its process seems to live. One that is of an earlier engine only has the facts looked at
+    /// sooner.
     Dropped,
     /// srun said that Slurm takes the job down, and Slurm's signal to us has not come.
-    JobEnds,
+    JobEnds {
+        /// Which start of the engines it ended.
+        generation: u32,
+    },
     /// An engine that a client has asked to end has had the time to do so.
     Heeded {
         /// Its id.
         engine: u32,
+        /// Which of its starts it is, all of the engines' included.
+        generation: u32,
     },
     /// It is to be looked again whether the job is in use.
     Look,
@@ -105,6 +114,13 @@ pub enum Event {
     },
     /// A process that was to be started never was, and is not any more.
     NeverStarted(Unit),
+    /// A unit that was to start again was not: it could not write its log.
+    OnHold {
+        /// Which.
+        unit: Unit,
+        /// What keeps it from that.
+        why: String,
+    },
     /// Engines that were to be forked are not, and none of them has been.
     NotForked,
     /// A process ended.

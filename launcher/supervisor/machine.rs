@@ -107,6 +107,8 @@ pub struct Machine {
     world: Option<WantedWorld>,
     deadline: Deadline,
     idle: Idle,
+    /// Whether it was said that restarts are on hold.
+    on_hold: bool,
     /// Whether a client has asked the hub to end.
     hub_asked: bool,
     /// The request to start engines again that has not been answered.
@@ -163,6 +165,7 @@ impl Machine {
             world: None,
             deadline: Deadline::default(),
             idle: Idle::default(),
+            on_hold: false,
             hub_asked: false,
             request: None,
         }
@@ -256,6 +259,7 @@ impl Machine {
                 self.advance(out);
             }
             Event::SpawnFailed { unit, failure } => self.spawn_failed(unit, failure, out),
+            Event::OnHold { unit, why } => self.put_on_hold(unit, &why, out),
             Event::NeverStarted(unit) if self.is_being_cleared(unit.service()) => {
                 self.forget(unit);
                 self.clear(unit.service(), out);
@@ -395,9 +399,11 @@ impl Machine {
             Timer::Recount { generation } => self.recounted(generation, out),
             Timer::Look => out.push(Effect::Look(Look::Use)),
             Timer::Dropped => self.say_dropped(out),
-            Timer::JobEnds => self.slurm_says_nothing(out),
-            Timer::Heeded { engine } => self.wish_is_over(engine),
-            Timer::World => {
+            Timer::JobEnds { generation } if generation == self.generation(Unit::EngineGroup) => {
+                self.slurm_says_nothing(out);
+            }
+            Timer::Heeded { engine, generation } => self.wish_is_over(engine, generation),
+            Timer::World { generation } if generation == self.generation(Unit::EngineGroup) => {
                 self.world = None;
                 self.settle_engines(out);
             }

@@ -47,7 +47,7 @@ use event::{End, Event, Level};
 use idle::Activity;
 use machine::Machine;
 use notice::{Notice, Sender};
-use outage::Held;
+use outage::Outage;
 use publisher::Publisher;
 use restart::Kept;
 use std::time::Duration;
@@ -75,8 +75,8 @@ struct Supervisor<'a> {
     kept: Kept,
     /// What is known of the job's use.
     activity: Activity,
-    /// What waits until files can be written again.
-    held: Held,
+    /// What was last seen of the place of the logs.
+    outage: Outage,
     /// Where the other ranks hear of us, with the launcher `ranks`.
     meeting: Option<&'a mut Leader>,
     /// The ipjob that waits for us to be ready, where we are detached.
@@ -166,7 +166,7 @@ pub async fn run(
         tenure: Tenure::new(ownership, sender.clone()),
         kept: Kept::new(plan.secrets.token.clone(), wiring),
         activity: Activity::default(),
-        held: Held::default(),
+        outage: Outage::default(),
         meeting,
         front,
         console,
@@ -294,7 +294,6 @@ impl Supervisor<'_> {
                 self.say_cut(&path);
                 return None;
             }
-            Notice::HeldAreDue => return self.carry_out_held(),
             Notice::ForkingSaid(said) => self.forking_said(said)?,
             Notice::ForkingIsSilent => {
                 self.forking_is_silent();

@@ -110,8 +110,6 @@ pub enum Notice {
     },
     /// A log had grown too long: its middle was left out.
     LogCut(PathBuf),
-    /// It is to be looked again whether files can be written, for what waits for that.
-    HeldAreDue,
     /// The record is to be refreshed, so that a reader can tell a dead one.
     Refresh,
 }

@@ -410,7 +410,11 @@ impl Machine {
         }
         if self.world.is_some() {
             // Ready engines that are no world are worse than none: wait for their word, which is on its way.
-            out.push(Effect::SetTimer(Timer::World, WORLD_PATIENCE));
+            let generation = self.generation(Unit::EngineGroup);
+            out.push(Effect::SetTimer(
+                Timer::World { generation },
+                WORLD_PATIENCE,
+            ));
         } else {
             self.engines_ready(out);
         }

@@ -233,6 +233,8 @@ impl Machine {
         if let Some(memory) = memory {
             warning(out, format!("{unit} (pid {pid}): {memory}; {MORE_MEMORY}"));
         }
+        // What was on hold has been started.
+        self.on_hold &= self.stage(unit) != Stage::Starting;
         let ready = self.stage(unit.service()) == Stage::Ready;
         match unit {
             Unit::Engine(_) | Unit::EngineGroup if self.engines.step && self.replaces() => {

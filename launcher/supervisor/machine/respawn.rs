@@ -256,7 +256,9 @@ impl Machine {
         }
         self.engines.srun_said = None;
         self.engines.waits = None;
-        step_line(out, "the engines start again");
+        if !self.on_hold {
+            step_line(out, "the engines start again");
+        }
         self.restart(Name::Engines, out);
     }
 

@@ -45,7 +45,9 @@ impl Machine {
                 }
                 self.stop_next(out);
             }
-            Event::SpawnFailed { unit, .. } | Event::NeverStarted(unit) => {
+            Event::SpawnFailed { unit, .. }
+            | Event::OnHold { unit, .. }
+            | Event::NeverStarted(unit) => {
                 self.forget(*unit);
                 self.stop_next(out);
             }
@@ -92,6 +94,9 @@ impl Machine {
             match self.stage(rule.name) {
                 Stage::Ended => {}
                 Stage::Waiting => self.set_stage(rule.name, Stage::Ended),
+                Stage::Starting | Stage::Ready if lives && self.waits_for_the_lost(rule.name) => {
+                    return self.kill(rule.name, out);
+                }
                 Stage::Starting | Stage::Ready if lives => {
                     out.push(Effect::Ask(rule.name.into()));
                     return self.enter(rule.name, Stage::Terminating, rule.stop_limit, out);
@@ -112,6 +117,13 @@ impl Machine {
             }
         }
         self.last_sweep(out);
+    }
+
+    /// Whether what is left of the engines would end in vain if it were asked: it would finalize MPI, which waits for the lost ones or
+    /// aborts the whole start.
+    fn waits_for_the_lost(&self, name: Name) -> bool {
+        let world = self.engines.world || self.engines.together();
+        name == Name::Engines && world && self.engines.any(|engine| engine.lost)
     }
 
     /// Every service has ended: one more look for anything of ours.
@@ -258,12 +270,6 @@ impl Machine {
         // What is gone keeps nothing.
         let own = self.kept_by().filter(|user| *user != name);
         let Some(keeper) = own.map(Keeper::Own).or_else(by_guests) else {
-            let world = self.engines.world || self.engines.together();
-            let of_lost = name == Name::Engines && world && self.engines.any(|engine| engine.lost);
-            if of_lost && self.lives(name) {
-                // Asked, those that are left would finalize MPI, which waits for the lost ones or aborts the whole start.
-                self.kill(name, out);
-            }
             return self.begin_stop(end, out);
         };
         let Some(service) = self.services.get_mut(&name) else {
@@ -340,7 +346,14 @@ impl Machine {
                 };
                 engine.by_client = true;
                 let was_to_come_back = engine.call_off();
-                out.push(Effect::SetTimer(Timer::Heeded { engine: id }, HEEDED));
+                let generation = self.generation_of(id);
+                out.push(Effect::SetTimer(
+                    Timer::Heeded {
+                        engine: id,
+                        generation,
+                    },
+                    HEEDED,
+                ));
                 if was_to_come_back {
                     // Its end was noticed before the hub's word.
                     self.say_shut_down(&[id], out);
@@ -366,7 +379,10 @@ impl Machine {
     }
 
     /// An engine has had the time to end as a client asked. One that works on has not heeded it.
-    pub(super) fn wish_is_over(&mut self, id: u32) {
+    pub(super) fn wish_is_over(&mut self, id: u32, generation: u32) {
+        if self.generation_of(id) != generation {
+            return;
+        }
         if let Some(engine) = self.engines.get_mut(id).filter(|engine| engine.counts()) {
             engine.by_client = false;
         }
@@ -435,7 +451,11 @@ impl Machine {
             with_log,
         });
         out.push(Effect::Look(Look::Preemption));
-        out.push(Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE));
+        let generation = self.generation(Unit::EngineGroup);
+        out.push(Effect::SetTimer(
+            Timer::JobEnds { generation },
+            SIGNAL_PATIENCE,
+        ));
     }
 
     /// Slurm's answer.

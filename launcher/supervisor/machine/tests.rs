@@ -113,6 +113,8 @@ struct World {
     ended_by_client: Option<BTreeSet<Option<u32>>>,
     /// The request that waits for its answer.
     request: Option<String>,
+    /// What was started again and may turn out to be on hold; `None` where files can always be written.
+    may_be_on_hold: Option<BTreeSet<Unit>>,
 }
 
 impl World {
@@ -139,6 +141,7 @@ impl World {
             finished: false,
             ended_by_client: None,
             request: None,
+            may_be_on_hold: None,
         };
         world.hear(Event::Begin);
         world
@@ -209,6 +212,9 @@ impl World {
         }
         events.push(Event::Superseded("a newer life".to_owned()));
         events.push(Event::Cancelled);
+        for unit in self.may_be_on_hold.iter().flatten() {
+            events.push(on_hold(*unit));
+        }
         if self.ended_by_client.is_some() {
             for asked in [Asked::Engine(0), Asked::Engine(7), Asked::Hub] {
                 events.push(Event::ClientAsked(asked));
@@ -233,7 +239,7 @@ impl World {
             | Event::RestartAsked { .. } => true,
             Event::TimeUp(timer) => match timer {
                 Timer::Stage { unit, .. } => of(unit.service()),
-                Timer::Recount { .. } | Timer::Dropped | Timer::JobEnds => true,
+                Timer::Recount { .. } | Timer::Dropped | Timer::JobEnds { .. } => true,
                 _ => false,
             },
             _ => false,
@@ -258,12 +264,18 @@ impl World {
     fn hear(&mut self, event: Event) {
         let stopping = self.reason.is_some();
         match &event {
-            Event::Exited { unit, .. } | Event::SpawnFailed { unit, .. } => {
+            Event::Exited { unit, .. }
+            | Event::SpawnFailed { unit, .. }
+            | Event::OnHold { unit, .. } => {
                 self.alive.remove(unit);
+                if let Some(units) = &mut self.may_be_on_hold {
+                    units.remove(unit);
+                }
             }
             Event::TimeUp(timer) => {
                 self.timers.remove(timer);
-                if let Timer::Heeded { engine } = timer
+                if let Timer::Heeded { engine, generation } = timer
+                    && self.machine.generation_of(*engine) == *generation
                     && self.machine.engines.is(*engine, Engine::counts)
                     && let Some(ended) = &mut self.ended_by_client
                 {
@@ -305,6 +317,11 @@ impl World {
             "rule 7: {effects:?} after the end"
         );
         for effect in effects {
+            if let (Effect::Start { unit, again: true }, Some(units)) =
+                (&effect, &mut self.may_be_on_hold)
+            {
+                units.insert(*unit);
+            }
             self.check(&effect);
         }
         if let Some(reason) = self.machine.reason() {
@@ -530,6 +547,14 @@ fn restart(unit: impl Into<Unit>) -> Effect {
     Effect::Start {
         unit: unit.into(),
         again: true,
+    }
+}
+
+/// It is not started, because it could not write its log.
+fn on_hold(unit: Unit) -> Event {
+    Event::OnHold {
+        unit,
+        why: "the disk is full".to_owned(),
     }
 }
 

@@ -24,6 +24,9 @@ const PAUSES: [Duration; 5] = [
 /// So often a unit is started again.
 pub(super) const TRIES: usize = PAUSES.len();
 
+/// The pause before it is tried again to start what is on hold.
+const ON_HOLD: Duration = Duration::from_secs(1);
+
 /// A unit that was started again and works for so long has one of its tries back, and so on.
 const HEALTHY: Duration = Duration::from_secs(60);
 
@@ -79,6 +82,16 @@ impl Machine {
         }
     }
 
+    /// Which of a unit's starts this is, or comes next.
+    pub(super) fn generation(&self, unit: Unit) -> u32 {
+        self.life(unit).map_or(0, |life| life.generation)
+    }
+
+    /// The same of an engine, whether it was started again by itself or with all.
+    pub(super) fn generation_of(&self, engine: u32) -> u32 {
+        self.generation(Unit::Engine(engine)) + self.generation(Unit::EngineGroup)
+    }
+
     /// Where a unit is in its life; what the plan has not has ended.
     pub(super) fn stage(&self, unit: impl Into<Unit>) -> Stage {
         self.life(unit).map_or(Stage::Ended, |life| life.stage)
@@ -132,7 +145,8 @@ impl Machine {
     }
 
     /// A unit that was started again works: after a while one of its ends counts no more.
-    pub(super) fn works_again(&self, unit: impl Into<Unit>, out: &mut Vec<Effect>) {
+    pub(super) fn works_again(&mut self, unit: impl Into<Unit>, out: &mut Vec<Effect>) {
+        self.on_hold = false;
         self.limit_stage(unit, HEALTHY, out);
     }
 
@@ -287,6 +301,27 @@ impl Machine {
         self.enter(name, Stage::Starting, limit, out);
     }
 
+    /// A unit was not started, because it could not write its log: that costs it no try, and is tried again soon.
+    pub(super) fn put_on_hold(&mut self, unit: Unit, why: &str, out: &mut Vec<Effect>) {
+        if !self.forget(unit) {
+            return;
+        }
+        if self.is_being_cleared(unit.service()) {
+            return self.clear(unit.service(), out);
+        }
+        if let Some(id) = unit.engine() {
+            self.engines.lose(&[id]);
+        }
+        if let Some(life) = self.life_mut(unit) {
+            life.generation += 1;
+        }
+        if !core::mem::replace(&mut self.on_hold, true) {
+            let text = format!("{why}; restarts are on hold until the file system recovers");
+            warning(out, text);
+        }
+        self.enter(unit, Stage::Resting, ON_HOLD, out);
+    }
+
     /// How long a service's start may take.
     pub(super) fn limit_of_start(&self, name: Name) -> Duration {
         let rule = self.rules.iter().find(|rule| rule.name == name);
@@ -373,7 +408,7 @@ impl Machine {
 
     /// A service is ready: not for the first time?
     pub(super) fn became_ready_again(&mut self, name: Name, out: &mut Vec<Effect>) {
-        let generation = self.life(name).map_or(0, |life| life.generation);
+        let generation = self.generation(name.into());
         if generation == 0 {
             return;
         }

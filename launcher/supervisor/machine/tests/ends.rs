@@ -470,7 +470,10 @@ fn a_wish_of_a_client_that_an_engine_outlives_explains_no_later_end() {
         at_once.machine.reason(),
         Some("the engines were shut down by a client")
     );
-    let timer = Event::TimeUp(Timer::Heeded { engine: 0 });
+    let timer = Event::TimeUp(Timer::Heeded {
+        engine: 0,
+        generation: 0,
+    });
     let _ = hear(
         &mut world,
         [asked(Asked::Engine(0)), timer.clone(), killed(&[1])],

@@ -187,7 +187,10 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
         .machine
         .on(ended("srun: error: node2: tasks 0-1: Terminated"));
     assert!(!said.contains(&ENDED));
-    assert!(said.contains(&Effect::SetTimer(Timer::JobEnds, SIGNAL_PATIENCE)));
+    assert!(said.contains(&Effect::SetTimer(
+        Timer::JobEnds { generation: 0 },
+        SIGNAL_PATIENCE
+    )));
     let mut stopped = world.clone();
     stopped.hear(Event::StopAsked {
         by: "SIGTERM".to_owned(),
@@ -198,7 +201,7 @@ fn a_set_that_slurm_takes_down_with_the_job_waits_for_the_signal() {
     assert!(
         world
             .machine
-            .on(Event::TimeUp(Timer::JobEnds))
+            .on(Event::TimeUp(Timer::JobEnds { generation: 0 }))
             .contains(&ENDED)
     );
 }

@@ -57,6 +57,19 @@ fn every_order_of_events_after_ready_keeps_the_rules() {
 }
 
 #[test]
+fn every_order_of_events_while_files_cannot_be_written_keeps_the_rules() {
+    for last in [Name::Jupyter, Name::Engines] {
+        let mut world = up(ENGINES, last);
+        world.machine = world.machine.replacing_engines(true);
+        world.may_be_on_hold = Some(BTreeSet::new());
+        world.hear(exited(Unit::Controller, Exit::Code(1), &[]));
+        world.hear(Event::Swept(Some(Name::Controller)));
+        let (states, _) = walk(world, depth() - 2);
+        assert!(states > 1_000, "only {states} states with {last}");
+    }
+}
+
+#[test]
 fn every_order_of_events_of_a_stop_keeps_the_rules() {
     for last in [Name::Jupyter, Name::Driver, Name::Engines] {
         let mut world = up(ENGINES, last);

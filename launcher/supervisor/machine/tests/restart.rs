@@ -274,6 +274,54 @@ fn every_order_of_events_while_a_service_is_replaced_keeps_the_rules() {
     }
 }
 
+#[test]
+fn what_cannot_write_its_log_is_on_hold_which_costs_no_try_and_hinders_no_stop() {
+    let mut world = up(2, Name::Jupyter);
+    world.machine = world.machine.replacing_engines(true);
+    let mut effects = die(&mut world, Name::Jupyter);
+    let said_once = "the disk is full; restarts are on hold until the file system recovers";
+    for round in 0..9 {
+        assert!(effects.contains(&restart(Name::Jupyter)), "{effects:?}");
+        let effects_of_hold = hear(&mut world, [on_hold(Unit::Jupyter)]);
+        let told = said(&effects_of_hold).contains(&said_once);
+        assert_eq!(told, round == 0, "{effects_of_hold:?}");
+        let (timer, after) = pause(&effects_of_hold).expect("a pause");
+        assert_eq!(after, 1);
+        effects = hear(&mut world, [Event::TimeUp(timer)]);
+    }
+    assert_eq!(world.machine.state(), State::Degraded);
+    assert_eq!(
+        world.machine.life(Name::Jupyter).map(|life| life.attempts),
+        Some(1)
+    );
+    let mut stopped = world.clone();
+    let stop = Event::StopAsked {
+        by: "SIGTERM".to_owned(),
+        insists: false,
+    };
+    let effects = hear(&mut stopped, [stop, on_hold(Unit::Jupyter)]);
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Sweep { .. })),
+        "{effects:?}"
+    );
+    ready(&mut world, Name::Jupyter);
+    assert_eq!(world.machine.state(), State::Ready);
+    // An engine is on hold by the same means, and what is said of it is news again.
+    let lost = exited(process(Name::Engines, 1), KILLED(), &[]);
+    let effects = hear(&mut world, [lost, listed(&[0])]);
+    let (timer, _) = pause(&effects).expect("a pause");
+    let effects = hear(&mut world, [Event::TimeUp(timer)]);
+    assert!(effects.contains(&restart(Unit::Engine(1))), "{effects:?}");
+    let effects = hear(&mut world, [on_hold(Unit::Engine(1))]);
+    assert!(said(&effects).contains(&said_once), "{effects:?}");
+    assert_eq!(world.machine.engines.living(), 1);
+    let (timer, _) = pause(&effects).expect("a pause");
+    let effects = hear(&mut world, [Event::TimeUp(timer)]);
+    assert!(effects.contains(&restart(Unit::Engine(1))), "{effects:?}");
+}
+
 // Services that run and lack something.
 
 fn lacks(service: Name, what: &str) -> Event {

@@ -107,7 +107,7 @@ fn a_cancelled_step_is_no_matter_of_memory() {
             tail: [told, killed].map(str::to_owned).to_vec(),
             memory: None,
         });
-        let _ = machine.on(Event::TimeUp(Timer::JobEnds));
+        let _ = machine.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
         let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
             panic!("it goes on");
         };
@@ -238,7 +238,7 @@ fn knows_first(words: &str) {
         insists: false,
     });
     assert_eq!(machine.reason(), Some("SIGTERM"));
-    let _ = alone.on(Event::TimeUp(Timer::JobEnds));
+    let _ = alone.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
     let reason = alone.reason().expect("it fails");
     assert!(reason.ends_with(words), "{reason}");
 }
@@ -267,7 +267,7 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
     assert_eq!((end.code, &end.failure), (0, &None));
     assert!(end.reason.starts_with("preemption: "), "{}", end.reason);
     let _ = other.on(Event::Preempted(false));
-    let _ = silent.on(Event::TimeUp(Timer::JobEnds));
+    let _ = silent.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
     for failed in [other, silent] {
         let reason = failed.reason().expect("it fails");
         assert!(
@@ -301,6 +301,6 @@ fn a_world_of_its_own_for_every_engine_is_never_ready() {
     let mut silent = machine.clone();
     assert_eq!(warnings(machine.on(Event::World(alone))).len(), 1);
     assert_eq!(machine.state(), State::Ready, "only a warning");
-    let _ = silent.on(Event::TimeUp(Timer::World));
+    let _ = silent.on(Event::TimeUp(Timer::World { generation: 0 }));
     assert_eq!(silent.state(), State::Ready, "no word is no hindrance");
 }
