@@ -59,11 +59,24 @@ fn a_login_node_and_an_allocation_are_looked_at() {
         ("address", "all 2 nodes reach 10.77.0.11"),
         ("profile", "all 2 nodes see /home/alice/.ipython"),
         ("mpi", "ipjob uses pmi2"),
+        ("slurm", "; ipjob was tried with 22.05, 24.11, 26.05"),
+        ("step manager", "off"),
+        ("OOMKillStep", "off"),
+        ("MpiDefault", "none"),
+        ("namespace", "none"),
+        ("cgroup", "version 1; Slurm does not limit"),
     ] {
         let (state, line) = about(&text, subject);
         assert_eq!(state, "ok", "{line}");
         assert!(line.contains(part), "{line}");
     }
+    // The lab's Slurm is impatient.
+    let (state, line) = about(&text, "KillWait");
+    assert_eq!(state, "note", "{line}");
+    assert!(
+        line.starts_with("Slurm kills 5 s after its SIGTERM"),
+        "{line}"
+    );
     // What it wrote to find that out is gone.
     let left = lab.shell(ALICE, "login", "ls -A ~ ~/.ipython 2>&1").text;
     assert!(!left.contains("ipjob-doctor"), "{left}");

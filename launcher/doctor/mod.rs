@@ -8,6 +8,7 @@ mod nodes;
 mod process;
 mod report;
 mod secrets;
+mod site;
 mod software;
 mod step;
 
@@ -17,6 +18,7 @@ use crate::cli::doctor::DoctorOptions;
 use crate::failure::{Failure, Outcome};
 use crate::here::site::{address, identity, scontrol};
 use crate::plan::allocation::Allocation;
+use crate::plan::slurm::Slurm;
 use crate::report::output;
 use crate::run;
 use finding::{Finding, State};
@@ -39,24 +41,16 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
     };
     let host = identity::host();
     let here = slurm.filter(|slurm| slurm.node_of(&host).is_some());
-    sheet.add(vec![match &here {
-        Some(slurm) => Finding::ok(
-            "job",
-            format!(
-                "{} on {} (this is {host})",
-                slurm.job,
-                slurm.nodes.join(", ")
-            ),
-        ),
-        None => Finding::note(
-            "job",
-            format!("{host} is not a node of one of your Slurm jobs"),
-        )
-        .advise("inside an allocation the doctor also tries steps, MPI, addresses and the profile directory"),
-    }]);
+    sheet.add(vec![job(here.as_ref(), &host)]);
     let mut found = Vec::new();
     let software = software::look(here.is_some(), &mut found);
     sheet.add(found);
+    let config = software.slurm.then(scontrol::config).flatten();
+    if software.slurm {
+        let mut found = Vec::new();
+        site::look(config.as_ref(), here.is_some(), &mut found);
+        sheet.add(found);
+    }
     let allocation = here.map_or_else(identity::this_machine, |slurm| {
         Allocation::of_job(slurm, identity::this_machine().engines)
     });
@@ -103,6 +97,7 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
         let path = report::write(
             file,
             &sheet.lines(),
+            config.as_ref(),
             &allocation,
             &environment,
             &ipython_dir,
@@ -117,6 +112,18 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
     } else {
         0
     })
+}
+
+/// The job that this is on a node of.
+fn job(here: Option<&Slurm>, host: &str) -> Finding {
+    match here {
+        Some(slurm) => {
+            let nodes = slurm.nodes.join(", ");
+            Finding::ok("job", format!("{} on {nodes} (this is {host})", slurm.job))
+        }
+        None => Finding::note("job", format!("{host} is not a node of one of your Slurm jobs"))
+            .advise("inside an allocation the doctor also tries steps, MPI, addresses and the profile directory"),
+    }
 }
 
 /// What was found, printed as it comes: some of it takes seconds.

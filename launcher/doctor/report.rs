@@ -7,6 +7,7 @@ use crate::here::os::run_program::ask;
 use crate::here::os::secure_path;
 use crate::here::site::identity;
 use crate::plan::allocation::Allocation;
+use crate::plan::slurm::Config;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,18 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 /// Lines of `scontrol show config` that change what ipjob meets.
-const CONFIG: [&str; 20] = [
+const CONFIG: [&str; 26] = [
+    "CgroupPlugin",
     "ClusterName",
+    "ConstrainRAMSpace",
+    "JobContainerType",
     "JobRequeue",
     "KillOnBadExit",
     "KillWait",
     "LaunchParameters",
     "MpiDefault",
     "MpiParams",
+    "NamespaceType",
     "OverTimeLimit",
     "PrologFlags",
     "ProctrackType",
@@ -30,10 +35,12 @@ const CONFIG: [&str; 20] = [
     "SelectType",
     "SelectTypeParameters",
     "SLURM_VERSION",
+    "SlurmctldParameters",
     "SlurmctldTimeout",
     "SlurmdTimeout",
     "SrunPortRange",
     "TaskPlugin",
+    "TaskPluginParam",
     "UnkillableStepTimeout",
 ];
 
@@ -47,6 +54,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub fn write(
     path: &Path,
     sheet: &[String],
+    config: Option<&Config>,
     allocation: &Allocation,
     environment: &[(String, String)],
     ipython_dir: &Path,
@@ -66,7 +74,7 @@ pub fn write(
     );
     part("doctor", &sheet.join("\n"));
     part("environment", &secrets::environment(environment).join("\n"));
-    part("slurm configuration", &configuration());
+    part("slurm configuration", &configuration(config));
     if let Some(job) = &allocation.job {
         let shown = ask(
             Command::new("scontrol").args(["show", "job", job.name()]),
@@ -97,21 +105,15 @@ pub fn write(
     Ok(path)
 }
 
-fn configuration() -> String {
-    let shown = ask(Command::new("scontrol").args(["show", "config"]), LIMIT);
-    if !shown.is_good() {
-        return format!("no answer from scontrol: {}", shown.reason());
-    }
-    let wanted = |line: &&str| {
-        line.split_once('=')
-            .is_some_and(|(name, _)| CONFIG.contains(&name.trim()))
+fn configuration(config: Option<&Config>) -> String {
+    let Some(config) = config else {
+        return "no answer from `scontrol show config`".to_owned();
     };
-    shown
-        .output
-        .lines()
-        .filter(wanted)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let wanted = config.lines().filter(|(name, _)| CONFIG.contains(name));
+    let lines: Vec<String> = wanted
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    lines.join("\n")
 }
 
 /// The profile of ours with the youngest record.

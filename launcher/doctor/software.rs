@@ -22,6 +22,8 @@ pub struct Software {
     pub ipengine: Option<PathBuf>,
     /// `srun`.
     pub srun: Option<PathBuf>,
+    /// Whether there are programs of Slurm.
+    pub slurm: bool,
 }
 
 /// Looks for every program; inside a job those of Slurm must be there.
@@ -48,6 +50,7 @@ pub fn look(in_a_job: bool, findings: &mut Vec<Finding>) -> Software {
         ));
         return found;
     }
+    found.slurm = true;
     for program in SLURM {
         match programs::find_slurms(program) {
             Ok(path) => {

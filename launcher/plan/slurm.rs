@@ -1,12 +1,14 @@
 //! A Slurm job as its environment tells it. Garbage in a variable is refused by the variable's name.
 
 mod asked;
+mod config;
 mod size;
 
 use super::hostlist;
 use super::job::JobId;
 use crate::failure::{Failure, Outcome};
 pub use asked::Asked;
+pub use config::{Config, TRIED};
 
 /// What Slurm gave to this job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::{REPEAT_PAUSE, Supervisor, file_thread, query};
 use crate::here::os::own_time::OwnTime;
 use crate::here::site::programs;
 use crate::plan::job::JobId;
+use crate::plan::slurm::Config;
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
@@ -313,14 +314,6 @@ pub fn is_ending(line: &str) -> bool {
     line.split_ascii_whitespace().next() == Some("COMPLETING")
 }
 
-/// Reads `KillWait                = 30 sec` of Slurm's configuration.
-fn kill_wait(config: &str) -> Option<Duration> {
-    let mut lines = config.lines().filter_map(|line| line.split_once('='));
-    let (_, value) = lines.find(|(name, _)| name.trim() == "KillWait")?;
-    let seconds = value.split_ascii_whitespace().next()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 /// How long Slurm waits between its signal to a job that it ends and the kill (KillWait): asked once it ends this one.
 impl Supervisor<'_> {
     /// Slurm is ending the job: it is asked how long it waits before it kills.
@@ -335,7 +328,7 @@ impl Supervisor<'_> {
             };
             let args = ["show", "config"].map(str::to_owned).to_vec();
             let config = query::output(scontrol, args, Vec::new(), LIMIT).await;
-            let wait = config.as_deref().and_then(kill_wait);
+            let wait = config.and_then(|text| Config::read(&text)?.kill_wait());
             if let Some(wait) = wait {
                 let _ = sender.send(Notice::KillWait(wait));
             }
@@ -382,14 +375,6 @@ mod tests {
         ] {
             assert_eq!(Told::read(line), told, "{line}");
         }
-    }
-
-    #[test]
-    fn slurms_patience_is_read_from_its_configuration() {
-        let config = "Configuration data as of 2026-11-26T19:00:00\nKeepAliveTime           = SYSTEM_DEFAULT\nKillOnBadExit           = 0\nKillWait                = 30 sec\n";
-        assert_eq!(kill_wait(config), Some(Duration::from_secs(30)));
-        assert_eq!(kill_wait("KillWait = soon"), None);
-        assert_eq!(kill_wait(""), None);
     }
 }
 

@@ -36,7 +36,7 @@ fn wait_told(job: &SlurmJob, begin: &str) -> String {
 fn an_engine_of_the_other_node_that_took_too_much_is_told_with_rank_node_and_limit() {
     let lab = needed!(Lab::up(&["--constrain", "memory"]));
     let options = ["-N2", "--ntasks-per-node=2", "--mem=600"];
-    // As in each job of a site with `OOMKillStep`, from Slurm 24.05 on.
+    // As in each job of a site with `OOMKillStep`, with newer Slurm.
     let site = "export SLURM_OOM_KILL_STEP=1\nexec ipjob --mode cluster-only --mpi none";
     let job = lab.submit(&options, site);
     let record = job.wait_state("ready");

@@ -117,6 +117,18 @@ impl Memory {
     }
 }
 
+/// The version of the control groups in which our memory is counted.
+#[must_use]
+pub fn version_here() -> Option<u8> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let (version, _) = find(&groups, &mounts)?;
+    Some(match version {
+        Version::One => 1,
+        Version::Two => 2,
+    })
+}
+
 /// How many processes the kernel has killed in a group: in version 1 those right in it, in version 2 also those below.
 fn kills(version: Version, group: &Path) -> Option<u64> {
     let text = fs::read_to_string(group.join(version.kills())).ok()?;

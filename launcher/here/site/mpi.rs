@@ -123,8 +123,7 @@ fn fitting(vendor: &str, types: &[String]) -> (World, Option<String>) {
 
 /// Whether the site has a default that makes a world.
 fn site_default() -> bool {
-    scontrol::configured("MpiDefault")
-        .is_some_and(|value| !matches!(value.as_str(), "none" | "(null)" | ""))
+    scontrol::config().is_some_and(|config| config.get("MpiDefault").is_some())
 }
 
 /// The vendor of the MPI library that mpi4py finds.

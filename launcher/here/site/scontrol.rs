@@ -3,7 +3,7 @@
 use super::programs;
 use crate::failure::Outcome;
 use crate::here::os::run_program;
-use crate::plan::slurm::{Asked, Slurm};
+use crate::plan::slurm::{Asked, Config, Slurm};
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,14 +23,10 @@ pub fn job(environment: &[(String, String)]) -> Outcome<Option<Slurm>> {
     }))
 }
 
-/// A line of the configuration: `MpiDefault`.
+/// The site's configuration.
 #[must_use]
-pub fn configured(key: &str) -> Option<String> {
-    ask(&["show", "config"])?
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .find(|(name, _)| name.trim() == key)
-        .map(|(_, value)| value.trim().to_owned())
+pub fn config() -> Option<Config> {
+    Config::read(&ask(&["show", "config"])?)
 }
 
 /// What `scontrol` prints; `None` when it is not there, fails or takes too long.

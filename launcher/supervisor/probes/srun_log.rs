@@ -113,7 +113,7 @@ struct Step {
     name: String,
 }
 
-/// The steps of a job that can hold nodes; `None` where Slurm does not say. With a step manager (24.05 and later) steps are known
+/// The steps of a job that can hold nodes; `None` where Slurm does not say. With a step manager (newer Slurm) steps are known
 /// on the job's first node only: scontrol asks there, `squeue --steps` does not.
 async fn steps(job: &str) -> Option<Vec<Step>> {
     let scontrol = programs::find_slurms("scontrol").ok()?;
