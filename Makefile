@@ -9,7 +9,7 @@ SHELL := bash
 
 ARCH := $(shell uname -m)
 BINARY := $(CURDIR)/target/ipjob
-VENVS := main ipp88 ipp71 nb6 hub hub5
+VENVS := main ipp88 ipp71 nb6 hub hub5 wheel
 # The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, the completions
 # through their shells, a page of Jupyter in a browser, and jobs in a home that hangs and with a clock that is set.
 # `a|b` means either: newer Debians have renamed it.
@@ -84,7 +84,7 @@ slurm_tests() {
 }
 endef
 
-.PHONY: help run build test check quick fuzz chaos soak bench roots slurm lab lab-down dist install clean venvs $(VENVS:%=venv-%)
+.PHONY: help run build test check quick fuzz chaos soak bench roots slurm lab lab-down dist wheel install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -118,7 +118,7 @@ test: roots check build ## run all checks and tests; TEST_ARGS= for the runner, 
 	tests/install-packages $(TEST_PACKAGES) || true
 	# Once, before many labs start side by side.
 	tests/lab/lab install --mpi-packages openmpi || true
-	for name in main ipp88 nb6 hub $(if $(long),ipp71 hub5); do
+	for name in main ipp88 nb6 hub wheel $(if $(long),ipp71 hub5); do
 	  if venv=$$(tests/python/venv.sh $$name); then
 	    export IPJOB_TEST_VENV_$${name^^}="$$venv"
 	  else
@@ -274,6 +274,21 @@ dist: ## build the static binaries of a release, with checksums, in dist/
 	done
 	cd dist
 	sha256sum ipjob-* | tee SHA256SUMS
+
+wheel: CARGO_FLAGS = --locked
+wheel: venv-wheel ## build the Python package with the static binary in it, in dist/; `pip install dist/ipjob-*.whl`
+	@$(toolchain)
+	venv=$$(tests/python/venv.sh wheel)
+	mkdir -p dist
+	rm -f dist/*.whl
+	for arch in x86_64 aarch64; do
+	  target=$$arch-unknown-linux-musl
+	  have_target $$target || { echo "make wheel: none for $$arch: the Rust target $$target can't be had" >&2; continue; }
+	  (static_build $$target)
+	  export IPJOB_WHEEL_PROGRAM="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$$target/release/ipjob" IPJOB_WHEEL_ARCHITECTURE=$$arch
+	  (cd python && "$$venv/bin/hatchling" build -t wheel -d $(CURDIR)/dist)
+	done
+	ls -l dist/*.whl
 
 install: $(BINARY) ## install program, man page, completions and modulefiles below DESTDIR= PREFIX=/usr/local
 	@root=$(DESTDIR)$(PREFIX)

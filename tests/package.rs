@@ -1,6 +1,6 @@
 //! The Python package `ipjob` in python/: it is thin, of the program's version, and says what it lacks.
 
-use crate::support::{Place, binary, venv};
+use crate::support::{Needed, Place, binary, venv};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -34,6 +34,76 @@ fn failure(command: &mut Command) -> String {
     let shown = shown(&output);
     assert!(!output.status.success(), "{shown}");
     shown
+}
+
+/// The package as pip installs it: ipyparallel finds its launchers by what is beside it.
+fn installed(place: &Place) -> Needed<PathBuf> {
+    let packer = crate::support::venv("wheel")?;
+    let wheels = place.dir().join("wheels");
+    let output = place
+        .command(packer.join("bin/hatchling"))
+        .args(["build", "-t", "wheel", "-d"])
+        .arg(&wheels)
+        .current_dir(package())
+        .output()
+        .expect("hatchling");
+    assert!(output.status.success(), "{}", shown(&output));
+    Ok(unpacked(place, &packer, &only_file(&wheels)))
+}
+
+fn only_file(directory: &Path) -> PathBuf {
+    let mut files = fs::read_dir(directory).expect("a directory").flatten();
+    files.next().expect("a file").path()
+}
+
+/// Where pip has put it.
+fn unpacked(place: &Place, venv: &Path, wheel: &Path) -> PathBuf {
+    let site = place.dir().join("site");
+    let output = place
+        .command(venv.join("bin/python"))
+        .args(["-m", "pip", "install", "--quiet", "--no-index", "--no-deps"])
+        .arg("--target")
+        .args([&site, wheel])
+        .output()
+        .expect("pip");
+    assert!(output.status.success(), "{}", shown(&output));
+    site
+}
+
+/// Runs a program beside these tests, with the package; Python tells where it hangs.
+fn run(venv: &Path, name: &str) -> Needed<()> {
+    let place = Place::with_venv(venv);
+    let site = installed(&place)?;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/package")
+        .join(name);
+    let output = place
+        .command("timeout")
+        .args(["--signal=ABRT", "300"])
+        .arg(venv.join("bin/python"))
+        .args(["-X", "faulthandler"])
+        .arg(file)
+        .env("PYTHONPATH", site)
+        .env("IPJOB", binary())
+        .env("IPYTHONDIR", place.ipython_dir())
+        .output()
+        .expect("timeout");
+    assert!(output.status.success(), "{}", shown(&output));
+    Ok(())
+}
+
+#[test]
+fn cells_start_use_and_end_a_cluster() {
+    let venv = needed!(venv("main"));
+    needed!(run(&venv, "cells.py"));
+}
+
+#[test]
+fn ipyparallels_cluster_is_a_job_of_ipjob() {
+    for name in ["main", "ipp88"] {
+        let venv = needed!(venv(name));
+        needed!(run(&venv, "cluster.py"));
+    }
 }
 
 #[test]
@@ -90,4 +160,59 @@ fn what_the_program_refuses_is_an_exception_with_its_words() {
         "{shown}"
     );
     assert!(shown.contains("nothing"), "{shown}");
+}
+
+#[test]
+fn the_wheel_brings_program_and_package() {
+    let venv = needed!(venv("main"));
+    let packer = needed!(crate::support::venv("wheel"));
+    let place = Place::empty();
+    // Packed twice, a wheel is the same to the byte.
+    let wheels: Vec<PathBuf> = ["one", "two"]
+        .iter()
+        .map(|name| {
+            let into = place.dir().join(name);
+            let output = place
+                .command(packer.join("bin/hatchling"))
+                .args(["build", "-t", "wheel", "-d"])
+                .arg(&into)
+                .current_dir(package())
+                .env("IPJOB_WHEEL_PROGRAM", binary())
+                .env("IPJOB_WHEEL_ARCHITECTURE", std::env::consts::ARCH)
+                .output()
+                .expect("hatchling");
+            assert!(output.status.success(), "{}", shown(&output));
+            only_file(&into)
+        })
+        .collect();
+    let bytes = fs::read(&wheels[0]).expect("the wheel");
+    assert!(bytes == fs::read(&wheels[1]).expect("the wheel"));
+    let name = wheels[0].file_name().expect("a name").to_string_lossy();
+    assert!(
+        name.contains("-py3-none-manylinux2014_") && name.contains(".musllinux_1_1_"),
+        "{name}"
+    );
+    if fs::metadata(binary()).expect("the program").len() < 5_000_000 {
+        assert!(bytes.len() < 2_000_000, "{} bytes", bytes.len());
+    }
+
+    let site = unpacked(&place, &venv, &wheels[0]);
+    let code = "import ipyparallel as ipp
+from ipjob import program
+print(program.find())
+cluster = ipp.Cluster(engines='ipjob', controller='ipjob')
+print(cluster.controller_launcher_class.__name__, cluster.engine_launcher_class.__name__)";
+    let output = python(&place, &venv, code)
+        .env("PYTHONPATH", &site)
+        .env_remove("IPJOB")
+        .output()
+        .expect("Python");
+    let program = site.join("bin/ipjob");
+    assert_eq!(
+        shown(&output).trim(),
+        format!(
+            "{}\nIpjobControllerLauncher IpjobEngineSetLauncher",
+            program.display()
+        )
+    );
 }

@@ -134,12 +134,12 @@ class Job:
 
         return ipyparallel.Client(self.connection()["client"], **options)
 
-    def stop(self, say=None):
+    def stop(self, say=None, limit="2m"):
         """Ends it in order, and returns when it has ended. A second request would end it by force: there is one."""
         if self.over():
             self.wait_until(self.ended)
         else:
-            program.call(["stop", self.profile], say)
+            program.call(["stop", "--timeout", limit, self.profile], say)
 
     def restart(self, all_engines=False, say=None):
         """Starts engines again that have ended, or all of them."""

@@ -1,5 +1,6 @@
 """`%ipjob` in a notebook or an IPython: start, status, stop and restart."""
 
+import atexit
 import os
 import re
 import shlex
@@ -23,27 +24,34 @@ WORDS = ["start", "status", "restart", "stop"]
 
 
 class Progress:
-    """Lines of the program in the cell, and below them one that counts the seconds."""
+    """One line in the cell: the newest of the program's, and for how long all has taken."""
 
     def __init__(self):
-        self._began = self._shown = time.monotonic()
-        self._width = 0
+        self._began = time.monotonic()
+        self._line = "..."
+        self._shown = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        # A failure has lines of its own.
+        self._show("" if kind else self._line)
+        print(end="\r" if kind else "\n")
 
     def __call__(self, line):
-        if line is None:
-            now = time.monotonic()
-            if now - self._shown >= 1:
-                self._shown = now
-                self._show(f"{now - self._began:5.1f}s  ...")
-        else:
-            self._show(line)
-            self._width = 0
-            sys.stdout.write("\n")
-        sys.stdout.flush()
+        self._line = line or self._line
+        seconds = int(time.monotonic() - self._began)
+        self._show(f"{self._line}  ({seconds} s)" if seconds else self._line)
+
+    def end(self, text):
+        """Leaves this text in its place."""
+        self._line = text
 
     def _show(self, text):
-        sys.stdout.write("\r" + text.ljust(self._width))
-        self._width = len(text)
+        if text != self._shown:
+            print("\r" + text.ljust(len(self._shown)), end="", flush=True)
+            self._shown = text
 
 
 def _release(client, why):
@@ -64,13 +72,13 @@ def _release(client, why):
         answered.set()
 
     answered = threading.Event()
+    # The client's own thread handles replies. Without it, a hub that was shut down in order has closed the client.
     if client._io_thread.is_alive():
         client._io_loop.add_callback(answer)
         answered.wait(5)
-    else:
-        # A hub that was shut down in order has closed the client.
-        answer()
     client.close()
+    # What a cell has sent meanwhile.
+    answer()
 
 
 class Session:
@@ -81,8 +89,10 @@ class Session:
         self.job = None
         self.client = None
         self.arguments = None
+        self.kept = False
         self._busy = threading.Lock()
         self._profile = None
+        atexit.register(self._at_exit)
 
     def command(self, line):
         """`%ipjob LINE`"""
@@ -115,18 +125,22 @@ class Session:
             return
         keep = "--keep" in arguments
         options = [word for word in arguments if word != "--keep"]
-        answer = jobs.start(options, None if keep else os.getpid(), Progress())
-        started = jobs.started(answer)
-        if started is None:
-            # --dry-run and --help start nothing.
-            print(answer, end="")
-            return
-        try:
-            self._adopt(started, arguments)
-        except BaseException:
-            # Nobody knows of it, who could end it.
-            started.stop()
-            raise
+        with Progress() as progress:
+            answer = jobs.start(options, None if keep else os.getpid(), progress)
+            started = jobs.started(answer)
+            if started is None:
+                # --dry-run and --help start nothing.
+                progress.end(answer.rstrip())
+                return
+            try:
+                self._adopt(started, arguments, keep)
+            except BaseException:
+                # Nobody knows of it, who could end it.
+                started.stop()
+                raise
+            progress.end(self._ready())
+        for warning in started.record()["warnings"]:
+            print("warning:", warning)
 
     def status(self, arguments):
         """Tells what there is; a kernel without a job takes the one that runs here."""
@@ -145,20 +159,24 @@ class Session:
             print(f"connect to one: %ipjob status {running[0].profile}")
         else:
             self._retire()
-            self._adopt(running[0], None)
+            self._adopt(running[0], None, True)
+            print(self._ready())
 
     def stop(self, arguments):
         """Ends the job in order. Its client is closed first: what a cell waits for would not come any more."""
         _none(arguments)
         job = self._job()
         self._retire("it was stopped")
-        job.stop(Progress())
+        with Progress() as progress:
+            job.stop(progress)
 
     def restart(self, arguments):
         """Starts engines again that have ended, or all."""
         if arguments not in ([], ["--all"]):
             raise Failure(f"%ipjob restart takes only --all, not {' '.join(arguments)}")
-        self._job().restart(bool(arguments), Progress())
+        job = self._job()
+        with Progress() as progress:
+            job.restart(bool(arguments), progress)
 
     def _lives(self):
         return self.job is not None and self.job.over() is None
@@ -172,20 +190,30 @@ class Session:
         engines = self.job.record()["engines"]
         return f"{engines['registered']} of {engines['expected']} engines"
 
-    def _adopt(self, job, arguments):
+    def _ready(self):
+        return f"{self.job.profile} is ready: {self._engines()}. rc is its client, and %%px runs a cell on them."
+
+    def _adopt(self, job, arguments, kept):
         """Connects to it: `rc`, %%px, and `ipp.Client()` without an argument."""
         self.client = job.client()
-        self.job, self.arguments = job, arguments
+        self.job, self.arguments, self.kept = job, arguments, kept
         view = self.client[:]
         view.block = True
         view.activate()
         self.shell.user_ns["rc"] = self.client
-        # A client's default profile is that of the running IPython; its files were read from the own one before.
-        application = getattr(self.shell, "parent", None)
-        if hasattr(application, "profile"):
+        application = _application()
+        if application:
             self._profile, application.profile = application.profile, job.profile
         threading.Thread(target=self._watch, args=(job,), name="ipjob", daemon=True).start()
-        print(f"rc is a client of {job.profile} with {self._engines()}; %%px runs a cell on them")
+
+    def _at_exit(self):
+        """The job follows the kernel and ends after it. But where Slurm ends the step when Jupyter has ended, and Jupyter waits
+        for its kernels for 5 s, the job has to have ended before."""
+        if self.job and not self.kept:
+            try:
+                self.job.stop(limit="4s")
+            except Failure:
+                pass
 
     def _watch(self, job):
         """Once it has ended, whoever ended it, no cell waits for it."""
@@ -200,13 +228,14 @@ class Session:
             return
         self.job = self.client = self.arguments = None
         why = f"{job.profile} has ended: {reason}"
-        _release(client, why)
+        # Before a cell that waits goes on, and the next one begins.
+        self._no_px(client, why)
         if self.shell.user_ns.get("rc") is client:
             del self.shell.user_ns["rc"]
-        application = getattr(self.shell, "parent", None)
-        if getattr(application, "profile", None) == job.profile:
+        application = _application()
+        if application and application.profile == job.profile:
             application.profile = self._profile
-        self._no_px(client, why)
+        _release(client, why)
 
     def _no_px(self, client, why):
         """%%px of a closed client says what has become of it. A new client makes its own, where there is no %px."""
@@ -222,6 +251,13 @@ class Session:
                 if getattr(view, "client", None) is client:
                     del magics[kind][name]
         magics["cell"].setdefault("px", px)
+
+
+def _application():
+    """The running IPython, or the kernel, whose profile is a client's default; where its files are was settled before."""
+    from IPython.core.application import BaseIPythonApplication
+
+    return BaseIPythonApplication.instance() if BaseIPythonApplication.initialized() else None
 
 
 def _none(arguments):

@@ -95,7 +95,9 @@ def _version(path):
 def environment():
     """The environment for the program: ipcontroller and ipengine are those of this Python, whatever PATH a kernel has."""
     directories = [path for path in _directories() if _is_program(os.path.join(path, "ipcontroller"))]
-    return {**os.environ, "PATH": os.pathsep.join([*directories, os.environ.get("PATH", os.defpath)])}
+    # A kernel has programs write in colour for its cells; what the program says here is read first.
+    kept = {name: value for name, value in os.environ.items() if name not in ("CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR")}
+    return {**kept, "PATH": os.pathsep.join([*directories, os.environ.get("PATH", os.defpath)])}
 
 
 def _failure(answer, said, code):
