@@ -51,6 +51,8 @@ pub enum About {
     Memory,
     /// Slurm takes the whole job down.
     JobEnds,
+    /// Another ipjob has the profile.
+    InUse,
 }
 
 /// One failure, ready to be shown.

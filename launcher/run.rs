@@ -6,16 +6,20 @@ mod rank;
 
 use crate::cli::options::RunOptions;
 use crate::cli::variables::unknown_variables;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{About, Failure, Outcome};
 use crate::here::os::guard;
 use crate::here::os::signals::Signals;
 use crate::here::os::time_limited::{LOOK, insist};
 use crate::here::os::{limits, stray_processes, subreaper};
-use crate::here::profile::directory;
+use crate::here::profile::directory::{self, Directory};
+use crate::here::profile::lock;
 use crate::here::profile::rendezvous::Leader;
 use crate::here::site::{identity, scontrol, step_numbers, stepd};
 use crate::plan::allocation::Allocation;
+use crate::plan::incarnation::Incarnation;
+use crate::plan::profile::{Profile, ProfileName};
 use crate::plan::ranks::Rank;
+use crate::plan::settings::Settings;
 use crate::plan::slurm::Slurm;
 use crate::plan::{self, Plan, het};
 use crate::report::console::Console;
@@ -25,6 +29,9 @@ use crate::supervisor;
 use crate::supervisor::event::End;
 
 pub use discover::own_address;
+
+/// Clusters that get names of their own in one IPython directory.
+const MOST_CLUSTERS: u32 = 1000;
 
 /// Runs the job and tells the exit code.
 pub fn run(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
@@ -77,16 +84,34 @@ async fn lead(
     // Caught before a program is started or a file is written, so that a request to stop never leaves one.
     let mut signals = Signals::catch()?;
     let mut meeting = None;
-    let planned = signals
-        .unless_asked(plan(options, environment, rank, &mut meeting))
-        .await;
-    let outcome = match planned {
-        Ok(Ok(plan)) => carry_out(&plan, options, signals, meeting.as_mut(), front, console).await,
-        Ok(Err(failure)) => Err(failure),
-        Err(by) => {
-            console.step(&format!("stopping: {by}"));
-            Ok(End::orderly(by))
+    let outcome = loop {
+        let planned = signals
+            .unless_asked(plan(options, environment.clone(), rank, &mut meeting))
+            .await;
+        let plan = match planned {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(failure)) => break Err(failure),
+            Err(by) => {
+                console.step(&format!("stopping: {by}"));
+                break Ok(End::orderly(by));
+            }
+        };
+        if options.dry_run {
+            console.still();
+            break dry_run::print(&plan).map(|()| End::orderly("a dry run"));
         }
+        break match prepare(&plan, console) {
+            // Another one has taken it since we looked: we look again.
+            Err(failure)
+                if failure.about == Some(About::InUse) && is_free_to_name(options, rank) =>
+            {
+                continue;
+            }
+            Err(failure) => Err(failure),
+            Ok(directory) => {
+                carry_out(&plan, &directory, signals, meeting.as_mut(), front, console).await
+            }
+        };
     };
     if let Some(meeting) = meeting {
         match outcome {
@@ -105,48 +130,70 @@ async fn plan(
     meeting: &mut Option<Leader>,
 ) -> Outcome<Plan> {
     let allocation = allocation(options, &environment, rank)?;
-    let settings = options.settings(allocation.job_name())?;
+    let mut settings = options.settings(allocation.job_name())?;
     // Before anything is looked for, so that nobody installs programs only to learn of a wrong word.
     plan::check(&settings)?;
     let incarnation = identity::incarnation(&allocation)?;
     let met = rank.filter(|_| !options.dry_run);
     *meeting = rank::call(&settings, met, &incarnation)?;
+    let mut remark = None;
+    if options.profile.is_none() {
+        (settings.profile, remark) = free_name(&settings, &incarnation);
+    }
     let here = discover::look(&settings, &allocation, environment, rank).await?;
-    Plan::new(
-        settings,
-        allocation,
-        incarnation,
-        identity::secrets()?,
-        &here,
-    )
+    let secrets = identity::secrets()?;
+    let mut plan = Plan::new(settings, allocation, incarnation, secrets, &here)?;
+    plan.remarks.extend(remark);
+    Ok(plan)
 }
 
-/// Runs the plan to its end.
-async fn carry_out(
-    plan: &Plan,
-    options: &RunOptions,
-    signals: Signals,
-    meeting: Option<&mut Leader>,
-    mut front: Option<&mut Front>,
-    console: &mut Console,
-) -> Outcome<End> {
-    if options.dry_run {
-        console.still();
-        dry_run::print(plan)?;
-        return Ok(End::orderly("a dry run"));
-    }
+/// Makes all that the plan needs before anything is started.
+fn prepare(plan: &Plan, console: &Console) -> Outcome<Directory> {
     if let Some(limit) = limits::raise_open_files(plan.engines)? {
         console.step(&format!(
             "the limit of open files was raised to {limit} for the services"
         ));
     }
     step_numbers::skip(plan);
-    let directory =
-        directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())?;
+    directory::prepare(&plan.profile, &plan.incarnation, plan.secrets.key.reveal())
+}
+
+/// Runs the plan to its end.
+async fn carry_out(
+    plan: &Plan,
+    directory: &Directory,
+    signals: Signals,
+    meeting: Option<&mut Leader>,
+    mut front: Option<&mut Front>,
+    console: &mut Console,
+) -> Outcome<End> {
     if let Some(front) = &mut front {
         front.open_log(plan, console)?;
     }
-    supervisor::run(plan, &directory, signals, meeting, front, console).await
+    supervisor::run(plan, directory, signals, meeting, front, console).await
+}
+
+/// Whether the profile's name is ipjob's to choose again; other ranks were called already.
+fn is_free_to_name(options: &RunOptions, rank: Option<&Rank>) -> bool {
+    options.profile.is_none() && rank.is_none()
+}
+
+/// The first name that no other cluster of the job, or of a home directory that others share, has; and why it is not the first of all.
+fn free_name(settings: &Settings, own: &Incarnation) -> (ProfileName, Option<String>) {
+    let mut why = None;
+    for name in (1..MOST_CLUSTERS).map(|n| settings.profile.nth(n)) {
+        let lock = Profile::new(&settings.ipython_dir, &name).lock();
+        match lock::look(&lock, own) {
+            Err(failure) if failure.about == Some(About::InUse) => {
+                why.get_or_insert(failure.message);
+            }
+            _ => {
+                let remark = why.map(|why| format!("{why}; this one's profile is {name}"));
+                return (name, remark);
+            }
+        }
+    }
+    (settings.profile.clone(), None)
 }
 
 /// The loop that everything runs in.

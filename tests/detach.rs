@@ -4,6 +4,7 @@ use crate::support::{Place, assert_nothing_left, command_line, venv, wait_for};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getsid};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -64,6 +65,8 @@ fn it_returns_when_the_job_is_ready_and_leaves_it_behind() {
     let mut command = place.command("/bin/sh");
     let words = "exec 7>held; exec \"$0\" --mode cluster-only -n 2 --detach --json";
     command.args(["-c", words]).arg(crate::support::binary());
+    // As a notebook's kernel does.
+    command.env("CLICOLOR_FORCE", "1");
     let (code, told, errors) = outcome(front(&mut command));
     assert_eq!(code, Some(0), "{errors}");
     for line in ["engines ready (2/2)", "ready: 2 engines, profile job_local"] {
@@ -119,6 +122,10 @@ fn it_returns_when_the_job_is_ready_and_leaves_it_behind() {
     assert_eq!(stop.status.code(), Some(0), "{stop:?}");
     assert_eq!(ended(&profile)["exit"], 0);
     let log = fs::read_to_string(log).expect("the log");
+    assert!(
+        !format!("{log}{errors}").contains('\u{1b}'),
+        "{log}{errors}"
+    );
     for line in [
         "engines ready (2/2)",
         "stopping: SIGTERM",
@@ -222,6 +229,50 @@ fn a_job_ends_with_the_process_that_it_follows() {
     let errors = String::from_utf8_lossy(&again.stderr);
     assert_eq!(again.status.code(), Some(2), "{errors}");
     assert!(errors.contains("there is no such process"), "{errors}");
+}
+
+#[test]
+fn clusters_of_one_home_have_names_of_their_own_and_leave_them_free() {
+    let place = Place::with_fakes();
+    let start = || {
+        let words = ["--mode", "cluster-only", "-n", "1", "--detach", "--json"];
+        front(&mut place.ipjob(words))
+    };
+    let name = |front: Child| -> (String, String) {
+        let (code, told, errors) = outcome(front);
+        assert_eq!(code, Some(0), "{errors}");
+        (told["profile"].as_str().expect("a name").to_owned(), errors)
+    };
+    // Two cells at once.
+    let both = [start(), start()].map(|front| name(front).0);
+    assert_eq!(
+        BTreeSet::from(both.each_ref().map(String::as_str)),
+        BTreeSet::from(["job_local", "job_local-2"])
+    );
+    let (third, errors) = name(start());
+    assert_eq!(third, "job_local-3");
+    assert!(
+        errors.contains("this one's profile is job_local-3"),
+        "{errors}"
+    );
+    let run = |words: &[&str]| {
+        let output = place.ipjob(words).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let shown = run(&["status"]);
+    for name in ["job_local ", "job_local-2 ", "job_local-3 "] {
+        assert!(shown.lines().any(|line| line.starts_with(name)), "{shown}");
+    }
+    run(&["stop", "job_local-2"]);
+    ended(&place.profile("job_local-2"));
+    assert_eq!(name(start()).0, "job_local-2", "the name is free again");
+    for name in ["job_local", "job_local-2", "job_local-3"] {
+        run(&["stop", name]);
+        ended(&place.profile(name));
+    }
+    run(&["clean", "--all"]);
+    assert_eq!(run(&["status", "--json"]).trim(), "[]");
 }
 
 #[test]

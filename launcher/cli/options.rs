@@ -232,7 +232,8 @@ pub struct RunOptions {
     )]
     pub root_dir: Option<PathBuf>,
 
-    /// Name of the profile, as in `ipp.Client(profile="job_local")` [default: `job_<JOBID>`; `job_local` without Slurm].
+    /// Name of the profile, as in `ipp.Client(profile="job_local")` [default: `job_<JOBID>`, `job_local`
+    /// without Slurm, with `-2` and so on if another cluster uses that].
     #[arg(
         long,
         env = "IPJOB_PROFILE",

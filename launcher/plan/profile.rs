@@ -278,6 +278,15 @@ impl ProfileName {
         Self(format!("job_{job}"))
     }
 
+    /// The name of the `n`th cluster of the same job: `job_123`, `job_123-2`.
+    #[must_use]
+    pub fn nth(&self, n: u32) -> Self {
+        match n {
+            0 | 1 => self.clone(),
+            n => Self(format!("{self}-{n}")),
+        }
+    }
+
     /// The name beside a job's own profile: `connect_123` for `job_123`.
     #[must_use]
     pub fn beside(&self) -> Self {

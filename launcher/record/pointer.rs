@@ -54,20 +54,18 @@ impl Pointer {
         Ok(Self::deserialize(&told).unwrap_or_default())
     }
 
-    /// The file's name: `daint.123.json`; without a scheduler `local.HOST.PROFILE.HASH.json`, where the hash tells records of equal profile
-    /// names apart.
+    /// The file's name: `daint.123.job_123.HASH.json`; without a scheduler the host stands in the place of the job. The hash tells records of
+    /// equal profile names apart.
     #[must_use]
     pub fn file_name(&self) -> String {
-        let cluster = plain(self.cluster.as_deref().unwrap_or_default());
-        match self.job.as_deref() {
-            Some(job) => format!("{cluster}.{}.json", plain(job)),
-            None => format!(
-                "{cluster}.{}.{}.{:08x}.json",
-                plain(self.host.as_deref().unwrap_or_default()),
-                plain(self.profile.as_ref().map_or("", ProfileName::as_str)),
-                fnv::hash(self.record.as_deref().unwrap_or_default())
-            ),
-        }
+        let host = || self.host.as_deref().unwrap_or_default();
+        format!(
+            "{}.{}.{}.{:08x}.json",
+            plain(self.cluster.as_deref().unwrap_or_default()),
+            plain(self.job.as_deref().unwrap_or_else(host)),
+            plain(self.profile.as_ref().map_or("", ProfileName::as_str)),
+            fnv::hash(self.record.as_deref().unwrap_or_default())
+        )
     }
 }
 
@@ -124,8 +122,11 @@ mod tests {
             };
             pointer.file_name()
         };
-        assert_eq!(name("daint", Some("123"), "job_123"), "daint.123.json");
-        assert_eq!(name("a/../b", Some("1"), "x"), "a____b.1.json");
+        assert_eq!(
+            name("daint", Some("123"), "job_123"),
+            "daint.123.job_123.70d2182d.json"
+        );
+        assert_eq!(name("a/../b", Some("1"), "x"), "a____b.1.x.70d2182d.json");
         let local = name("local", None, "m\u{fc}ll $(x)");
         assert_eq!(local, "local.n1_example_org.m_ll___x_.70d2182d.json");
     }

@@ -242,6 +242,11 @@ record_of() {
 }
 
 show_pointer() {
+    case $seen in *"
+$1
+"*) return ;; esac
+    seen="$seen$1
+"
     is_mine "$1" && [ -r "$1" ] || return
     part pointer "$1"
     head -c 65537 "$1"
@@ -285,7 +290,8 @@ show_records() {
         set -f
         for number in $numbers; do
             set +f
-            for file in "$state"/ipjob/*.$number.json; do show_pointer "$file"; done
+            # Of 0.1.0 they had no profile in their names.
+            for file in "$state"/ipjob/*.$number.*.json "$state"/ipjob/*.$number.json; do show_pointer "$file"; done
         done
         set +f
     done
@@ -299,7 +305,7 @@ show_records() {
     set -f
     for number in $numbers; do
         set +f
-        for file in "$IPYTHONDIR"/profile_$prefix$number/ipjob.json; do
+        for file in "$IPYTHONDIR"/profile_$prefix$number/ipjob.json "$IPYTHONDIR"/profile_$prefix$number-*/ipjob.json; do
             ! is_mine "$file" || show_record "$file"
         done
     done

@@ -41,6 +41,18 @@ impl Job {
             .unwrap_or_else(|| "?".to_owned())
     }
 
+    /// What it is called where that must mean one cluster of a job: with its profile, unless that is the job's own.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        let own = self.number().map(ProfileName::of_job);
+        match (&self.id, &self.profile) {
+            (Some(id), Some(profile)) if own.as_ref() != Some(profile) => {
+                format!("{} ({profile})", id.name())
+            }
+            _ => self.name(),
+        }
+    }
+
     /// Its number in Slurm.
     fn number(&self) -> Option<&str> {
         self.id.as_ref().map(JobId::number)
@@ -70,6 +82,22 @@ impl Job {
             .or_else(of_queue)
             .filter(|_| !self.state.is_over())
     }
+}
+
+/// The words that name each of these jobs alone: several clusters of one job are told apart by their profiles.
+#[must_use]
+pub fn words(jobs: &[Job]) -> Vec<String> {
+    let shared = |job: &Job| {
+        jobs.iter()
+            .filter(|other| other.name() == job.name())
+            .count()
+            > 1
+    };
+    let word = |job: &Job| match &job.profile {
+        Some(profile) if shared(job) => profile.to_string(),
+        _ => job.name(),
+    };
+    jobs.iter().map(word).collect()
 }
 
 /// Whether a record is of this job: a profile may have been used again.

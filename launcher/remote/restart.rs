@@ -27,7 +27,7 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
     let mut search = Search::begin(target.host.as_ref(), wanted)?;
     let found = search.found()?;
     let job = meant(&found, wanted, own.as_deref(), &place)?;
-    let name = job.name();
+    let name = job.full_name();
     let (path, life) = addressee(&job)?;
     let request = Request {
         id: new_id(),
@@ -99,10 +99,10 @@ fn meant(
         ),
         1 => Ok(jobs.remove(0)),
         _ => {
-            let names: Vec<String> = jobs.iter().map(Job::name).collect();
+            let words = jobs::words(&jobs);
             Err(Failure::usage(format!(
                 "which job? These are running: {}",
-                names.join(", ")
+                words.join(", ")
             ))
             .hint("`ipjob restart [HOST:]JOB` names one"))
         }
@@ -117,7 +117,7 @@ fn is_of(job: &Job, life: &str) -> bool {
 
 /// Where the job's ipjob reads requests, and its life.
 fn addressee(job: &Job) -> Outcome<(String, String)> {
-    let name = job.name();
+    let name = job.full_name();
     match job.state {
         State::Starting | State::Ready | State::Degraded | State::Unknown => {}
         State::Ended | State::Dead => {

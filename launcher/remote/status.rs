@@ -68,9 +68,9 @@ fn show(
     if rows.is_empty() {
         return Ok(format!("no ipjob jobs found on {place}\n"));
     }
-    let cells: Vec<[Cell; 8]> = rows.iter().map(Row::cells).collect();
+    let cells: Vec<[Cell; 9]> = rows.iter().map(Row::cells).collect();
     let headings = [
-        "JOB", "STATE", "MODE", "NODES", "ENGINES", "LEFT", "WHERE", "NOTE",
+        "JOB", "PROFILE", "STATE", "MODE", "NODES", "ENGINES", "LEFT", "WHERE", "NOTE",
     ];
     let mut text = table::text(headings, &cells);
     for row in rows.iter().filter(|_| one) {
@@ -212,11 +212,12 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [Cell; 8] {
+    fn cells(&self) -> [Cell; 9] {
         let or_dash = |text: Option<String>| Cell::from(text.unwrap_or_else(|| "-".to_owned()));
         let engines = self.engines.as_ref();
         [
             Cell::from(self.name.clone()),
+            or_dash(self.profile.as_ref().map(ProfileName::to_string)),
             Cell::styled(self.state, self.style),
             or_dash(self.mode.clone()),
             or_dash(self.nodes.map(|nodes| nodes.to_string())),
@@ -230,11 +231,6 @@ impl Row {
     /// What does not fit into a line.
     fn details(&self) -> String {
         let mut lines = Vec::new();
-        lines.extend(
-            self.profile
-                .as_ref()
-                .map(|profile| format!("profile  {profile}")),
-        );
         lines.extend(
             self.record
                 .as_ref()

@@ -12,6 +12,7 @@ use crate::here::os::text::printable;
 use crate::plan::job::JobId;
 use crate::record::{LifeId, Record, Text};
 use crate::report::console::Console;
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
     let Some(order) = order(&found, &job, &place)? else {
         console.step(&format!(
             "job {} has ended already: {}",
-            job.name(),
+            job.full_name(),
             note(&job)
         ));
         return Ok(0);
@@ -49,7 +50,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
     obey(&mut search, &order, &job)?;
     console.step(&format!(
         "asked job {} to end ({})",
-        job.name(),
+        job.full_name(),
         order.way()
     ));
     let life = life(&job);
@@ -64,37 +65,44 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         let Some(now) = same else {
             console.step(&format!(
                 "job {} has ended; another job uses its profile now",
-                job.name()
+                job.full_name()
             ));
             return Ok(0);
         };
         dead_since = (now.state == State::Dead).then(|| dead_since.unwrap_or_else(OwnTime::now));
         match now.state {
             State::Ended => {
-                console.step(&format!("job {} has ended: {}", job.name(), note(&now)));
+                console.step(&format!(
+                    "job {} has ended: {}",
+                    job.full_name(),
+                    note(&now)
+                ));
                 return Ok(0);
             }
             State::Dead if matches!(order, Order::Waiting { .. }) => {
-                console.step(&format!("job {} was removed from the queue", job.name()));
+                console.step(&format!(
+                    "job {} was removed from the queue",
+                    job.full_name()
+                ));
                 return Ok(0);
             }
             State::Dead if dead_since.is_some_and(|since| is_dead(&now, since, asked, options)) => {
                 return Err(Failure::service(format!(
                     "job {} is gone and did not say that it ended",
-                    job.name()
+                    job.full_name()
                 ))
                 .because(note(&now))
                 .hint("see its logs: `ipjob status` shows where its record is"));
             }
             State::Dead if shown != State::Dead => console.step(&format!(
                 "job {} is gone; its record may show in a moment how it ended ({})",
-                job.name(),
+                job.full_name(),
                 note(&now)
             )),
             State::Dead => {}
             _ if asked.elapsed() >= options.timeout => return Err(lasts(&now, options.timeout)),
             state if state != shown => {
-                console.step(&format!("job {} is {}", job.name(), state.word()));
+                console.step(&format!("job {} is {}", job.full_name(), state.word()));
             }
             _ => {}
         }
@@ -118,11 +126,15 @@ pub(super) fn the_one(jobs: Vec<Job>) -> Outcome<Job> {
             .ok_or_else(|| Failure::no_job("there is no such job")),
         1 => Ok(live.remove(0)),
         _ => {
-            let ids: Vec<String> = live.iter().map(Job::name).collect();
-            Err(
-                Failure::usage(format!("several jobs have that name: {}", ids.join(", ")))
+            let words = jobs::words(&live).join(", ");
+            let one = live.iter().map(Job::name).collect::<BTreeSet<_>>();
+            let failure = match one.first().filter(|_| one.len() == 1) {
+                Some(name) => Failure::usage(format!("job {name} has several clusters: {words}"))
+                    .hint("give the profile of one in the place of the job id"),
+                None => Failure::usage(format!("several jobs have that name: {words}"))
                     .hint("give a job id; an element of a job array is written 6_2"),
-            )
+            };
+            Err(failure)
         }
     }
 }
@@ -140,7 +152,7 @@ fn obey(search: &mut Search, order: &Order, job: &Job) -> Outcome<()> {
         kind,
         format!(
             "job {} could not be asked to end ({})",
-            job.name(),
+            job.full_name(),
             order.way()
         ),
     )
@@ -181,7 +193,7 @@ pub(super) fn note(job: &Job) -> String {
 fn lasts(job: &Job, timeout: Duration) -> Failure {
     let failure = Failure::not_ready(format!(
         "job {} was asked to end and is still {} after {} s",
-        job.name(),
+        job.full_name(),
         job.state.word(),
         timeout.as_secs()
     ));

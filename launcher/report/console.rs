@@ -38,6 +38,8 @@ pub struct Console {
     verbosity: Verbosity,
     live: Option<LiveLine>,
     terminal: bool,
+    /// Whether lines have no colours, whatever the environment says: a log or a program reads them. A notebook's kernel sets `CLICOLOR_FORCE`.
+    plain: bool,
     paused: bool,
     /// Who writes the lines, once they go into a file that may stop taking them.
     scribe: Option<Scribe>,
@@ -102,6 +104,7 @@ impl Console {
             verbosity,
             live: live_line(terminal, verbosity),
             terminal,
+            plain: false,
             paused: false,
             scribe: None,
             copyist: None,
@@ -123,9 +126,15 @@ impl Console {
         });
     }
 
+    /// A program reads the lines.
+    pub fn without_colours(&mut self) {
+        self.plain = true;
+    }
+
     /// stderr leads elsewhere from now on, into a file.
     pub fn moved(&mut self) {
         self.terminal = false;
+        self.plain = true;
         self.detach();
     }
 
@@ -237,6 +246,8 @@ impl Console {
     }
 
     fn line(&self, text: &str) {
+        let stripped = self.plain.then(|| strip_str(text).to_string());
+        let text = stripped.as_deref().unwrap_or(text);
         if let Some(copyist) = &self.copyist {
             copyist.write(text);
         }

@@ -103,6 +103,9 @@ async fn wait() -> Outcome<u8> {
 /// Runs the job in a session of its own, for the ipjob in front of it.
 pub fn behind(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
     let mut front = Front::leave(options.json)?;
+    if options.json {
+        console.without_colours();
+    }
     become_subreaper(console);
     let outcome = event_loop().and_then(|runtime| {
         runtime.block_on(lead(

@@ -37,7 +37,7 @@ fn incarnation(job: &Job) -> String {
 }
 
 #[test]
-fn a_second_ipjob_is_refused_with_pid_and_host_and_the_first_goes_on() {
+fn a_second_ipjob_in_a_profile_is_refused_with_pid_and_host_and_the_first_goes_on() {
     let place = Place::with_fakes();
     let mut first = start(&place, &[], &[CLUSTER]);
     let ready = first.wait_ready();
@@ -46,7 +46,7 @@ fn a_second_ipjob_is_refused_with_pid_and_host_and_the_first_goes_on() {
     let pid = format!("pid {} on {host}", first.pid());
     let kill = format!("kill {}", first.pid());
     let parts = ["another ipjob runs in", &pid, &kill, "--profile"];
-    start(&place, &[], &[CLUSTER]).fails(4, &parts);
+    start(&place, &[], &[CLUSTER, &["--profile", "job_local"]]).fails(4, &parts);
     assert_eq!(place.fake_log().len(), started, "nothing was started");
     let now = first.record().expect("a record");
     assert_eq!(now["state"], "ready");

@@ -192,7 +192,8 @@ fn are_refused_as_one() {
         place.ipjob(["--mode", "cluster-only", "-n1"]),
     );
     first.wait_state("ready");
-    let output = mpiexec(&place, &venv, &[]).output().expect("it starts");
+    let named = ["--profile", "job_local"];
+    let output = mpiexec(&place, &venv, &named).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{text}");
     assert_eq!(text.matches("error:").count(), 1, "{text}");

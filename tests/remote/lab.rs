@@ -69,8 +69,10 @@ fn jobs_are_shown_stopped_and_cleaned_from_a_laptop() {
         ),
     );
     assert!(
-        here.text
-            .starts_with(&format!("{}    ready  cluster-only  2      2/2", exec.id)),
+        here.text.starts_with(&format!(
+            "{0}    job_{0}    ready  cluster-only  2      2/2",
+            exec.id
+        )),
         "{}",
         here.text
     );
@@ -120,7 +122,16 @@ fn jobs_are_shown_stopped_and_cleaned_from_a_laptop() {
 /// Cleans all, with a job of the same number on another cluster that shares this home.
 fn another_cluster_is_left_alone(lab: &Lab, jobs: &[&SlurmJob]) {
     let id = &jobs[0].id;
-    let pointer = lab.home(format!(".local/state/ipjob/lab.{id}.json"));
+    let state = lab.home(".local/state/ipjob");
+    let pointer = fs::read_dir(&state)
+        .expect("pointers")
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| {
+            path.to_string_lossy()
+                .contains(&format!("/lab.{id}.job_{id}."))
+        })
+        .expect("a pointer");
     let text = fs::read_to_string(&pointer)
         .expect("a pointer")
         .replace("\"lab\"", "\"eiger\"");

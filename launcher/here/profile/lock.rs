@@ -3,7 +3,7 @@
 //!
 //! docs/design/requeue.md explains the design.
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{About, Failure, Outcome};
 use crate::here::os::files::{self, TEMPORARY_PREFIX};
 use crate::here::os::process;
 use crate::here::profile::record_liveness::Pulse;
@@ -43,38 +43,11 @@ impl Lock {
                 .custom_flags(files::NO_LINK)
                 .open(path)
                 .map_err(fail)?;
-            let locked = file.try_lock();
             let before = read(&file);
-            let earlier = before.as_ref().filter(|other| own.succeeds(other));
-            match locked {
-                // A later life may have put its own file in the place of the one that we opened.
-                Ok(()) if !is_at(&file, path) => continue,
-                Ok(()) => {
-                    // Some file systems are mounted with locks that other hosts do not see (localflock, local_lock).
-                    let elsewhere = before.as_ref().filter(|other| {
-                        earlier.is_none() && other.host != own.host && other.boot != own.boot
-                    });
-                    if let Some(other) = elsewhere
-                        && let Some(pulse) = Pulse::of(path, other)
-                    {
-                        return Err(beats(path, other, pulse));
-                    }
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return match earlier {
-                        Some(_) => take_over(path, own, before).map_err(fail),
-                        None => Err(held(path, before.as_ref(), own)),
-                    };
-                }
-                // Some parallel file systems are mounted without locks: what stands in the file is all there is.
-                Err(TryLockError::Error(_)) => {
-                    if earlier.is_some() {
-                        return take_over(path, own, before).map_err(fail);
-                    }
-                    if let Some(other) = before.as_ref().filter(|other| may_live(other, own)) {
-                        return Err(held(path, Some(other), own));
-                    }
-                }
+            match claim(&file, path, own, before.as_ref())? {
+                Claim::Stale => continue,
+                Claim::Succession => return take_over(path, own, before).map_err(fail),
+                Claim::Free => {}
             }
             let mut lock = Self {
                 file,
@@ -103,6 +76,70 @@ impl Lock {
             let _ = self.file.set_len(0);
         }
     }
+}
+
+/// What a lock file is to an ipjob that wants its profile.
+enum Claim {
+    /// Nobody has it.
+    Free,
+    /// An earlier life of its job has it.
+    Succession,
+    /// A later life has put its own file in the place of this one.
+    Stale,
+}
+
+/// Whether the profile of this lock can be had; else who has it. The lock is held from then on, as long as the file is open.
+fn claim(
+    file: &File,
+    path: &Path,
+    own: &Incarnation,
+    before: Option<&Incarnation>,
+) -> Outcome<Claim> {
+    let earlier = before.filter(|other| own.succeeds(other));
+    match file.try_lock() {
+        Ok(()) if !is_at(file, path) => return Ok(Claim::Stale),
+        Ok(()) => {
+            // Some file systems are mounted with locks that other hosts do not see (localflock, local_lock).
+            let elsewhere = before.filter(|other| {
+                earlier.is_none() && other.host != own.host && other.boot != own.boot
+            });
+            if let Some(other) = elsewhere
+                && let Some(pulse) = Pulse::of(path, other)
+            {
+                return Err(beats(path, other, pulse));
+            }
+        }
+        Err(TryLockError::WouldBlock) => {
+            return match earlier {
+                Some(_) => Ok(Claim::Succession),
+                None => Err(held(path, before, own)),
+            };
+        }
+        // Some parallel file systems are mounted without locks: what stands in the file is all there is.
+        Err(TryLockError::Error(_)) => {
+            if earlier.is_some() {
+                return Ok(Claim::Succession);
+            }
+            if let Some(other) = before.filter(|other| may_live(other, own)) {
+                return Err(held(path, Some(other), own));
+            }
+        }
+    }
+    Ok(Claim::Free)
+}
+
+/// Whether a profile can be had, as far as a look at its lock tells; nothing is made or changed.
+pub fn look(path: &Path, own: &Incarnation) -> Outcome<()> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(files::NO_LINK)
+        .open(path);
+    // What cannot be opened is told by whoever takes it.
+    let Ok(file) = opened else {
+        return Ok(());
+    };
+    claim(&file, path, own, read(&file).as_ref()).map(drop)
 }
 
 /// Who stands in the lock file of that name now: every life of ipjob asks it before it touches anything. `None` while it is
@@ -177,6 +214,7 @@ fn beats(path: &Path, other: &Incarnation, pulse: Pulse) -> Failure {
         "end that one first, or choose another profile with --profile; if it died, try again in {} s",
         pulse.rest_s
     ))
+    .about(About::InUse)
 }
 
 fn held(path: &Path, holder: Option<&Incarnation>, own: &Incarnation) -> Failure {
@@ -194,9 +232,11 @@ fn held(path: &Path, holder: Option<&Incarnation>, own: &Incarnation) -> Failure
         .hint(format!(
             "end that one first (`kill {}` on {}), or choose another profile with --profile",
             other.pid, other.host
-        )),
+        ))
+        .about(About::InUse),
         None => Failure::missing(format!("another ipjob is just starting in {profile}"))
-            .hint("choose another profile with --profile"),
+            .hint("choose another profile with --profile")
+            .about(About::InUse),
     }
 }
 

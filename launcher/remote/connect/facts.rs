@@ -12,6 +12,7 @@ use crate::remote::parts::Part;
 use crate::remote::queue::{self, Queue};
 use crate::remote::target::{self, Job};
 use jiff::Timestamp;
+use std::cmp::Reverse;
 
 /// The longest client file that is read, in bytes.
 const LONGEST_CLIENT: usize = 64 * 1024;
@@ -181,7 +182,7 @@ impl Facts {
             .then(|| Event::Stale(record.age_s(now).unwrap_or(0)))
     }
 
-    /// The record of the job: of several the one that lives, of these the youngest.
+    /// The record of the job: of several the one that lives, of these the first cluster's, and of that the youngest.
     fn chosen(&self, job: &Job) -> Option<&Found> {
         let meant = |found: &&Found| match &found.record {
             // One that cannot be read was found by the job's own pointer, or lies in its profile.
@@ -193,8 +194,10 @@ impl Facts {
         };
         self.found.iter().filter(meant).max_by_key(|found| {
             let record = found.record.as_ref().ok();
+            // Of several clusters of one job always the same: the first, whose name is the shortest.
             (
                 record.is_some_and(|record| !record.has_ended()),
+                record.map(|record| Reverse((*record.profile.name).clone())),
                 record.and_then(|record| *record.updated),
             )
         })
