@@ -14,7 +14,7 @@ use crate::here::os::{limits, stray_processes, subreaper};
 use crate::here::profile::directory::{self, Directory};
 use crate::here::profile::lock;
 use crate::here::profile::rendezvous::Leader;
-use crate::here::site::{identity, scontrol, step_numbers, stepd};
+use crate::here::site::{given_token, identity, scontrol, step_numbers, stepd};
 use crate::plan::allocation::Allocation;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::{Profile, ProfileName};
@@ -133,6 +133,8 @@ async fn plan(
     let mut settings = options.settings(allocation.job_name())?;
     // Before anything is looked for, so that nobody installs programs only to learn of a wrong word.
     plan::check(&settings)?;
+    let token = settings.jupyter_token_file.as_deref();
+    let secrets = identity::secrets(token.map(given_token::read).transpose()?)?;
     let incarnation = identity::incarnation(&allocation)?;
     let met = rank.filter(|_| !options.dry_run);
     *meeting = rank::call(&settings, met, &incarnation)?;
@@ -141,7 +143,6 @@ async fn plan(
         (settings.profile, remark) = free_name(&settings, &incarnation);
     }
     let here = discover::look(&settings, &allocation, environment, rank).await?;
-    let secrets = identity::secrets()?;
     let mut plan = Plan::new(settings, allocation, incarnation, secrets, &here)?;
     plan.remarks.extend(remark);
     Ok(plan)

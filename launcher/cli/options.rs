@@ -223,6 +223,21 @@ pub struct RunOptions {
     #[arg(long, env = "IPJOB_PORT_RANGE", value_name = "RANGE", default_value = "8000-9999", value_parser = values::port_range, help_heading = "Jupyter")]
     pub port_range: PortRange,
 
+    /// Port of Jupyter, where others have to know it beforehand, as a portal does; --port-range then has no meaning [default: a
+    /// free one of --port-range].
+    #[arg(long, env = "IPJOB_JUPYTER_PORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true, help_heading = "Jupyter")]
+    pub jupyter_port: Option<u16>,
+
+    /// File with the token of Jupyter, which is also accepted as a password in its login form: 8 to 128 letters and digits, in
+    /// a file that nobody else can read, or in a pipe, as in bash `<(echo "$password")` [default: none; the token is random].
+    #[arg(
+        long,
+        env = "IPJOB_JUPYTER_TOKEN_FILE",
+        value_name = "PATH",
+        help_heading = "Jupyter"
+    )]
+    pub jupyter_token_file: Option<PathBuf>,
+
     /// Root directory of Jupyter's file browser [default: the working directory].
     #[arg(
         long,
@@ -360,7 +375,8 @@ impl RunOptions {
             engine_args: self.engine_args.clone(),
             controller_args: self.controller_args.clone(),
             controller_ports: self.controller_ports,
-            port_range: self.port_range,
+            port_range: self.jupyter_port.map_or(self.port_range, PortRange::one),
+            jupyter_token_file: self.jupyter_token_file.clone(),
             curve: self.curve,
             frontend: self.frontend.clone(),
             root_dir: self.root_dir.as_deref().map(root_dir).transpose()?,

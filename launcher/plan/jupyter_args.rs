@@ -2,11 +2,14 @@
 
 use crate::failure::{Failure, Outcome};
 
+/// Why a password is no argument: every user can read argv, and what is hashed there can be guessed at leisure.
+const PASSWORD: &str = "the login form takes the token of --jupyter-token-file; a password in a configuration file is accepted beside the token";
+
 /// Option names (without their class) that ipjob owns, and why.
 const OWNED: &[(&str, &str)] = &[
     (
         "port",
-        "ipjob chooses a free port; narrow it with --port-range",
+        "ipjob chooses a free port; set it with --jupyter-port or --port-range",
     ),
     (
         "port_retries",
@@ -23,17 +26,11 @@ const OWNED: &[(&str, &str)] = &[
     ),
     (
         "token",
-        "ipjob makes the token and keeps it out of every argv",
+        "ipjob keeps the token out of every argv; give one with --jupyter-token-file",
     ),
-    ("password", "the token of the record must be accepted"),
-    (
-        "hashed_password",
-        "the token of the record must be accepted",
-    ),
-    (
-        "password_required",
-        "the token of the record must be accepted",
-    ),
+    ("password", PASSWORD),
+    ("hashed_password", PASSWORD),
+    ("password_required", PASSWORD),
     (
         "certfile",
         "the record's url is http; use an ssh tunnel for encryption",

@@ -112,8 +112,28 @@ pub struct PortRange {
     pub last: u16,
 }
 
+impl PortRange {
+    /// The range that has this port alone.
+    #[must_use]
+    pub fn one(port: u16) -> Self {
+        Self {
+            first: port,
+            last: port,
+        }
+    }
+
+    /// Whether it has one port alone.
+    #[must_use]
+    pub fn is_one(self) -> bool {
+        self.first == self.last
+    }
+}
+
 impl fmt::Display for PortRange {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_one() {
+            return write!(out, "{}", self.first);
+        }
         write!(out, "{}-{}", self.first, self.last)
     }
 }
@@ -241,6 +261,8 @@ pub struct Settings {
     pub controller_ports: Option<PortRange>,
     /// The ports that Jupyter's is taken from.
     pub port_range: PortRange,
+    /// Where Jupyter's token is read from; `None` makes a random one.
+    pub jupyter_token_file: Option<PathBuf>,
     /// Whether all that passes the controller's ports is encrypted.
     pub curve: Curve,
     /// Which Jupyter is started.

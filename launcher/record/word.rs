@@ -133,7 +133,7 @@ text!(
     /// Jupyter's token.
     Token,
     |text| word(text, 512, |char| char.is_ascii_alphanumeric()),
-    {"pattern": "^[0-9a-f]{64}$"}
+    {"pattern": "^[0-9A-Za-z]{8,128}$"}
 );
 
 text!(

@@ -35,7 +35,12 @@ impl Supervisor<'_> {
     pub(super) fn ports_of(&mut self, service: &Service) -> Result<Given, Failure> {
         if let Some(PortNeed::One { range, handed, .. }) = &service.port {
             let address = self.plan.jupyter_address;
-            let held = ports::reserve("--port-range", address, *range, way(*handed))?;
+            let option = if range.is_one() {
+                "--jupyter-port"
+            } else {
+                "--port-range"
+            };
+            let held = ports::reserve(option, address, *range, way(*handed))?;
             self.children.reservation = Some(held);
         }
         self.ports_again(service)

@@ -52,6 +52,31 @@ const WRONG: &[(&str, &[&str])] = &[
         "NOTEBOOK --port-range 8000-70000",
         &["8000-70000", "--port-range", "1-65535"],
     ),
+    ("NOTEBOOK --jupyter-port 0", &["0", "--jupyter-port"]),
+    (
+        "NOTEBOOK --jupyter-port 65536",
+        &["65536", "--jupyter-port"],
+    ),
+    ("NOTEBOOK --jupyter-port lab", &["'lab'", "--jupyter-port"]),
+    (
+        "NOTEBOOK --jupyter-token-file /no/such/file",
+        &[
+            "--jupyter-token-file /no/such/file cannot be read",
+            "name a file",
+        ],
+    ),
+    (
+        "NOTEBOOK --jupyter-token-file /dev/null",
+        &["--jupyter-token-file /dev/null", "not private"],
+    ),
+    (
+        "NOTEBOOK -- --IdentityProvider.token=x",
+        &["--IdentityProvider.token", "--jupyter-token-file"],
+    ),
+    (
+        "NOTEBOOK -- --PasswordIdentityProvider.hashed_password=argon2:x",
+        &["hashed_password", "--jupyter-token-file"],
+    ),
     (
         "NOTEBOOK --controller-ports 5000-5003",
         &["--controller-ports", "needs 18 ports", "this range has 4"],
@@ -95,6 +120,7 @@ const WRONG_VARIABLES: &[(&str, &str, &str)] = &[
     ("IPJOB_MIN_ENGINES", "0", "--min-engines"),
     ("IPJOB_LAUNCHER", "rsh", "--launcher"),
     ("IPJOB_PORT_RANGE", "9-8", "--port-range"),
+    ("IPJOB_JUPYTER_PORT", "0", "--jupyter-port"),
     ("IPJOB_CONTROLLER_PORTS", "x", "--controller-ports"),
     ("IPJOB_FRONTEND", "emacs", "--frontend"),
     ("IPJOB_START_TIMEOUT", "3m,soon", "--start-timeout"),

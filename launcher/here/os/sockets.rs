@@ -45,6 +45,18 @@ fn listener(line: &str) -> Option<Listener> {
     })
 }
 
+/// Whether connections of a port are over, and linger (`TIME_WAIT`, state 06) so that nothing late of them is taken for a newer one's.
+#[must_use]
+pub fn lingers(port: u16) -> bool {
+    let text = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    text.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let local = fields.nth(1).and_then(|local| local.rsplit_once(':'));
+        let number = local.and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
+        number == Some(port) && fields.nth(1) == Some("06")
+    })
+}
+
 /// Reads an IPv4 address of /proc/net/tcp: its bytes as a number in the machine's own order.
 fn ipv4(digits: &str) -> Option<Ipv4Addr> {
     let number = (digits.len() == 8).then(|| u32::from_str_radix(digits, 16).ok())??;

@@ -57,9 +57,13 @@ pub fn reserve(
     hold: Hold,
 ) -> Outcome<Reservation> {
     in_range(address, range, &BTreeSet::new(), hold).map_err(|refused| {
-        let failure = Failure::missing(format!("no free port in {option} {range}"));
+        let message = if range.is_one() {
+            format!("{option} {range} cannot be had")
+        } else {
+            format!("no free port in {option} {range}")
+        };
         let example = format!("for example {option} 8000-9999");
-        told(failure, refused, range, &example)
+        told(Failure::missing(message), refused, range, &example)
     })
 }
 
@@ -182,16 +186,25 @@ fn name(fd: &OwnedFd, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
 
 /// Holds this very port, or with 0 one of the kernel's choice.
 pub fn reserve_one(address: Ipv4Addr, port: u16, hold: Hold) -> Result<Reservation, Errno> {
-    let socket = open()?;
-    name(&socket, address, port)?;
+    let mut socket = open()?;
+    let mut named = name(&socket, address, port);
+    // What is left of an earlier server's connections keeps the port for a minute, and is nobody.
+    if named == Err(Errno::EADDRINUSE) && sockets::lingers(port) {
+        socket = open()?;
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+        named = name(&socket, address, port);
+    }
+    named?;
     match hold {
         Hold::Listening => {
             // Accepting is not to wait where whoever had connected has gone again.
             fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             listen(&socket, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))?;
         }
-        Hold::Bound => setsockopt(&socket, sockopt::ReuseAddr, &true)?,
+        Hold::Bound => {}
     }
+    // From who listens its connections inherit that the next server may have the port while they linger.
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     let bound: SockaddrIn = getsockname(socket.as_raw_fd())?;
     Ok(Reservation {
         port: bound.port(),
@@ -218,7 +231,11 @@ fn told(
                 sockets::holder(port).unwrap_or_else(|| "a connection or a reservation".to_owned());
             failure
                 .because(format!("port {port} is held by {holder}"))
-                .hint(format!("choose a wider range than {range}, {example}"))
+                .hint(if range.is_one() {
+                    "choose another port".to_owned()
+                } else {
+                    format!("choose a wider range than {range}, {example}")
+                })
         }
         Some((port, other)) => failure.because(format!("port {port}: {}", other.desc())),
         None => failure.hint("every port of it was tried: choose a wider range"),
@@ -249,7 +266,7 @@ mod tests {
         let reserve = || reserve("--port-range", LOCAL, range, Hold::Bound);
         let held = reserve().expect("it is free");
         let second = reserve().expect_err("it is reserved");
-        assert!(second.message.contains(&format!("{port}-{port}")));
+        assert!(second.message.contains(&format!("--port-range {port}")));
         // std's TcpListener sets SO_REUSEADDR, as tornado and ZeroMQ do.
         let owner = TcpListener::bind((LOCAL, held.port));
         assert!(owner.is_ok(), "{owner:?}");
@@ -289,6 +306,23 @@ mod tests {
         let owner = TcpListener::from(held.socket.try_clone().expect("a descriptor"));
         let (_, met) = owner.accept().expect("who waited");
         assert_eq!(met, early.local_addr().expect("bound"));
+    }
+
+    #[test]
+    fn what_is_left_of_connections_keeps_nobody_from_their_port() {
+        let mut port = 0;
+        for _ in 0..3 {
+            let held = reserve_one(LOCAL, port, Hold::Listening).expect("nobody has it");
+            port = held.port;
+            let client = TcpStream::connect((LOCAL, port)).expect("it waits");
+            let owner = TcpListener::from(held.socket);
+            // Who closes first is left with the rest.
+            drop(owner.accept().expect("who waited"));
+            drop(client);
+            drop(owner);
+            assert!(sockets::lingers(port));
+        }
+        reserve_one(LOCAL, port, Hold::Bound).expect("nor has it now");
     }
 
     #[test]

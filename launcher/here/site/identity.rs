@@ -31,11 +31,11 @@ pub fn random_hex<const N: usize>() -> Outcome<String> {
         }))
 }
 
-/// The key, the token and the key pair of a job, 256 random bits each, and the path of its Jupyter, 64 bits.
-pub fn secrets() -> Outcome<Secrets> {
+/// The key, the token (unless it is given) and the key pair of a job, 256 random bits each, and the path of its Jupyter, 64 bits.
+pub fn secrets(given: Option<Text>) -> Outcome<Secrets> {
     Ok(Secrets {
         key: Text::Secret(random_hex::<32>()?),
-        token: token()?,
+        token: given.map_or_else(token, Ok)?,
         path: format!("/{}/", random_hex::<8>()?),
         curve: Pair::of(random()?),
     })

@@ -1,6 +1,7 @@
 //! What this machine is and has: its name and address, programs, packages, MPI, and what Slurm says of the job.
 
 pub mod address;
+pub mod given_token;
 pub mod hub;
 pub mod identity;
 pub mod mpi;

@@ -1,0 +1,124 @@
+//! A token of Jupyter's that the user gives, in a file: argv is everybody's to read, and a variable would be in the environment of every engine.
+
+use crate::failure::{Failure, Outcome};
+use crate::here::os::time_limited::{LOOK, insist};
+use crate::plan::text::Text;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The shortest and the longest token.
+const LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// Reads it. Whoever can read the file could use Jupyter, and whoever has made it knows the token.
+pub fn read(path: &Path) -> Outcome<Text> {
+    let option = format!("--jupyter-token-file {}", path.display());
+    let file = path.to_owned();
+    // The other end of a pipe may never come.
+    let found = insist(LOOK, move || contents(&file))
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "{option} gives nothing within {} s",
+                LOOK.as_secs()
+            ))
+            .hint("name a file, or a pipe that is written to")
+        })?
+        .map_err(|error| {
+            Failure::usage(format!("{option} cannot be read"))
+                .because(error)
+                .hint("name a file with the token")
+        })?;
+    let Contents { text, owner, mode } = found;
+    let own = nix::unistd::geteuid().as_raw();
+    if ![own, 0].contains(&owner) || mode & 0o077 != 0 {
+        return Err(Failure::usage(format!(
+            "{option} is not private: it belongs to user {owner} and has mode {:03o}",
+            mode & 0o777
+        ))
+        .hint(format!("chmod 600 {}", path.display())));
+    }
+    let token = text.trim_end();
+    let is_word = token.chars().all(|char| char.is_ascii_alphanumeric());
+    if !is_word || !LENGTH.contains(&token.len()) {
+        return Err(Failure::usage(format!(
+            "{option} has no token: {} to {} letters and digits, and nothing else",
+            LENGTH.start(),
+            LENGTH.end()
+        ))
+        .hint("`openssl rand -hex 32` makes one"));
+    }
+    Ok(Text::Secret(token.to_owned()))
+}
+
+/// What the file has, and who may read it.
+struct Contents {
+    text: String,
+    owner: u32,
+    mode: u32,
+}
+
+fn contents(path: &Path) -> io::Result<Contents> {
+    let file = File::open(path)?;
+    let found = file.metadata()?;
+    let mut text = String::new();
+    // The end of the line, and one letter that shows that it is too long.
+    let most = LENGTH.end() + 3;
+    file.take(most as u64).read_to_string(&mut text)?;
+    Ok(Contents {
+        text,
+        owner: found.uid(),
+        mode: found.mode(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn given(text: &str, mode: u32) -> Outcome<Text> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("token");
+        fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+        read(&path)
+    }
+
+    #[test]
+    fn a_token_is_one_word_in_a_file_that_nobody_else_can_read() {
+        let longest = "x".repeat(128);
+        for (text, token) in [
+            ("abcdEF12\n", "abcdEF12"),
+            ("abcdEF12", "abcdEF12"),
+            ("0123456789abcdef\r\n", "0123456789abcdef"),
+            (&longest, &longest),
+        ] {
+            assert_eq!(given(text, 0o600), Ok(Text::Secret(token.to_owned())));
+        }
+        let too_long = "x".repeat(129);
+        for text in [
+            "",
+            "\n",
+            "short12",
+            "two words",
+            "a\nbcdefghi",
+            "größe123",
+            "a/b?c=d&e",
+            &too_long,
+        ] {
+            let failure = given(text, 0o600).expect_err(text);
+            assert!(failure.message.contains("has no token"), "{failure}");
+            // It may be a secret.
+            assert!(
+                text.trim().is_empty() || !failure.to_string().contains(text.trim()),
+                "{failure}"
+            );
+        }
+        for mode in [0o640, 0o604, 0o660] {
+            let failure = given("abcdEF12", mode).expect_err("open");
+            assert!(failure.message.contains("is not private"), "{failure}");
+        }
+    }
+}
