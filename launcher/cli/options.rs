@@ -95,6 +95,12 @@ pub struct RunOptions {
     #[arg(long, hide = true)]
     pub detached: bool,
 
+    /// Command for `sh -c` that is run once, when the job is ready. It finds the record in `$IPJOB_READY_RECORD` and Jupyter's address in
+    /// `$IPJOB_READY_URL`, and writes to `ipjob-on-ready.log` in the profile's log directory. It ends with the job; that it fails is a warning
+    /// [default: none].
+    #[arg(long, env = "IPJOB_ON_READY", value_name = "COMMAND")]
+    pub on_ready: Option<String>,
+
     /// Number of engines, at most the job's CPUs [default: the job's tasks; of a job with one task on each node, the CPUs of all
     /// tasks; without a job, this machine's CPUs].
     #[arg(short = 'n', long, env = "IPJOB_ENGINES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ENGINES), allow_negative_numbers = true, help_heading = "Engines")]
@@ -376,6 +382,7 @@ impl RunOptions {
             controller_args: self.controller_args.clone(),
             controller_ports: self.controller_ports,
             port_range: self.jupyter_port.map_or(self.port_range, PortRange::one),
+            on_ready: self.on_ready.clone(),
             jupyter_token_file: self.jupyter_token_file.clone(),
             curve: self.curve,
             frontend: self.frontend.clone(),

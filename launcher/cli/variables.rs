@@ -2,7 +2,7 @@
 
 use super::Cli;
 use crate::here::os::guard;
-use crate::plan::environment::CLIENT_PROFILE_VARIABLE;
+use crate::plan::environment::{CLIENT_PROFILE_VARIABLE, READY_RECORD, READY_URL};
 use crate::plan::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
 use crate::plan::ranks::MEETING_VARIABLE;
 use clap::CommandFactory;
@@ -13,6 +13,8 @@ const PREFIX: &str = "IPJOB_";
 /// Variables that belong to no option: ipjob sets them for what it starts, and may itself be started there.
 const INNER: &[&str] = &[
     CLIENT_PROFILE_VARIABLE,
+    READY_RECORD,
+    READY_URL,
     INCARNATION_VARIABLE,
     SERVICE_VARIABLE,
     MEETING_VARIABLE,

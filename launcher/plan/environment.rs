@@ -14,6 +14,12 @@ use std::path::Path;
 /// into a next job's options.
 pub const CLIENT_PROFILE_VARIABLE: &str = "IPJOB_CLIENT_PROFILE";
 
+/// The record's path for the command of `--on-ready`: `IPJOB_RECORD` would be an option of an ipjob that it starts.
+pub const READY_RECORD: &str = "IPJOB_READY_RECORD";
+
+/// Jupyter's address, with the token, for the same command.
+pub const READY_URL: &str = "IPJOB_READY_URL";
+
 /// Variables that tell Jupyter where it is installed and configured: the user's own, kept.
 const JUPYTER_KEPT: &[&str] = &[
     // On file systems without permissions no Jupyter starts without it.

@@ -217,6 +217,8 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// What forks all engines in the place of their service's own processes.
     pub fork: Option<service::Process>,
+    /// What is run once the job is ready.
+    pub on_ready: Option<services::OnReady>,
     /// Which engines are started again by themselves when they end.
     pub respawn: Respawn,
     /// How single engines of the engines' step are started again, where they can be.
@@ -273,6 +275,7 @@ impl Plan {
         let fork = python
             .filter(|_| launcher == Launcher::Local)
             .map(|python| services::fork(&context, python));
+        let on_ready = services::on_ready(&context);
         let replacement = services::replacement(&context, launcher, together);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {
@@ -311,6 +314,7 @@ impl Plan {
             minimum,
             services,
             fork,
+            on_ready,
             respawn,
             replacement,
             order,

@@ -287,6 +287,8 @@ pub struct Settings {
     pub idle: Option<Duration>,
     /// The process with which the job ends; `None` is no other than its own.
     pub follow: Option<Followed>,
+    /// What a shell runs once the job is ready.
+    pub on_ready: Option<String>,
     /// What follows `--`: Jupyter's arguments, or the driver command.
     pub arguments: Vec<String>,
 }

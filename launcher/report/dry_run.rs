@@ -5,6 +5,7 @@ use crate::failure::Outcome;
 use crate::plan::Plan;
 use crate::plan::name::Name;
 use crate::plan::service::{Environment, PortNeed, Process, Readiness, Service, Streams};
+use crate::plan::services::OnReady;
 use std::fmt::Write as _;
 
 /// Prints the plan to stdout.
@@ -64,6 +65,20 @@ pub fn text(plan: &Plan) -> String {
                 process.log.display()
             );
         }
+    }
+    if let Some(OnReady {
+        process,
+        environment: changes,
+    }) = &plan.on_ready
+    {
+        let _ = writeln!(out, "\non ready\n    runs once when the job is ready");
+        environment(changes, &mut out);
+        let _ = writeln!(
+            out,
+            "    run   {}\n    log   {}",
+            argv(process),
+            process.log.display()
+        );
     }
     out
 }

@@ -9,8 +9,10 @@ use crate::here::os::stray_processes::Leftover;
 use crate::here::os::time_limited::{LOOK, within};
 use crate::here::os::{files, limits};
 use crate::here::profile::ports::Reservation;
+use crate::plan::environment::READY_URL;
 use crate::plan::name::{Name, Unit};
-use crate::plan::service::{Carried, Process, Service, Streams};
+use crate::plan::service::{Carried, Environment, Process, Service, Streams};
+use crate::plan::services::OnReady;
 use crate::plan::text::Text;
 use crate::plan::{Plan, secrets};
 use nix::sys::signal::{Signal, kill, killpg};
@@ -135,6 +137,25 @@ impl Children {
         limits::give_back_open_files(pid, 1);
         self.forking = Some(Forking::new(pid, log, ids));
         Ok(reader)
+    }
+
+    /// Starts the command of `--on-ready`, with Jupyter's address; its process id and its log.
+    pub fn spawn_on_ready(
+        &self,
+        OnReady {
+            process,
+            environment,
+        }: &OnReady,
+        url: Option<&str>,
+    ) -> Result<(u32, Log), Failure> {
+        let mut command = in_environment(environment, process)?;
+        command.envs(url.map(|url| (READY_URL, url)));
+        let head = log_head(&self.incarnation, &"--on-ready");
+        let log = into_log(&mut command, process, &head)?;
+        command.stdin(Stdio::null());
+        let pid = start(&mut command, process, &"the command of --on-ready")?;
+        limits::give_back_open_files(pid, 1);
+        Ok((pid, log))
     }
 
     /// How many engines each process of a service starts.
@@ -335,7 +356,7 @@ fn number(pid: Pid) -> Option<u32> {
     u32::try_from(pid.as_raw()).ok()
 }
 
-/// A process's command with its environment.
+/// The command of a service's process, once what it runs is written down.
 pub fn command(service: &Service, process: &Process) -> Result<Command, Failure> {
     for Carried { path, text } in &service.carried {
         files::replace(path, text.as_bytes()).map_err(|error| {
@@ -344,15 +365,20 @@ pub fn command(service: &Service, process: &Process) -> Result<Command, Failure>
                 .hint("check that the profile directory is yours, writable and not full")
         })?;
     }
+    in_environment(&service.environment, process)
+}
+
+/// A process's command with its environment.
+fn in_environment(environment: &Environment, process: &Process) -> Result<Command, Failure> {
     let mut command = Command::new(&process.program);
     command.args(&process.args);
-    for variable in &service.environment.dropped {
+    for variable in &environment.dropped {
         command.env_remove(variable);
     }
-    for (variable, text) in &service.environment.set {
+    for (variable, text) in &environment.set {
         command.env(variable, text.reveal());
     }
-    for (variable, file) in &service.environment.from_files {
+    for (variable, file) in &environment.from_files {
         let text = std::fs::read_to_string(file).map_err(|error| {
             Failure::service(format!("{} cannot be read", file.display())).because(error)
         })?;

@@ -14,6 +14,7 @@ mod fork;
 mod idle;
 mod machine;
 pub mod notice;
+mod on_ready;
 mod outage;
 mod ports;
 mod probes;
@@ -77,6 +78,8 @@ struct Supervisor<'a> {
     activity: Activity,
     /// What was last seen of the place of the logs.
     outage: Outage,
+    /// What is run when the job is ready.
+    on_ready: on_ready::Progress,
     /// Where the other ranks hear of us, with the launcher `ranks`.
     meeting: Option<&'a mut Leader>,
     /// The ipjob that waits for us to be ready, where we are detached.
@@ -167,6 +170,7 @@ pub async fn run(
         kept: Kept::new(plan.secrets.token.clone(), wiring),
         activity: Activity::default(),
         outage: Outage::default(),
+        on_ready: on_ready::Progress::default(),
         meeting,
         front,
         console,
@@ -270,6 +274,7 @@ impl Supervisor<'_> {
             Notice::Event(event) => event,
             Notice::Exited { pid, exit } => {
                 self.steps.scancel_ended(pid, &exit);
+                self.on_ready_ended(pid, &exit);
                 let event = self.children.exited(pid, exit);
                 self.settle_forking();
                 event?
@@ -286,8 +291,13 @@ impl Supervisor<'_> {
                 self.publisher.is_due();
                 return None;
             }
-            Notice::RecordWritten { took, written } => {
+            Notice::RecordWritten {
+                told,
+                took,
+                written,
+            } => {
                 self.record_written(took, written);
+                self.run_on_ready(told);
                 return None;
             }
             Notice::LogCut(path) => {

@@ -14,6 +14,7 @@ use crate::plan::name::Name;
 use crate::plan::services::Said;
 use crate::plan::settings::Followed;
 use crate::plan::task_lines::{NotForked, Report, Rest};
+use crate::record::State;
 use crate::report::writer::Written;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -103,6 +104,8 @@ pub enum Notice {
     RecordIsDue,
     /// What came of writing the record.
     RecordWritten {
+        /// The state that it tells.
+        told: State,
         /// How long it took.
         took: Duration,
         /// Whether it was written.

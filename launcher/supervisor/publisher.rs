@@ -215,9 +215,14 @@ fn run(given: &mpsc::Receiver<Errand>, writer: &Writer, ownership: &Ownership, s
         match errand {
             Errand::Write(mut record) => {
                 let begin = OwnTime::now();
+                let told = record.state.unwrap_or(State::Starting);
                 let written = writer.write(&mut record, ours);
                 let took = begin.elapsed();
-                let _ = sender.send(Notice::RecordWritten { took, written });
+                let _ = sender.send(Notice::RecordWritten {
+                    told,
+                    took,
+                    written,
+                });
             }
             Errand::Close {
                 mut record,

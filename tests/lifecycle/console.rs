@@ -4,11 +4,38 @@ use super::{behind_shell, notebook};
 use crate::support::{Job, Place};
 use nix::pty::{Winsize, openpty};
 use nix::unistd::ttyname;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc;
 use std::thread;
+
+/// Copies what it is told, leaves a process behind, and fails.
+const ON_READY: &str = r#"
+cp "$IPJOB_READY_RECORD" told.json
+printf %s "$IPJOB_READY_URL $IPJOB_CLIENT_PROFILE" >told.txt
+tail -f /dev/null &
+echo "to the log: $IPJOB_READY_URL"
+exit 3"#;
+
+#[test]
+fn the_command_of_on_ready_finds_the_record_and_ends_with_the_job() {
+    let place = Place::with_fakes();
+    let mut job = Job::start(&place, &["--mode=notebook", "-n2", "--on-ready", ON_READY]);
+    let record = job.wait_ready();
+    let line = job.wait_line("the command of --on-ready ended with exit code 3");
+    assert!(line.contains("warning"), "{line}");
+    let read = |name: &str| fs::read_to_string(place.dir().join(name)).expect("told");
+    let told: serde_json::Value = serde_json::from_str(&read("told.json")).expect("a record");
+    assert_eq!(told["state"], "ready");
+    let url = record["url"].as_str().expect("a url");
+    assert_eq!(read("told.txt"), format!("{url} job_local"));
+    // The lines of its log are shown, as those of a service are: without secrets.
+    job.wait_line("| to the log: http://");
+    let transcript = job.stop();
+    let token = record["token"].as_str().expect("a token");
+    assert!(!transcript.contains(token), "{transcript}");
+}
 
 /// A job whose stderr is a terminal.
 struct AtTerminal {

@@ -7,6 +7,7 @@ mod engines;
 mod fork;
 mod jupyter;
 mod mpiexec;
+mod on_ready;
 pub mod ranks;
 mod respawn;
 mod srun;
@@ -18,6 +19,7 @@ pub use engine_command::tells_its_world;
 pub use engines::{CONNECTION_INFO, engines};
 pub use fork::{Forked, Said, check_nannies, fork, forking};
 pub use jupyter::jupyter;
+pub use on_ready::{OnReady, on_ready};
 pub use respawn::{Before, Replacement, Succession, replacement};
 pub use srun::STEP_NAME;
 
