@@ -25,6 +25,7 @@ mod lasting;
 mod launchers;
 mod lifecycle;
 mod machine_limits;
+mod ood;
 mod outage;
 mod package;
 mod real;

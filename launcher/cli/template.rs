@@ -1,17 +1,29 @@
 //! `ipjob template`: the batch scripts of sbatch/, filled in.
 
 use super::print;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
+use crate::plan::ood;
 use crate::plan::settings::Mode;
 use crate::plan::template::{self, Filling};
-use clap::Args;
+use clap::{Args, ValueEnum};
+
+/// What can be printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Template {
+    /// A batch script with controller, engines and Jupyter
+    Notebook,
+    /// A batch script with controller and engines
+    ClusterOnly,
+    /// An app for Open OnDemand, as a shell script that writes its files: `ipjob template ood | sh -s DIRECTORY`
+    Ood,
+}
 
 /// What the script is filled in with.
 #[derive(Args, Debug)]
 pub struct TemplateOptions {
-    /// What to start.
+    /// What to print.
     #[arg(value_enum, value_name = "MODE")]
-    mode: Mode,
+    template: Template,
 
     /// Number of nodes [default: 2].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -58,5 +70,18 @@ pub fn print_template(options: &TemplateOptions) -> Outcome<u8> {
         gres: options.gres.clone(),
         no_kill: options.no_kill,
     };
-    print(template::fill(options.mode, &filling)?.as_bytes())
+    let mode = match options.template {
+        Template::Notebook => Mode::Notebook,
+        Template::ClusterOnly => Mode::ClusterOnly,
+        Template::Ood if filling == Filling::default() => {
+            return print(ood::script().as_bytes());
+        }
+        Template::Ood => {
+            return Err(Failure::usage(
+                "the template `ood` takes no options: its users fill in a form",
+            )
+            .hint("set the form's defaults in form.yml"));
+        }
+    };
+    print(template::fill(mode, &filling)?.as_bytes())
 }

@@ -23,6 +23,7 @@ pub mod job;
 pub mod jupyter_args;
 pub mod last_words;
 pub mod name;
+pub mod ood;
 pub mod profile;
 pub mod ranks;
 pub mod rendezvous;

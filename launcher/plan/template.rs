@@ -10,7 +10,7 @@ const JUPYTER: &str = include_str!("../../sbatch/run_jupyter.sbatch");
 const IPCLUSTER: &str = include_str!("../../sbatch/run_ipcluster.sbatch");
 
 /// What is filled in; what is `None` stays as the file has it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filling {
     /// `--nodes`
     pub nodes: Option<u32>,
