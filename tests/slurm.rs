@@ -20,6 +20,7 @@ mod power;
 mod preemption;
 mod quota;
 mod respawn;
+mod step_manager;
 mod time;
 mod within;
 

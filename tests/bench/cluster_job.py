@@ -26,12 +26,25 @@ class Lacking(Exception):
     """What this host lacks for a lab."""
 
 
-class Lab:
-    """`with Lab(binary, path) as lab:` is a cluster of two nodes; at its end it is taken down, with all that runs in it."""
+def others():
+    """The versions of Slurm that the tests know besides the machine's own, each with its virtual environment."""
+    versions = subprocess.run([LAB, "versions"], capture_output=True, text=True, check=True).stdout.split()
+    script = os.path.join(os.path.dirname(HERE), "python", "venv.sh")
+    for version in versions:
+        made = subprocess.run([script, "main", version], stdout=subprocess.PIPE, text=True)
+        if made.returncode != 0:
+            raise Lacking(f"there is no environment for Slurm {version}")
+        yield version, made.stdout.strip()
 
-    def __init__(self, binary, path):
+
+class Lab:
+    """`with Lab(binary, path) as lab:` is a cluster of two nodes; at its end it is taken down, with all that runs in it. With the name
+    of a version of Slurm it is one of that, and `path` is in the virtual environment that was made there."""
+
+    def __init__(self, binary, path, slurm=None):
         self.binary = binary
         self.path = path
+        self.slurm = slurm
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="ipjob-bench-lab-")
@@ -45,8 +58,11 @@ class Lab:
         for name in ("contender.py", "place.py", "process.py", "ready.py", "classic.sbatch"):
             shutil.copy(os.path.join(HERE, name), self.share)
         up = ["up", "--share", self.share, "--slurm-conf", KILL_WAIT]
+        if self.slurm:
+            up += ["--slurm", self.slurm]
         for place in self.path:
-            if place.startswith(("/tmp/", "/home/", "/run/")):
+            # Another version has a root of its own, with nothing of the host's in it.
+            if self.slurm or place.startswith(("/tmp/", "/home/", "/run/")):
                 up += ["--share", os.path.dirname(place)]
         done = self.lab(*up)
         if done.returncode != 0:
@@ -70,7 +86,9 @@ class Lab:
     def inside(self, machine, home=f"/home/{USER}"):
         """The words before a command that the user runs there."""
         path = os.pathsep.join([*self.path, self.share, "/usr/bin", "/bin"])
-        return ["in", "-u", USER, "-e", f"PATH={path}", "-e", f"HOME={home}", machine]
+        # tests/support/lab.rs tells why.
+        few = ["-e", "UCX_TLS=tcp,self"] if self.slurm else []
+        return ["in", "-u", USER, "-e", f"PATH={path}", "-e", f"HOME={home}", *few, machine]
 
     def start(self, machine, *command):
         """Starts a command as the user, to be read from; ended, what runs inside gets TERM."""
