@@ -234,7 +234,8 @@ fn slurm_takes_every_line() {
             let is_it = |line: &str| {
                 let words = line.strip_prefix("sbatch:").unwrap_or(line);
                 let (name, found) = words.split_once(':').unwrap_or_default();
-                name.trim() == option && found.trim() == value
+                // `gres:gpu:3` of 22.05 is `gres/gpu:3` later.
+                name.trim() == option && found.trim().replace("gres/", "gres:") == value
             };
             let understood = told.lines().any(is_it);
             assert!(understood, "{option} is not {value}: {told}");

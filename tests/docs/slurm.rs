@@ -23,6 +23,15 @@ fn versions() -> Vec<String> {
     versions.map(str::to_owned).collect()
 }
 
+/// The names of the cases, in their order.
+fn cases() -> Vec<String> {
+    let text = document("tests/slurm-cases").expect("the list");
+    let heads = text.split("\n\n# ").skip(1);
+    heads
+        .map(|rest| rest.lines().next().expect("a name").to_owned())
+        .collect()
+}
+
 /// What brings up a lab. This file has it in parts alone: it brings up none.
 const UP: &str = concat!("Lab", "::up(");
 
@@ -119,4 +128,9 @@ fn the_versions_that_pages_claim_are_those_that_the_tests_run_on() {
         .map(|row| row[0].as_str())
         .collect();
     assert_eq!(tried, versions, "docs/slurm.md's versions that were tried");
+
+    let results = table(&page, "case");
+    assert_eq!(results[0][1..], versions, "the columns of docs/slurm.md");
+    let rows: Vec<&str> = results[2..].iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(rows, cases(), "the cases of docs/slurm.md");
 }
