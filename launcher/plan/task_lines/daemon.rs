@@ -1,10 +1,10 @@
 //! What slurmstepd writes into the log of its step, by way of a task's stderr. PURE.
 
-/// A line of slurmstepd's that tells of an end. `0: slurmstepd-node1: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-26T19:54:15 ***`
+/// A line of slurmstepd's that tells of an end, or of what leads to one. `0: slurmstepd-node1: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-26T19:54:15 ***`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The number of the step that it names: a task may run steps of its own, whose lines come among its own.
-    pub step: u64,
+    /// The number of the step, where it names it: a task may run steps of its own, whose lines come among its own.
+    pub step: Option<u64>,
     /// What it tells.
     pub what: What,
 }
@@ -16,6 +16,8 @@ pub enum What {
     OutOfMemory,
     /// Somebody cancelled the step: `scancel JOB.STEP`, or the job's end.
     Cancelled,
+    /// Its side of PMI could not read what the MPI library of a task asked of it.
+    BadRequest,
     /// Slurm itself ended it: `DUE TO TASK FAILURE`, `TIME LIMIT`, `PREEMPTION`, `JOB REQUEUE`, `NODE FAILURE`.
     Ended,
 }
@@ -25,6 +27,14 @@ impl Told {
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let error = error(line.trim())?;
+        if error.starts_with("mpi/pmi2: ") && error.ends_with(" in client request")
+            || error.ends_with("invalid client request")
+        {
+            return Some(Self {
+                step: None,
+                what: What::BadRequest,
+            });
+        }
         if let Some(counted) = error.strip_prefix("Detected ") {
             // `1 oom-kill event(s) in StepId=4.0. Some of ...` (22.05), `1 oom_kill event in StepId=4.0. Some of ...` (24.11).
             let (count, rest) = counted.split_once(" oom")?;
@@ -33,7 +43,7 @@ impl Told {
             let is_kill = event.starts_with("-kill event") || event.starts_with("_kill event");
             let id = rest.split(' ').next()?.trim_end_matches('.');
             return (is_count && is_kill).then_some(Self {
-                step: number(id)?,
+                step: Some(number(id)?),
                 what: What::OutOfMemory,
             });
         }
@@ -46,7 +56,7 @@ impl Told {
             Some(_) => What::Ended,
         };
         Some(Self {
-            step: number(step.split(' ').next()?)?,
+            step: Some(number(step.split(' ').next()?)?),
             what,
         })
     }

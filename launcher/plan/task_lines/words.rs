@@ -29,6 +29,8 @@ pub enum Topic {
     Killed,
     /// Slurm takes these nodes for lost.
     NodesFailed(Vec<String>),
+    /// Slurm's side of PMI could not read what an MPI library asked of it.
+    BadRequest,
     /// Slurm will make no step on the node that was asked for, however often it is asked.
     NodeRefused,
 }
@@ -78,12 +80,16 @@ impl Words {
     pub fn read(line: &str) -> Option<Self> {
         let text = line.trim();
         if let Some(told) = Told::read(text) {
-            let counted = told.what == What::OutOfMemory;
-            return counted.then(|| Self {
+            let about = match told.what {
+                What::OutOfMemory => Topic::OutOfMemory,
+                What::BadRequest => Topic::BadRequest,
+                What::Cancelled | What::Ended => return None,
+            };
+            return Some(Self {
                 text: text.to_owned(),
                 tasks: Vec::new(),
-                about: Some(Topic::OutOfMemory),
-                step: Some(told.step),
+                about: Some(about),
+                step: told.step,
             });
         }
         let error = text.strip_prefix("srun: error: ")?;
@@ -165,7 +171,9 @@ fn ended_tasks(error: &str) -> Option<Vec<u32>> {
 pub fn was_cancelled(lines: &[String], is_own: impl Fn(u64) -> bool) -> bool {
     for line in lines {
         match (Told::read(line), Words::read(line)) {
-            (Some(told), _) if told.what == What::Cancelled && is_own(told.step) => return true,
+            (Some(told), _) if told.what == What::Cancelled && told.step.is_some_and(&is_own) => {
+                return true;
+            }
             (_, Some(words)) if !words.tasks.is_empty() => return false,
             _ => {}
         }
@@ -198,7 +206,10 @@ mod tests {
         ("slurmstepd: error: Detected 2 oom-kill event(s) in StepId=4.0.", &[], Some(Topic::OutOfMemory)),
         // 24.11
         ("2: slurmstepd-node2: error: Detected 1 oom_kill event in StepId=2.0. Some of the step tasks have been OOM Killed.", &[], Some(Topic::OutOfMemory)),
+        ("3: slurmstepd-node2: error: mpi/pmi2: value not properly terminated in client request", &[], Some(Topic::BadRequest)),
+        ("3: slurmstepd-node2: error: mpi/pmi2: invalid client request", &[], Some(Topic::BadRequest)),
         // 26.05
+        ("3: [2026-11-27T05:03:38.831] error: mpi/pmi2: value not properly terminated in client request", &[], Some(Topic::BadRequest)),
         ("2: [2026-11-27T05:03:38.831] error: Detected 1 oom_kill event in StepId=1.3. Some of the step tasks have been OOM Killed.", &[], Some(Topic::OutOfMemory)),
     ];
 

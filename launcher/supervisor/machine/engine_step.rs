@@ -90,6 +90,15 @@ impl Machine {
         {
             return;
         }
+        let starts = self.stage(Name::Engines) != Stage::Ready;
+        if words.about == Some(Topic::BadRequest) {
+            // Of a world that stands it says nothing: a task may run a program of its own.
+            if starts && self.engines.bad_request.is_none() {
+                warning(out, format!("{}; {}", words.text, gone::OTHER_MPI));
+                self.engines.bad_request = Some(words.text);
+            }
+            return;
+        }
         if self.engines.were_asked(&words.tasks) {
             step_line(out, words.text.clone());
             self.say_shut_down(&words.tasks, out);
@@ -123,11 +132,27 @@ impl Machine {
             tasks.extend(self.engines_on(nodes));
         }
         let fresh = self.not_known_as_lost(tasks);
-        // What is heard late of an engine that is being started again is not the cause of the next end.
-        if !(self.replaces() && of_tasks && fresh.is_empty()) {
+        // What is heard late of an engine that is being started again is not the cause of the next end, nor is in a step that works
+        // what tells of no end.
+        let is_late = self.replaces() && of_tasks && fresh.is_empty();
+        if !is_late && (starts || of_tasks || words.about.is_some()) {
             self.engines.srun_said.get_or_insert(words);
         }
         self.tasks_gone(&fresh, Noticed::SrunsWords, out);
+    }
+
+    /// What is known besides of engines that never were ready.
+    pub(super) fn with_bad_request(&self, mut failure: Failure) -> Failure {
+        let starts = self.stage(Name::Engines) != Stage::Ready;
+        if let Some(told) = self.engines.bad_request.as_ref().filter(|_| starts) {
+            let told = format!("Slurm could not read what the MPI library asked of it ({told})");
+            failure.cause = Some(match failure.cause.take() {
+                Some(cause) => format!("{told}; {cause}"),
+                None => told,
+            });
+            failure.hints.insert(0, gone::OTHER_MPI.to_owned());
+        }
+        failure
     }
 
     /// The first of Slurm's words in the last lines of an srun.

@@ -169,6 +169,8 @@ pub(super) struct Engines {
     pub refused_nodes: BTreeSet<String>,
     /// The first error in srun's own words.
     pub srun_said: Option<Words>,
+    /// What slurmstepd said of a request of the MPI library's that it could not read, while the engines started.
+    pub bad_request: Option<String>,
     /// How they ended, while a word of Slurm's is waited for that may explain it.
     pub unexplained: Option<Unexplained>,
     /// Which engines were short of memory, where, and the limit, once Slurm told of it.
@@ -476,9 +478,10 @@ impl Machine {
                     .map(|words| words.text.clone())
             })
             .or_else(|| lack.and_then(|found| found.lack.clone()));
-        failure
+        let failure = failure
             .hint(format!("not registered: {}", names.join(", ")))
-            .hint("give more time with --start-timeout, or accept fewer with --min-engines")
+            .hint("give more time with --start-timeout, or accept fewer with --min-engines");
+        self.with_bad_request(failure)
     }
 
     /// Names engines that the hub dropped while their processes live: a frozen engine never registers again.

@@ -123,6 +123,7 @@ impl Machine {
         let Some(first) = ids.first().copied() else {
             return;
         };
+        let end = self.with_bad_request(end);
         let action = action(noticed, self.policy());
         let living = ids.iter().copied();
         let living = living.filter(|id| self.engines.is(*id, |engine| !engine.lost));
@@ -357,6 +358,9 @@ pub(super) fn by_itself(mut failure: Failure, words: Option<&LastWords>) -> Fail
     failure.cause = words.map(ToString::to_string);
     failure
 }
+
+/// What to do where Slurm's side of PMI could not read what the MPI library asked of it.
+pub(super) const OTHER_MPI: &str = "seen now and then with MPICH 5.0, with any program: start again, or use an older MPICH (4.2), another MPI, or --mpi none";
 
 /// Where more of engines that one starter has started is to be found.
 pub(super) const LINES_OF_ENGINES: &str = "the last lines of the engines' log are above";

@@ -255,6 +255,7 @@ impl Machine {
             engine.forget();
         }
         self.engines.srun_said = None;
+        self.engines.bad_request = None;
         self.engines.waits = None;
         if !self.on_hold {
             step_line(out, "the engines start again");

@@ -120,6 +120,43 @@ fn a_cancelled_step_is_no_matter_of_memory() {
 }
 
 #[test]
+fn a_request_of_mpi_that_slurm_could_not_read_is_the_cause_until_the_world_stands() {
+    let end = |ready: bool| {
+        let mut machine = started(None);
+        if ready {
+            registered(&mut machine, &[0, 1, 2]);
+        }
+        let words =
+            "2: slurmstepd-node2: error: mpi/pmi2: value not properly terminated in client request";
+        let told = said(&mut machine, words);
+        let _ = said(
+            &mut machine,
+            "srun: error: node1: task 0: Exited with exit code 15",
+        );
+        let _ = machine.on(Event::Exited {
+            unit: Unit::EngineGroup,
+            pid: 7,
+            exit: Exit::Code(15),
+            tail: Vec::new(),
+            memory: None,
+        });
+        let _ = machine.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
+        let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
+            panic!("it goes on");
+        };
+        let failure = end.failure.clone().expect("a failure");
+        (told, format!("{failure} {:?}", failure.hints))
+    };
+    let (told, failure) = end(false);
+    assert!(told[0].contains("MPICH 5.0"), "{told:?}");
+    assert!(failure.contains("could not read what the MPI library asked of it (2: slurmstepd"));
+    assert!(failure.contains("--mpi none"), "{failure}");
+    let (told, failure) = end(true);
+    assert_eq!(told, [""; 0]);
+    assert!(!failure.contains("MPI"), "{failure}");
+}
+
+#[test]
 fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let mut machine = started(None);
     let counted = "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0.";
