@@ -179,6 +179,40 @@ impl Told {
     }
 }
 
+/// What squeue tells of who takes the job's nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// Another job, from this moment on.
+    ByAnother,
+    /// Slurm ends the job: it was cancelled, for one.
+    ByTheEnd,
+    /// Nobody.
+    ByNobody,
+}
+
+impl Taken {
+    /// Reads `COMPLETING N/A`, `RUNNING 1763800460`.
+    fn read(line: &str) -> Self {
+        let time = line.split_ascii_whitespace().nth(1).unwrap_or_default();
+        if !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) {
+            Self::ByAnother
+        } else if is_ending(line) {
+            Self::ByTheEnd
+        } else {
+            Self::ByNobody
+        }
+    }
+
+    /// What the machine is to hear. Whom Slurm signals hears of the end by that signal, and who sent it.
+    fn event(self, signalled: bool) -> Event {
+        if self == Self::ByTheEnd && !signalled {
+            Event::Cancelled
+        } else {
+            Event::Preempted(self == Self::ByAnother)
+        }
+    }
+}
+
 /// When a job began and will end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Times {
@@ -224,15 +258,12 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Asks whether Slurm takes the job's nodes for another one. A job of which it tells no such moment is not preempted.
+    /// Asks whether Slurm takes the job's nodes for another one, or ends it by a signal that does not reach us.
     pub(super) fn ask_for_preemption(&self) {
-        let answer = |number: &str, text: &str| {
-            let word = own_line(number, text);
-            let is_time = word.is_some_and(|word| {
-                let word = word.trim();
-                !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
-            });
-            Notice::Event(Event::Preempted(is_time))
+        let signalled = self.publisher.record().job.signal_to.as_ref().is_some();
+        let answer = move |number: &str, text: &str| {
+            let line = own_line(number, text).unwrap_or_default();
+            Notice::Event(Taken::read(&line).event(signalled))
         };
         let (job, sender) = (self.plan.allocation.job.clone(), self.sender.clone());
         file_thread::spawn(async move {
@@ -241,7 +272,7 @@ impl Supervisor<'_> {
                 let _ = sender.send(answer("", ""));
                 return;
             };
-            let format = "--Format=JobID:20,PreemptTime:30";
+            let format = "--Format=JobID:20,State:20,PreemptTime:30";
             let args = ["--noheader", "--jobs", job.name(), format].map(str::to_owned);
             let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
             let answer = move |text: &str| answer(job.number(), text);
@@ -374,6 +405,28 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Told::read(line), told, "{line}");
+        }
+    }
+
+    #[test]
+    fn whom_slurm_signals_waits_for_that_and_others_hear_of_the_end_at_once() {
+        for (line, signalled, wanted) in [
+            ("COMPLETING          N/A", false, Event::Cancelled),
+            ("COMPLETING          N/A", true, Event::Preempted(false)),
+            ("RUNNING             N/A", false, Event::Preempted(false)),
+            (
+                "RUNNING             1763800460",
+                false,
+                Event::Preempted(true),
+            ),
+            (
+                "COMPLETING          1763800460",
+                false,
+                Event::Preempted(true),
+            ),
+            ("", false, Event::Preempted(false)),
+        ] {
+            assert_eq!(Taken::read(line).event(signalled), wanted, "{line}");
         }
     }
 }

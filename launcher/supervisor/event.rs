@@ -247,7 +247,7 @@ pub enum Level {
 /// What is looked at, beside the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// Whether Slurm takes the job's nodes for another one; answered by `Preempted`.
+    /// Whether Slurm takes the job's nodes for another one, or ends it; answered by `Preempted` or `Cancelled`.
     Preemption,
     /// Whether the job is in use; answered by `Active` or `Idle`.
     Use,

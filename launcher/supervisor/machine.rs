@@ -322,8 +322,9 @@ impl Machine {
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
             Event::NoTimeLimit => self.no_time_limit(),
+            Event::Cancelled => self.cancelled(out),
             // Slurm's signal is on the way; what was to be forked has become ready, or was given up.
-            Event::Cancelled | Event::SlurmKillsIn(_) | Event::NotForked => {}
+            Event::SlurmKillsIn(_) | Event::NotForked => {}
             Event::Superseded(by) => self.superseded(by, out),
             Event::Preempted(preempted) => self.preempted(preempted, out),
             Event::Active => self.in_use(out),

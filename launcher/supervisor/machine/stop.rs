@@ -460,21 +460,30 @@ impl Machine {
 
     /// Slurm's answer.
     pub(super) fn preempted(&mut self, preempted: bool, out: &mut Vec<Effect>) {
-        // Where single engines come back, it is asked at the end of each.
-        let asked = self.engines.unexplained.is_some() || self.replaces();
-        if preempted && asked {
+        if preempted && self.has_asked_slurm() {
             let reason = "preemption: Slurm takes the job's nodes for another job, and has ended the engines";
-            let end = End {
-                code: 0,
-                reason: reason.to_owned(),
-                failure: None,
-            };
-            self.begin_stop(end, out);
+            self.begin_stop(End::orderly(reason), out);
         } else if let Some(end) = &self.engines.unexplained
             && !end.signal_comes
         {
             self.slurm_says_nothing(out);
         }
+    }
+
+    /// Slurm ends the job. Its signal reaches those that it has started itself; where a shell, a kernel or a hub's server is between,
+    /// the engines' end is all that is heard of it.
+    pub(super) fn cancelled(&mut self, out: &mut Vec<Effect>) {
+        if self.has_asked_slurm() {
+            self.begin_stop(
+                End::orderly("Slurm ends the job, and has ended the engines"),
+                out,
+            );
+        }
+    }
+
+    /// Whether it was asked why engines have ended: where single ones come back, at the end of each.
+    fn has_asked_slurm(&self) -> bool {
+        self.engines.unexplained.is_some() || self.replaces()
     }
 
     /// Slurm has nothing to do with it, as far as it tells.

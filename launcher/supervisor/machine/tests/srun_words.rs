@@ -303,6 +303,17 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
     };
     assert_eq!((end.code, &end.failure), (0, &None));
     assert!(end.reason.starts_with("preemption: "), "{}", end.reason);
+    let mut cancelled = other.clone();
+    let _ = cancelled.on(Event::Cancelled);
+    let Phase::Stopping { end, .. } = &cancelled.phase else {
+        panic!("it goes on");
+    };
+    assert_eq!((end.code, &end.failure), (0, &None));
+    assert!(
+        end.reason.starts_with("Slurm ends the job"),
+        "{}",
+        end.reason
+    );
     let _ = other.on(Event::Preempted(false));
     let _ = silent.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
     for failed in [other, silent] {
@@ -314,6 +325,7 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
     }
     let mut well = started(None);
     let _ = well.on(Event::Preempted(true));
+    let _ = well.on(Event::Cancelled);
     assert_eq!(well.reason(), None, "nobody has asked");
 }
 
