@@ -21,7 +21,7 @@ fn block(lab: &Lab) -> String {
     let blocks = page.split("```python\n").skip(1);
     let mut blocks = blocks.filter_map(|rest| rest.split("```").next());
     let block = blocks.find(|block| block.contains("c.JupyterHub.spawner_class"));
-    // Of the environment in /opt the lab has two parts: the programs of PyPI, and ipjob.
+    // What the wheel puts into the environment in /opt lies beside it in the lab.
     let programs = format!("{}/bin:{}", lab.venv().display(), lab.share().display());
     block
         .expect("a block with the spawner")
@@ -42,9 +42,20 @@ impl<'a> Hub<'a> {
             let name = Path::new(file).file_name().expect("a name");
             fs::copy(tests.join(file), lab.share().join(name)).expect("copied");
         }
+        let package = lab.share().join("python/ipjob");
+        fs::create_dir_all(&package).expect("a directory");
+        let source =
+            fs::read_dir(tests.with_file_name("python").join("ipjob")).expect("the package");
+        for file in source.flatten().filter(|file| file.path().is_file()) {
+            fs::copy(file.path(), package.join(file.file_name())).expect("copied");
+        }
         let own = fs::read_to_string(tests.join("hub/jupyterhub_config.py")).expect("the lab's");
         let config = lab.share().join("jupyterhub_config.py");
-        fs::write(&config, format!("{own}\n{}\n{more}\n", block(lab))).expect("written");
+        let path = format!(
+            "c.SlurmSpawner.req_prologue += '\\nexport PYTHONPATH={}'",
+            lab.share().join("python").display()
+        );
+        fs::write(&config, format!("{own}\n{}\n{path}\n{more}\n", block(lab))).expect("written");
         let log = File::create(lab.share().join("hub.log")).expect("a log");
         // Its files are in the machine's own /run, where nobody else comes.
         let line = format!(
@@ -169,23 +180,70 @@ fn notebook(lab: &Lab, name: &str, cells: &[&str]) {
     lab.script(name, &notebook.to_string());
 }
 
-#[test]
-fn a_cell_of_a_hubs_server_is_in_the_job() {
-    let lab = needed!(Lab::with("hub", &[]));
-    let hub = Hub::start(&lab, "");
-    hub.does(&["start", ONE_NODE]);
-    let job = hub.job();
-    let kernel = hub.kernel();
-    let shown =
-        kernel.run("!echo job $SLURM_JOB_ID has $SLURM_CPUS_PER_TASK CPUs; ipjob --version");
-    assert!(shown.contains(&format!("job {job} has 4 CPUs")), "{shown}");
-    assert!(shown.contains(env!("CARGO_PKG_VERSION")), "{shown}");
-    hub.does(&["stop"]);
-    lab.job(&job).finish();
+/// Each rank tells where it is, and whether it has something of the hub's.
+const RANKS: &str = "%%px --no-stream
+import os
+from mpi4py import MPI
+world = MPI.COMM_WORLD
+secrets = [name for name in os.environ if name.startswith(('JUPYTERHUB_', 'JPY_'))]
+print(f'rank {world.rank} of {world.allreduce(1)} on {os.uname().nodename} has {secrets}', flush=True)";
+
+/// Starts engines in a cell, and looks at them in another.
+fn start_engines(kernel: &Kernel<'_>) {
+    kernel.run("%load_ext ipjob");
+    let shown = kernel.run("%ipjob start -n 4");
+    assert!(shown.contains("4 of 4 engines"), "{shown}");
 }
 
 #[test]
-fn a_person_logs_in_by_a_real_browser_and_has_two_nodes() {
+fn a_cell_starts_ranks_in_the_one_task_of_a_users_server() {
+    let lab = needed!(Lab::with("hub", &[]));
+    let hub = Hub::start(&lab, "");
+    hub.does(&["start", ONE_NODE]);
+    let job = lab.job(&hub.job());
+    let kernel = hub.kernel();
+    start_engines(&kernel);
+    let shown = kernel.run(RANKS);
+    for rank in 0..4 {
+        let line = format!("rank {rank} of 4 on node1 has []");
+        assert!(shown.contains(&line), "{shown}");
+    }
+
+    // Interrupt reaches what the engines do, and not what they are.
+    let mut waits = kernel.begin(
+        "%%px --no-stream\nimport time\nopen(f'begun-{world.rank}', 'w').close()\ntime.sleep(3600)",
+    );
+    wait_for("the cell on all engines", || {
+        (0..4)
+            .all(|rank| lab.home(format!("begun-{rank}")).exists())
+            .then_some(())
+    });
+    hub.does(&["interrupt", &kernel.id]);
+    waits.wait().expect("it ends");
+    assert_eq!(
+        kernel.run("print(rc[:].apply_sync(lambda: 1))").trim(),
+        "[1, 1, 1, 1]"
+    );
+    assert_eq!(job.record().expect("a record")["state"], "ready");
+
+    // A kernel that starts again has lost its engines' client, and they end with it.
+    hub.does(&["restart", &kernel.id]);
+    job.wait_state("ended");
+    assert_eq!(job.assert_nothing_left()["exit"], 0);
+
+    start_engines(&kernel);
+    kernel.run("%ipjob stop");
+    assert_eq!(job.assert_nothing_left()["exit"], 0);
+
+    start_engines(&kernel);
+    hub.does(&["stop"]);
+    job.finish();
+    let record = job.assert_nothing_left();
+    assert_eq!(record["exit"], 0, "{record}");
+}
+
+#[test]
+fn a_person_in_a_real_browser_has_ranks_on_two_nodes() {
     needed!(program(
         &["/usr/bin"],
         &["chromium", "chromium-browser", "google-chrome"]
@@ -195,12 +253,15 @@ fn a_person_logs_in_by_a_real_browser_and_has_two_nodes() {
     let hub = Hub::start(&lab, "c.SlurmSpawner.req_srun = ''");
     notebook(
         &lab,
-        "cells.ipynb",
-        &[
-            "import os",
-            "!srun --overlap --ntasks-per-node=1 --cpus-per-task=1 hostname",
-        ],
+        "ranks.ipynb",
+        &["%load_ext ipjob", "%ipjob start -n 4", RANKS],
     );
+    let ranks = [
+        "rank 0 of 4 on node1",
+        "rank 1 of 4 on node1",
+        "rank 2 of 4 on node2",
+        "rank 3 of 4 on node2",
+    ];
     let seen = lab
         .on(ALICE, "login")
         .arg("python3")
@@ -210,8 +271,8 @@ fn a_person_logs_in_by_a_real_browser_and_has_two_nodes() {
             ALICE,
             PASSWORD,
             TWO_NODES,
-            "cells.ipynb",
-            "node1|node2",
+            "ranks.ipynb",
+            &ranks.join("|"),
         ])
         .output()
         .expect("lab runs");
@@ -221,4 +282,6 @@ fn a_person_logs_in_by_a_real_browser_and_has_two_nodes() {
     let job = lab.job(&hub.job());
     job.scancel();
     job.finish();
+    let record = job.assert_nothing_left();
+    assert_eq!(record["exit"], 0, "{record}");
 }
