@@ -211,7 +211,7 @@ fn a_cell_starts_ranks_in_the_one_task_of_a_users_server() {
 
     // Interrupt reaches what the engines do, and not what they are.
     let mut waits = kernel.begin(
-        "%%px --no-stream\nimport time\nopen(f'begun-{world.rank}', 'w').close()\ntime.sleep(3600)",
+        "%%px --no-stream\nimport threading\nopen(f'begun-{world.rank}', 'w').close()\nthreading.Event().wait()",
     );
     wait_for("the cell on all engines", || {
         (0..4)

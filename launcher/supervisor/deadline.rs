@@ -179,15 +179,15 @@ impl Told {
     }
 }
 
-/// What squeue tells of who takes the job's nodes.
+/// Whether Slurm takes the job's nodes, as squeue tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taken {
-    /// Another job, from this moment on.
-    ByAnother,
-    /// Slurm ends the job: it was cancelled, for one.
-    ByTheEnd,
-    /// Nobody.
-    ByNobody,
+    /// For another job, from the moment that it tells.
+    ForAnother,
+    /// The job ends: it was cancelled, for one.
+    ForGood,
+    /// It does not, as far as it tells.
+    Not,
 }
 
 impl Taken {
@@ -195,20 +195,20 @@ impl Taken {
     fn read(line: &str) -> Self {
         let time = line.split_ascii_whitespace().nth(1).unwrap_or_default();
         if !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) {
-            Self::ByAnother
+            Self::ForAnother
         } else if is_ending(line) {
-            Self::ByTheEnd
+            Self::ForGood
         } else {
-            Self::ByNobody
+            Self::Not
         }
     }
 
     /// What the machine is to hear. Whom Slurm signals hears of the end by that signal, and who sent it.
     fn event(self, signalled: bool) -> Event {
-        if self == Self::ByTheEnd && !signalled {
+        if self == Self::ForGood && !signalled {
             Event::Cancelled
         } else {
-            Event::Preempted(self == Self::ByAnother)
+            Event::Preempted(self == Self::ForAnother)
         }
     }
 }
