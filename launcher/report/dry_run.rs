@@ -128,6 +128,9 @@ fn port(need: Option<&PortNeed>) -> String {
     match need {
         Some(PortNeed::One {
             range, argument, ..
+        }) if range.is_one() => format!(" {argument}{range}"),
+        Some(PortNeed::One {
+            range, argument, ..
         }) => format!(" {argument}<a free port of {range}>"),
         Some(PortNeed::Wiring { range, .. }) => {
             let range = range.map_or_else(String::new, |range| format!(" of {range}"));

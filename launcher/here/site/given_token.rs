@@ -27,7 +27,7 @@ pub fn read(path: &Path) -> Outcome<Text> {
         .map_err(|error| {
             Failure::usage(format!("{option} cannot be read"))
                 .because(error)
-                .hint("name a file with the token")
+                .hint("name a file with the token; a pipe (bash `<(...)`) does not reach the job that --detach leaves")
         })?;
     let Contents { text, owner, mode } = found;
     let own = nix::unistd::geteuid().as_raw();
