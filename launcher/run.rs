@@ -19,7 +19,7 @@ use crate::plan::allocation::Allocation;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::{Profile, ProfileName};
 use crate::plan::ranks::Rank;
-use crate::plan::settings::Settings;
+use crate::plan::settings::{Launcher, Settings};
 use crate::plan::slurm::Slurm;
 use crate::plan::{self, Plan, het};
 use crate::report::console::Console;
@@ -243,19 +243,26 @@ fn allocation(
     if let Some(rank) = rank {
         this_machine = this_machine.of_ranks(rank.size);
     }
+    let launcher = options.launcher().unwrap_or(Launcher::Srun);
+    if options.jobid.is_some() && (rank.is_some() || launcher != Launcher::Srun) {
+        return Err(Failure::usage(
+            "--jobid works with one ipjob and --launcher srun only: a step of that job has the engines",
+        ));
+    }
     if options.ignores_slurm() {
         return Ok(this_machine);
     }
-    let slurm = match rank {
+    let slurm = match (&options.jobid, rank) {
+        (Some(job), _) => Some(scontrol::job_from_outside(job)?),
         // They know their number, and all of them would ask.
-        Some(_) => Slurm::read(environment)?,
-        None => scontrol::job(environment)?,
+        (None, Some(_)) => Slurm::read(environment)?,
+        (None, None) => scontrol::job(environment)?,
     };
     let Some(slurm) = slurm else {
         return Ok(this_machine);
     };
     let host = identity::host();
-    if slurm.node_of(&host).is_none() {
+    if !slurm.from_outside && slurm.node_of(&host).is_none() {
         return Err(Failure::usage(format!(
             "{host} is not a node of job {}: its nodes are {}",
             slurm.job,
@@ -264,6 +271,10 @@ fn allocation(
         .hint(format!(
             "salloc leaves the shell on the login node here; type: {}",
             inside_the_job()
+        ))
+        .hint(format!(
+            "--jobid {} starts the engines in the job, and the rest here",
+            slurm.job
         ))
         .hint("--launcher local ignores the job"));
     }

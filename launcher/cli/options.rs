@@ -101,6 +101,10 @@ pub struct RunOptions {
     #[arg(long, env = "IPJOB_ON_READY", value_name = "COMMAND")]
     pub on_ready: Option<String>,
 
+    /// Start the engines in this running job of yours, and the rest here, for instance on a login node [default: the job that this is in].
+    #[arg(long, env = "IPJOB_JOBID", value_name = "JOB", value_parser = values::job, help_heading = "Engines")]
+    pub jobid: Option<String>,
+
     /// Number of engines, at most the job's CPUs [default: the job's tasks; of a job with one task on each node, the CPUs of all
     /// tasks; without a job, this machine's CPUs].
     #[arg(short = 'n', long, env = "IPJOB_ENGINES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ENGINES), allow_negative_numbers = true, help_heading = "Engines")]

@@ -1,5 +1,6 @@
 //! Values of options, read from text.
 
+use crate::plan::job;
 use crate::plan::name::Name;
 use crate::plan::profile::ProfileName;
 use crate::plan::settings::{Frontend, Mpi, PortRange};
@@ -42,6 +43,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         return Err("expected at most a year".to_owned());
     }
     Ok(parsed)
+}
+
+/// Reads a job as Slurm writes it.
+pub fn job(text: &str) -> Result<String, String> {
+    if job::is_number(text) || job::element(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    Err("expected a job such as 7 or 6_2".to_owned())
 }
 
 /// Reads a time without use: a shorter one could not be told from the pauses of work.

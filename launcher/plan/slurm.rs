@@ -7,7 +7,7 @@ mod size;
 use super::hostlist;
 use super::job::JobId;
 use crate::failure::{Failure, Outcome};
-pub use asked::Asked;
+pub use asked::{Asked, variables};
 pub use config::{Config, TRIED};
 
 /// What Slurm gave to this job.
@@ -43,6 +43,8 @@ pub struct Slurm {
     pub components: Vec<Component>,
     /// The step that this process belongs to: `None` in the batch script.
     pub step: Option<String>,
+    /// Whether we are outside of the job, and were told of it (`--jobid`).
+    pub from_outside: bool,
     /// Whether that step has one task, us: `tasks` are then that one, and not the job's.
     pub alone_in_step: bool,
 }
@@ -107,6 +109,7 @@ impl Slurm {
             step: get("SLURM_STEP_ID")
                 .filter(|id| step(id).is_some())
                 .map(str::to_owned),
+            from_outside: false,
             alone_in_step: get("SLURM_STEP_NUM_TASKS") == Some("1"),
         }))
     }

@@ -24,6 +24,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     ("NOTEBOOK -n many", &["'many'", "--engines"]),
     ("NOTEBOOK -n 2.5", &["2.5", "--engines"]),
+    ("NOTEBOOK --jobid 7.0", &["7.0", "--jobid", "6_2"]),
     (
         "NOTEBOOK -n 99999999999999999999",
         &["99999999999999999999", "--engines"],

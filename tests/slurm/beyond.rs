@@ -62,23 +62,71 @@ fn cpus_are_engines_where_tasks_are_few() {
             .collect();
         assert_eq!(*line, format!("DRIVER {}", told.join(", ")), "{start}");
     }
-    // A step from outside is told of its own node only; its engines have the whole job.
-    let one = lab.submit(
-        &["-N2", "--ntasks-per-node=1", "-c4"],
+}
+
+#[test]
+fn engines_start_in_a_running_job_from_outside() {
+    let lab = needed!(Lab::up(&["--nodes", "3"]));
+    let driver = lab.script("driver.py", DRIVER);
+    let job = lab.submit(
+        &["-N2", "--ntasks-per-node=1", "-c4", "--time=20"],
         "echo here; exec tail -f /dev/null",
     );
-    one.wait_line("here");
-    let from_login = format!(
-        "srun --jobid={} --overlap -N1 -n1 ipjob -q --mode cluster-only -n 5 -- python3 {}",
-        one.id,
-        driver.display()
-    );
-    let done = lab.shell("alice", "login", &from_login);
-    assert_eq!(done.code, 0, "{}", done.text);
+    job.wait_line("here");
+    let run = |start: &str| {
+        let rest = format!(
+            "-q --mode cluster-only -n 5 -- python3 {}",
+            driver.display()
+        );
+        format!("{start} {rest}").replace("JOB", &job.id)
+    };
     let told = "DRIVER node1 0/5 1, node1 1/5 1, node1 2/5 1, node2 3/5 1, node2 4/5 1";
-    assert!(done.text.contains(told), "{}", done.text);
-    let record = one.assert_nothing_left();
-    assert_eq!(record["job"]["cluster"], "lab");
-    one.scancel();
-    one.finish();
+    let ended = |host: &str| {
+        let record = job.assert_nothing_left();
+        assert_eq!(record["host"], host);
+        assert_eq!(record["job"]["cluster"], "lab");
+        assert_eq!(
+            record["job"]["nodes"],
+            serde_json::json!(["node1", "node2"])
+        );
+        assert!(record["job"]["deadline"].is_string(), "{record}");
+    };
+    // The first is told of its own node only; its engines have the whole job.
+    for (start, host) in [
+        ("srun --jobid=JOB --overlap -N1 -n1 ipjob", "node1"),
+        ("ipjob --jobid JOB", "login"),
+    ] {
+        let done = lab.shell("alice", "login", &run(start));
+        assert_eq!(done.code, 0, "{}", done.text);
+        assert!(done.text.contains(told), "{}", done.text);
+        ended(host);
+    }
+    // In another job, whose variables count no more.
+    let other = lab.submit(&["-N1", "-n1"], &run("exec ipjob --jobid JOB"));
+    let end = other.finish();
+    assert_eq!(end.code, 0, "{}", end.output);
+    assert!(end.output.contains(told), "{}", end.output);
+    ended("node3");
+    for (words, code, text) in [
+        (
+            "--jobid 99",
+            5,
+            "scontrol shows no nodes of job 99: it does not run here",
+        ),
+        (
+            "--jobid 99 --launcher local",
+            2,
+            "--jobid works with one ipjob and --launcher srun only",
+        ),
+    ] {
+        let done = lab.shell(
+            "alice",
+            "login",
+            &format!("ipjob --mode cluster-only {words}"),
+        );
+        assert_eq!(done.code, code, "{}", done.text);
+        assert!(done.text.contains(text), "{}", done.text);
+    }
+    job.scancel();
+    job.finish();
 }

@@ -79,7 +79,7 @@ pub fn incarnation(allocation: &Allocation) -> Outcome<Incarnation> {
 #[must_use]
 pub fn signalled_as(slurm: &Slurm) -> Option<SignalTo> {
     let parent = nix::unistd::getppid().as_raw().unsigned_abs();
-    if !process::name(parent).starts_with("slurmstepd") {
+    if slurm.from_outside || !process::name(parent).starts_with("slurmstepd") {
         return None;
     }
     Some(match &slurm.step {

@@ -1,9 +1,9 @@
 //! What Slurm's controller tells before the job starts. It may be down, and then its programs hang for minutes.
 
-use super::programs;
-use crate::failure::Outcome;
+use super::{identity, programs};
+use crate::failure::{Failure, Outcome};
 use crate::here::os::run_program;
-use crate::plan::slurm::{Asked, Config, Slurm};
+use crate::plan::slurm::{self, Asked, Config, Slurm};
 use std::process::Command;
 use std::time::Duration;
 
@@ -21,6 +21,33 @@ pub fn job(environment: &[(String, String)]) -> Outcome<Option<Slurm>> {
             None => slurm,
         }
     }))
+}
+
+/// The job of this id, seen from outside of it.
+pub fn job_from_outside(job: &str) -> Outcome<Slurm> {
+    let text = ask(&["--oneliner", "--details", "show", "job", job]).unwrap_or_default();
+    let told = slurm::variables(job, &text);
+    let slurm = told.map_or(Ok(None), |mut told| {
+        let config = config();
+        let cluster = config.as_ref().and_then(|config| config.get("ClusterName"));
+        told.extend(cluster.map(|name| ("SLURM_CLUSTER_NAME".to_owned(), name.to_owned())));
+        let slurm = Slurm::read(&told)?;
+        Ok(slurm.map(|slurm| match Asked::read(&slurm.job, &text) {
+            Some(asked) => slurm.with_asked(asked, &told),
+            None => slurm,
+        }))
+    })?;
+    let slurm = slurm.ok_or_else(|| {
+        Failure::no_job(format!(
+            "scontrol shows no nodes of job {job}: it does not run here"
+        ))
+        .hint("`squeue --me` shows the jobs that run; `ipjob status` those of ipjob")
+    })?;
+    Ok(Slurm {
+        from_outside: true,
+        submit_host: Some(identity::host()),
+        ..slurm
+    })
 }
 
 /// The site's configuration.

@@ -3,9 +3,9 @@
 //! send temp kvs to srun") killed step 0 of the later one.
 
 use crate::here::os::run_program::ask;
-use crate::plan::Plan;
 use crate::plan::name::Name;
 use crate::plan::settings::Launcher;
+use crate::plan::{Plan, services};
 use std::process::Command;
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ pub fn skip(plan: &Plan) {
         for variable in &engines.environment.dropped {
             step.env_remove(variable);
         }
+        let slurm = plan.allocation.slurm.as_ref();
+        step.args(slurm.map(services::shared).unwrap_or_default());
         step.args([
-            "--overlap",
-            "--export=ALL",
             "--nodes=1",
             "--ntasks=1",
             "--mpi=none",

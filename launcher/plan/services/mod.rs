@@ -21,7 +21,7 @@ pub use fork::{Forked, Said, check_nannies, fork, forking};
 pub use jupyter::jupyter;
 pub use on_ready::{OnReady, on_ready};
 pub use respawn::{Before, Replacement, Succession, replacement};
-pub use srun::STEP_NAME;
+pub use srun::{STEP_NAME, shared};
 
 use super::allocation::Allocation;
 use super::heartbeat::Heartbeat;

@@ -80,7 +80,7 @@ pub fn replacement(context: &Context, launcher: Launcher, together: bool) -> Opt
         return None;
     }
     // All that the first step was told holds for this one too; what it is itself comes last, because srun takes the last word.
-    let mut options = srun::shared();
+    let mut options = srun::shared(slurm);
     options.extend(context.settings.srun_args.iter().cloned());
     options.extend(srun::of_each_task(context, slurm));
     options.extend(srun::of_world(&World::None));

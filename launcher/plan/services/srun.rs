@@ -22,7 +22,7 @@ pub fn step(context: &Context, command: &EngineCommand, python: Option<&Path>) -
         );
     };
     check_room(context, slurm)?;
-    let mut args = shared();
+    let mut args = shared(slurm);
     // Every line of the log carries its rank.
     args.push("--label".to_owned());
     args.push(format!("--job-name={STEP_NAME}"));
@@ -55,16 +55,20 @@ fn check_room(context: &Context, slurm: &Slurm) -> Outcome<()> {
 }
 
 /// What every step of engines is told.
-pub(super) fn shared() -> Vec<String> {
-    [
+#[must_use]
+pub fn shared(slurm: &Slurm) -> Vec<String> {
+    let from_outside = slurm
+        .from_outside
+        .then(|| format!("--jobid={}", slurm.job.number()));
+    let always = [
         // Beside whatever else runs in the job, and beside the step that we may be in ourselves.
         "--overlap",
         // `sbatch --export=NONE` would otherwise give every step an empty environment.
         "--export=ALL",
         "--distribution=block",
-    ]
-    .map(str::to_owned)
-    .to_vec()
+    ];
+    let always = always.map(str::to_owned);
+    always.into_iter().chain(from_outside).collect()
 }
 
 /// Whether the tasks are one MPI world, and what the end of one means to the others.

@@ -191,8 +191,14 @@ pub fn dropped(environment: &[(String, String)], slurm: Option<&Slurm>) -> Vec<S
         let group = GROUPS.iter().find(has);
         group.is_some_and(|group| !reaches(group.decision))
     };
+    // Of the job that we are in, where the engines go into another one.
+    let from_outside = slurm.is_some_and(|slurm| slurm.from_outside);
+    let is_another = |name: &str| from_outside && matches!(name, "SLURM_JOB_ID" | "SLURM_JOBID");
     let names = environment.iter().map(|(name, _)| name);
-    names.filter(|name| is_dropped(name)).cloned().collect()
+    names
+        .filter(|name| is_dropped(name) || is_another(name))
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]

@@ -61,6 +61,40 @@ impl Asked {
     }
 }
 
+/// The variables that a job has, from what scontrol tells of it: of this number, or the only one that it tells of. `None` where it does
+/// not run.
+#[must_use]
+pub fn variables(job: &str, text: &str) -> Option<Vec<(String, String)>> {
+    let is_it = |line: &&str| fields(line).next() == Some(("JobId", job));
+    let line = text.lines().find(is_it).or_else(|| text.lines().next())?;
+    let name = line.find(" JobName=").unwrap_or(line.len());
+    let own = |field: &str| {
+        let found = fields(&line[..name]).find(|(name, _)| *name == field);
+        found.map(|(_, value)| value.to_owned())
+    };
+    let number = own("JobId")?;
+    let asked = Asked::read(&JobId::shown(&number, &number)?, line)?;
+    let nodes: Vec<&str> = asked.given.iter().map(|(node, _)| node.as_str()).collect();
+    if nodes.is_empty() {
+        return None;
+    }
+    let restarts = line.rsplit_once(" Restarts=");
+    let restarts = restarts.and_then(|(_, rest)| rest.split_ascii_whitespace().next());
+    let of_tasks = asked.tasks.map(|tasks| tasks.to_string());
+    let all = [
+        ("SLURM_JOB_ID", Some(number)),
+        ("SLURM_JOB_NODELIST", Some(nodes.join(","))),
+        ("SLURM_NTASKS", of_tasks),
+        ("SLURM_ARRAY_JOB_ID", own("ArrayJobId")),
+        ("SLURM_ARRAY_TASK_ID", own("ArrayTaskId")),
+        ("SLURM_RESTART_COUNT", restarts.map(str::to_owned)),
+    ];
+    let said = all
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Some(said.collect())
+}
+
 impl Slurm {
     /// The job with what it has asked for itself. `environment` is what the job was read from.
     pub fn with_asked(mut self, asked: Asked, environment: &[(String, String)]) -> Self {
@@ -227,6 +261,23 @@ mod tests {
         let slurm = slurm.with_asked(Asked::read(&job("12"), &line).expect("a line"), &step);
         assert_eq!((slurm.nodes.len(), slurm.tasks), (2, Some(2)));
         assert_eq!((slurm.engines(), slurm.cluster.as_str()), (Some(8), "lab"));
+    }
+
+    #[test]
+    fn a_job_is_read_from_outside() {
+        let line = "JobId=7 ArrayJobId=6 ArrayTaskId=1 JobName=x JobId=9 UserId=alice(20001) Requeue=1 Restarts=2 NodeList=n[1-2] NumTasks=2 \
+            CPUs/Task=4 NtasksPerN:B:S:C=1:0:*:* Nodes=n[1-2] CPU_IDs=0-3 Mem=0";
+        for job in ["7", "6_1"] {
+            let told = variables(job, line).expect("it runs");
+            let slurm = Slurm::read(&told).expect("readable").expect("a job");
+            let asked = Asked::read(&slurm.job, line).expect("a line");
+            let slurm = slurm.with_asked(asked, &told);
+            assert_eq!((slurm.job.number(), slurm.restart), ("7", 2));
+            assert_eq!((slurm.engines(), slurm.nodes.len()), (Some(8), 2));
+        }
+        let waits = "JobId=7 JobName=x UserId=alice(20001) NumTasks=2 CPUs/Task=4";
+        assert_eq!(variables("7", waits), None);
+        assert_eq!(variables("7", ""), None);
     }
 
     #[test]
