@@ -1,6 +1,6 @@
 //! The Python package `ipjob` in python/: it is thin, of the program's version, and says what it lacks.
 
-use crate::support::{Needed, Place, binary, venv};
+use crate::support::{Job, Needed, Place, binary, chmod, venv};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -70,10 +70,63 @@ fn unpacked(place: &Place, venv: &Path, wheel: &Path) -> PathBuf {
     site
 }
 
+/// An environment with all that the other one has, and the package.
+fn environment_with_package(place: &Place, venv: &Path) -> Needed<PathBuf> {
+    let site = installed(place)?;
+    let made = place.dir().join("venv");
+    let output = place
+        .command(venv.join("bin/python"))
+        .args(["-m", "venv", "--without-pip"])
+        .arg(&made)
+        .output()
+        .expect("venv");
+    assert!(output.status.success(), "{}", shown(&output));
+    let packages = |venv: &Path| {
+        let mut libraries = fs::read_dir(venv.join("lib")).expect("libraries").flatten();
+        let own = libraries.find(|entry| entry.file_name().to_string_lossy().starts_with("python"));
+        own.expect("Python's").path().join("site-packages")
+    };
+    for entry in fs::read_dir(site).expect("the package").flatten() {
+        let to = packages(&made).join(entry.file_name());
+        fs::rename(entry.path(), to).expect("moved");
+    }
+    let others = packages(venv).display().to_string();
+    fs::write(packages(&made).join("others.pth"), others).expect("written");
+    for program in ["ipcontroller", "ipengine"] {
+        let text = fs::read_to_string(venv.join("bin").join(program)).expect("a script");
+        let (_, rest) = text.split_once('\n').expect("lines");
+        let script = format!("#!{}\n{rest}", made.join("bin/python").display());
+        fs::write(made.join("bin").join(program), script).expect("written");
+        chmod(&made.join("bin").join(program), 0o755);
+    }
+    Ok(made)
+}
+
+#[test]
+fn ipyparallels_tools_know_a_job_that_runs_and_end_it_in_order() {
+    for name in ["main", "ipp88"] {
+        let others = needed!(venv(name));
+        let made = Place::empty();
+        let venv = needed!(environment_with_package(&made, &others));
+        let place = Place::with_venv(&venv);
+        let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", "2"]);
+        job.wait_ready();
+        run_in(&place, &venv, None, "listed.py");
+        let (code, transcript) = job.finish();
+        assert_eq!(code, 0, "{transcript}");
+        job.assert_nothing_left();
+    }
+}
+
 /// Runs a program beside these tests, with the package; Python tells where it hangs.
 fn run(venv: &Path, name: &str) -> Needed<()> {
     let place = Place::with_venv(venv);
     let site = installed(&place)?;
+    run_in(&place, venv, Some(site), name);
+    Ok(())
+}
+
+fn run_in(place: &Place, venv: &Path, site: Option<PathBuf>, name: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/package")
         .join(name);
@@ -83,13 +136,12 @@ fn run(venv: &Path, name: &str) -> Needed<()> {
         .arg(venv.join("bin/python"))
         .args(["-X", "faulthandler"])
         .arg(file)
-        .env("PYTHONPATH", site)
+        .envs(site.map(|site| ("PYTHONPATH", site)))
         .env("IPJOB", binary())
         .env("IPYTHONDIR", place.ipython_dir())
         .output()
         .expect("timeout");
     assert!(output.status.success(), "{}", shown(&output));
-    Ok(())
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Cli;
 use crate::here::os::guard;
-use crate::plan::environment::{CLIENT_PROFILE_VARIABLE, READY_RECORD, READY_URL};
+use crate::plan::environment::{CLIENT_PROFILE_VARIABLE, READY_RECORD, READY_URL, USERS_STARTUP};
 use crate::plan::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
 use crate::plan::ranks::MEETING_VARIABLE;
 use clap::CommandFactory;
@@ -15,6 +15,7 @@ const INNER: &[&str] = &[
     CLIENT_PROFILE_VARIABLE,
     READY_RECORD,
     READY_URL,
+    USERS_STARTUP,
     INCARNATION_VARIABLE,
     SERVICE_VARIABLE,
     MEETING_VARIABLE,

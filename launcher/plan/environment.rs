@@ -20,6 +20,15 @@ pub const READY_RECORD: &str = "IPJOB_READY_RECORD";
 /// Jupyter's address, with the token, for the same command.
 pub const READY_URL: &str = "IPJOB_READY_URL";
 
+/// The module that an `IPython` in the job's Jupyter begins with.
+pub const STARTUP: &str = "startup";
+
+/// The file that Python and IPython begin with, when a person uses them.
+const PYTHON_STARTUP: &str = "PYTHONSTARTUP";
+
+/// Where `jupyter/startup.py` finds the user's own such file.
+pub const USERS_STARTUP: &str = "IPJOB_PYTHONSTARTUP";
+
 /// Variables that tell Jupyter where it is installed and configured: the user's own, kept.
 const JUPYTER_KEPT: &[&str] = &[
     // On file systems without permissions no Jupyter starts without it.
@@ -74,6 +83,11 @@ pub fn of(name: Name, context: &Context) -> Environment {
         }
     }
     if name == Name::Jupyter {
+        let own = |(name, _): &&(String, String)| name == PYTHON_STARTUP;
+        if let Some((_, own)) = context.here.environment.iter().find(own) {
+            plain(USERS_STARTUP, own);
+        }
+        plain(PYTHON_STARTUP, &utf8(&context.profile.module(STARTUP)));
         plain(
             "JUPYTER_RUNTIME_DIR",
             &utf8(&context.profile.jupyter_runtime()),

@@ -5,6 +5,7 @@
 //! of start, each with its argv, its environment, its log, what it waits for, when it is ready and how it is stopped.
 
 pub mod allocation;
+pub mod cluster_file;
 pub mod connection;
 pub mod curve;
 pub mod engine_list;
@@ -101,6 +102,8 @@ pub struct Here {
     pub sockets: Option<PathBuf>,
     /// Whether `XDG_RUNTIME_DIR` is an existing directory of ours.
     pub runtime_dir_is_ours: bool,
+    /// The Python package `ipjob` of ipcontroller's Python.
+    pub package: Option<Version>,
 }
 
 /// What the launcher `srun` works with.
@@ -196,6 +199,8 @@ pub struct Plan {
     pub secrets: Secrets,
     /// The version of ipyparallel, for messages and the record.
     pub ipyparallel: Version,
+    /// Whether ipyparallel's own tools can know the cluster: they do it by the Python package `ipjob`.
+    pub is_listed: bool,
     /// How engines are started.
     pub launcher: Launcher,
     /// The MPI world that engines are expected to see; `None` without MPI.
@@ -299,6 +304,7 @@ impl Plan {
         });
         Ok(Self {
             ipyparallel: here.ipyparallel.clone(),
+            is_listed: here.package.is_some(),
             secrets,
             settings,
             allocation,

@@ -113,6 +113,12 @@ impl Profile {
         self.security().join("ipcontroller-engine.json")
     }
 
+    /// The file by which ipyparallel's own tools know the cluster that has no id.
+    #[must_use]
+    pub fn cluster_file(&self) -> PathBuf {
+        self.security().join("cluster-.json")
+    }
+
     /// The client file under the name that this life's controller gives it.
     #[must_use]
     pub fn own_client_file(&self) -> PathBuf {

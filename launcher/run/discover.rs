@@ -84,6 +84,7 @@ pub async fn look(
         None => None,
     };
     let location = location.found().await;
+    let package = packages::installed(&ipcontroller, "ipjob");
     Ok(Here {
         srun,
         mpiexec,
@@ -106,6 +107,7 @@ pub async fn look(
         own_directory: directory_off_the_path(),
         sockets,
         runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),
+        package,
     })
 }
 

@@ -18,6 +18,7 @@ use crate::here::profile::ports::Hold;
 use crate::here::profile::wiring::Wiring;
 use crate::here::site::identity;
 use crate::plan::Plan;
+use crate::plan::cluster_file;
 use crate::plan::engine_list::EngineList;
 use crate::plan::environment::TOKEN;
 use crate::plan::name::{Name, Unit};
@@ -112,7 +113,8 @@ impl Supervisor<'_> {
             key,
             self.tenure.ownership(),
             &wired.files,
-        );
+        )
+        .listed(self.plan.is_listed.then(|| cluster_file::text(self.plan)));
         let files = Arc::new(files);
         let first = Arc::clone(&files);
         // Before the job is announced: who reads that looks for them.

@@ -2,12 +2,13 @@
 
 use super::{http, python};
 use crate::support::{Job, Place, venv};
+use std::fs;
 
 /// A client's subscription to the engines' output takes a moment, and what they print before is lost to it: so it is waited
 /// for, as a person's hand would between two cells.
 const CONNECT: &str = "import os
 import ipyparallel as ipp
-rc = ipp.Client(profile=os.environ['IPJOB_CLIENT_PROFILE'])
+rc = ipp.Client()
 heard = []
 while not (heard and all(heard)):
     result = rc[:].execute('print(0)', silent=False, block=False)
@@ -15,19 +16,33 @@ while not (heard and all(heard)):
     result.wait_for_output(1)
     heard = result.stdout
 print(len(rc), 'engines')";
+const OWN: &str = "print('started by', by_ipython, 'and', by_python, 'in', os.path.basename(get_ipython().profile_dir.location))";
 const PX: &str = "%%px\nimport os\nprint('engine process', os.getpid())";
 
 #[test]
 fn px_cells_run_on_four_engines_through_jupyterlab_and_its_shut_down_ends_the_job() {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
-    let mut job = Job::start(&place, &["--mode", "notebook", "-n", "4"]);
+    // The user's own profile is in force.
+    let own = place.ipython_dir().join("profile_default/startup");
+    fs::create_dir_all(&own).expect("a directory");
+    fs::write(own.join("own.py"), "by_ipython = 'IPython'\n").expect("written");
+    let startup = place.dir().join("startup.py");
+    fs::write(&startup, "by_python = 'Python'\n").expect("written");
+    let mut command = place.ipjob(["--mode", "notebook", "-n", "4"]);
+    command.env("PYTHONSTARTUP", &startup);
+    let mut job = Job::spawn(&place, "job_local", command);
     let record = job.wait_ready();
 
     let path = job.profile().join("ipjob.json");
     let path = path.to_str().expect("text");
-    let printed = python::run(&place, &venv, "jupyter.py", &[path, CONNECT, PX]);
+    let cells = [path, CONNECT, PX, OWN];
+    let printed = python::run(&place, &venv, "jupyter.py", &cells);
     assert!(printed.contains("4 engines"), "{printed}");
+    assert!(
+        printed.contains("started by IPython and Python in profile_default"),
+        "{printed}"
+    );
     for engine in record["engines"]["list"].as_array().expect("a list") {
         let line = format!("[stdout:{}] engine process {}", engine["id"], engine["pid"]);
         assert!(printed.contains(&line), "no {line:?} in:\n{printed}");

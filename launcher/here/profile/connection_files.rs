@@ -29,6 +29,8 @@ pub struct ConnectionFiles {
     ownership: Ownership,
     /// Texts of the clients' and the engines' file.
     texts: [String; 2],
+    /// The text of the cluster file, where ipyparallel's own tools are to know the job.
+    cluster: Option<String>,
     /// Whether nothing is put back any more.
     closed: AtomicBool,
     /// Held while files are looked at, which a file system may make long.
@@ -79,9 +81,17 @@ impl ConnectionFiles {
             key: key.to_owned(),
             ownership: ownership.clone(),
             texts: texts.clone(),
+            cluster: None,
             closed: AtomicBool::new(false),
             state: Mutex::default(),
         }
+    }
+
+    /// The same, with the cluster file: a tool that cannot see whether we live, on another host, removes it.
+    #[must_use]
+    pub fn listed(mut self, text: Option<String>) -> Self {
+        self.cluster = text;
+        self
     }
 
     /// The text of the clients' file.
@@ -116,6 +126,9 @@ impl ConnectionFiles {
             (profile.own_client_file(), client),
         ] {
             let _ = self.look_at(&path, text, &mut state);
+        }
+        if let Some(text) = &self.cluster {
+            let _ = self.look_at(&profile.cluster_file(), text, &mut state);
         }
         // The clients' last: it is what people wait for.
         [

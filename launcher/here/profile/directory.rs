@@ -71,6 +71,8 @@ pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Direc
 
 /// Removes what an earlier life left, where it is provably ipjob's.
 fn remove_stale(profile: &Profile) -> Outcome<()> {
+    // A list of clusters that was killed with ipjob knows the job still.
+    let _ = files::remove(&profile.cluster_file());
     let stale = [profile.client_file(), profile.engine_file()];
     if !profile.marker().exists() && !of_dead_ipjob(profile, &stale) {
         refuse_foreign(&stale)?;
@@ -136,6 +138,7 @@ pub fn clear(profile: &Profile, key: &str) {
         profile.engine_file(),
         profile.own_client_file(),
         profile.own_engine_file(),
+        profile.cluster_file(),
     ] {
         let foreign = || connection::foreign(&fs::read_to_string(&path).ok()?, key);
         if ours || foreign().is_none() {

@@ -4,7 +4,7 @@
 
 use super::{Context, HANDED};
 use crate::failure::{Failure, Outcome};
-use crate::plan::environment;
+use crate::plan::environment::{self, STARTUP as STARTUP_NAME};
 use crate::plan::name::Name;
 use crate::plan::service::{Asking, Carried, PortNeed, Process, Readiness, Service, Streams};
 
@@ -13,6 +13,9 @@ const LEAN: &str = include_str!("../../jupyter/lean.py");
 
 /// What closes it to other users, beside that program.
 const CLOSED: &str = include_str!("../../jupyter/closed.py");
+
+/// What an `IPython` in it begins with.
+const STARTUP: &str = include_str!("../../jupyter/startup.py");
 
 /// How it bounds what strangers can take.
 const STRANGERS: &str = include_str!("../../jupyter/strangers.py");
@@ -47,7 +50,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         args.push(format!("--{class}.{root_dir}={}", dir.display()));
     }
     args.extend(context.settings.arguments.iter().cloned());
-    let (program, carried) = match &jupyter.python {
+    let (program, mut carried) = match &jupyter.python {
         Some(python) => {
             let path = context.profile.jupyter_program();
             let programs = [&path, &jupyter.program].map(|path| path.display().to_string());
@@ -62,6 +65,7 @@ pub fn jupyter(context: &Context, remarks: &mut Vec<String>) -> Outcome<Service>
         }
         None => (jupyter.program.clone(), Vec::new()),
     };
+    carried.push(context.module(STARTUP_NAME, STARTUP));
     Ok(Service {
         name: Name::Jupyter,
         after: context.after(),
