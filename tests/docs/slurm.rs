@@ -81,9 +81,9 @@ fn every_test_with_a_lab_is_a_case_and_every_case_a_test() {
     let listed = lines("tests/slurm-cases");
     let mut names = BTreeSet::new();
     for line in &listed {
-        let name = line
-            .strip_prefix("* ")
-            .or_else(|| line.strip_prefix("- "))
+        let name = ["* ", "- ", ". "]
+            .iter()
+            .find_map(|mark| line.strip_prefix(mark))
             .unwrap_or_else(|| panic!("tests/slurm-cases: {line}"));
         assert!(names.insert(name.to_owned()), "{name} is there twice");
     }
