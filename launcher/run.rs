@@ -233,7 +233,7 @@ pub fn environment() -> Vec<(String, String)> {
     environment
 }
 
-/// What we were given: the Slurm job whose node this is, unless local engines were asked for; else this machine.
+/// What we were given: the Slurm job whose node this is, or this node of it alone where local engines were asked for; else this machine.
 fn allocation(
     options: &RunOptions,
     environment: &[(String, String)],
@@ -249,8 +249,15 @@ fn allocation(
             "--jobid works with one ipjob and --launcher srun only: a step of that job has the engines",
         ));
     }
-    if options.ignores_slurm() {
-        return Ok(this_machine);
+    if options.uses_this_machine_alone() {
+        // Variables that are left over from another job, or of nobody's, are of no matter here.
+        let job = scontrol::job(environment).ok().flatten();
+        let runs_here =
+            |slurm: &Slurm| slurm.asked.is_some() && slurm.node_of(&identity::host()).is_some();
+        return Ok(match job.filter(runs_here) {
+            Some(slurm) => this_machine.within(slurm),
+            None => this_machine,
+        });
     }
     let slurm = match (&options.jobid, rank) {
         (Some(job), _) => Some(scontrol::job_from_outside(job)?),
@@ -276,7 +283,7 @@ fn allocation(
             "--jobid {} starts the engines in the job, and the rest here",
             slurm.job
         ))
-        .hint("--launcher local ignores the job"));
+        .hint("--launcher local starts engines on this machine alone"));
     }
     let components = het::named(&options.srun_args, environment)?;
     let slurm = slurm.with_engines_in(components);

@@ -3,6 +3,7 @@
 mod address;
 mod beyond;
 mod cancel;
+mod cells;
 mod engines;
 mod failures;
 mod fork;

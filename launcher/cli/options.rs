@@ -335,9 +335,9 @@ fn followed(pid: u32) -> Outcome<Followed> {
 }
 
 impl RunOptions {
-    /// Whether a Slurm job that we may be in is of no matter: engines are local.
+    /// Whether nothing but this machine is used, whatever a Slurm job offers: engines are local.
     #[must_use]
-    pub fn ignores_slurm(&self) -> bool {
+    pub fn uses_this_machine_alone(&self) -> bool {
         matches!(self.launcher, LauncherArgument::Local)
     }
 

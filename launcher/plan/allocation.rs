@@ -51,6 +51,18 @@ impl Allocation {
         }
     }
 
+    /// This machine as a part of a Slurm job: engines are local, and the rest of the job is not used; but the job's end is theirs.
+    #[must_use]
+    pub fn within(self, slurm: Slurm) -> Self {
+        Self {
+            cluster: slurm.cluster.clone(),
+            job: Some(slurm.job.clone()),
+            restart: slurm.restart,
+            slurm: Some(slurm),
+            ..self
+        }
+    }
+
     /// The same with as many engines as ipjob was started as ranks. They may be on other hosts, so this one's memory says nothing.
     #[must_use]
     pub fn of_ranks(self, size: u32) -> Self {

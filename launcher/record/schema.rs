@@ -33,12 +33,12 @@ fn rules() -> Value {
         },
         {
             "if": in_state(&["stopping", "ended"]),
-            "then": {"properties": {"reason": {"type": "string"}}},
+            "then": {"properties": {"reason": {"type": "string"}, "token": {"type": "null"}, "url": {"type": "null"}}},
             "else": {"properties": {"reason": {"type": "null"}}},
         },
         {
             "if": in_state(&["ended"]),
-            "then": {"properties": {"exit": {"type": "integer"}, "token": {"type": "null"}, "url": {"type": "null"}}},
+            "then": {"properties": {"exit": {"type": "integer"}}},
             "else": {"properties": {"exit": {"type": "null"}}},
         },
         {

@@ -71,6 +71,8 @@ pub async fn look(
     });
     let address = match &settings.address {
         Some(text) => address::chosen(text, "--address")?,
+        // Nobody comes from another node.
+        None if launcher == Launcher::Local => Ipv4Addr::LOCALHOST,
         None => own_address(allocation, &environment)?,
     };
     let jupyter_address = match &settings.jupyter_address {

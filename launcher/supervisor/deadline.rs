@@ -281,7 +281,7 @@ impl Supervisor<'_> {
     }
 
     /// Whether the job is being taken down.
-    fn stops(&self) -> bool {
+    pub(super) fn stops(&self) -> bool {
         matches!(self.machine.state(), State::Stopping | State::Ended)
     }
 

@@ -296,9 +296,12 @@ impl Supervisor<'_> {
         };
         let place = format!("http://{ip}:{}{}{page}", answer.port, answer.base_url);
         let token = self.kept.token().reveal();
+        let shut = self.kept.shut;
         let record = self.publisher.edit();
-        record.url = PageUrl::ours(format!("{place}?token={token}")).into();
-        record.token = Token::ours(token).into();
+        if !shut {
+            record.url = PageUrl::ours(format!("{place}?token={token}")).into();
+            record.token = Token::ours(token).into();
+        }
         record.port = NonZeroU16::new(answer.port).into();
         record.ip = Address(ip.into()).into();
         // A job's log may be read by others: the path is shown where the token is.

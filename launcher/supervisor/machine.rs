@@ -113,6 +113,8 @@ pub struct Machine {
     hub_asked: bool,
     /// The request to start engines again that has not been answered.
     request: Option<Request>,
+    /// Whether Slurm may take all down.
+    in_slurm: bool,
 }
 
 impl Machine {
@@ -168,7 +170,15 @@ impl Machine {
             on_hold: false,
             hub_asked: false,
             request: None,
+            in_slurm: false,
         }
+    }
+
+    /// The same, in a job of Slurm's.
+    #[must_use]
+    pub fn in_slurm(mut self, in_slurm: bool) -> Self {
+        self.in_slurm = in_slurm;
+        self
     }
 
     /// The same, with so much of the limit gone already.

@@ -91,6 +91,7 @@ struct Supervisor<'a> {
 fn machine(plan: &Plan, elapsed: f64) -> Machine {
     Machine::new(&plan.services, plan.settings.start.whole)
         .begun_before(Duration::try_from_secs_f64(elapsed).unwrap_or_default())
+        .in_slurm(plan.allocation.job.is_some())
         .stopping_before_the_end(plan.settings.stop_before)
         .ending_when_idle(plan.settings.idle)
         .expecting_a_world(plan.world.clone())
@@ -357,8 +358,17 @@ impl Supervisor<'_> {
             }
         };
         self.publisher.touch();
+        self.follow_machine(event)
+    }
+
+    /// The machine hears an event, and what it says is carried out.
+    fn follow_machine(&mut self, event: Event) -> Option<End> {
+        let effects = self.machine.on(event);
+        if self.stops() {
+            self.shut();
+        }
         let mut end = None;
-        for effect in self.machine.on(event) {
+        for effect in effects {
             end = end.or(self.carry_out(effect));
         }
         end

@@ -60,6 +60,23 @@ impl Supervisor<'_> {
         let _ = self.sender.send(Notice::Event(event));
     }
 
+    /// The stop begins: what lets others in goes first, so that who is killed half way leaves no key. Slurm kills a step, with all that runs in
+    /// it, as soon as its last task has ended.
+    pub(super) fn shut(&mut self) {
+        if std::mem::replace(&mut self.kept.shut, true) || !self.tenure.is_ours() {
+            return;
+        }
+        self.publisher.edit().forget_secrets();
+        let (profile, key) = (self.plan.profile.clone(), self.plan.secrets.key.clone());
+        let files = self.connection_files();
+        self.publisher.tidy(move || {
+            if let Some(files) = files {
+                files.close_and_wait();
+            }
+            directory::shut(&profile, key.reveal());
+        });
+    }
+
     /// No connection file, no secret, and the last record: waited for as long as the stop has time. Tells whether that was enough.
     pub(super) fn write_last(&mut self) -> bool {
         let begun = self.children.first_asked();

@@ -26,6 +26,8 @@ const RECORDS_PART: u32 = 20;
 enum Errand {
     /// Write a record, and tell the loop what came of it.
     Write(Box<Record>),
+    /// Do something between two records.
+    Tidy(Box<dyn FnOnce() + Send>),
     /// The last errand: tidy up, write the last record, and tell whoever waits for it.
     Close {
         record: Box<Record>,
@@ -189,6 +191,11 @@ impl Publisher {
         !self.busy && matches!(self.shown, Some(State::Ready | State::Degraded))
     }
 
+    /// Has this done where the file system may keep it waiting, before the next record is written.
+    pub fn tidy(&self, tidy: impl FnOnce() + Send + 'static) {
+        let _ = self.errands.send(Errand::Tidy(Box::new(tidy)));
+    }
+
     /// Has the last record written, after `tidy`; `None` when that takes longer than `limit`.
     pub fn close(
         &mut self,
@@ -224,6 +231,7 @@ fn run(given: &mpsc::Receiver<Errand>, writer: &Writer, ownership: &Ownership, s
                     written,
                 });
             }
+            Errand::Tidy(tidy) => tidy(),
             Errand::Close {
                 mut record,
                 tidy,

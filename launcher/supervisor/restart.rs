@@ -48,6 +48,8 @@ pub struct Kept {
     wiring: Option<Wiring>,
     /// Jupyter's token: another one, once somebody else may have heard the planned one.
     token: Text,
+    /// Whether nobody is let in any more.
+    pub shut: bool,
 }
 
 impl Kept {
@@ -60,6 +62,7 @@ impl Kept {
             restored: false,
             wiring,
             token,
+            shut: false,
         }
     }
 
@@ -103,6 +106,9 @@ impl Supervisor<'_> {
 
     /// Keeps the connection files of a ready controller as they are, under the names that everybody knows as well.
     pub(super) fn keep(&mut self, wired: &Wired) {
+        if self.kept.shut {
+            return;
+        }
         if let Some((before, watch)) = self.kept.files.take() {
             before.close();
             watch.abort();

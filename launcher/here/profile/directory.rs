@@ -126,10 +126,9 @@ fn furnish_startup(dir: &Path) -> io::Result<()> {
     made(files::private_file(&dir.join("README"), STARTUP))
 }
 
-/// Removes what only a running job may have: connection files and secrets. Logs and the record stay, and so does the file of
-/// another controller: of one that was started meanwhile in a directory that ipjob did not make, or of a later life that has taken
-/// over, and then has removed our key.
-pub fn clear(profile: &Profile, key: &str) {
+/// Removes what lets others in: connection files and the key. The file of another controller stays: of one that was started meanwhile in a
+/// directory that ipjob did not make, or of a later life that has taken over, and then has removed our key.
+pub fn shut(profile: &Profile, key: &str) {
     let key_file = profile.key_file();
     let carries = fs::read_to_string(&key_file).is_ok_and(|text| text.contains(key));
     let ours = carries && profile.marker().exists();
@@ -145,12 +144,20 @@ pub fn clear(profile: &Profile, key: &str) {
             let _ = files::remove(&path);
         }
     }
+    if carries {
+        let _ = files::remove(&key_file);
+    }
+}
+
+/// Removes all that only a running job may have. Logs and the record stay.
+pub fn clear(profile: &Profile, key: &str) {
+    shut(profile, key);
     if profile.takes_sockets() {
         // Its name is of chance: no other life has it.
         let _ = files::remove_tree(&profile.jupyter_runtime());
     }
     // No other life has a runtime directory of this name, but a number that Slurm uses again.
-    if carries || !key_file.exists() {
+    if !profile.key_file().exists() {
         let _ = files::remove_tree(&profile.runtime());
     }
 }

@@ -45,7 +45,7 @@ impl Machine {
 
     /// Too few engines are left.
     pub(super) fn engines_failed(&mut self, failure: Failure, out: &mut Vec<Effect>) {
-        if self.engines.step {
+        if self.engines.step || self.in_slurm {
             self.hear_slurm_first(failure, false, out);
         } else {
             self.gone_for_good(Name::Engines, End::of(failure), out);

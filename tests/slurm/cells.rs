@@ -1,0 +1,110 @@
+//! Clusters that cells of a notebook start, several in one job: each has its name, knows the job, and ends with it.
+
+use crate::support::lab::ALICE;
+use crate::support::{Lab, assert_nothing_left, wait_for};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// What a hub's server has: a kernel, and that it ends it when Slurm's signal comes, which reaches the batch script alone.
+const KERNEL: &str = "tail -f /dev/null &\nkernel=$!";
+
+/// How to start a cluster that ends with that.
+const START: &str = "ipjob --mode cluster-only --mpi none --detach --follow $kernel --json";
+
+/// Slurm kills what a batch script leaves running when it ends: this one waits for its clusters first.
+const WAITS: &str = "trap 'kill $kernel' TERM
+wait
+for cluster in job_$SLURM_JOB_ID job_$SLURM_JOB_ID-2; do
+    until grep -q '\"state\": \"ended\"' $HOME/.ipython/profile_$cluster/ipjob.json; do sleep 0.1; done
+done";
+
+fn json(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+#[test]
+fn clusters_of_one_job_are_told_apart_and_end_in_order_when_it_is_cancelled() {
+    let lab = needed!(Lab::up(&["--slurm-conf", "KillWait=30"]));
+    let start = START;
+    let job = lab.submit(
+        &["-N1", "-n2", "--time=10"],
+        &format!(
+            "{KERNEL}\n{start} -n 1 --launcher local >one; {start} -n 2 >two; {start} -n 1 --launcher local >three\n{WAITS}"
+        ),
+    );
+    let id = &job.id;
+    let names = ["", "-2", "-3"].map(|end| format!("job_{id}{end}"));
+    let profile = |name: &str| lab.home(format!(".ipython/profile_{name}"));
+    let record = |name: &str| json(&profile(name).join("ipjob.json"));
+    for (file, name) in ["one", "two", "three"].iter().zip(&names) {
+        let told = wait_for(&format!("{file}: {}", job.output()), || {
+            json(&lab.home(file))
+        });
+        assert_eq!(told["profile"], name.as_str(), "{told}");
+        assert_eq!(told["job"], id.as_str(), "{told}");
+        let record = wait_for("the end of its time", || {
+            record(name).filter(|record| record["job"]["deadline"].is_string())
+        });
+        assert_eq!(record["job"]["cluster"], "lab", "{record}");
+        let alone = record["launcher"] == "local";
+        assert_eq!(alone, *file != "two", "{record}");
+    }
+    let shell = |line: String| lab.shell(ALICE, "login", &line);
+    let shown = shell("ipjob status".to_owned());
+    for name in &names {
+        assert!(shown.text.contains(&format!(" {name} ")), "{}", shown.text);
+    }
+    let which = shell(format!("ipjob stop {id}"));
+    assert_eq!(which.code, 2, "{}", which.text);
+    let all = format!("job {id} has several clusters: {}", names.join(", "));
+    assert!(which.text.contains(&all), "{}", which.text);
+    let stopped = shell(format!("ipjob stop {}", names[2]));
+    assert_eq!(stopped.code, 0, "{}", stopped.text);
+    let told = format!("job {id} ({}) has ended", names[2]);
+    assert!(stopped.text.contains(&told), "{}", stopped.text);
+    job.scancel();
+    assert_eq!(job.finish().state, "CANCELLED");
+    for name in &names {
+        let record = wait_for(&format!("the end of {name}: {:?}", record(name)), || {
+            record(name).filter(|record| record["state"] == "ended")
+        });
+        let log = fs::read_to_string(profile(name).join("log/ipjob-detached.log"));
+        let log = log.expect("a log");
+        assert_eq!(record["exit"], 0, "{log}");
+        assert_nothing_left(&record, &profile(name), &log);
+    }
+    a_cluster_that_is_killed_half_way_leaves_no_key(&lab);
+    let cleaned = shell("ipjob clean --all".to_owned());
+    assert_eq!(cleaned.code, 0, "{}", cleaned.text);
+    for name in &names {
+        assert!(!profile(name).exists(), "{}", cleaned.text);
+    }
+}
+
+/// A cluster whose engine is deaf, in a job whose script ends soon after Slurm's signal, as a hub's server does.
+fn a_cluster_that_is_killed_half_way_leaves_no_key(lab: &Lab) {
+    let deaf = lab.script("deaf", "#!/bin/sh\ntrap '' TERM\nexec \"$@\"\n");
+    let job = lab.submit(
+        &["-N1", "-n1"],
+        &format!(
+            "{KERNEL}\n{START} -n 1 --launcher local --engine-wrapper {} >four\ntrap 'kill $kernel; sleep 2; exit' TERM\nwait",
+            deaf.display()
+        ),
+    );
+    wait_for(&format!("four: {}", job.output()), || {
+        json(&lab.home("four"))
+    });
+    let held = |path: &str| job.profile(path).exists();
+    let keys = [
+        "security/ipcontroller-client.json",
+        "security/ipcontroller-engine.json",
+        "security/ipcontroller-ipjob0-client.json",
+        "security/ipcontroller-ipjob0-engine.json",
+        "ipjob-runtime/session.key",
+    ];
+    assert!(keys.iter().all(|key| held(key)), "{}", job.output());
+    job.scancel();
+    job.finish();
+    assert!(!keys.iter().any(|key| held(key)), "{}", job.output());
+}
