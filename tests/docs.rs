@@ -492,6 +492,28 @@ fn every_file_of_the_project_that_a_page_names_is_there() {
     assert_eq!(missing, [""; 0]);
 }
 
+#[test]
+fn the_way_to_an_answer_leads_to_items_that_are_there() {
+    let page = document("docs/architecture.md").expect("the page");
+    let (_, table) = page.split_once("## Find your way\n").expect("the table");
+    let mut found = 0;
+    for place in table.split("`launcher/").skip(1) {
+        let (path, rest) = place.split_once('`').expect("a path");
+        let source = document(&format!("launcher/{path}")).expect(path);
+        let Some(items) = rest.strip_prefix(" (") else {
+            break; // the table is over
+        };
+        let (items, _) = items.split_once(')').expect("items");
+        for item in items.split(", ").map(|item| item.trim_matches('`')) {
+            let of_kind = |kind: &&str| source.contains(&format!("{kind} {item}"));
+            let kinds = ["fn", "struct", "enum"];
+            assert!(kinds.iter().any(of_kind), "{path}: {item}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "only {found} items");
+}
+
 /// The heads of all sources: what a Rust file says in `//!`, a Python file in its docstring.
 fn heads(directory: &Path) -> String {
     let entries = fs::read_dir(directory).expect("a directory").flatten();

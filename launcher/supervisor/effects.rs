@@ -32,7 +32,7 @@ impl Supervisor<'_> {
                     None => self.start(unit, again),
                 }
             }
-            Effect::EndStep => self.end_step(),
+            Effect::EndSteps => self.end_steps(),
             Effect::GiveUp(unit) => self.give_up(unit),
             Effect::Ask(unit) if self.tenure.is_ours() => self.ask(unit),
             // Asked to end, a superseded life's services would remove files that are the newer one's: the machine, which hears of

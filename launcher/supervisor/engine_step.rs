@@ -19,6 +19,7 @@ use crate::plan::task_lines::Report;
 use crate::record::OrNull;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
+use std::mem;
 use std::process::{Command, Stdio};
 use tokio::task::JoinHandle;
 
@@ -58,11 +59,12 @@ impl EngineSteps {
         }
     }
 
-    /// What follows the first step would read the lines of the next as well.
-    pub fn unfollow_the_first(&mut self) {
-        if let Some(watch) = self.first_watch.take() {
-            watch.abort();
-        }
+    /// All engines start again as one step. What follows the ones before would read the lines of the next as well.
+    pub fn forget_all(&mut self) {
+        self.own.clear();
+        let own = mem::take(&mut self.watches).into_values();
+        own.chain(self.first_watch.take())
+            .for_each(|watch| watch.abort());
     }
 
     /// A child has ended: if it was scancel, and it did what it was asked for, nothing more is to be done. Where it fails, Slurm
@@ -221,8 +223,7 @@ impl Supervisor<'_> {
             return;
         };
         self.publisher.edit().count_restart(Name::Engines);
-        // What watched the set before would read the lines of the new one as well.
-        self.steps.unfollow_the_first();
+        self.steps.forget_all();
         self.children.forget_logs_of_engines();
         self.publisher.edit().step = OrNull::default();
         let id = Unit::EngineGroup;
@@ -260,22 +261,28 @@ impl Supervisor<'_> {
         steps
     }
 
-    /// Has Slurm kill the step, also on nodes where its srun's end is not heard. It is not waited for: the hub's list tells.
-    pub(super) fn end_step(&mut self) {
+    /// Has Slurm kill all steps of the engines, also on nodes where the end of their srun is not heard. It is not waited for: the hub's list
+    /// tells.
+    pub(super) fn end_steps(&mut self) {
         let asking = self
             .plan
             .service(Name::Engines)
             .map(|service| &service.asking);
-        let step = (*self.publisher.record().step).clone();
-        let step = step.filter(|_| self.tenure.is_ours());
-        let (Some(Asking::Scancel(scancel)), Some(step)) = (asking, step) else {
+        let (Some(Asking::Scancel(scancel)), true) = (asking, self.tenure.is_ours()) else {
             return;
         };
         let slurm = self.plan.allocation.slurm.as_ref();
+        let first = self.publisher.record().step.as_deref();
+        let first = first.zip(slurm).map(|(step, slurm)| slurm.steps(step));
+        let own = self.steps.own.values().cloned();
+        let steps: Vec<String> = first.into_iter().flatten().chain(own).collect();
+        if steps.is_empty() {
+            return;
+        }
         // Like every child it is reaped in signals.rs.
         let _ = Command::new(scancel)
             .arg("--signal=KILL")
-            .args(slurm.map_or_else(Vec::new, |slurm| slurm.steps(&step)))
+            .args(steps)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

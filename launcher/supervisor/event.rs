@@ -281,8 +281,8 @@ pub enum Effect {
     Ask(Unit),
     /// Kill a unit's processes and their groups.
     Kill(Unit),
-    /// Have Slurm kill the engines' step on all of its nodes.
-    EndStep,
+    /// Have Slurm kill the engines' steps on all of their nodes.
+    EndSteps,
     /// A unit is not started again: the record forgets how to reach it.
     GiveUp(Unit),
     /// End what still carries the incarnation: a service's, or with `None` all; answered by `Swept`.

@@ -84,7 +84,7 @@ fn an_engine_that_never_registers_is_named_when_the_time_is_up() {
 #[test]
 fn a_partial_start_is_accepted_at_once_when_the_other_engine_is_gone() {
     let lines = goes_on("exit:1", &["--min-engines", "1"]);
-    assert!(lines.contains("going on with 1 of 2 engines, as --min-engines 1 allows"));
+    assert!(lines.contains("continuing with 1 of 2 engines, as --min-engines 1 allows"));
     assert!(lines.contains("engine 1 (pid "), "{lines}");
 }
 
@@ -93,7 +93,7 @@ fn a_partial_start_is_accepted_when_the_time_is_up() {
     let limit = format!("engines={LIMIT}");
     let args = ["--min-engines", "1", "--start-timeout", &limit];
     let lines = goes_on("silent:1", &args);
-    assert!(lines.contains("going on with 1 of 2 engines, as --min-engines 1 allows"));
+    assert!(lines.contains("continuing with 1 of 2 engines, as --min-engines 1 allows"));
 }
 
 #[test]

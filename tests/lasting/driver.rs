@@ -39,7 +39,7 @@ fn outlives_engines_and_controller_that_it_ends_or_loses() {
             command.arg(&driver);
             let mut job = Job::spawn(&place, "job_local", command);
             let line = job.wait_line(said);
-            assert!(line.contains("; driver goes on without "), "{line}");
+            assert!(line.contains("; driver continues without "), "{line}");
             job.wait_state(&["degraded"]);
             fs::write(&noticed, "").expect("it reads");
             let (code, transcript) = job.finish();

@@ -48,8 +48,10 @@ fn outlives_its_engines_and_gets_them_back_on_request() {
 
         // A cell ends the whole cluster.
         with_client(&place, &venv, "rc.shutdown(hub=True)");
-        job.wait_line("the engines were shut down by a client; jupyter goes on without engines; `ipjob restart` starts them again");
-        job.wait_line("controller was shut down by a client; jupyter goes on without a controller");
+        job.wait_line("the engines were shut down by a client; jupyter continues without engines; `ipjob restart` starts them again");
+        job.wait_line(
+            "controller was shut down by a client; jupyter continues without a controller",
+        );
         job.wait_state(&["degraded"]);
         let (code, lines) = restart(&place, Some(incarnation), &[]);
         assert_eq!(code, 0, "{lines}\n{}", job.transcript());
@@ -89,7 +91,7 @@ fn that_nobody_uses_ends_as_idle_also_without_engines_and_controller() {
     let mut job = Job::start(&place, &args);
     job.wait_ready();
     with_client(&place, &venv, "rc.shutdown(hub=True)");
-    job.wait_line("jupyter goes on without a controller");
+    job.wait_line("jupyter continues without a controller");
     let (code, transcript) = job.finish();
     assert_eq!(code, 0, "{transcript}");
     job.assert_nothing_left();

@@ -43,7 +43,7 @@ fn an_engine_that_the_user_adds_is_counted_and_keeps_the_cluster_up() {
         let own = record["engines"]["list"][0]["pid"].as_i64().expect("a pid");
         let own = Pid::from_raw(i32::try_from(own).expect("a pid"));
         kill(own, Signal::SIGKILL).expect("it lives");
-        job.wait_line("the cluster stays for an engine that others added");
+        job.wait_line("the cluster stays up for an engine that others added");
         job.wait_state(&["degraded"]);
         let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
         assert_eq!(seen["ids"], json!([1]));

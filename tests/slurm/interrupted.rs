@@ -61,7 +61,7 @@ fn a_job_that_is_cancelled_while_engines_come_back_ends_in_order() {
     // While the hub, which waits 30 s for a silent engine, knows the old set.
     let job = submit(patient);
     kill_last(&lab, &job);
-    job.wait_line("the hub is to drop the engines that ended");
+    job.wait_line("waiting for the hub to drop the engines that ended");
     assert_eq!(job.cancel().state, "CANCELLED");
     // Slurm's own end of the job's time, at its next look.
     let job = submit(&format!("{engine} {hangs}"));

@@ -78,7 +78,7 @@ fn a_step_that_has_ended_comes_back_whole_on_request() {
     let step = before["step"].as_str().expect("a step");
     let done = lab.shell(ALICE, "login", &format!("scancel {step}"));
     assert_eq!(done.code, 0, "{}", done.text);
-    job.wait_line("jupyter goes on without engines; `ipjob restart` starts them again");
+    job.wait_line("jupyter continues without engines; `ipjob restart` starts them again");
     job.wait_state("degraded");
     let after = restart(&lab, &job, &before, "");
     assert_ne!(after["step"], before["step"]);
@@ -89,8 +89,8 @@ fn a_step_that_has_ended_comes_back_whole_on_request() {
         job.id
     );
     lab.python("login", &code);
-    job.wait_line("the engines were shut down by a client; jupyter goes on without engines");
-    job.wait_line("controller was shut down by a client; jupyter goes on without a controller");
+    job.wait_line("the engines were shut down by a client; jupyter continues without engines");
+    job.wait_line("controller was shut down by a client; jupyter continues without a controller");
     job.wait_state("degraded");
     let after = restart(&lab, &job, &before, "");
     // They hang: all are ended and start anew.
@@ -111,7 +111,7 @@ fn a_world_that_loses_a_rank_comes_back_by_itself_or_where_the_user_says_no_on_r
 
     let (job, before) = start(&lab, "--respawn off");
     kill(&lab, &before, 3);
-    job.wait_line("jupyter goes on without engines; `ipjob restart` starts them again");
+    job.wait_line("jupyter continues without engines; `ipjob restart` starts them again");
     job.wait_state("degraded");
     restart(&lab, &job, &before, "");
     job.cancel();
@@ -126,7 +126,7 @@ fn a_world_outlives_a_rank_that_is_only_silent() {
     let stop = format!("kill -STOP {}", silent["pid"]);
     let done = lab.shell(ALICE, node, &stop);
     assert_eq!(done.code, 0, "{}", done.text);
-    job.wait_line("and nothing has told of an end: nothing is ended");
+    job.wait_line("and nothing reported an end: nothing is ended");
     let record = job.wait_state("degraded");
     assert_eq!(record["engines"]["missing"], json!([3]));
     assert_eq!(record["step"], before["step"]);

@@ -62,7 +62,7 @@ fn engines_of_a_node_that_is_gone_are_given_up_with_one_word() {
     job.wait_state("ready");
     let off = lab.command("power").args(["node2", "off"]).status();
     assert!(off.is_ok_and(|status| status.success()));
-    let gone = "Slurm makes no step on node2 any more (";
+    let gone = "Slurm no longer starts steps on node2 (";
     job.wait_line(gone);
     let record = wait_for("the loss of both engines", || {
         job.record()

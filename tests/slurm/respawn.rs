@@ -87,6 +87,15 @@ fn killed_and_frozen_engines_come_back_as_steps_of_their_own() {
     let seen = px(&lab, "login", &profile, cell, &["proc", "node"]);
     assert_eq!(seen[1], json!([0, 1, 2, 3]));
     assert_eq!(seen[2], json!(["node1", "node1", "node2", "node2"]));
+
+    // All of them together: the steps of single engines end as well, or the hub would never drop them.
+    let line = format!("ipjob restart {} --all", job.id);
+    let done = lab.shell(ALICE, "login", &line);
+    assert_eq!(done.code, 0, "{}\n{}", done.text, job.output());
+    let told = done.text.contains("4 of 4 engines are there");
+    assert!(told, "{}", done.text);
+    let seen = px(&lab, "login", &profile, cell, &["proc", "old"]);
+    assert_eq!(seen, json!([[0, 1, 2, 3], [0, 1, 2, 3], [0, 0, 0, 0]]));
     let ended = job.cancel();
     assert_eq!(ended.state, "CANCELLED", "{}", ended.output);
     assert!(
@@ -108,7 +117,8 @@ fn an_engine_that_is_killed_six_times_is_given_up_by_name() {
         let record = wait_restarts(&job, times);
         signal(&lab, &record["engines"]["list"][3], "KILL");
     }
-    let text = "engine 3 was started again 5 times and ended each time: the job goes on without it";
+    let text =
+        "engine 3 was started again 5 times and ended each time: the job continues without it";
     job.wait_line(text);
     let record = job.record().expect("a record");
     assert_eq!(record["restarts"]["engines"], 5);

@@ -148,12 +148,12 @@ impl Event {
     pub fn told(&self) -> &'static str {
         match self {
             Self::Begin => "looking for the job",
-            Self::Opened => "logged in; the remote end tells",
+            Self::Opened => "logged in; the remote end reports",
             Self::Absent => "no record yet",
             Self::Seen(_) => "the record is read",
             Self::Stale(_) => "the record is old",
             Self::Queued(_) => "Slurm's queue is read",
-            Self::Refused(_) | Self::Unusable(_) => "what is told cannot be used",
+            Self::Refused(_) | Self::Unusable(_) => "what the remote end reports cannot be used",
             Self::LinkEnded(_) => "the ssh has ended",
             Self::Bridged(Ok(())) => "forwards are made",
             Self::Bridged(Err(_)) => "forwards cannot be made",

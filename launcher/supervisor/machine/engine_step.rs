@@ -2,6 +2,7 @@
 //!
 //! docs/design/engines-in-slurm.md explains the design.
 
+use super::engines::Engine;
 use super::gone::{self, Action, Noticed, action};
 use super::{Effect, End, Machine, Phase, Stage, step_line, warning};
 use crate::failure::{About, Failure};
@@ -226,7 +227,7 @@ impl Machine {
         let Some(first) = ids.first().copied() else {
             return;
         };
-        let waits = action(noticed, self.policy()) == Action::Wait;
+        let waits = action(noticed, self.policy(Unit::Engine(first))) == Action::Wait;
         if !waits && !self.engines.were_asked(ids) {
             out.push(Effect::ShowLog(Unit::Engine(first)));
         }
@@ -354,18 +355,20 @@ impl Machine {
             warning(
                 out,
                 format!(
-                    "Slurm makes no step on {node} any more ({words}): {who} cannot start again"
+                    "Slurm no longer starts steps on {node} ({words}): {who} cannot start again"
                 ),
             );
         }
-        let end = Failure::service(format!("Slurm makes no step on {node} any more"))
+        let end = Failure::service(format!("Slurm no longer starts steps on {node}"))
             .because(words.to_owned());
-        for engine in ids {
-            if self.give_up_engine(engine) {
-                self.engine_lost(engine, &end, out);
-            }
-        }
-        self.replace_engines(out);
+        // One that is on its way tells its end itself.
+        ids.retain(|id| {
+            let waits = |engine: &Engine| {
+                engine.lost && engine.has_left_the_step() && engine.life.stage != Stage::Ended
+            };
+            self.engines.is(*id, waits)
+        });
+        self.gone(&ids, Noticed::NodeRefused, end, out);
     }
 
     /// Where an engine told that it runs.

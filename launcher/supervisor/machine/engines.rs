@@ -1,6 +1,6 @@
 //! The engines: what is known of each and of all together, and what it means that they come, go and fall silent. PURE.
 
-use super::gone::{Noticed, too_few};
+use super::gone::Noticed;
 use super::unit::Life;
 use super::{
     DROP_PATIENCE, Effect, End, Machine, Stage, Timer, WORLD_PATIENCE, step_line, warning,
@@ -334,41 +334,6 @@ impl Engines {
 const LOGS: usize = 3;
 
 impl Machine {
-    /// An engine is gone, and `end` tells how: does the job go on?
-    pub(super) fn engine_lost(&mut self, id: u32, end: &Failure, out: &mut Vec<Effect>) {
-        let process = Unit::Engine(id);
-        let asked = self.engines.were_asked(&[id]);
-        self.note_cause(end);
-        if self.engines.world && asked {
-            self.shut_down(Name::Engines, out);
-        } else if self.engines.world {
-            let text = format!(
-                "{process} is lost, and the MPI world of the engines cannot go on without it"
-            );
-            let failure = Failure::new(self.kind_of_now(), text).because(end);
-            self.gone_for_good(Name::Engines, End::of(failure), out);
-        } else if self.engines.living() == 0 && !self.engines.any_on_its_way() && asked {
-            self.shut_down(Name::Engines, out);
-        } else if self.engines.living() == 0 && !self.engines.any_on_its_way() {
-            let failure = Failure::new(self.kind_of_now(), "the last engine ended")
-                .hint(format!("its last lines are above ({process})"));
-            self.engines_failed(too_few(failure, end), out);
-        } else if self.stage(Name::Engines) == Stage::Ready {
-            out.push(Effect::Mark(format!("{process} ended")));
-        } else if !self.engines.possible() {
-            let failure = Failure::not_ready(format!(
-                "{} of {} engines are left before the job was ready, and {} are wanted",
-                self.engines.living(),
-                self.engines.expected(),
-                self.engines.minimum,
-            ))
-            .hint("its last lines are above; --min-engines N accepts fewer engines");
-            self.engines_failed(too_few(failure, end), out);
-        } else {
-            self.settle_engines(out);
-        }
-    }
-
     /// The hub's engine file changed.
     pub(super) fn registered(&mut self, ids: &BTreeSet<u32>, out: &mut Vec<Effect>) {
         let before = self.engines.counted();
@@ -430,7 +395,7 @@ impl Machine {
             warning(
                 out,
                 format!(
-                    "going on with {counted} of {expected} engines, as --min-engines {} allows",
+                    "continuing with {counted} of {expected} engines, as --min-engines {} allows",
                     self.engines.minimum
                 ),
             );

@@ -21,7 +21,9 @@ pub(super) enum Noticed {
     GroupProcess,
     /// That could not be started.
     NoGroupProcess,
-    /// srun, which goes on, told the end of tasks.
+    /// Slurm makes no step any more where they would start again.
+    NodeRefused,
+    /// srun, which keeps running, told the end of tasks.
     SrunsWords,
     /// Tasks left the hub's list, and others of the group are still there.
     Unlisted,
@@ -31,20 +33,26 @@ pub(super) enum Noticed {
     SilentTasks,
     /// Engines whose own processes live have stayed away from it.
     SilentProcesses,
+    /// Such tasks, of engines whose memory counts for more than their silence.
+    SparedTasks,
+    /// Such processes.
+    SparedProcesses,
 }
 
-/// What the end of an engine means for the others.
+/// What the end of a unit means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Policy {
-    /// The others go on, as long as they are enough.
+    /// The other engines keep running, as long as they are enough.
     GoOn,
     /// The same, where some were started again by themselves: each ends for itself.
     OneByOne,
-    /// Each is started again.
+    /// It was ended to be started again.
+    Again,
+    /// It is started again by itself.
     Respawn,
-    /// All are started again together.
+    /// It is started again: of engines all of them, together.
     Restart,
-    /// They are one MPI world, and none works without the others.
+    /// Nothing works without it: of engines, they are one MPI world.
     Fatal,
 }
 
@@ -53,12 +61,16 @@ pub(super) enum Policy {
 pub(super) enum Action {
     /// They count no more.
     Lose,
-    /// Each is started again, or counts no more.
-    Each,
+    /// They start as soon as the hub has dropped them.
+    Start,
+    /// Each starts again after a pause, or counts no more if it has ended too often.
+    Respawn,
     /// They are waited for a little: whoever knows more of their end tells it in a moment.
     Wait,
     /// It is said that they are of no use any more, and they are left as they are.
     Drop,
+    /// The same, with how their user ends them.
+    Spare,
     /// They are killed, and their processes tell the rest.
     Kill,
     /// All end, and start again where that is their policy.
@@ -72,22 +84,26 @@ pub(super) enum Action {
 /// The table.
 #[expect(clippy::match_same_arms, reason = "each row is read by itself")]
 pub(super) fn action(noticed: Noticed, policy: Policy) -> Action {
-    use Action::{AskSlurm, Drop, Each, EndAll, EndWorld, Kill, Lose, Wait};
+    use Action::{AskSlurm, Drop, EndAll, EndWorld, Kill, Lose, Respawn, Spare, Start, Wait};
     #[rustfmt::skip]
-    let (go_on, one_by_one, respawn, restart, fatal) = match noticed {
-        //                            GoOn      OneByOne  Respawn   Restart   Fatal
-        Noticed::OwnProcess      => (Lose,     Each,     Each,     EndAll,   EndWorld),
-        Noticed::GroupProcess    => (AskSlurm, Each,     Each,     AskSlurm, AskSlurm),
-        Noticed::NoGroupProcess  => (Lose,     Each,     Each,     EndAll,   EndWorld),
-        Noticed::SrunsWords      => (Lose,     Each,     Each,     AskSlurm, EndWorld),
-        Noticed::Unlisted        => (Lose,     Each,     Each,     Wait,     EndWorld),
-        Noticed::LastUnlisted    => (Wait,     Wait,     Each,     Wait,     Wait),
-        Noticed::SilentTasks     => (AskSlurm, AskSlurm, AskSlurm, EndAll,   AskSlurm),
-        Noticed::SilentProcesses => (Drop,     Drop,     Kill,     Drop,     EndWorld),
+    let (go_on, one_by_one, again, respawn, restart, fatal) = match noticed {
+        //                            GoOn      OneByOne  Again     Respawn   Restart   Fatal
+        Noticed::OwnProcess      => (Lose,     Lose,     Start,    Respawn,  EndAll,   EndWorld),
+        Noticed::GroupProcess    => (AskSlurm, Lose,     Start,    Respawn,  AskSlurm, AskSlurm),
+        Noticed::NoGroupProcess  => (Lose,     Lose,     Start,    Respawn,  EndAll,   EndWorld),
+        Noticed::NodeRefused     => (Lose,     Lose,     Lose,     Lose,     EndAll,   EndWorld),
+        Noticed::SrunsWords      => (Lose,     Lose,     Start,    Respawn,  AskSlurm, EndWorld),
+        Noticed::Unlisted        => (Lose,     Lose,     Start,    Respawn,  Wait,     EndWorld),
+        Noticed::LastUnlisted    => (Wait,     Wait,     Wait,     Respawn,  Wait,     Wait),
+        Noticed::SilentTasks     => (AskSlurm, AskSlurm, AskSlurm, AskSlurm, EndAll,   AskSlurm),
+        Noticed::SilentProcesses => (Drop,     Drop,     Kill,     Kill,     Drop,     EndWorld),
+        Noticed::SparedTasks     => (Spare,    Spare,    Spare,    Spare,    Spare,    Spare),
+        Noticed::SparedProcesses => (Drop,     Drop,     Kill,     Kill,     Drop,     Spare),
     };
     match policy {
         Policy::GoOn => go_on,
         Policy::OneByOne => one_by_one,
+        Policy::Again => again,
         Policy::Respawn => respawn,
         Policy::Restart => restart,
         Policy::Fatal => fatal,
@@ -95,20 +111,22 @@ pub(super) fn action(noticed: Noticed, policy: Policy) -> Action {
 }
 
 impl Machine {
-    /// What the end of an engine means now.
-    pub(super) fn policy(&self) -> Policy {
-        if self.replaces() {
-            if self.engines.each() {
-                Policy::Respawn
-            } else {
-                Policy::OneByOne
+    /// What the end of a unit means now.
+    pub(super) fn policy(&self, unit: Unit) -> Policy {
+        match unit {
+            Unit::Engine(id) if self.replaces() => {
+                if self.engines.is(id, |engine| engine.again) {
+                    Policy::Again
+                } else if self.engines.each() && !self.engines.is(id, |engine| engine.by_client) {
+                    Policy::Respawn
+                } else {
+                    Policy::OneByOne
+                }
             }
-        } else if self.restarts_the_set() {
-            Policy::Restart
-        } else if self.engines.world {
-            Policy::Fatal
-        } else {
-            Policy::GoOn
+            Unit::Engine(_) | Unit::EngineGroup if self.restarts_the_set() => Policy::Restart,
+            Unit::Engine(_) if !self.engines.world => Policy::GoOn,
+            Unit::Controller | Unit::Jupyter if matches!(self.phase, Phase::Up) => Policy::Restart,
+            _ => Policy::Fatal,
         }
     }
 
@@ -116,53 +134,124 @@ impl Machine {
     pub(super) fn gone(
         &mut self,
         ids: &[u32],
-        noticed: Noticed,
+        mut noticed: Noticed,
         end: Failure,
+        out: &mut Vec<Effect>,
+    ) {
+        let end = self.with_bad_request(end);
+        let living = ids.iter().copied();
+        let living = living.filter(|id| self.engines.is(*id, |engine| !engine.lost));
+        let asked = self.engines.were_asked(&living.collect::<Vec<u32>>());
+        if !asked && self.spares_the_silent() {
+            noticed = match noticed {
+                Noticed::SilentTasks => Noticed::SparedTasks,
+                Noticed::SilentProcesses => Noticed::SparedProcesses,
+                other => other,
+            };
+        }
+        let mut actions: Vec<(Action, Vec<u32>)> = Vec::new();
+        for id in ids {
+            let action = action(noticed, self.policy(Unit::Engine(*id)));
+            match actions.iter_mut().find(|(known, _)| *known == action) {
+                Some((_, ids)) => ids.push(*id),
+                None => actions.push((action, vec![*id])),
+            }
+        }
+        for (action, ids) in actions {
+            self.act(action, &ids, noticed, asked, &end, out);
+        }
+    }
+
+    /// Does what the table says. `asked` tells whether a client asked for this end: then it is no failure.
+    fn act(
+        &mut self,
+        action: Action,
+        ids: &[u32],
+        noticed: Noticed,
+        asked: bool,
+        end: &Failure,
         out: &mut Vec<Effect>,
     ) {
         let Some(first) = ids.first().copied() else {
             return;
         };
-        let end = self.with_bad_request(end);
-        let action = action(noticed, self.policy());
-        let living = ids.iter().copied();
-        let living = living.filter(|id| self.engines.is(*id, |engine| !engine.lost));
-        let asked = self.engines.were_asked(&living.collect::<Vec<u32>>());
         let silent = matches!(noticed, Noticed::SilentTasks | Noticed::SilentProcesses);
-        let all_end = matches!(action, Action::EndAll | Action::AskSlurm | Action::EndWorld);
-        if all_end && silent && !asked && self.spares_the_silent() {
-            return self.spare(ids, out);
-        }
         if action == Action::EndWorld && silent {
             self.say_unlisted(ids, out);
             if !asked {
                 out.push(Effect::ShowLog(Unit::Engine(first)));
             }
         }
-        // Of a world that ends those too that only seem to be gone: asked to end, the others would wait for them in MPI_Finalize.
-        if action == Action::EndWorld || (!silent && action != Action::Wait) {
+        let ended = match action {
+            // Of a world that ends those too that only seem to be gone: asked to end, the others would wait for them in MPI_Finalize.
+            Action::EndWorld => true,
+            Action::Wait | Action::Drop | Action::Kill | Action::Spare => false,
+            _ => !silent,
+        };
+        if ended {
             self.engines.lose(ids);
         }
+        let each = self.replaces();
         let there = matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready);
         match action {
-            Action::Each => {
-                for id in ids {
-                    self.engine_ended(*id, &end, out);
-                }
-            }
+            Action::Start => ids.iter().for_each(|id| self.start_when_dropped(*id)),
+            Action::Respawn => ids.iter().for_each(|id| self.respawn(*id, end, out)),
+            Action::Lose if there || each => ids.iter().for_each(|id| self.lose(*id, end, out)),
             Action::Wait => self.wait_for_word(ids, out),
+            Action::Spare => self.spare(ids, out),
             Action::Drop | Action::Kill => self.drop_out(ids, action, out),
             // What is on its way already brings all of them back, or has told their end.
             _ if !there => {}
-            Action::EndAll | Action::AskSlurm | Action::EndWorld if asked => {
-                self.shut_down(Name::Engines, out);
-            }
-            Action::Lose | Action::EndWorld => self.engine_lost(first, &end, out),
-            Action::EndAll => self.set_ended(end, out),
+            _ if asked => self.shut_down(Name::Engines, out),
             Action::AskSlurm => {
                 let with_log = noticed == Noticed::GroupProcess;
-                self.hear_slurm_first(end, with_log, out);
+                self.hear_slurm_first(end.clone(), with_log, out);
             }
+            Action::EndWorld => {
+                self.note_cause(end);
+                let text = format!(
+                    "engine {first} is lost, and the MPI world of the engines cannot continue without it"
+                );
+                let failure = Failure::new(self.kind_of_now(), text).because(end);
+                self.gone_for_good(Name::Engines, End::of(failure), out);
+            }
+            Action::EndAll | Action::Lose => self.mend_or_fail(Name::Engines, end.clone(), out),
+        }
+        if each {
+            // Others may have waited for one of these to come.
+            self.replace_engines(out);
+        }
+    }
+
+    /// An engine counts no more: is there something left to use?
+    pub(super) fn lose(&mut self, id: u32, end: &Failure, out: &mut Vec<Effect>) {
+        if self.replaces()
+            && let Some(engine) = self.engines.get_mut(id)
+        {
+            engine.life.stage = Stage::Ended;
+            engine.again = false;
+        }
+        self.note_cause(end);
+        let none_left = self.engines.living() == 0 && !self.engines.any_on_its_way();
+        if none_left && self.engines.were_asked(&[id]) {
+            self.shut_down(Name::Engines, out);
+        } else if none_left {
+            let failure = Failure::new(self.kind_of_now(), "the last engine ended")
+                .hint(format!("its last lines are above (engine {id})"));
+            self.engines_failed(too_few(failure, end), out);
+        } else if self.stage(Name::Engines) == Stage::Ready {
+            out.push(Effect::Mark(format!("engine {id} ended")));
+        } else if !self.engines.possible() {
+            let failure = Failure::not_ready(format!(
+                "{} of {} engines are left before the job was ready, and {} are wanted",
+                self.engines.living(),
+                self.engines.expected(),
+                self.engines.minimum,
+            ))
+            .hint("its last lines are above; --min-engines N accepts fewer engines");
+            self.engines_failed(too_few(failure, end), out);
+        } else {
+            self.settle_engines(out);
         }
     }
 
@@ -315,9 +404,9 @@ const KILL: i32 = 9;
 pub(super) fn next_step(exit: &Exit) -> &'static str {
     match exit {
         Exit::Signal { number: KILL, .. } => {
-            "killed by SIGKILL (the kernel's out-of-memory killer? `dmesg` tells): batch systems kill so beyond a job's limit, too"
+            "killed by SIGKILL (the kernel's out-of-memory killer? `dmesg` tells): batch systems also kill this way beyond a job's limit"
         }
-        _ => "its last lines are above, all of them in the log of that name",
+        _ => "its last lines are above; its log has all of them",
     }
 }
 

@@ -43,7 +43,7 @@ impl Machine {
             return;
         };
         if self.idle.warned {
-            step_line(out, "the job is in use again: it goes on");
+            step_line(out, "the job is in use again: it will not end");
         }
         self.idle.gone = Duration::ZERO;
         self.idle.warned = false;

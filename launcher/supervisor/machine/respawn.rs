@@ -40,37 +40,28 @@ impl Machine {
         alive.filter_map(|unit| unit.engine()).collect()
     }
 
-    /// One of engines that each end for itself did, and `end` tells how: it is started again, or lost.
-    pub(super) fn engine_ended(&mut self, engine: u32, end: &Failure, out: &mut Vec<Effect>) {
-        let process = Unit::Engine(engine);
-        let each = self.engines.each();
-        let Some(known) = self.engines.get_mut(engine) else {
+    /// An engine that was ended to be started again has ended.
+    pub(super) fn start_when_dropped(&mut self, id: u32) {
+        if let Some(engine) = self.engines.get_mut(id) {
+            engine.again = false;
+            engine.life.generation += 1;
+            engine.life.stage = Stage::Due;
+        }
+    }
+
+    /// An engine that is started again by itself has ended.
+    pub(super) fn respawn(&mut self, id: u32, end: &Failure, out: &mut Vec<Effect>) {
+        let unit = Unit::Engine(id);
+        let Some(life) = self.life_mut(unit) else {
             return;
         };
-        let stays_away = !each || known.by_client;
-        let life = &mut known.life;
-        if core::mem::take(&mut known.again) {
-            life.generation += 1;
-            life.stage = Stage::Due;
-            return self.replace_engines(out);
-        }
-        if stays_away {
-            life.stage = Stage::Ended;
-            self.engine_lost(engine, end, out);
-            return self.replace_engines(out);
-        }
         let attempts = life.attempts + 1;
         if Life::has_used_up(attempts) {
-            life.stage = Stage::Ended;
-            warning(
-                out,
-                format!(
-                    "{process} was started again {TRIES} times and ended each time: the job goes on without it"
-                ),
+            let text = format!(
+                "{unit} was started again {TRIES} times and ended each time: the job continues without it"
             );
-            self.engine_lost(engine, end, out);
-            // Others may have waited for it to come.
-            return self.replace_engines(out);
+            warning(out, text);
+            return self.lose(id, end, out);
         }
         life.attempts = attempts;
         life.generation += 1;
@@ -85,24 +76,11 @@ impl Machine {
         } else {
             pause
         };
-        warning(
-            out,
-            format!(
-                "{process} is started again ({attempts} of {TRIES}): what it had in its memory is lost"
-            ),
+        let text = format!(
+            "{unit} is started again ({attempts} of {TRIES}): what it had in its memory is lost"
         );
-        self.enter(process, Stage::Resting, pause, out);
-        self.replace_engines(out);
-    }
-
-    /// An engine that ended is not started again; false where that is so already, or it is on its way and tells its end itself.
-    pub(super) fn give_up_engine(&mut self, id: u32) -> bool {
-        let found = self.engines.get_mut(id);
-        let Some(engine) = found.filter(|engine| engine.lost && engine.has_left_the_step()) else {
-            return false;
-        };
-        let was = core::mem::replace(&mut engine.life.stage, Stage::Ended);
-        was != Stage::Ended
+        warning(out, text);
+        self.enter(unit, Stage::Resting, pause, out);
     }
 
     /// An engine that was started again has not registered in its time.
@@ -209,15 +187,6 @@ impl Machine {
         self.engines.together() && matches!(self.phase, Phase::Up)
     }
 
-    /// The engines cannot go on: they start again together, or the job ends.
-    pub(super) fn set_ended(&mut self, failure: Failure, out: &mut Vec<Effect>) {
-        let on_its_way = !matches!(self.stage(Name::Engines), Stage::Starting | Stage::Ready);
-        if self.restarts_the_set() && on_its_way {
-            return;
-        }
-        self.mend_or_fail(Name::Engines, failure, out);
-    }
-
     /// Ends what is left of the set, on all nodes. None is asked: that would finalize MPI, which waits for the lost one. Before,
     /// nannies that outlive their engines have the time to tell the hub.
     pub(super) fn end_the_set(&mut self, out: &mut Vec<Effect>) {
@@ -234,7 +203,7 @@ impl Machine {
         self.set_stage(Unit::EngineGroup, Stage::Due);
         self.start_the_set(out);
         if self.stage(Unit::EngineGroup) == Stage::Due {
-            step_line(out, "the hub is to drop the engines that ended");
+            step_line(out, "waiting for the hub to drop the engines that ended");
             self.limit_stage(Unit::EngineGroup, FORGETTING, out);
         }
     }
@@ -300,7 +269,7 @@ impl Machine {
         let end = if self.engines.together() {
             Failure::new(kind, format!("{} left the hub's list", self.engine(first)))
         } else {
-            let text = "the hub has dropped the last engine, and nothing has told of its end";
+            let text = "the hub has dropped the last engine, and nothing reported its end";
             Failure::new(kind, text)
                 .hint("the hub drops engines that are silent for 30 s: stopped, starved or cut off")
         };
@@ -329,7 +298,7 @@ impl Machine {
             ""
         };
         let text = format!(
-            "the hub has dropped {who}, and nothing has told of an end: nothing is ended, and what the hub drops never registers again{way}"
+            "the hub has dropped {who}, and nothing reported an end: nothing is ended, and a dropped engine never registers again{way}"
         );
         warning(out, text);
         self.engines.drop_out(ids);

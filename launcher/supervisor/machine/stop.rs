@@ -28,7 +28,7 @@ impl Machine {
     /// the other's by now.
     pub(super) fn superseded(&mut self, by: String, out: &mut Vec<Effect>) {
         let failure = Failure::service(by)
-            .hint("Slurm gave this node up and started the job anew: this life ends, the newer one goes on");
+            .hint("Slurm gave up this node and requeued the job: this ipjob exits, and the newer one continues");
         step_line(out, format!("stopping: {}", failure.message));
         let end = End::of(failure);
         self.phase = Phase::Stopping { end, hurry: true };
@@ -217,14 +217,14 @@ enum Keeper {
 impl fmt::Display for Keeper {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Own(name) => write!(out, "{name} goes on"),
+            Self::Own(name) => write!(out, "{name} continues"),
             Self::Guests(1) => {
-                out.write_str("the cluster stays for an engine that others added, and goes on")
+                out.write_str("the cluster stays up for an engine that others added, and continues")
             }
             Self::Guests(many) => {
                 write!(
                     out,
-                    "the cluster stays for {many} engines that others added, and goes on"
+                    "the cluster stays up for {many} engines that others added, and continues"
                 )
             }
         }
@@ -259,7 +259,7 @@ impl Machine {
         there(Name::Controller) && (there(Name::Engines) || self.engines.guests() > 0)
     }
 
-    /// A service is gone and does not come back by itself: the job goes on without it where something of its user's keeps it, and
+    /// A service is gone and does not come back by itself: the job continues without it where something of its user's keeps it, and
     /// else ends so.
     pub(super) fn gone_for_good(&mut self, name: Name, end: End, out: &mut Vec<Effect>) {
         let guests = self.engines.guests();
@@ -492,7 +492,7 @@ impl Machine {
             if end.with_log {
                 out.push(Effect::ShowLog(Unit::EngineGroup));
             }
-            self.set_ended(end.failure, out);
+            self.mend_or_fail(Name::Engines, end.failure, out);
         }
     }
 }

@@ -405,7 +405,7 @@ impl World {
             }
             Effect::Say(..)
             | Effect::Look(_)
-            | Effect::EndStep
+            | Effect::EndSteps
             | Effect::GiveUp(_)
             | Effect::ShowLog(_)
             | Effect::Mark(_) => {}

@@ -3,6 +3,7 @@
 //!
 //! docs/design/restart.md explains the design.
 
+use super::gone::Policy;
 use super::{
     Effect, End, KILL_PATIENCE, Look, Machine, Phase, Stage, Timer, Watched, step_line, warning,
 };
@@ -32,7 +33,7 @@ const HEALTHY: Duration = Duration::from_secs(60);
 
 /// What comes of a process that does not end, while the job goes on, and while it ends.
 const WAITS: &str = "what takes its place waits for its end";
-pub(super) const WITHOUT: &str = "the stop goes on without waiting for that";
+pub(super) const WITHOUT: &str = "the stop continues without waiting for it";
 
 /// Where a unit is, and how often it was there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,7 +169,7 @@ impl Machine {
             Stage::Starting => self.start_is_late(unit, generation, out),
             Stage::Ready => self.was_well(unit, out),
             Stage::Draining => {
-                out.push(Effect::EndStep);
+                out.push(Effect::EndSteps);
                 self.clear_away(unit, out);
             }
             // Nothing forces a decision: what else there is goes on, engines wait for a controller, and end if it takes too long.
@@ -344,11 +345,7 @@ const RECOUNT: Duration = Duration::from_secs(3);
 impl Machine {
     /// A service cannot work any more: it is started again where that is possible, or the job ends.
     pub(super) fn mend_or_fail(&mut self, name: Name, failure: Failure, out: &mut Vec<Effect>) {
-        let mendable = match name {
-            Name::Controller | Name::Jupyter => matches!(self.phase, Phase::Up),
-            Name::Engines => self.restarts_the_set(),
-            Name::Driver => false,
-        };
+        let mendable = self.policy(name.into()) == Policy::Restart;
         if name == Name::Controller && self.hub_asked {
             return self.shut_down(name, out);
         }
@@ -369,7 +366,7 @@ impl Machine {
             self.disbelieve_the_hub();
         }
         let what = if given_up {
-            format!("it was started again {TRIES} times: the job goes on as cluster-only")
+            format!("it was started again {TRIES} times: the job continues as cluster-only")
         } else {
             let who = if name == Name::Engines {
                 "the whole set"
@@ -401,7 +398,7 @@ impl Machine {
         } else {
             format!("{name} was {times}")
         };
-        let hint = "its log tells why: a memory or disk that is full would do it to every one";
+        let hint = "see its log; a full disk or exhausted memory would make every restart fail";
         let failure = Failure::service(text).because(failure).hint(hint);
         self.gone_for_good(name, End::of(failure), out);
     }
@@ -461,7 +458,7 @@ fn lost_with(name: Name) -> &'static str {
         }
         Name::Engines => "what the engines had in their memories is lost",
         _ => {
-            "engines keep their variables and go on; tasks on their way through it, and all unfinished ones of load-balanced views, are lost: send those again"
+            "engines keep running with their variables; tasks in transit and all unfinished tasks of load-balanced views are lost: submit those again"
         }
     }
 }

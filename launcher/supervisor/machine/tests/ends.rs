@@ -161,11 +161,11 @@ pub(super) fn hear(world: &mut World, events: impl IntoIterator<Item = Event>) -
 fn no_end_of_engines_or_controller_ends_a_driver_and_its_code_is_the_jobs() {
     let mut world = job(Name::Driver);
     let effects = hear(&mut world, [engine_ended(0), engine_ended(1)]);
-    let text = "the last engine ended: engine 1 (pid 1) ended with exit code 1; driver goes on without engines; `ipjob restart` starts them again";
+    let text = "the last engine ended: engine 1 (pid 1) ended with exit code 1; driver continues without engines; `ipjob restart` starts them again";
     let once = |effects: &[Effect]| {
         said(effects)
             .iter()
-            .filter(|line| line.contains("goes on without engines"))
+            .filter(|line| line.contains("continues without engines"))
             .count()
     };
     assert!(said(&effects).contains(&text), "{effects:?}");
@@ -208,7 +208,7 @@ fn a_world_that_loses_a_rank_leaves_jupyter_alone() {
     });
     let effects = hear(&mut world, [killed(&[1]), Event::Preempted(false)]);
     let line = said(&effects).last().copied().unwrap_or_default();
-    assert!(line.contains("jupyter goes on without engines"), "{line}");
+    assert!(line.contains("jupyter continues without engines"), "{line}");
     assert_eq!(world.machine.reason(), None);
     assert_eq!(world.machine.missing_engines(), [0, 1]);
     // What is left of it is killed: it waits for the lost rank.
@@ -221,7 +221,7 @@ fn a_world_that_loses_a_rank_leaves_jupyter_alone() {
         })],
     );
     assert!(
-        effects.contains(&Effect::EndStep) && effects.contains(&Effect::Kill(Unit::EngineGroup))
+        effects.contains(&Effect::EndSteps) && effects.contains(&Effect::Kill(Unit::EngineGroup))
     );
     let srun = exited(Unit::EngineGroup, KILLED(), &[]);
     let _ = hear(&mut world, [srun, SWEPT(Name::Engines), listed(&[])]);
@@ -251,7 +251,7 @@ fn a_step_that_the_hub_alone_misses_is_left_alone_beside_jupyter_and_told_as_dro
     world.hear(listed(&[0, 1]));
     let effects = hear(&mut world, [listed(&[1]), listed(&[]), dropped.clone()]);
     let line = said(&effects).last().copied().unwrap_or_default();
-    let text = "the hub has dropped engine 1, and nothing has told of an end: nothing is ended";
+    let text = "the hub has dropped engine 1, and nothing reported an end: nothing is ended";
     assert!(line.starts_with(text), "{line}");
     let kills = |effect: &Effect| {
         let nannies = matches!(
@@ -264,7 +264,7 @@ fn a_step_that_the_hub_alone_misses_is_left_alone_beside_jupyter_and_told_as_dro
                 _
             )
         );
-        nannies || matches!(effect, Effect::Kill(_) | Effect::EndStep)
+        nannies || matches!(effect, Effect::Kill(_) | Effect::EndSteps)
     };
     assert!(!effects.iter().any(kills), "{effects:?}");
     assert_eq!(world.machine.state(), State::Degraded);
@@ -272,7 +272,7 @@ fn a_step_that_the_hub_alone_misses_is_left_alone_beside_jupyter_and_told_as_dro
     let ended = exited(Unit::EngineGroup, KILLED(), &[]);
     let effects = hear(&mut world, [ended, Event::Preempted(false)]);
     let line = said(&effects).last().copied().unwrap_or_default();
-    assert!(line.contains("jupyter goes on without engines"), "{line}");
+    assert!(line.contains("jupyter continues without engines"), "{line}");
 
     let mut alone = job(Name::Engines);
     let _ = hear(&mut alone, [listed(&[])]);
@@ -280,7 +280,7 @@ fn a_step_that_the_hub_alone_misses_is_left_alone_beside_jupyter_and_told_as_dro
     let mut told = alone.clone();
     let _ = hear(&mut alone, [dropped, Event::Preempted(false)]);
     let reason = alone.machine.reason().unwrap_or_default();
-    let text = "the hub has dropped the last engine, and nothing has told of its end";
+    let text = "the hub has dropped the last engine, and nothing reported its end";
     assert_eq!(reason, text);
     let _ = hear(&mut told, [killed(&[0, 1]), Event::Preempted(false)]);
     let reason = told.machine.reason().unwrap_or_default();
@@ -297,7 +297,7 @@ fn a_controller_that_is_given_up_leaves_jupyter_alone_and_comes_back_on_request(
     assert!(
         said(&effects)
             .iter()
-            .any(|line| line.contains("jupyter goes on without a controller")),
+            .any(|line| line.contains("jupyter continues without a controller")),
         "{effects:?}"
     );
     assert_eq!(world.machine.state(), State::Degraded);
@@ -479,7 +479,7 @@ fn a_wish_of_a_client_that_an_engine_outlives_explains_no_later_end() {
         [asked(Asked::Engine(0)), timer.clone(), killed(&[1])],
     );
     let reason = world.machine.reason().unwrap_or_default();
-    assert!(reason.contains("cannot go on without it"), "{reason}");
+    assert!(reason.contains("cannot continue without it"), "{reason}");
     // One that the hub has let go is on its way.
     let mut single = job(Name::Controller);
     let leaves = [asked(Asked::Engine(0)), listed(&[1]), timer];
@@ -529,7 +529,8 @@ fn guests_keep_the_cluster_and_when_they_leave_it_ends_as_the_last_of_ours_did()
             Event::Preempted(false),
         ],
     );
-    let line = "; the cluster stays for 2 engines that others added, and goes on without engines";
+    let line =
+        "; the cluster stays up for 2 engines that others added, and continues without engines";
     let told = said(&effects);
     assert!(told.iter().any(|text| text.contains(line)), "{told:?}");
     assert_eq!(world.machine.state(), State::Degraded);

@@ -117,7 +117,8 @@ fn an_engine_of_a_step_that_ends_again_and_again_is_left_out_by_name() {
         effects = world.machine.on(own_step_ended(1));
     }
     assert_eq!(pauses, [0, 1, 3, 10, 30]);
-    let said = "engine 1 was started again 5 times and ended each time: the job goes on without it";
+    let said =
+        "engine 1 was started again 5 times and ended each time: the job continues without it";
     assert!(effects.contains(&Effect::Say(Level::Warning, said.to_owned())));
     assert_eq!(world.machine.state(), State::Degraded);
     let last = world.machine.on(killed(&[0]));
@@ -241,7 +242,7 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
     let _ = world.machine.on(Event::Preempted(false));
     let reason = world.machine.reason().expect("no engine is left");
     assert!(
-        reason.contains("Slurm makes no step on node2 any more"),
+        reason.contains("Slurm no longer starts steps on node2"),
         "{reason}"
     );
 }

@@ -55,43 +55,52 @@ fn an_engine_that_only_the_hub_has_lost_is_named() {
 
 // Every row of the table of ends, by name: what it says, and that a machine with this policy does it.
 
-const POLICIES: [(&str, Policy); 5] = [
+const POLICIES: [(&str, Policy); 6] = [
     ("go on", Policy::GoOn),
     ("one by one", Policy::OneByOne),
+    ("again", Policy::Again),
     ("respawn", Policy::Respawn),
     ("restart", Policy::Restart),
     ("fatal", Policy::Fatal),
 ];
 
-const NOTICED: [(&str, Noticed); 8] = [
+const NOTICED: [(&str, Noticed); 11] = [
     ("own process", Noticed::OwnProcess),
     ("group process", Noticed::GroupProcess),
     ("no group process", Noticed::NoGroupProcess),
+    ("node refused", Noticed::NodeRefused),
     ("srun's words", Noticed::SrunsWords),
     ("unlisted", Noticed::Unlisted),
     ("last unlisted", Noticed::LastUnlisted),
     ("silent tasks", Noticed::SilentTasks),
     ("silent processes", Noticed::SilentProcesses),
+    ("spared tasks", Noticed::SparedTasks),
+    ("spared processes", Noticed::SparedProcesses),
 ];
 
 /// The table once more, as a person reads it: a row for each way of noticing, a column for each policy.
 const TABLE: &str = "
-own process      | lose      each      each      end all   end world
-group process    | ask Slurm each      each      ask Slurm ask Slurm
-no group process | lose      each      each      end all   end world
-srun's words     | lose      each      each      ask Slurm end world
-unlisted         | lose      each      each      wait      end world
-last unlisted    | wait      wait      each      wait      wait
-silent tasks     | ask Slurm ask Slurm ask Slurm end all   ask Slurm
-silent processes | drop      drop      kill      drop      end world
+own process      | lose      lose      start     respawn   end all   end world
+group process    | ask Slurm lose      start     respawn   ask Slurm ask Slurm
+no group process | lose      lose      start     respawn   end all   end world
+node refused     | lose      lose      lose      lose      end all   end world
+srun's words     | lose      lose      start     respawn   ask Slurm end world
+unlisted         | lose      lose      start     respawn   wait      end world
+last unlisted    | wait      wait      wait      respawn   wait      wait
+silent tasks     | ask Slurm ask Slurm ask Slurm ask Slurm end all   ask Slurm
+silent processes | drop      drop      kill      kill      drop      end world
+spared tasks     | spare     spare     spare     spare     spare     spare
+spared processes | drop      drop      kill      kill      drop      spare
 ";
 
 fn word(action: Action) -> &'static str {
     match action {
         Action::Lose => "lose",
-        Action::Each => "each",
+        Action::Start => "start",
+        Action::Respawn => "respawn",
         Action::Wait => "wait",
         Action::Drop => "drop",
+        Action::Spare => "spare",
         Action::Kill => "kill",
         Action::EndAll => "end all",
         Action::AskSlurm => "ask Slurm",
@@ -117,15 +126,20 @@ fn world(policy: Policy) -> World {
     world.machine = machine
         .replacing_engines(policy == Policy::Respawn)
         .restarting_the_set(policy == Policy::Restart);
-    if policy == Policy::OneByOne {
+    if matches!(policy, Policy::OneByOne | Policy::Again) {
         // Engine 1 has come back because somebody asked for it.
         let _ = hear(
             &mut world,
             [killed(&[1]), listed(&[0]), again(false), listed(&[0, 1])],
         );
     }
+    if policy == Policy::Again {
+        let mut effects = Vec::new();
+        world.machine.start_each(&[1], &mut effects);
+        assert_eq!(effects, [Effect::Kill(Unit::Engine(1))]);
+    }
     assert_eq!(world.machine.state(), State::Ready);
-    assert_eq!(world.machine.policy(), policy);
+    assert_eq!(world.machine.policy(Unit::Engine(1)), policy);
     world
 }
 
@@ -136,10 +150,11 @@ fn did(action: Action, machine: &Machine, effects: &[Effect]) -> bool {
     let goes_on = machine.reason().is_none() && machine.stage(Name::Engines) == Stage::Ready;
     let only = |effect: Effect| effects == [effect];
     match action {
-        Action::Lose => goes_on && engine.lost && engine.life.stage == Stage::Waiting,
-        Action::Each => {
-            let respawns = engine.life.stage == Stage::Resting && told("is started again");
-            goes_on && engine.lost && (respawns || engine.life.stage == Stage::Ended)
+        Action::Lose => goes_on && engine.lost && !engine.is_on_its_way(),
+        Action::Start => goes_on && engine.lost && engine.life.stage == Stage::Due,
+        Action::Respawn => {
+            let rests = engine.life.stage == Stage::Resting;
+            goes_on && engine.lost && rests && told("is started again")
         }
         Action::Wait => {
             let timer = Effect::SetTimer(Timer::Dropped, DROP_PATIENCE);
@@ -148,6 +163,7 @@ fn did(action: Action, machine: &Machine, effects: &[Effect]) -> bool {
         Action::Drop => {
             goes_on && !engine.lost && engine.dropped && told("will not register again")
         }
+        Action::Spare => goes_on && !engine.lost && engine.dropped && told("nothing is ended"),
         Action::Kill => goes_on && effects.contains(&Effect::Kill(Unit::Engine(1))),
         Action::EndAll => {
             machine.reason().is_none() && machine.stage(Name::Engines) == Stage::Draining
@@ -155,7 +171,7 @@ fn did(action: Action, machine: &Machine, effects: &[Effect]) -> bool {
         Action::AskSlurm => goes_on && effects.first() == Some(&Effect::Look(Look::Preemption)),
         Action::EndWorld => machine
             .reason()
-            .is_some_and(|text| text.contains("cannot go on without it")),
+            .is_some_and(|text| text.contains("cannot continue without it")),
     }
 }
 
@@ -327,7 +343,8 @@ fn an_engine_that_ends_again_and_again_is_left_out_by_name() {
         let _ = world.machine.on(listed(&[0, 1]));
     };
     assert_eq!(pauses, [0, 1, 3, 10, 30]);
-    let said = "engine 1 was started again 5 times and ended each time: the job goes on without it";
+    let said =
+        "engine 1 was started again 5 times and ended each time: the job continues without it";
     assert!(last.contains(&Effect::Say(Level::Warning, said.to_owned())));
     assert_eq!(world.machine.state(), State::Degraded);
     assert_eq!(world.machine.reason(), None);

@@ -50,9 +50,9 @@ fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
     let lost = world.machine.on(killed(&[1]));
     assert!(lost.contains(&Effect::Look(Look::Preemption)));
     let lost = world.machine.on(Event::Preempted(false));
-    assert!(lost.contains(&ENDED) && !lost.contains(&Effect::EndStep));
+    assert!(lost.contains(&ENDED) && !lost.contains(&Effect::EndSteps));
     let lost = world.machine.on(NANNIES);
-    assert!(lost.contains(&Effect::EndStep));
+    assert!(lost.contains(&Effect::EndSteps));
     assert!(
         lost.contains(&Effect::Kill(Unit::EngineGroup)),
         "MPI waits for the lost one"
@@ -109,7 +109,7 @@ fn a_world_that_nobody_asked_to_start_again_outlives_the_hubs_silence_and_no_end
     }
     let _ = world.machine.on(listed(&[0]));
     let effects = world.machine.on(Event::TimeUp(Timer::Dropped));
-    let text = "the hub has dropped engine 1 (rank 1 on node1, pid 7), and nothing has told of an end: nothing is ended, and what the hub drops never registers again; `ipjob restart --all` kills all engines and starts them again";
+    let text = "the hub has dropped engine 1 (rank 1 on node1, pid 7), and nothing reported an end: nothing is ended, and a dropped engine never registers again; `ipjob restart --all` kills all engines and starts them again";
     let warned = Effect::Say(Level::Warning, text.to_owned());
     assert!(effects.contains(&warned), "{effects:?}");
     assert!(!effects.contains(&ENDED));
