@@ -195,7 +195,7 @@ fn cut(lab: &Lab) {
     let done = lab.shell(
         "root",
         "login",
-        "kill $(ps -o pid=,args= -u alice | sed -n 's/^ *\\([0-9]*\\) sshd: alice.*/\\1/p')",
+        "kill $(ps -o pid=,args= -u alice | sed -n 's/^ *\\([0-9]*\\) sshd\\(-session\\)*: alice.*/\\1/p')",
     );
     assert_eq!(done.code, 0, "{}", done.text);
 }
