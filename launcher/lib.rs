@@ -48,6 +48,7 @@ pub fn main() -> ExitCode {
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Status(options)) => remote::status::run(&options),
         Some(Command::Stop(options)) => remote::stop::run(&options, &console),
+        Some(Command::Wait(options)) => remote::wait::run(&options, &console),
         Some(Command::Restart(options)) => remote::restart::run(&options, &console),
         Some(Command::Clean(options)) => remote::clean::run(&options, &console),
         Some(Command::Relay { targets }) => remote::relay::far_end(&targets),

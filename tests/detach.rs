@@ -153,6 +153,11 @@ fn waits(place: &Place) -> (Child, Value) {
 fn a_signal_before_it_is_ready_ends_both_in_order() {
     let place = Place::with_fakes();
     let (front, _) = waits(&place);
+    let late = place.ipjob(["wait", "--timeout", "10ms"]).output();
+    assert_eq!(late.expect("it runs").status.code(), Some(3));
+    let words = ["wait", "job_local", "--for", "ready"];
+    let mut unready = place.ipjob(words);
+    let unready = unready.stderr(Stdio::piped()).spawn().expect("it starts");
     let group = Pid::from_raw(i32::try_from(front.id()).expect("a pid"));
     killpg(group, Signal::SIGINT).expect("it lives");
     let (code, told, errors) = outcome(front);
@@ -163,6 +168,12 @@ fn a_signal_before_it_is_ready_ends_both_in_order() {
     let record = ended(&place.profile("job_local"));
     assert_eq!(record["reason"], "SIGINT");
     assert_eq!(told["log"], record["log"], "{told}");
+    let unready = unready.wait_with_output().expect("it ends");
+    assert_eq!(unready.status.code(), Some(3), "{unready:?}");
+    assert!(
+        String::from_utf8_lossy(&unready.stderr).contains("cause: SIGINT"),
+        "{unready:?}"
+    );
 }
 
 #[test]
@@ -218,8 +229,14 @@ fn a_job_ends_with_the_process_that_it_follows() {
         "{lines}"
     );
     assert!(command_line(followed.id()).starts_with("sleep"));
+    let wait = |moment: &str| {
+        let output = place.ipjob(["wait", "--for", moment, "job_local"]).output();
+        output.expect("it runs").status.code()
+    };
+    assert_eq!(wait("ready"), Some(0));
     // A zombie has ended.
     followed.kill().expect("ours");
+    assert_eq!(wait("ended"), Some(0));
     let record = ended(&place.profile("job_local"));
     let reason = format!("the process that it followed, {number} (sleep), has ended");
     assert_eq!(record["reason"], reason.as_str());

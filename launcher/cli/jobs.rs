@@ -1,8 +1,8 @@
-//! The options of the commands that look at jobs from elsewhere: `status`, `stop`, `restart`, `clean`.
+//! The options of the commands that look at jobs from elsewhere: `status`, `stop`, `wait`, `restart`, `clean`.
 
 use super::{paths, values};
 use crate::failure::Outcome;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +37,31 @@ pub struct StopOptions {
     /// How long to wait for the job to end (exit code 3 after that; nothing is killed).
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = values::duration)]
     pub timeout: Duration,
+}
+
+/// What `ipjob wait` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Moment {
+    /// It can be used, if with fewer engines
+    Ready,
+    /// Nothing of it runs any more
+    Ended,
+}
+
+/// What `ipjob wait` is told.
+#[derive(Args, Debug)]
+pub struct WaitOptions {
+    /// The job, as for `ipjob status` [default: the job that the command runs in, or the only job].
+    #[arg(value_name = "[HOST:][JOB]")]
+    pub target: Option<String>,
+
+    /// What to wait for.
+    #[arg(long = "for", value_enum, value_name = "MOMENT", default_value_t = Moment::Ready)]
+    pub moment: Moment,
+
+    /// How long to wait (exit code 3 after that) [default: as long as it takes].
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
 }
 
 /// What `ipjob restart` is told.

@@ -26,7 +26,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use connect::ConnectOptions;
 use doctor::DoctorOptions;
-use jobs::{CleanOptions, RestartOptions, StatusOptions, StopOptions};
+use jobs::{CleanOptions, RestartOptions, StatusOptions, StopOptions, WaitOptions};
 use options::RunOptions;
 use std::env;
 use std::net::SocketAddr;
@@ -45,6 +45,7 @@ const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob connect [HOST:]JOB [OPTIONS]
        ipjob status [HOST:][JOB] [--json] [--watch] [--timeline]
        ipjob stop [HOST:]JOB
+       ipjob wait [HOST:][JOB] [--for ready|ended] [--timeout TIME]
        ipjob restart [HOST:][JOB] [--all]
        ipjob clean [HOST:][JOB | --all] [--dry-run]
        ipjob template MODE [OPTIONS]
@@ -97,6 +98,11 @@ pub enum Command {
     /// The record says what must be signalled to reach the job's ipjob: the batch script, a step, or a process. A process is
     /// signalled only if it is still the one that the record names.
     Stop(StopOptions),
+    /// Wait until a job is ready, or until it has ended.
+    ///
+    /// The exit code is 0 once it is. It is 3 if the job ends before it is ready, or the time is up, and 1 if the job is gone and
+    /// has not said that it ended.
+    Wait(WaitOptions),
     /// Restart the engines of a job that have ended, and wait until they are up.
     ///
     /// A controller that was given up, or that a client has shut down, is restarted with them. Running engines keep their data,

@@ -17,3 +17,4 @@ pub mod ssh;
 pub mod status;
 pub mod stop;
 pub mod target;
+pub mod wait;

@@ -74,7 +74,7 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
 }
 
 /// The job that is meant: the one that is named, else the one that this runs in, else the only one that lives.
-fn meant(
+pub(super) fn meant(
     found: &Found,
     wanted: Option<&target::Job>,
     own: Option<&str>,
@@ -88,7 +88,7 @@ fn meant(
         let job = jobs.into_iter().find(|job| is_of(job, life));
         return job.ok_or_else(|| {
             Failure::no_job(format!("the record of this job, {life}, cannot be found"))
-                .hint("name the job: `ipjob restart JOB`; `ipjob status` lists your jobs")
+                .hint("name the job; `ipjob status` lists your jobs")
         });
     }
     jobs.retain(|job| !job.state.is_over() && job.state != State::Pending);
@@ -104,7 +104,7 @@ fn meant(
                 "which job? These are running: {}",
                 words.join(", ")
             ))
-            .hint("`ipjob restart [HOST:]JOB` names one"))
+            .hint("name one of them, as [HOST:]JOB"))
         }
     }
 }

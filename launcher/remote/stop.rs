@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// For so long squeue may know of a job's end before its record is seen to: file systems over the network show for a while what
 /// a file was before (NFS: `acdirmax`, 60 s).
-const CACHED: Duration = Duration::from_secs(65);
+pub(super) const CACHED: Duration = Duration::from_secs(65);
 
 /// Asks the job for its end and waits for it.
 pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {

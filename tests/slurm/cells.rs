@@ -15,9 +15,7 @@ const START: &str = "ipjob --mode cluster-only --mpi none --detach --follow $ker
 /// Slurm kills what a batch script leaves running when it ends: this one waits for its clusters first.
 const WAITS: &str = "trap 'kill $kernel' TERM
 wait
-for cluster in job_$SLURM_JOB_ID job_$SLURM_JOB_ID-2; do
-    until grep -q '\"state\": \"ended\"' $HOME/.ipython/profile_$cluster/ipjob.json; do sleep 0.1; done
-done";
+for cluster in job_$SLURM_JOB_ID job_$SLURM_JOB_ID-2; do ipjob wait $cluster --for ended; done";
 
 fn json(path: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -88,7 +86,7 @@ fn a_cluster_that_is_killed_half_way_leaves_no_key(lab: &Lab) {
     let job = lab.submit(
         &["-N1", "-n1"],
         &format!(
-            "{KERNEL}\n{START} -n 1 --launcher local --engine-wrapper {} >four\ntrap 'kill $kernel; sleep 2; exit' TERM\nwait",
+            "{KERNEL}\n{START} -n 1 --launcher local --engine-wrapper {} >four\ntrap 'kill $kernel; timeout 2 tail -f /dev/null; exit' TERM\nwait",
             deaf.display()
         ),
     );
