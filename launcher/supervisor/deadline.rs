@@ -3,7 +3,7 @@
 //!
 //! docs/design/time.md explains the design.
 
-use super::event::{Event, Timer};
+use super::event::{Event, Taken, Timer};
 use super::machine::State;
 use super::notice::{Notice, Sender};
 use super::{REPEAT_PAUSE, Supervisor, file_thread, query};
@@ -179,36 +179,16 @@ impl Told {
     }
 }
 
-/// Whether Slurm takes the job's nodes, as squeue tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
-    /// For another job, from the moment that it tells.
-    ForAnother,
-    /// The job ends: it was cancelled, for one.
-    ForGood,
-    /// It does not, as far as it tells.
-    Not,
-}
-
 impl Taken {
-    /// Reads `COMPLETING N/A`, `RUNNING 1763800460`.
-    fn read(line: &str) -> Self {
+    /// Reads `COMPLETING N/A`, `RUNNING 1763800460`. Whom Slurm signals hears of the job's end by that signal, and who sent it.
+    fn read(line: &str, signalled: bool) -> Self {
         let time = line.split_ascii_whitespace().nth(1).unwrap_or_default();
         if !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) {
             Self::ForAnother
-        } else if is_ending(line) {
+        } else if is_ending(line) && !signalled {
             Self::ForGood
         } else {
             Self::Not
-        }
-    }
-
-    /// What the machine is to hear. Whom Slurm signals hears of the end by that signal, and who sent it.
-    fn event(self, signalled: bool) -> Event {
-        if self == Self::ForGood && !signalled {
-            Event::Cancelled
-        } else {
-            Event::Preempted(self == Self::ForAnother)
         }
     }
 }
@@ -263,7 +243,7 @@ impl Supervisor<'_> {
         let signalled = self.publisher.record().job.signal_to.as_ref().is_some();
         let answer = move |number: &str, text: &str| {
             let line = own_line(number, text).unwrap_or_default();
-            Notice::Event(Taken::read(&line).event(signalled))
+            Notice::Event(Event::Taken(Taken::read(&line, signalled)))
         };
         let (job, sender) = (self.plan.allocation.job.clone(), self.sender.clone());
         file_thread::spawn(async move {
@@ -411,22 +391,14 @@ mod tests {
     #[test]
     fn whom_slurm_signals_waits_for_that_and_others_hear_of_the_end_at_once() {
         for (line, signalled, wanted) in [
-            ("COMPLETING          N/A", false, Event::Cancelled),
-            ("COMPLETING          N/A", true, Event::Preempted(false)),
-            ("RUNNING             N/A", false, Event::Preempted(false)),
-            (
-                "RUNNING             1763800460",
-                false,
-                Event::Preempted(true),
-            ),
-            (
-                "COMPLETING          1763800460",
-                false,
-                Event::Preempted(true),
-            ),
-            ("", false, Event::Preempted(false)),
+            ("COMPLETING          N/A", false, Taken::ForGood),
+            ("COMPLETING          N/A", true, Taken::Not),
+            ("RUNNING             N/A", false, Taken::Not),
+            ("RUNNING             1763800460", false, Taken::ForAnother),
+            ("COMPLETING          1763800460", false, Taken::ForAnother),
+            ("", false, Taken::Not),
         ] {
-            assert_eq!(Taken::read(line).event(signalled), wanted, "{line}");
+            assert_eq!(Taken::read(line, signalled), wanted, "{line}");
         }
     }
 }

@@ -190,10 +190,10 @@ pub enum Event {
     },
     /// The end of the job's time was known, and there is none any more.
     NoTimeLimit,
-    /// Slurm says that it takes the job down, and not for its time.
+    /// Slurm, asked for the end of the job's time, says that it takes the job down, and not for its time.
     Cancelled,
-    /// Whether Slurm takes the job's nodes for another one, as far as it tells.
-    Preempted(bool),
+    /// Slurm, asked why engines have ended, says whether it takes the job's nodes.
+    Taken(Taken),
     /// A kernel, an engine or a client has done something since the last look.
     Active,
     /// Nothing was done since the last look, which was so long ago.
@@ -233,6 +233,17 @@ pub enum Event {
     },
 }
 
+/// Whether Slurm takes the job's nodes, as far as it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// For another job.
+    ForAnother,
+    /// The job ends: it was cancelled, for one. No signal will tell of it.
+    ForGood,
+    /// It does not, or its signal will tell of it.
+    Not,
+}
+
 /// How a line is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -247,7 +258,7 @@ pub enum Level {
 /// What is looked at, beside the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// Whether Slurm takes the job's nodes for another one, or ends it; answered by `Preempted` or `Cancelled`.
+    /// Whether Slurm takes the job's nodes; answered by `Taken`.
     Preemption,
     /// Whether the job is in use; answered by `Active` or `Idle`.
     Use,

@@ -332,11 +332,10 @@ impl Machine {
             Event::StopAsked { by, .. } => self.asked_to_stop(&by, out),
             Event::TimeLeft { left, limit } => self.time_left(left, limit, out),
             Event::NoTimeLimit => self.no_time_limit(),
-            Event::Cancelled => self.cancelled(out),
             // Slurm's signal is on the way; what was to be forked has become ready, or was given up.
-            Event::SlurmKillsIn(_) | Event::NotForked => {}
+            Event::SlurmKillsIn(_) | Event::Cancelled | Event::NotForked => {}
             Event::Superseded(by) => self.superseded(by, out),
-            Event::Preempted(preempted) => self.preempted(preempted, out),
+            Event::Taken(taken) => self.taken(taken, out),
             Event::Active => self.in_use(out),
             Event::Idle(since) => self.not_in_use(since, out),
             Event::Swept(service) => self.swept(service, out),

@@ -103,6 +103,17 @@ mod tests {
     }
 
     #[test]
+    fn the_versions_that_ipjob_was_tried_with_are_those_of_its_tests() {
+        let list = include_str!("../../../tests/lab/slurm-versions");
+        let versions: Vec<&str> = list
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_ascii_whitespace().next())
+            .collect();
+        assert_eq!(TRIED[..], versions);
+    }
+
+    #[test]
     fn what_is_no_configuration_tells_nothing() {
         assert_eq!(
             Config::read("slurm_load_ctl_conf error: Unable to contact slurm controller"),

@@ -11,7 +11,7 @@ use super::{
 use crate::failure::{About, Failure};
 use crate::plan::engines::named;
 use crate::plan::name::{Name, Unit};
-use crate::supervisor::event::{Asked, Exit};
+use crate::supervisor::event::{Asked, Exit, Taken};
 use core::fmt;
 use core::time::Duration;
 
@@ -458,26 +458,25 @@ impl Machine {
         ));
     }
 
-    /// Slurm's answer.
-    pub(super) fn preempted(&mut self, preempted: bool, out: &mut Vec<Effect>) {
-        if preempted && self.has_asked_slurm() {
-            let reason = "preemption: Slurm takes the job's nodes for another job, and has ended the engines";
-            self.begin_stop(End::orderly(reason), out);
-        } else if let Some(end) = &self.engines.unexplained
-            && !end.signal_comes
-        {
-            self.slurm_says_nothing(out);
-        }
-    }
-
-    /// Slurm ends the job. Its signal reaches those that it has started itself; where a shell, a kernel or a hub's server is between,
-    /// the engines' end is all that is heard of it.
-    pub(super) fn cancelled(&mut self, out: &mut Vec<Effect>) {
+    /// Slurm's answer. Its signal reaches those that it has started itself; where a shell, a kernel or a hub's server is between, the
+    /// engines' end is all that is heard of the job's.
+    pub(super) fn taken(&mut self, taken: Taken, out: &mut Vec<Effect>) {
+        let reason = match taken {
+            Taken::ForAnother => {
+                "preemption: Slurm takes the job's nodes for another job, and has ended the engines"
+            }
+            Taken::ForGood => "Slurm ends the job",
+            Taken::Not => {
+                if let Some(end) = &self.engines.unexplained
+                    && !end.signal_comes
+                {
+                    self.slurm_says_nothing(out);
+                }
+                return;
+            }
+        };
         if self.has_asked_slurm() {
-            self.begin_stop(
-                End::orderly("Slurm ends the job, and has ended the engines"),
-                out,
-            );
+            self.begin_stop(End::orderly(reason), out);
         }
     }
 

@@ -17,7 +17,7 @@ use super::*;
 use crate::failure::Failure;
 use crate::plan::service::{Environment, Process, Streams};
 use crate::plan::task_lines::Words;
-use crate::supervisor::event::{Answer, Asked, Exit};
+use crate::supervisor::event::{Answer, Asked, Exit, Taken};
 use std::path::PathBuf;
 
 const ENGINES: u32 = 2;
@@ -211,7 +211,7 @@ impl World {
             });
         }
         events.push(Event::Superseded("a newer life".to_owned()));
-        events.push(Event::Cancelled);
+        events.extend([Event::Cancelled, Event::Taken(Taken::ForGood)]);
         for unit in self.may_be_on_hold.iter().flatten() {
             events.push(on_hold(*unit));
         }

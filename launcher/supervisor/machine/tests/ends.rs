@@ -206,7 +206,7 @@ fn a_world_that_loses_a_rank_leaves_jupyter_alone() {
         each: false,
         together: true,
     });
-    let effects = hear(&mut world, [killed(&[1]), Event::Preempted(false)]);
+    let effects = hear(&mut world, [killed(&[1]), Event::Taken(Taken::Not)]);
     let line = said(&effects).last().copied().unwrap_or_default();
     assert!(line.contains("jupyter continues without engines"), "{line}");
     assert_eq!(world.machine.reason(), None);
@@ -270,7 +270,7 @@ fn a_step_that_the_hub_alone_misses_is_left_alone_beside_jupyter_and_told_as_dro
     assert_eq!(world.machine.state(), State::Degraded);
     orders::walk(world.clone(), depth() - 3);
     let ended = exited(Unit::EngineGroup, KILLED(), &[]);
-    let effects = hear(&mut world, [ended, Event::Preempted(false)]);
+    let effects = hear(&mut world, [ended, Event::Taken(Taken::Not)]);
     let line = said(&effects).last().copied().unwrap_or_default();
     assert!(line.contains("jupyter continues without engines"), "{line}");
 
@@ -278,11 +278,11 @@ fn a_step_that_the_hub_alone_misses_is_left_alone_beside_jupyter_and_told_as_dro
     let _ = hear(&mut alone, [listed(&[])]);
     assert_eq!(alone.machine.reason(), None, "srun may tell more");
     let mut told = alone.clone();
-    let _ = hear(&mut alone, [dropped, Event::Preempted(false)]);
+    let _ = hear(&mut alone, [dropped, Event::Taken(Taken::Not)]);
     let reason = alone.machine.reason().unwrap_or_default();
     let text = "the hub has dropped the last engine, and nothing reported its end";
     assert_eq!(reason, text);
-    let _ = hear(&mut told, [killed(&[0, 1]), Event::Preempted(false)]);
+    let _ = hear(&mut told, [killed(&[0, 1]), Event::Taken(Taken::Not)]);
     let reason = told.machine.reason().unwrap_or_default();
     assert!(reason.starts_with("the last engine ended"), "{reason}");
 }
@@ -526,7 +526,7 @@ fn guests_keep_the_cluster_and_when_they_leave_it_ends_as_the_last_of_ours_did()
         &mut world,
         [
             exited(Unit::EngineGroup, Exit::Code(1), &[]),
-            Event::Preempted(false),
+            Event::Taken(Taken::Not),
         ],
     );
     let line =

@@ -239,7 +239,7 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
         assert!(!effects.iter().any(again), "{effects:?}");
     }
     assert_eq!(said, 1);
-    let _ = world.machine.on(Event::Preempted(false));
+    let _ = world.machine.on(Event::Taken(Taken::Not));
     let reason = world.machine.reason().expect("no engine is left");
     assert!(
         reason.contains("Slurm no longer starts steps on node2"),

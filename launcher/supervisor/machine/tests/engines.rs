@@ -271,6 +271,17 @@ fn ended(engine: u32) -> Event {
     exited(process(Name::Engines, engine), Exit::Code(1), &[])
 }
 
+#[test]
+fn that_slurm_ends_the_job_begins_the_stop_where_it_was_asked_why_engines_ended() {
+    let mut world = respawning();
+    // Asked for the end of the job's time: engines live, and Slurm's signal will tell who ends them.
+    assert_eq!(world.machine.on(Event::Cancelled), []);
+    assert_eq!(world.machine.reason(), None);
+    let _ = world.machine.on(ended(1));
+    let _ = world.machine.on(Event::Taken(Taken::ForGood));
+    assert_eq!(world.machine.reason(), Some("Slurm ends the job"));
+}
+
 /// The timer of the pause before the next start, and its seconds.
 pub(super) fn pause(effects: &[Effect]) -> Option<(Timer, u64)> {
     effects.iter().find_map(|effect| match effect {

@@ -18,7 +18,7 @@ fn ended(words: &str) -> Event {
 /// The engines' srun ended, and Slurm has no other job for the nodes.
 fn end_of_its_own(world: &mut World, words: &str) {
     let _ = world.machine.on(ended(words));
-    let _ = world.machine.on(Event::Preempted(false));
+    let _ = world.machine.on(Event::Taken(Taken::Not));
 }
 
 const SWEPT: Event = Event::Swept(Some(Name::Engines));
@@ -49,7 +49,7 @@ fn a_set_starts_again_once_its_step_is_gone_and_the_hub_has_dropped_its_ids() {
     let mut world = world();
     let lost = world.machine.on(killed(&[1]));
     assert!(lost.contains(&Effect::Look(Look::Preemption)));
-    let lost = world.machine.on(Event::Preempted(false));
+    let lost = world.machine.on(Event::Taken(Taken::Not));
     assert!(lost.contains(&ENDED) && !lost.contains(&Effect::EndSteps));
     let lost = world.machine.on(NANNIES);
     assert!(lost.contains(&Effect::EndSteps));
@@ -123,7 +123,7 @@ fn a_world_that_nobody_asked_to_start_again_outlives_the_hubs_silence_and_no_end
     for end in [killed(&[1]), ended(""), node] {
         let mut world = world.clone();
         let _ = world.machine.on(end);
-        assert!(world.machine.on(Event::Preempted(false)).contains(&ENDED));
+        assert!(world.machine.on(Event::Taken(Taken::Not)).contains(&ENDED));
     }
 }
 
@@ -236,7 +236,7 @@ fn every_order_of_events_with_sets_keeps_the_rules() {
     let mut resting = world();
     for event in [
         ended(""),
-        Event::Preempted(false),
+        Event::Taken(Taken::Not),
         listed(&[0]),
         NANNIES,
         SWEPT,
@@ -255,7 +255,7 @@ fn engines_of_a_set_that_starts_again_live_as_their_group_does() {
     let mut world = world();
     for event in [
         killed(&[1]),
-        Event::Preempted(false),
+        Event::Taken(Taken::Not),
         NANNIES,
         SWEPT,
         ended(""),

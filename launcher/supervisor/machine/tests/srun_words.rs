@@ -181,7 +181,7 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
         tail: Vec::new(),
         memory: None,
     });
-    let _ = machine.on(Event::Preempted(false));
+    let _ = machine.on(Event::Taken(Taken::Not));
     let Phase::Stopping { end, .. } = &machine.phase else {
         panic!("it goes on");
     };
@@ -197,7 +197,7 @@ fn tasks_that_end_before_they_register_end_the_start_with_their_cause() {
     assert_eq!(machine.reason(), None, "two are wanted, and two are left");
     said(&mut machine, "srun: error: node3: task 2: Killed");
     assert_eq!(machine.reason(), None, "Slurm is asked first");
-    let _ = machine.on(Event::Preempted(false));
+    let _ = machine.on(Event::Taken(Taken::Not));
     let reason = machine.reason().expect("too few are left");
     assert!(
         reason.ends_with("srun: error: node2: task 1: Killed"),
@@ -267,7 +267,7 @@ fn knows_first(words: &str) {
     });
     assert_eq!(machine.reason(), None);
     // Slurm's signal comes all the same.
-    let _ = machine.on(Event::Preempted(false));
+    let _ = machine.on(Event::Taken(Taken::Not));
     assert_eq!(machine.reason(), None);
     let mut alone = machine.clone();
     let _ = machine.on(Event::StopAsked {
@@ -297,24 +297,20 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
     assert_eq!(machine.reason(), None);
     let mut other = machine.clone();
     let mut silent = machine.clone();
-    let _ = machine.on(Event::Preempted(true));
+    let _ = machine.on(Event::Taken(Taken::ForAnother));
     let Phase::Stopping { end, .. } = &machine.phase else {
         panic!("it goes on");
     };
     assert_eq!((end.code, &end.failure), (0, &None));
     assert!(end.reason.starts_with("preemption: "), "{}", end.reason);
     let mut cancelled = other.clone();
-    let _ = cancelled.on(Event::Cancelled);
+    let _ = cancelled.on(Event::Taken(Taken::ForGood));
     let Phase::Stopping { end, .. } = &cancelled.phase else {
         panic!("it goes on");
     };
     assert_eq!((end.code, &end.failure), (0, &None));
-    assert!(
-        end.reason.starts_with("Slurm ends the job"),
-        "{}",
-        end.reason
-    );
-    let _ = other.on(Event::Preempted(false));
+    assert_eq!(end.reason, "Slurm ends the job");
+    let _ = other.on(Event::Taken(Taken::Not));
     let _ = silent.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
     for failed in [other, silent] {
         let reason = failed.reason().expect("it fails");
@@ -324,8 +320,9 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
         );
     }
     let mut well = started(None);
-    let _ = well.on(Event::Preempted(true));
-    let _ = well.on(Event::Cancelled);
+    for taken in [Taken::ForAnother, Taken::ForGood] {
+        let _ = well.on(Event::Taken(taken));
+    }
     assert_eq!(well.reason(), None, "nobody has asked");
 }
 

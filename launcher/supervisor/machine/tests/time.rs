@@ -82,6 +82,9 @@ fn slurms_own_signal_near_the_limit_is_the_time_limit() {
     world.hear(Event::TimeLeft { left, limit: left });
     world.hear(Event::TimeUp(Timer::Near { telling: 1 }));
     assert_eq!(asked(&mut world).as_deref(), Some("the job's time limit"));
+    // A job that is taken down for its limit is COMPLETING too.
+    world.hear(Event::Taken(Taken::ForGood));
+    assert_eq!(world.machine.reason(), Some("the job's time limit"));
 }
 
 // The end of a job that nobody uses.
