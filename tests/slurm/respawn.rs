@@ -67,7 +67,7 @@ fn killed_and_frozen_engines_come_back_as_steps_of_their_own() {
         "the first step is still the engines'"
     );
     let log = fs::read_to_string(job.profile("log/ipjob-engine-3.log")).expect("a log of its own");
-    assert!(log.contains("ipjob-engine rank 3 on node2"), "{log}");
+    assert!(log.contains("0: ipjob-engine rank 3 on node2"), "{log}");
 
     // Frozen, as a task of the first step and as a step of its own: the processes live, and are ended by who takes their place.
     for (id, times) in [(2, 2), (3, 3)] {

@@ -23,8 +23,6 @@ pub fn step(context: &Context, command: &EngineCommand, python: Option<&Path>) -
     };
     check_room(context, slurm)?;
     let mut args = shared(slurm);
-    // Every line of the log carries its rank.
-    args.push("--label".to_owned());
     args.push(format!("--job-name={STEP_NAME}"));
     args.extend(size(context, slurm)?);
     args.extend(of_world(&srun.mpi));
@@ -66,6 +64,8 @@ pub fn shared(slurm: &Slurm) -> Vec<String> {
         // `sbatch --export=NONE` would otherwise give every step an empty environment.
         "--export=ALL",
         "--distribution=block",
+        // Every line of the log that a task wrote carries its rank: what a nested srun says is not this one's word.
+        "--label",
     ];
     let always = always.map(str::to_owned);
     always.into_iter().chain(from_outside).collect()
