@@ -66,13 +66,17 @@ endef
 # returns what tests/python/venv.sh does where it can't be had here; the last line of target/slurm-VERSION.log then tells why.
 define on_slurm
 slurm_tests() {
-  local lab names
-  lab=$$(tests/python/venv.sh main $$1 2>target/slurm-$$1.log) || { set -- $$? $$1; cat target/slurm-$$2.log >&2; return $$1; }
+  local lab hub= names
+  {
+    lab=$$(tests/python/venv.sh main $$1) &&
+      # The hub's tests are of the long form.
+      { [[ $$2 != *-* ]] || hub=$$(tests/python/venv.sh hub $$1); }
+  } 2>target/slurm-$$1.log || { set -- $$? $$1; cat target/slurm-$$2.log >&2; return $$1; }
   mapfile -t names < <(sed -n "s/^[$$2] //p" tests/slurm-cases)
   echo "$${#names[@]} tests on Slurm $$1"
   (
     # Nothing but this version is asked for: what lacks is a failure.
-    export IPJOB_TEST_SLURM=$$1 IPJOB_TEST_VENV_LAB=$$lab IPJOB_TEST_REQUIRE=1
+    export IPJOB_TEST_SLURM=$$1 IPJOB_TEST_VENV_LAB=$$lab IPJOB_TEST_VENV_HUB=$$hub IPJOB_TEST_REQUIRE=1
     if cargo nextest --version >/dev/null 2>&1; then
       names=("$${names[@]/#/test(=}")
       IFS='|'
@@ -157,7 +161,8 @@ test: roots check build ## run all checks and tests; TEST_ARGS= for the runner, 
 	exit $$result
 
 # The file systems and environments of the other versions of Slurm, in the background while cargo builds. Who needs one waits
-# for it, makes it where it is missing, and tells why it can't be had.
+# for it, makes it where it is missing, and tells why it can't be had. Where make ends early this goes on until they are there
+# (target/roots.log), and the next `make test` finds them: half of one, cut off with what it had mounted, would be worse.
 roots:
 	@[[ -z '$(TEST_ARGS)' ]] || exit 0
 	mkdir -p target
@@ -276,7 +281,7 @@ dist: ## build the static binaries of a release, with checksums, in dist/
 	sha256sum ipjob-* | tee SHA256SUMS
 
 wheel: CARGO_FLAGS = --locked
-wheel: venv-wheel ## build the Python package with the static binary in it, in dist/; `pip install dist/ipjob-*.whl`
+wheel: venv-wheel ## build the Python package with the static binary in it, in dist/; `pip install dist/ipjob-*_$(uname -m).whl`
 	@$(toolchain)
 	venv=$$(tests/python/venv.sh wheel)
 	mkdir -p dist

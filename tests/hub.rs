@@ -14,18 +14,21 @@ const PASSWORD: &str = "the password of the lab";
 const ONE_NODE: &str = "4 CPUs";
 const TWO_NODES: &str = "2 nodes with 4 CPUs each";
 
-/// What a centre has in its hub's configuration, with the lab's paths.
-fn block(lab: &Lab) -> String {
+/// The block of docs/hubs.md in which this stands.
+fn block(words: &str) -> String {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/hubs.md"));
     let page = page.expect("the page");
     let blocks = page.split("```python\n").skip(1);
     let mut blocks = blocks.filter_map(|rest| rest.split("```").next());
-    let block = blocks.find(|block| block.contains("c.JupyterHub.spawner_class"));
+    let block = blocks.find(|block| block.contains(words));
+    block.expect("a block with these words").to_owned()
+}
+
+/// What a centre has in its hub's configuration, with the lab's paths.
+fn configuration(lab: &Lab) -> String {
     // What the wheel puts into the environment in /opt lies beside it in the lab.
     let programs = format!("{}/bin:{}", lab.venv().display(), lab.share().display());
-    block
-        .expect("a block with the spawner")
-        .replace("/opt/jupyter/bin", &programs)
+    block("c.JupyterHub.spawner_class").replace("/opt/jupyter/bin", &programs)
 }
 
 /// A hub that runs; it ends with this value.
@@ -55,7 +58,11 @@ impl<'a> Hub<'a> {
             "c.SlurmSpawner.req_prologue += '\\nexport PYTHONPATH={}'",
             lab.share().join("python").display()
         );
-        fs::write(&config, format!("{own}\n{}\n{path}\n{more}\n", block(lab))).expect("written");
+        fs::write(
+            &config,
+            format!("{own}\n{}\n{path}\n{more}\n", configuration(lab)),
+        )
+        .expect("written");
         let log = File::create(lab.share().join("hub.log")).expect("a log");
         // Its files are in the machine's own /run, where nobody else comes.
         let line = format!(
@@ -188,17 +195,27 @@ world = MPI.COMM_WORLD
 secrets = [name for name in os.environ if name.startswith(('JUPYTERHUB_', 'JPY_'))]
 print(f'rank {world.rank} of {world.allreduce(1)} on {os.uname().nodename} has {secrets}', flush=True)";
 
-/// Starts engines in a cell, and looks at them in another.
+/// Starts engines in a cell.
 fn start_engines(kernel: &Kernel<'_>) {
-    kernel.run("%load_ext ipjob");
-    let shown = kernel.run("%ipjob start -n 4");
+    let shown = kernel.run(&block("%ipjob start"));
     assert!(shown.contains("4 of 4 engines"), "{shown}");
 }
 
 #[test]
 fn a_cell_starts_ranks_in_the_one_task_of_a_users_server() {
     let lab = needed!(Lab::with("hub", &[]));
-    let hub = Hub::start(&lab, "");
+    cells_of_a_server_with_one_task(&lab);
+}
+
+#[test]
+#[ignore = "make test LONG=1"]
+fn a_cell_of_an_older_hubs_server_does_the_same() {
+    let lab = needed!(Lab::with("hub5", &[]));
+    cells_of_a_server_with_one_task(&lab);
+}
+
+fn cells_of_a_server_with_one_task(lab: &Lab) {
+    let hub = Hub::start(lab, "");
     hub.does(&["start", ONE_NODE]);
     let job = lab.job(&hub.job());
     let kernel = hub.kernel();
@@ -251,11 +268,7 @@ fn a_person_in_a_real_browser_has_ranks_on_two_nodes() {
     let lab = needed!(Lab::with("hub", &[]));
     // As at centres that start the server without a step.
     let hub = Hub::start(&lab, "c.SlurmSpawner.req_srun = ''");
-    notebook(
-        &lab,
-        "ranks.ipynb",
-        &["%load_ext ipjob", "%ipjob start -n 4", RANKS],
-    );
+    notebook(&lab, "ranks.ipynb", &[&block("%ipjob start"), RANKS]);
     let ranks = [
         "rank 0 of 4 on node1",
         "rank 1 of 4 on node1",

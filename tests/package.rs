@@ -132,7 +132,7 @@ fn run_in(place: &Place, venv: &Path, site: Option<PathBuf>, name: &str) {
         .join(name);
     let output = place
         .command("timeout")
-        .args(["--signal=ABRT", "300"])
+        .args(["--signal=ABRT", "420"])
         .arg(venv.join("bin/python"))
         .args(["-X", "faulthandler"])
         .arg(file)
@@ -214,29 +214,36 @@ fn what_the_program_refuses_is_an_exception_with_its_words() {
     assert!(shown.contains("nothing"), "{shown}");
 }
 
+/// The line of docs/python.md that installs the package.
+fn line_that_installs() -> String {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/python.md"));
+    let page = page.expect("the page");
+    let line = page.lines().find(|line| line.starts_with("pip install "));
+    line.expect("the line").to_owned()
+}
+
 #[test]
 fn the_wheel_brings_program_and_package() {
     let venv = needed!(venv("main"));
     let packer = needed!(crate::support::venv("wheel"));
     let place = Place::empty();
+    let pack = |into: &str, architecture: &str| {
+        let into = place.dir().join(into);
+        let output = place
+            .command(packer.join("bin/hatchling"))
+            .args(["build", "-t", "wheel", "-d"])
+            .arg(&into)
+            .current_dir(package())
+            .env("IPJOB_WHEEL_PROGRAM", binary())
+            .env("IPJOB_WHEEL_ARCHITECTURE", architecture)
+            .output()
+            .expect("hatchling");
+        assert!(output.status.success(), "{}", shown(&output));
+        only_file(&into)
+    };
     // Packed twice, a wheel is the same to the byte.
-    let wheels: Vec<PathBuf> = ["one", "two"]
-        .iter()
-        .map(|name| {
-            let into = place.dir().join(name);
-            let output = place
-                .command(packer.join("bin/hatchling"))
-                .args(["build", "-t", "wheel", "-d"])
-                .arg(&into)
-                .current_dir(package())
-                .env("IPJOB_WHEEL_PROGRAM", binary())
-                .env("IPJOB_WHEEL_ARCHITECTURE", std::env::consts::ARCH)
-                .output()
-                .expect("hatchling");
-            assert!(output.status.success(), "{}", shown(&output));
-            only_file(&into)
-        })
-        .collect();
+    let own = std::env::consts::ARCH;
+    let wheels = [pack("dist", own), pack("again", own)];
     let bytes = fs::read(&wheels[0]).expect("the wheel");
     assert!(bytes == fs::read(&wheels[1]).expect("the wheel"));
     let name = wheels[0].file_name().expect("a name").to_string_lossy();
@@ -248,7 +255,24 @@ fn the_wheel_brings_program_and_package() {
         assert!(bytes.len() < 2_000_000, "{} bytes", bytes.len());
     }
 
-    let site = unpacked(&place, &venv, &wheels[0]);
+    // `make wheel` leaves one for each architecture beside each other.
+    let other = ["aarch64", "x86_64"].into_iter().find(|name| *name != own);
+    pack("dist", other.expect("another"));
+    let site = place.dir().join("site");
+    let line = format!(
+        "PATH={}/bin:$PATH\n{}",
+        venv.display(),
+        line_that_installs()
+    );
+    let installed = place
+        .command("sh")
+        .args(["-c", &line])
+        .env("PIP_NO_INDEX", "1")
+        .env("PIP_NO_DEPS", "1")
+        .env("PIP_TARGET", &site)
+        .output()
+        .expect("sh");
+    assert!(installed.status.success(), "{}", shown(&installed));
     let code = "import ipyparallel as ipp
 from ipjob import program
 print(program.find())

@@ -33,7 +33,7 @@ fn cases() -> Vec<String> {
 }
 
 /// What brings up a lab. This file has it in parts alone: it brings up none.
-const UP: &str = concat!("Lab", "::up(");
+const UP: &[&str] = &[concat!("Lab", "::up("), concat!("Lab", "::with(")];
 
 /// The tests in a source file that bring up a lab.
 fn with_a_lab(text: &str) -> Vec<&str> {
@@ -42,7 +42,8 @@ fn with_a_lab(text: &str) -> Vec<&str> {
         .filter_map(|rest| {
             let (body, _) = rest.split_once("\n}\n")?;
             let (_, named) = body.split_once("fn ")?;
-            body.contains(UP).then_some(named.split_once('(')?.0)
+            let up = UP.iter().any(|up| body.contains(up));
+            up.then_some(named.split_once('(')?.0)
         })
         .collect()
 }
@@ -72,9 +73,11 @@ fn all_with_a_lab(directory: &Path, module: &str, found: &mut BTreeSet<String>) 
 
 #[test]
 fn every_test_with_a_lab_is_a_case_and_every_case_a_test() {
-    let sample =
-        format!("#[test]\nfn a() {{\n    {UP}&[]);\n}}\n\n#[test]\nfn b() {{\n    c();\n}}\n");
-    assert_eq!(with_a_lab(&sample), ["a"]);
+    for up in UP {
+        let sample =
+            format!("#[test]\nfn a() {{\n    {up}&[]);\n}}\n\n#[test]\nfn b() {{\n    c();\n}}\n");
+        assert_eq!(with_a_lab(&sample), ["a"]);
+    }
     let mut tests = BTreeSet::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     all_with_a_lab(&root, "", &mut tests);

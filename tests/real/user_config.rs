@@ -1,7 +1,7 @@
 //! The user's own Jupyter configuration: it works, or the error names it. It never opens the server to others.
 
 use super::http;
-use crate::support::{Job, Place, program, venv};
+use crate::support::{Job, Place, binary, program, venv};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
@@ -47,6 +47,14 @@ c.NotebookApp.notebook_dir = '/'
 c.NotebookApp.disable_check_xsrf = True
 ";
 
+/// The line of docs/hubs.md with which such an app starts ipjob.
+fn line_of_a_portal() -> String {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/hubs.md"));
+    let page = page.expect("the page");
+    let line = page.lines().find(|line| line.starts_with("exec ipjob"));
+    line.expect("the line").to_owned()
+}
+
 #[test]
 fn an_address_and_a_port_of_the_old_server_are_overruled() {
     for (venv_name, frontend) in [("main", "lab"), ("nb6", "notebook")] {
@@ -56,19 +64,27 @@ fn an_address_and_a_port_of_the_old_server_are_overruled() {
         let other = other.local_addr().expect("bound").port().to_string();
         let file = place.dir().join("config.py");
         fs::write(&file, OF_A_PORTAL.replace("PORT", &other)).expect("a file");
-        let mut job = Job::start(
-            &place,
-            &[
-                "--mode=notebook",
-                "-n1",
-                "--frontend",
-                frontend,
-                "--",
-                &format!("--config={}", file.display()),
-            ],
-        );
+        let own = crate::support::free_ports(1);
+        let own = own.split('-').next().expect("a port");
+        let programs = binary()
+            .parent()
+            .expect("a directory")
+            .display()
+            .to_string();
+        let mut command = place.command("sh");
+        command
+            .args([
+                "-c",
+                &format!("PATH={programs}:$PATH\n{}", line_of_a_portal()),
+            ])
+            .env("port", own)
+            .env("CONFIG_FILE", &file)
+            .env("IPJOB_FRONTEND", frontend)
+            .env("IPJOB_ENGINES", "1");
+        let mut job = Job::spawn(&place, "job_local", command);
         let record = job.wait_ready();
         assert_eq!(record["ip"], "127.0.0.1");
+        assert_eq!(record["port"].to_string(), own);
         let port = record["port"]
             .as_u64()
             .and_then(|port| u16::try_from(port).ok());
