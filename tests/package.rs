@@ -146,8 +146,10 @@ fn run_in(place: &Place, venv: &Path, site: Option<PathBuf>, name: &str) {
 
 #[test]
 fn cells_start_use_and_end_a_cluster() {
-    let venv = needed!(venv("main"));
-    needed!(run(&venv, "cells.py"));
+    for name in ["main", "ipp88"] {
+        let venv = needed!(venv(name));
+        needed!(run(&venv, "cells.py"));
+    }
 }
 
 #[test]

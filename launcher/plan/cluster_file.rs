@@ -3,11 +3,18 @@
 //! docs/design/notebooks.md explains the design.
 
 use super::Plan;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// The launcher of the Python package `ipjob`, by the name of its entry point: its stop is ipjob's, and takes its time.
 const LAUNCHER: &str = "ipjob";
+
+/// Whether such a file was written by an ipjob, or for a job of one.
+#[must_use]
+pub fn is_ours(text: &str) -> bool {
+    let file: Value = serde_json::from_str(text).unwrap_or_default();
+    file["controller"]["class"] == LAUNCHER
+}
 
 /// The file's text, as `Cluster.to_dict` of ipyparallel 8 and 9 would write it: what differs they would write anew.
 #[must_use]
@@ -38,4 +45,24 @@ pub fn text(plan: &Plan) -> String {
         "engines": { "class": LAUNCHER, "sets": { "ipjob": engines } },
     })
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_somebody_elses_cluster_is_not_ours() {
+        assert!(is_ours(
+            r#"{"controller": {"class": "ipjob", "state": {}}}"#
+        ));
+        for text in [
+            r#"{"controller": {"class": "local", "state": {}}}"#,
+            r#"{"controller": "ipjob"}"#,
+            "[]",
+            "",
+        ] {
+            assert!(!is_ours(text), "{text}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 use super::incarnation::{INCARNATION_VARIABLE, SERVICE_VARIABLE};
 use super::name::Name;
+use super::profile::RUNTIME;
 use super::service::Environment;
 use super::services::Context;
 use super::text::Text;
@@ -83,10 +84,7 @@ pub fn of(name: Name, context: &Context) -> Environment {
         }
     }
     if name == Name::Jupyter {
-        let own = |(name, _): &&(String, String)| name == PYTHON_STARTUP;
-        if let Some((_, own)) = context.here.environment.iter().find(own) {
-            plain(USERS_STARTUP, own);
-        }
+        plain(USERS_STARTUP, users_startup(&context.here.environment));
         plain(PYTHON_STARTUP, &utf8(&context.profile.module(STARTUP)));
         plain(
             "JUPYTER_RUNTIME_DIR",
@@ -133,6 +131,27 @@ pub fn of(name: Name, context: &Context) -> Environment {
     }
 }
 
+/// The file that the user's own Pythons begin with. In a terminal of a job's Jupyter the variable names that job's module, which would run
+/// itself for ever: the user's own is beside it.
+fn users_startup(environment: &[(String, String)]) -> &str {
+    let given = |wanted: &str| {
+        let mut pairs = environment.iter();
+        pairs
+            .find(|(name, _)| name == wanted)
+            .map_or("", |(_, value)| value.as_str())
+    };
+    match given(PYTHON_STARTUP) {
+        module if is_ours(Path::new(module)) => given(USERS_STARTUP),
+        own => own,
+    }
+}
+
+/// Whether a file is in a directory that ipjob makes for a job.
+fn is_ours(file: &Path) -> bool {
+    let directory = file.parent().and_then(Path::file_name);
+    directory.is_some_and(|name| name.to_string_lossy().starts_with(RUNTIME))
+}
+
 /// Whether a variable would change what a service does without anybody's having asked for it.
 #[must_use]
 pub fn is_leftover(variable: &str) -> bool {
@@ -166,6 +185,30 @@ fn utf8(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_users_own_startup_file_is_handed_on_from_job_to_job() {
+        let of = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs
+                .iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect();
+            users_startup(&pairs).to_owned()
+        };
+        assert_eq!(of(&[]), "");
+        assert_eq!(of(&[("PYTHONSTARTUP", "/home/a/own.py")]), "/home/a/own.py");
+        // In a terminal of another job's Jupyter, with and without one of the user's.
+        let outer = (
+            "PYTHONSTARTUP",
+            "/home/a/.ipython/profile_job_1/ipjob-runtime-2/startup.py",
+        );
+        assert_eq!(
+            of(&[outer, ("IPJOB_PYTHONSTARTUP", "/home/a/own.py")]),
+            "/home/a/own.py"
+        );
+        assert_eq!(of(&[outer, ("IPJOB_PYTHONSTARTUP", "")]), "");
+        assert_eq!(of(&[outer]), "");
+    }
 
     #[test]
     fn leftovers_are_told_from_the_users_own() {

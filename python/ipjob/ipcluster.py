@@ -59,6 +59,7 @@ class Words:
         if words.cpus_per_engine:
             options += ["--srun-arg", f"--cpus-per-task={words.cpus_per_engine}"]
         self.session.run("start", options)
+        self.dask = None
         if words.dask:
             self.dask = self.session.client.become_dask(nthreads=words.cpus_per_engine or 1)
             self.shell.user_ns["client"] = self.dask
@@ -66,10 +67,12 @@ class Words:
 
     def stop(self):
         """Ends them."""
-        if self.dask:
-            self.dask.close()
+        dask, self.dask = self.dask, None
+        if dask:
+            dask.close()
+        # Where the job has ended by itself, so have its workers.
+        if dask and self.session.client:
             self.session.client.stop_dask()
-            self.dask = None
         self.session.run("stop", [])
 
 

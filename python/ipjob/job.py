@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 import time
 from datetime import datetime, timezone
 
@@ -28,7 +29,20 @@ def started(answer):
 def start(arguments, follow=None, say=None):
     """Starts a job and returns the program's answer when it is ready. An interrupt meanwhile ends it, and leaves nothing."""
     _supported()
-    return program.call(start_arguments(arguments, follow), say)
+    call = program.Call(start_arguments(arguments, follow))
+    try:
+        return call.wait(say)
+    except BaseException:
+        abandon(call)
+        raise
+
+
+def abandon(call):
+    """Ends a call that nobody waits for any more, and the job of one that became ready at this moment."""
+    call.end()
+    job = started(call.answer()) if call.process.returncode == 0 else None
+    if job:
+        job.stop()
 
 
 def _supported():
@@ -51,10 +65,13 @@ def live():
     here = os.environ.get("SLURM_JOB_ID")
     jobs = json.loads(program.call(["status", "--json"]))
     found = []
-    for job in jobs:
-        same = job["job"] and job["job"].split("_")[0] == here if here else job["host"] == socket.gethostname()
-        if same and job["record"] and job["state"] in ("ready", "degraded"):
-            found.append(Job(job["record"]))
+    for told in jobs:
+        if told["record"] and told["state"] in ("ready", "degraded"):
+            job = Job(told["record"])
+            # Of an array's element the record has Slurm's own number, as the variable has it.
+            given = job.record().get("job", {}).get("id")
+            if given == here if here else told["host"] == socket.gethostname():
+                found.append(job)
     return found
 
 
@@ -66,6 +83,9 @@ class Job:
 
     def __init__(self, path, incarnation=None):
         self.path = path
+        # Both halves of an `ipp.Cluster` hold it, and each hears of its end on a thread of its own.
+        self.lock = threading.RLock()
+        self._old = None
         self._last = self._read() or {}
         self.incarnation = incarnation or self._last.get("incarnation", {}).get("id")
         self.profile = self._last.get("profile", {}).get("name")
@@ -99,11 +119,21 @@ class Job:
         self._last = read
         if read["state"] in states:
             return read["reason"]
-        if not _alive(read["incarnation"]):
+        alive = _alive(read["incarnation"])
+        if alive is False:
             return f"its ipjob, process {read['incarnation']['pid']}, is gone"
+        return None if alive else self._silence(read)
+
+    def _silence(self, read):
+        """Why a process that cannot be seen from here counts as gone: its record is old, and a minute later no newer. One look
+        after a laptop's sleep or a file server's outage proves nothing."""
         written = datetime.strptime(read["updated"], "%Y-%m-%dT%H:%M:%S%z")
         age = (datetime.now(timezone.utc) - written).total_seconds()
-        if age > 3 * read["refresh_s"]:
+        if age <= 3 * read["refresh_s"]:
+            self._old = None
+        elif self._old is None or self._old[0] != read["updated"]:
+            self._old = (read["updated"], time.monotonic())
+        elif time.monotonic() - self._old[1] > 60:
             return f"its record was last written {age:.0f} s ago"
         return None
 
@@ -111,13 +141,14 @@ class Job:
         """Why nothing of it runs any more; None while something does."""
         return self._look(("ended",))
 
-    def wait_until(self, look):
-        """Waits until `over` or `ended` tells a reason, and returns it."""
-        while True:
-            reason = look()
-            if reason:
-                return reason
+    def wait_until(self, look, limit=float("inf")):
+        """Waits until `over` or `ended` tells a reason, and returns it; None after so many seconds."""
+        until = time.monotonic() + limit
+        reason = look()
+        while not reason and time.monotonic() < until:
             time.sleep(0.5)
+            reason = look()
+        return reason
 
     def connection(self):
         """The paths of the connection files of clients and of engines."""
@@ -134,12 +165,20 @@ class Job:
 
         return ipyparallel.Client(self.connection()["client"], **options)
 
-    def stop(self, say=None, limit="2m"):
-        """Ends it in order, and returns when it has ended. A second request would end it by force: there is one."""
-        if self.over():
-            self.wait_until(self.ended)
+    def stops(self):
+        """Whether it is on its way out, or has ended: a second request would end it by force."""
+        return self.record().get("state") in ("stopping", "ended")
+
+    def stop_arguments(self, limit):
+        """What the program is called with to end it."""
+        return ["stop", "--timeout", f"{limit}s", self.profile]
+
+    def stop(self, say=None, limit=600):
+        """Ends it in order, and returns when it has ended, or after so many seconds."""
+        if self.stops():
+            self.wait_until(self.ended, limit)
         else:
-            program.call(["stop", "--timeout", limit, self.profile], say)
+            program.call(self.stop_arguments(limit), say)
 
     def restart(self, all_engines=False, say=None):
         """Starts engines again that have ended, or all of them."""
@@ -147,14 +186,14 @@ class Job:
 
 
 def _alive(incarnation):
-    """Whether its process lives, where that can be seen: on its own host."""
+    """Whether its process lives; None where that cannot be seen, as on other hosts."""
     if incarnation["host"] != socket.gethostname():
-        return True
+        return None
     try:
         with open(f"/proc/{incarnation['pid']}/stat") as stat:
             state, *fields = stat.read().rpartition(")")[2].split()
     except FileNotFoundError:
         return False
     except OSError:
-        return True
+        return None
     return state != "Z" and int(fields[18]) == incarnation["pid_start"]

@@ -9,12 +9,13 @@ import functools
 import glob
 import json
 import os
+import socket
 import threading
 
 import psutil
 from ipyparallel import Cluster
 from ipyparallel.cluster.launcher import BaseLauncher, ControllerLauncher, EngineLauncher, LocalEngineSetLauncher, NotRunning
-from traitlets import List, Unicode
+from traitlets import Bool, List, Unicode
 
 from . import job as jobs
 from . import program
@@ -32,8 +33,9 @@ async def _call(arguments, log):
             if done:
                 return call.answer()
             await asyncio.sleep(0.05)
-    finally:
-        call.end()
+    except BaseException:
+        jobs.abandon(call)
+        raise
 
 
 class _Launcher(BaseLauncher):
@@ -42,8 +44,8 @@ class _Launcher(BaseLauncher):
     # So files of clusters name it, and ipyparallel finds it by its entry point.
     entrypoint_name = "ipjob"
 
-    # `ipjob stop` itself gives up after 2 minutes.
-    stop_timeout = 150
+    # A stop takes what --stop-timeout gives it; ipyparallel's own limit would be a minute.
+    stop_timeout = 600
 
     record = Unicode().tag(to_dict=True)
     incarnation = Unicode().tag(to_dict=True)
@@ -68,8 +70,12 @@ class _Launcher(BaseLauncher):
         threading.Thread(target=lambda: self._ended(job.wait_until(job.ended)), name="ipjob", daemon=True).start()
 
     def _ended(self, reason):
-        exit_code = self.job.record().get("exit") if self.job else 0
-        self.notify_stop({"exit_code": exit_code, "reason": reason, "identifier": self.identifier})
+        if not self.job:
+            return self.notify_stop({"exit_code": 0, "reason": reason, "identifier": self.identifier})
+        exit_code = self.job.record().get("exit")
+        # Both halves write the cluster's file when they are told.
+        with self.job.lock:
+            return self.notify_stop({"exit_code": exit_code, "reason": reason, "identifier": self.identifier})
 
     def find_args(self):
         return [self.entrypoint_name]
@@ -80,7 +86,8 @@ class _Launcher(BaseLauncher):
     @property
     def process(self):
         """ipjob's own process, if it runs on this machine."""
-        return psutil.Process(self.job.record()["incarnation"]["pid"]) if self.job else None
+        incarnation = self.job.record()["incarnation"] if self.job else {"host": None}
+        return psutil.Process(incarnation["pid"]) if incarnation["host"] == socket.gethostname() else None
 
     async def join(self, timeout=None):
         deadline = asyncio.get_running_loop().time() + (timeout or float("inf"))
@@ -92,9 +99,13 @@ class _Launcher(BaseLauncher):
     async def stop(self):
         """Ends the job, with both halves: its engines have no other controller, and it is over without engines. A second
         request would end it by force, so only one of the halves asks."""
-        if self.job and not self.job.over() and not self.job.asked_to_end:
+        if self.job and not self.job.stops() and not self.job.asked_to_end:
             self.job.asked_to_end = True
-            await _call(["stop", self.job.profile], self.log)
+            try:
+                await _call(self.job.stop_arguments(self.stop_timeout), self.log)
+            except BaseException:
+                self.job.asked_to_end = False
+                raise
         await self.join(self.stop_timeout)
         self._ended(self.job.ended() if self.job else None)
 
@@ -140,9 +151,12 @@ class IpjobControllerLauncher(_Launcher, ControllerLauncher):
         # A cluster that is not to be shut down at exit outlives this process.
         follow = os.getpid() if self.parent.shutdown_atexit else None
         answer = await _call(jobs.start_arguments([*count, *arguments, *options], follow), self.log)
+        job = jobs.started(answer)
+        if job is None:
+            raise Failure("ipjob has started no job", ["of its options, --dry-run and --help start none"], cause=answer[:200].strip())
         self.state = "running"
-        self.take(jobs.started(answer))
-        return self.job
+        self.take(job)
+        return job
 
     async def get_connection_info(self, timeout=None):
         """The job is ready when it has started, so nothing is waited for."""
@@ -166,12 +180,16 @@ class IpjobEngineSetLauncher(_Launcher, EngineLauncher):
         help="""Further options of ipjob, such as ["--mpi", "none", "--idle-timeout", "30m"]; `ipjob --help` has them all.""",
     )
 
+    counted = Bool(help="Nobody has said how many, and ipyparallel has put the number of this machine's CPUs")
+
     async def start(self, n):
-        # ipyparallel puts the number of this machine's CPUs where nobody has said one; ipjob knows the allocation's.
-        if self.parent.n is None and n == os.cpu_count():
-            n = None
         arguments = [f"--engine-arg={argument}" for argument in self.engine_args]
-        job = await self.parent.controller.launch(n, [*arguments, *self.options])
+        try:
+            # The allocation's number is ipjob's to know.
+            job = await self.parent.controller.launch(None if self.counted else n, [*arguments, *self.options])
+        except BaseException:
+            self.parent.engines.pop(self.engine_set_id, None)
+            raise
         self.n = job.record()["engines"]["expected"]
         self.take(job)
         return self.notify_start(self.n)
@@ -187,15 +205,22 @@ class IpjobEngineSetLauncher(_Launcher, EngineLauncher):
 
 
 def _teach(cluster):
-    """Two methods of ipyparallel's Cluster ask the engines' launcher nothing: one starts a controller of its own before,
-    the other stops the engines and starts them again, and the job would be over in between."""
-    start_controller, restart_engines = cluster.start_controller, cluster.restart_engines
+    """Methods of ipyparallel's Cluster that ask the engines' launcher nothing: one starts a controller of its own before, one
+    counts CPUs, and one stops the engines and starts them again, and the job would be over in between."""
+    start_controller, start_engines = cluster.start_controller, cluster.start_engines
+    restart_engines = cluster.restart_engines
 
     @functools.wraps(start_controller)
     async def start_controller_of_same_kind(self, **kwargs):
         if issubclass(self.engine_launcher_class, IpjobEngineSetLauncher):
             self.controller_launcher_class = IpjobControllerLauncher
         return await start_controller(self, **kwargs)
+
+    @functools.wraps(start_engines)
+    async def start_engines_of_the_allocation(self, n=None, engine_set_id=None, **kwargs):
+        if issubclass(self.engine_launcher_class, IpjobEngineSetLauncher):
+            kwargs["counted"] = n is None and self.n is None
+        return await start_engines(self, n, engine_set_id, **kwargs)
 
     @functools.wraps(restart_engines)
     async def restart_engines_in_place(self, engine_set_id=None):
@@ -205,6 +230,7 @@ def _teach(cluster):
         return await restart_engines(self, engine_set_id)
 
     cluster.start_controller = start_controller_of_same_kind
+    cluster.start_engines = start_engines_of_the_allocation
     cluster.restart_engines = restart_engines_in_place
 
 

@@ -96,7 +96,10 @@ class Session:
 
     def command(self, line):
         """`%ipjob LINE`"""
-        words = shlex.split(line)
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise Failure(f"%ipjob {line}: {error}") from None
         if not words or words[0] in ("-h", "--help", "help"):
             print(USAGE, end="")
             return
@@ -118,10 +121,11 @@ class Session:
 
     def start(self, arguments):
         """Starts a job and connects to it. The same cell once more finds it running."""
-        if self._lives():
+        current = self._current()
+        if current:
             if arguments != self.arguments:
-                raise Failure(f"{self.job.profile} is running, started otherwise", ["`%ipjob stop` ends it"])
-            print(f"{self.job.profile} is running: {self._engines()}")
+                raise Failure(f"{current.profile} is running, started otherwise", ["`%ipjob stop` ends it"])
+            print(f"{current.profile} is running: {_engines(current)}")
             return
         keep = "--keep" in arguments
         options = [word for word in arguments if word != "--keep"]
@@ -138,15 +142,18 @@ class Session:
                 # Nobody knows of it, who could end it.
                 started.stop()
                 raise
-            progress.end(self._ready())
+            progress.end(_ready(started))
         for warning in started.record()["warnings"]:
             print("warning:", warning)
 
     def status(self, arguments):
         """Tells what there is; a kernel without a job takes the one that runs here."""
-        if self._lives() and not arguments:
-            record = self.job.record()
-            print(f"{self.job.profile}: {record['state']}, {self._engines()} on {', '.join(record['job']['nodes'])}")
+        current = self._current()
+        if current:
+            if arguments not in ([], [current.profile]):
+                raise Failure(f"this kernel has {current.profile}", ["`%ipjob stop` ends it; another kernel can have another"])
+            record = current.record()
+            print(f"{current.profile}: {record['state']}, {_engines(current)} on {', '.join(record['job']['nodes'])}")
             if record["job"]["deadline"]:
                 print(f"ends at the latest at {record['job']['deadline']}")
             return
@@ -158,15 +165,14 @@ class Session:
             print("these run here:", ", ".join(job.profile for job in running))
             print(f"connect to one: %ipjob status {running[0].profile}")
         else:
-            self._retire()
             self._adopt(running[0], None, True)
-            print(self._ready())
+            print(_ready(running[0]))
 
     def stop(self, arguments):
         """Ends the job in order. Its client is closed first: what a cell waits for would not come any more."""
         _none(arguments)
         job = self._job()
-        self._retire("it was stopped")
+        self._retire(job, f"{job.profile} has ended: it was stopped")
         with Progress() as progress:
             job.stop(progress)
 
@@ -178,20 +184,19 @@ class Session:
         with Progress() as progress:
             job.restart(bool(arguments), progress)
 
-    def _lives(self):
-        return self.job is not None and self.job.over() is None
+    def _current(self):
+        """The job, while it can be used; one that is over is let go, if its watcher has not done so yet."""
+        job = self.job
+        reason = job and job.over()
+        if reason:
+            self._retire(job, f"{job.profile} has ended: {reason}")
+        return None if reason else job
 
     def _job(self):
-        if not self._lives():
+        job = self._current()
+        if not job:
             raise Failure("this kernel has no job of ipjob", ["`%ipjob start -n 4` starts one", "`%ipjob status` shows others"])
-        return self.job
-
-    def _engines(self):
-        engines = self.job.record()["engines"]
-        return f"{engines['registered']} of {engines['expected']} engines"
-
-    def _ready(self):
-        return f"{self.job.profile} is ready: {self._engines()}. rc is its client, and %%px runs a cell on them."
+        return job
 
     def _adopt(self, job, arguments, kept):
         """Connects to it: `rc`, %%px, and `ipp.Client()` without an argument."""
@@ -209,25 +214,24 @@ class Session:
     def _at_exit(self):
         """The job follows the kernel and ends after it. But where Slurm ends the step when Jupyter has ended, and Jupyter waits
         for its kernels for 5 s, the job has to have ended before."""
-        if self.job and not self.kept:
+        job = self.job
+        if job and not self.kept:
             try:
-                self.job.stop(limit="4s")
+                job.stop(limit=4)
             except Failure:
                 pass
 
     def _watch(self, job):
         """Once it has ended, whoever ended it, no cell waits for it."""
-        reason = job.wait_until(job.over)
-        if self.job is job:
-            self._retire(reason)
+        self._retire(job, f"{job.profile} has ended: {job.wait_until(job.over)}")
 
-    def _retire(self, reason="another was chosen"):
-        """Lets go of the job: a client that is left open would wait for ever."""
-        job, client = self.job, self.client
-        if job is None:
-            return
-        self.job = self.client = self.arguments = None
-        why = f"{job.profile} has ended: {reason}"
+    def _retire(self, job, why):
+        """Lets go of the job, once: a client that is left open would wait for ever."""
+        with job.lock:
+            if self.job is not job:
+                return
+            client = self.client
+            self.job = self.client = self.arguments = None
         # Before a cell that waits goes on, and the next one begins.
         self._no_px(client, why)
         if self.shell.user_ns.get("rc") is client:
@@ -258,6 +262,15 @@ def _application():
     from IPython.core.application import BaseIPythonApplication
 
     return BaseIPythonApplication.instance() if BaseIPythonApplication.initialized() else None
+
+
+def _engines(job):
+    engines = job.record()["engines"]
+    return f"{engines['registered']} of {engines['expected']} engines"
+
+
+def _ready(job):
+    return f"{job.profile} is ready: {_engines(job)}. rc is its client, and %%px runs a cell on them."
 
 
 def _none(arguments):

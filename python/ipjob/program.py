@@ -92,11 +92,27 @@ def _version(path):
     return words[-1]
 
 
+# Where a cell's Jupyter is one of ipjob's, its environment has what was said for that job alone.
+OF_ONE_JOB = (
+    "DETACH",
+    "DRY_RUN",
+    "FOLLOW",
+    "JOBID",
+    "JSON",
+    "JUPYTER_PORT",
+    "JUPYTER_TOKEN_FILE",
+    "ON_READY",
+    "PROFILE",
+    "RECORD",
+)
+
+
 def environment():
     """The environment for the program: ipcontroller and ipengine are those of this Python, whatever PATH a kernel has."""
     directories = [path for path in _directories() if _is_program(os.path.join(path, "ipcontroller"))]
     # A kernel has programs write in colour for its cells; what the program says here is read first.
-    kept = {name: value for name, value in os.environ.items() if name not in ("CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR")}
+    dropped = {"CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", *(f"IPJOB_{name}" for name in OF_ONE_JOB)}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
     return {**kept, "PATH": os.pathsep.join([*directories, os.environ.get("PATH", os.defpath)])}
 
 
@@ -155,6 +171,19 @@ class Call:
             raise _failure(answer, os.pread(self._said.fileno(), 1 << 20, 0).decode(errors="replace"), code)
         return answer
 
+    def wait(self, say=None):
+        """Waits for its answer; `say` gets each line that it says, and None while there is none."""
+        while True:
+            done = self.done()
+            for line in self.lines():
+                if say:
+                    say(line)
+            if done:
+                return self.answer()
+            if say:
+                say(None)
+            time.sleep(0.05)
+
     def end(self):
         """Ends it in order, and with it what it has begun."""
         if not self.done():
@@ -163,19 +192,10 @@ class Call:
 
 
 def call(arguments, say=None):
-    """Calls the program and waits; `say` gets each line that it says, and None while there is none."""
+    """Calls the program and waits for what it prints."""
     running = Call(arguments)
     try:
-        while True:
-            done = running.done()
-            for line in running.lines():
-                if say:
-                    say(line)
-            if done:
-                return running.answer()
-            if say:
-                say(None)
-            time.sleep(0.05)
+        return running.wait(say)
     except BaseException:
         running.end()
         raise

@@ -113,6 +113,9 @@ assert notebook.value("__import__('ipyparallel').Client().ids") == "[0, 1]"
 notebook.run("%ipjob start -n 2", "job_local is running: 2 of 2 engines")
 notebook.fails("%ipjob start -n 3", "started otherwise")
 notebook.run("%ipjob status", "job_local: ready, 2 of 2 engines on ")
+notebook.run("%ipjob status job_local", "job_local: ready, 2 of 2 engines on ")
+notebook.fails("%ipjob status other", "this kernel has job_local")
+notebook.fails("%ipjob 'start", "No closing quotation")
 notebook.run("%ipjob restart --all", "2 of 2 engines are there")
 assert record()["incarnation"] == first["incarnation"]
 notebook.run("rc.wait_for_engines(2, timeout=60)\nprint(rc[:].apply_sync(lambda: 1))", "[1, 1]")

@@ -40,7 +40,7 @@ try:
     sys.exit("a second set joined")
 except Exception as error:
     assert "no second set joins them" in str(error), error
-cluster.engines = {key: launcher for key, launcher in cluster.engines.items() if launcher.job}
+assert list(cluster.engines.values()) == [cluster.engine_set] and cluster.engine_set.job, "what was refused has left nothing"
 
 # Another process finds it by its file, and ends it.
 other = ipp.Cluster.from_file(cluster.cluster_file)
@@ -63,8 +63,9 @@ assert "Completed registration with id 1" in cluster.engine_set.get_output()
 cluster.stop_cluster_sync()
 assert cluster.controller is None and not cluster.engines
 
-with ipp.Cluster(controller="ipjob", n=1) as rc:
-    assert rc.ids == [0]
+# A number that happens to be that of the CPUs is a number.
+with ipp.Cluster(controller="ipjob", n=os.cpu_count()) as rc:
+    assert rc.ids == list(range(os.cpu_count()))
     path = Path(rc.cluster.engine_set.record)
 assert state(path) == "ended"
 

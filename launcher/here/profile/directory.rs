@@ -9,6 +9,7 @@ use crate::here::os::own_time::OwnTime;
 use crate::here::os::process;
 use crate::here::os::secure_path::{self, Fault};
 use crate::here::os::stray_processes::{self, Leftover};
+use crate::plan::cluster_file;
 use crate::plan::connection;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::{JUPYTER, KEY_FILE, LIFE_PREFIX, Profile, RUNTIME};
@@ -71,12 +72,12 @@ pub fn prepare(profile: &Profile, own: &Incarnation, key: &str) -> Outcome<Direc
 
 /// Removes what an earlier life left, where it is provably ipjob's.
 fn remove_stale(profile: &Profile) -> Outcome<()> {
-    // A list of clusters that was killed with ipjob knows the job still.
-    let _ = files::remove(&profile.cluster_file());
     let stale = [profile.client_file(), profile.engine_file()];
     if !profile.marker().exists() && !of_dead_ipjob(profile, &stale) {
         refuse_foreign(&stale)?;
     }
+    // A list of clusters knows the job still that was killed.
+    remove_cluster_file(profile);
     for path in stale {
         files::remove(&path).map_err(|error| unusable(&path, error))?;
     }
@@ -137,7 +138,6 @@ pub fn shut(profile: &Profile, key: &str) {
         profile.engine_file(),
         profile.own_client_file(),
         profile.own_engine_file(),
-        profile.cluster_file(),
     ] {
         let foreign = || connection::foreign(&fs::read_to_string(&path).ok()?, key);
         if ours || foreign().is_none() {
@@ -152,6 +152,7 @@ pub fn shut(profile: &Profile, key: &str) {
 /// Removes all that only a running job may have. Logs and the record stay.
 pub fn clear(profile: &Profile, key: &str) {
     shut(profile, key);
+    remove_cluster_file(profile);
     if profile.takes_sockets() {
         // Its name is of chance: no other life has it.
         let _ = files::remove_tree(&profile.jupyter_runtime());
@@ -159,6 +160,14 @@ pub fn clear(profile: &Profile, key: &str) {
     // No other life has a runtime directory of this name, but a number that Slurm uses again.
     if !profile.key_file().exists() {
         let _ = files::remove_tree(&profile.runtime());
+    }
+}
+
+/// Removes the file by which ipyparallel's tools know the job; one of a cluster of the user's stays.
+fn remove_cluster_file(profile: &Profile) {
+    let path = profile.cluster_file();
+    if fs::read_to_string(&path).is_ok_and(|text| cluster_file::is_ours(&text)) {
+        let _ = files::remove(&path);
     }
 }
 
