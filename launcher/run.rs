@@ -19,8 +19,10 @@ use crate::plan::allocation::Allocation;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::profile::{Profile, ProfileName};
 use crate::plan::ranks::Rank;
-use crate::plan::settings::{Launcher, Settings};
+use crate::plan::secrets::Secrets;
+use crate::plan::settings::{Launcher, Mode, Settings};
 use crate::plan::slurm::Slurm;
+use crate::plan::text::Text;
 use crate::plan::{self, Plan, het};
 use crate::report::console::Console;
 use crate::report::dry_run;
@@ -83,10 +85,18 @@ async fn lead(
     }
     // Caught before a program is started or a file is written, so that a request to stop never leaves one.
     let mut signals = Signals::catch()?;
+    // Once: a pipe gives the token to nobody who looks for a name again.
+    let secrets = identity::secrets(given_token(options)?)?;
     let mut meeting = None;
     let outcome = loop {
         let planned = signals
-            .unless_asked(plan(options, environment.clone(), rank, &mut meeting))
+            .unless_asked(plan(
+                options,
+                environment.clone(),
+                secrets.clone(),
+                rank,
+                &mut meeting,
+            ))
             .await;
         let plan = match planned {
             Ok(Ok(plan)) => plan,
@@ -122,10 +132,19 @@ async fn lead(
     outcome
 }
 
+/// The token of a file of the user's, where there is a Jupyter that takes it.
+fn given_token(options: &RunOptions) -> Outcome<Option<Text>> {
+    let file = options.jupyter_token_file.as_deref();
+    file.filter(|_| options.mode == Some(Mode::Notebook))
+        .map(given_token::read)
+        .transpose()
+}
+
 /// What will be started, from the options and what is found here; ranks are called to the `meeting` before anything slow.
 async fn plan(
     options: &RunOptions,
     environment: Vec<(String, String)>,
+    secrets: Secrets,
     rank: Option<&Rank>,
     meeting: &mut Option<Leader>,
 ) -> Outcome<Plan> {
@@ -133,8 +152,6 @@ async fn plan(
     let mut settings = options.settings(allocation.job_name())?;
     // Before anything is looked for, so that nobody installs programs only to learn of a wrong word.
     plan::check(&settings)?;
-    let token = settings.jupyter_token_file.as_deref();
-    let secrets = identity::secrets(token.map(given_token::read).transpose()?)?;
     let incarnation = identity::incarnation(&allocation)?;
     let met = rank.filter(|_| !options.dry_run);
     *meeting = rank::call(&settings, met, &incarnation)?;

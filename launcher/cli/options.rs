@@ -239,8 +239,8 @@ pub struct RunOptions {
     pub jupyter_port: Option<u16>,
 
     /// File with the token of Jupyter, which is also accepted as a password in its login form: 8 to 128 letters and digits, in
-    /// a file that nobody else can read, or without --detach in a pipe, as in bash `<(echo "$password")` [default: none; the
-    /// token is random].
+    /// a file that nobody else can read, or without --detach in a pipe, as in bash `<(echo "$password")`. A Jupyter that is no
+    /// Python script gets a random one when it is started again [default: none; the token is random].
     #[arg(
         long,
         env = "IPJOB_JUPYTER_TOKEN_FILE",

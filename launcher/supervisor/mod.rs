@@ -232,6 +232,7 @@ impl Supervisor<'_> {
             Some((text, false)) => self.console.step(&text),
             None => {}
         }
+        // Who waits in front has heard that it could not be.
         self.let_front_go();
     }
 
@@ -297,8 +298,12 @@ impl Supervisor<'_> {
                 took,
                 written,
             } => {
+                // Of two places the profile's comes first, and is the one that the command reads.
+                let failed = written.as_ref().err().map(|(path, _)| path.clone());
                 self.record_written(took, written);
-                self.run_on_ready(told);
+                if failed != Some(self.plan.profile.record()) {
+                    self.run_on_ready(told);
+                }
                 return None;
             }
             Notice::LogCut(path) => {

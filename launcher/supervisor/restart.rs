@@ -201,6 +201,10 @@ impl Supervisor<'_> {
         else {
             return Ok(());
         };
+        let given = self.plan.settings.jupyter_token_file.as_ref();
+        let instead = given.map_or_else(String::new, |file| {
+            format!(" in place of the one in {}", file.display())
+        });
         self.kept.token = identity::token()?;
         self.children.hide(&self.kept.token);
         self.publisher.edit().forget_jupyter();
@@ -209,7 +213,7 @@ impl Supervisor<'_> {
         self.say(
             Level::Warning,
             format!(
-                "jupyter gets a new token, because its port was free for a moment ({} takes no socket from ipjob): `ipjob connect` and the record have it",
+                "jupyter gets a new token{instead}, because its port was free for a moment ({} takes no socket from ipjob): `ipjob connect` and the record have it",
                 program.display()
             ),
         );

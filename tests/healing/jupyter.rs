@@ -3,6 +3,8 @@
 use super::{answer_of, ask, child_of, send, wait_replaced};
 use crate::support::{Job, Place, venv};
 use nix::sys::signal::Signal;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn a_killed_jupyter_is_back_at_the_same_address_and_the_engines_never_notice() {
@@ -38,13 +40,17 @@ fn a_jupyter_that_takes_no_socket_of_ours_gets_a_new_token_when_it_is_started_ag
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     place.script("jupyter-lab", r#"exec "$REAL" "$@""#);
-    let mut command = place.ipjob(["--mode", "notebook", "-n", "1"]);
+    // The user's own, which a page may have told as well.
+    let old = "abcdefgh";
+    let mut command = place.ipjob(["--mode=notebook", "-n1", "--jupyter-token-file=token"]);
     command.env("REAL", venv.join("bin/jupyter-lab"));
+    fs::write(place.dir().join("token"), old).expect("a file");
+    fs::set_permissions(place.dir().join("token"), Permissions::from_mode(0o600)).expect("a mode");
     let mut job = Job::spawn(&place, "job_local", command);
     let before = job.wait_ready();
-    let old = before["token"].as_str().expect("a token");
+    assert_eq!(before["token"], old);
     send(child_of(job.pid(), "jupyter-lab"), Signal::SIGKILL);
-    job.wait_line("jupyter gets a new token");
+    job.wait_line("jupyter gets a new token in place of the one in token, because");
     let after = wait_replaced(&job, "jupyter", 1);
     let new = after["token"].as_str().expect("a token");
     assert_ne!(new, old);

@@ -45,16 +45,17 @@ fn listener(line: &str) -> Option<Listener> {
     })
 }
 
-/// Whether connections of a port are over, and linger (`TIME_WAIT`, state 06) so that nothing late of them is taken for a newer one's.
+/// The ports of connections that are over, and linger (`TIME_WAIT`, state 06) so that nothing late of them is taken for a newer one's.
 #[must_use]
-pub fn lingers(port: u16) -> bool {
+pub fn lingering() -> HashSet<u16> {
     let text = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    text.lines().any(|line| {
+    let ports = text.lines().filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
-        let local = fields.nth(1).and_then(|local| local.rsplit_once(':'));
-        let number = local.and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
-        number == Some(port) && fields.nth(1) == Some("06")
-    })
+        let (_, port) = fields.nth(1)?.rsplit_once(':')?;
+        (fields.nth(1)? == "06").then_some(())?;
+        u16::from_str_radix(port, 16).ok()
+    });
+    ports.collect()
 }
 
 /// Reads an IPv4 address of /proc/net/tcp: its bytes as a number in the machine's own order.

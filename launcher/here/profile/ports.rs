@@ -3,8 +3,9 @@
 //! A program that takes descriptors gets a socket on which ipjob listens itself, as long as the job lives: nobody else can ever
 //! have the port, and who connects while that program is away waits in the backlog.
 //! For one that does not, a reservation is a socket that was bound without `SO_REUSEADDR`, got it afterwards, and does not listen. Plain
-//! binds and a second ipjob are refused while it lives; the owner that it is meant for (tornado) sets `SO_REUSEADDR` itself
-//! and so may bind and listen beside it, as may anybody else who sets it.
+//! binds are refused while it lives, and so is such a reservation of a second ipjob; the owner that it is meant for (tornado) sets
+//! `SO_REUSEADDR` itself and so may bind and listen beside it, as may anybody else who sets it. Of ipjob's own sockets only one that
+//! is to listen does, where no port of its range is free but those on which connections of an earlier server linger.
 //!
 //! docs/design/sockets.md explains the design.
 
@@ -104,7 +105,7 @@ pub fn is_listening(address: Ipv4Addr, port: u16) -> bool {
     shared == Err(Errno::EADDRINUSE)
 }
 
-/// One free port of the range; else the last port that was refused, and why.
+/// One free port of the range, or one on which connections linger; else the last port that was refused, and why.
 fn in_range(
     address: Ipv4Addr,
     range: PortRange,
@@ -115,6 +116,7 @@ fn in_range(
     let offset =
         u32::from_ne_bytes(crate::here::site::identity::random().unwrap_or_default()) % size;
     let mut refused = None;
+    let mut busy = Vec::new();
     for step in 0..size {
         let place = (offset + step) % size;
         let Ok(port) = u16::try_from(u32::from(range.first) + place) else {
@@ -125,12 +127,23 @@ fn in_range(
         }
         match reserve_one(address, port, hold) {
             Ok(reservation) => return Ok(reservation),
-            Err(Errno::EADDRINUSE) => refused = Some((port, Errno::EADDRINUSE)),
+            Err(Errno::EADDRINUSE) => {
+                refused = Some((port, Errno::EADDRINUSE));
+                busy.push(port);
+            }
             Err(Errno::EACCES) if range.last < 1024 => {
                 refused = Some((port, Errno::EACCES));
                 break;
             }
             Err(other) => refused = refused.or(Some((port, other))),
+        }
+    }
+    // Last, and only to listen: a reservation of another ipjob, which does not listen, is not in the way of who shares the port.
+    if hold == Hold::Listening && !busy.is_empty() {
+        let lingering = sockets::lingering();
+        let mut nobodys = busy.into_iter().filter(|port| lingering.contains(port));
+        if let Some(held) = nobodys.find_map(|port| listen_beside_lingering(address, port).ok()) {
+            return Ok(held);
         }
     }
     Err(refused)
@@ -186,15 +199,22 @@ fn name(fd: &OwnedFd, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
 
 /// Holds this very port, or with 0 one of the kernel's choice.
 pub fn reserve_one(address: Ipv4Addr, port: u16, hold: Hold) -> Result<Reservation, Errno> {
-    let mut socket = open()?;
-    let mut named = name(&socket, address, port);
-    // What is left of an earlier server's connections keeps the port for a minute, and is nobody.
-    if named == Err(Errno::EADDRINUSE) && sockets::lingers(port) {
-        socket = open()?;
-        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-        named = name(&socket, address, port);
-    }
-    named?;
+    let socket = open()?;
+    name(&socket, address, port)?;
+    held(socket, hold)
+}
+
+/// Listens on a port that what is left of an earlier server's connections keeps for a minute, and is nobody. Where somebody listens there,
+/// it is refused.
+fn listen_beside_lingering(address: Ipv4Addr, port: u16) -> Result<Reservation, Errno> {
+    let socket = open()?;
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    name(&socket, address, port)?;
+    held(socket, Hold::Listening)
+}
+
+/// Makes a reservation of a socket that has its port.
+fn held(socket: OwnedFd, hold: Hold) -> Result<Reservation, Errno> {
     match hold {
         Hold::Listening => {
             // Accepting is not to wait where whoever had connected has gone again.
@@ -310,19 +330,47 @@ mod tests {
 
     #[test]
     fn what_is_left_of_connections_keeps_nobody_from_their_port() {
-        let mut port = 0;
+        let port = free_port();
+        let range = PortRange {
+            first: port,
+            last: port,
+        };
         for _ in 0..3 {
-            let held = reserve_one(LOCAL, port, Hold::Listening).expect("nobody has it");
-            port = held.port;
-            let client = TcpStream::connect((LOCAL, port)).expect("it waits");
-            let owner = TcpListener::from(held.socket);
-            // Who closes first is left with the rest.
-            drop(owner.accept().expect("who waited"));
-            drop(client);
-            drop(owner);
-            assert!(sockets::lingers(port));
+            let held =
+                reserve("--port-range", LOCAL, range, Hold::Listening).expect("nobody has it");
+            serve_one(&TcpListener::from(held.socket));
+            assert!(sockets::lingering().contains(&port));
         }
-        reserve_one(LOCAL, port, Hold::Bound).expect("nor has it now");
+    }
+
+    /// Leaves the rest of a connection: who closes first has it.
+    fn serve_one(owner: &TcpListener) {
+        let address = owner.local_addr().expect("bound");
+        let client = TcpStream::connect(address).expect("it waits");
+        drop(owner.accept().expect("who waited"));
+        drop(client);
+    }
+
+    #[test]
+    fn what_is_left_of_connections_lets_nobody_beside_a_reservation() {
+        let held = any(LOCAL, &BTreeSet::new(), Hold::Bound).expect("a port");
+        serve_one(&TcpListener::bind((LOCAL, held.port)).expect("the owner may"));
+        assert!(sockets::lingering().contains(&held.port));
+        // Its owner is away.
+        let second = reserve_one(LOCAL, held.port, Hold::Bound);
+        assert_eq!(second.err(), Some(Errno::EADDRINUSE));
+        let range = |first: u16, last: u16| PortRange { first, last };
+        let one = range(held.port, held.port);
+        reserve("--port-range", LOCAL, one, Hold::Bound).expect_err("it is reserved");
+        // Where another port is free, nobody listens beside it either.
+        let wider = range(
+            held.port.saturating_sub(50).max(1024),
+            held.port.saturating_add(50),
+        );
+        for _ in 0..20 {
+            let other = reserve("--port-range", LOCAL, wider, Hold::Listening).expect("another");
+            assert_ne!(other.port, held.port);
+        }
     }
 
     #[test]

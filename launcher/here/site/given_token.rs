@@ -29,16 +29,16 @@ pub fn read(path: &Path) -> Outcome<Text> {
                 .because(error)
                 .hint("name a file with the token; a pipe (bash `<(...)`) does not reach the job that --detach leaves")
         })?;
-    let Contents { text, owner, mode } = found;
     let own = nix::unistd::geteuid().as_raw();
-    if ![own, 0].contains(&owner) || mode & 0o077 != 0 {
-        return Err(Failure::usage(format!(
-            "{option} is not private: it belongs to user {owner} and has mode {:03o}",
-            mode & 0o777
-        ))
-        .hint(format!("chmod 600 {}", path.display())));
+    if let Some(why) = found.exposed_by(own) {
+        let hint = if found.owner == own {
+            format!("chmod 600 {}", path.display())
+        } else {
+            "name a file of your own, with mode 600".to_owned()
+        };
+        return Err(Failure::usage(format!("{option} is not private: {why}")).hint(hint));
     }
-    let token = text.trim_end();
+    let token = found.text.trim_end();
     let is_word = token.chars().all(|char| char.is_ascii_alphanumeric());
     if !is_word || !LENGTH.contains(&token.len()) {
         return Err(Failure::usage(format!(
@@ -56,6 +56,19 @@ struct Contents {
     text: String,
     owner: u32,
     mode: u32,
+}
+
+impl Contents {
+    /// What lets others than this user and root know it.
+    fn exposed_by(&self, own: u32) -> Option<String> {
+        if ![own, 0].contains(&self.owner) {
+            Some(format!("it belongs to user {}", self.owner))
+        } else if self.mode & 0o077 != 0 {
+            Some(format!("it has mode {:03o}", self.mode & 0o777))
+        } else {
+            None
+        }
+    }
 }
 
 fn contents(path: &Path) -> io::Result<Contents> {
@@ -118,7 +131,26 @@ mod tests {
         }
         for mode in [0o640, 0o604, 0o660] {
             let failure = given("abcdEF12", mode).expect_err("open");
-            assert!(failure.message.contains("is not private"), "{failure}");
+            let told = format!("is not private: it has mode {mode:03o}");
+            assert!(failure.message.ends_with(&told), "{failure}");
+            assert!(failure.hints[0].starts_with("chmod 600 "), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_users_is_refused_whatever_its_mode() {
+        let of = |owner: u32, mode: u32| Contents {
+            text: String::new(),
+            owner,
+            mode,
+        };
+        for (owner, mode, told) in [
+            (1000, 0o100_600, None),
+            (0, 0o100_400, None),
+            (0, 0o100_444, Some("it has mode 444")),
+            (1001, 0o100_600, Some("it belongs to user 1001")),
+        ] {
+            assert_eq!(of(owner, mode).exposed_by(1000).as_deref(), told);
         }
     }
 }
