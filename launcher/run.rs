@@ -186,7 +186,10 @@ async fn carry_out(
     console: &mut Console,
 ) -> Outcome<End> {
     if let Some(front) = &mut front {
-        front.open_log(plan, console)?;
+        front.open_log(plan, console).inspect_err(|_| {
+            directory::clear(&plan.profile, plan.secrets.key.reveal());
+            directory.lock.ended();
+        })?;
     }
     supervisor::run(plan, directory, signals, meeting, front, console).await
 }
@@ -267,10 +270,15 @@ fn allocation(
         ));
     }
     if options.uses_this_machine_alone() {
-        // Variables that are left over from another job, or of nobody's, are of no matter here.
+        // Variables that are left over from another job, or from one that has ended, are of no matter here.
         let job = scontrol::job(environment).ok().flatten();
-        let runs_here =
-            |slurm: &Slurm| slurm.asked.is_some() && slurm.node_of(&identity::host()).is_some();
+        let runs_here = |slurm: &Slurm| {
+            let runs = slurm
+                .asked
+                .as_ref()
+                .is_some_and(|asked| !asked.given.is_empty());
+            runs && slurm.node_of(&identity::host()).is_some()
+        };
         return Ok(match job.filter(runs_here) {
             Some(slurm) => this_machine.within(slurm),
             None => this_machine,

@@ -190,7 +190,7 @@ pub struct RunOptions {
     pub controller_args: Vec<String>,
 
     /// Address of the controller: an IPv4 address or the name of an interface [default: in a job, the one that the other
-    /// nodes can reach; else 127.0.0.1].
+    /// nodes can reach; without one, and with --launcher local, 127.0.0.1].
     #[arg(
         long,
         env = "IPJOB_ADDRESS",

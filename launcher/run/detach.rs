@@ -7,6 +7,7 @@ use super::{become_subreaper, environment, event_loop, lead};
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::here::os::signals::{Caught, Signals};
+use crate::here::site::identity;
 use crate::plan::exit::Exit;
 use crate::plan::ranks::Rank;
 use crate::report::console::Console;
@@ -44,6 +45,10 @@ pub fn before(options: &RunOptions, rank: Option<&Rank>, console: &mut Console) 
             "--detach was given to several ranks: what started them ends all that they leave",
         )
         .hint("start ipjob once; it starts the engines itself")),
+        None if identity::is_started_by_slurm() => Err(Failure::usage(
+            "--detach was given to an ipjob that Slurm itself has started: when it returns, Slurm kills all that it leaves",
+        )
+        .hint("leave --detach out, or start ipjob from a script that goes on after it")),
         None => event_loop().and_then(|runtime| runtime.block_on(wait())),
     };
     // What the other one fails of it tells itself.

@@ -30,11 +30,7 @@ pub(super) fn watch_front(front: &Front, sender: Sender) -> io::Result<()> {
 /// Tells when the process that is followed is gone.
 pub(super) fn follow(followed: Followed, sender: Sender) {
     tokio::spawn(async move {
-        let lives = || {
-            process::stat(followed.pid)
-                .is_some_and(|stat| stat.runs() && stat.start == followed.start)
-        };
-        while lives() {
+        while !process::has_ended(followed.pid, followed.start) {
             if sender.is_closed() {
                 return;
             }

@@ -32,6 +32,16 @@ fn clusters_of_one_job_are_told_apart_and_end_in_order_when_it_is_cancelled() {
         ),
     );
     let id = &job.id;
+    let refused = lab.shell(
+        ALICE,
+        "login",
+        "srun -n1 ipjob --mode cluster-only --detach",
+    );
+    assert!(
+        refused.text.contains("Slurm kills all that it leaves"),
+        "{}",
+        refused.text
+    );
     let names = ["", "-2", "-3"].map(|end| format!("job_{id}{end}"));
     let profile = |name: &str| lab.home(format!(".ipython/profile_{name}"));
     let record = |name: &str| json(&profile(name).join("ipjob.json"));

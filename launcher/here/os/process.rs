@@ -1,9 +1,10 @@
 //! Processes as /proc shows them.
 
 use super::text::printable;
+use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 /// What /proc/PID/stat tells of a process.
@@ -37,6 +38,20 @@ pub fn stat(pid: u32) -> Option<Stat> {
         .and_then(|mut file| file.read(&mut line))
         .ok()?;
     parse_stat(&String::from_utf8_lossy(line.get(..length)?))
+}
+
+/// Whether a process has ended that began at `start`: it is seen to be gone, to wait only to be counted, or to be another one. What cannot be
+/// read (descriptors that run out) says nothing.
+#[must_use]
+pub fn has_ended(pid: u32, start: u64) -> bool {
+    match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(line) => parse_stat(&String::from_utf8_lossy(&line))
+            .is_some_and(|stat| !stat.runs() || stat.start != start),
+        Err(error) => {
+            error.kind() == io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(Errno::ESRCH as i32)
+        }
+    }
 }
 
 /// The state of a process that has not ended: of its threads' states the one that says most of why. A process whose first thread has

@@ -12,6 +12,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// How long one may have the lock that only looks at it.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The held lock of a profile; dropped, it is free.
 #[derive(Debug)]
@@ -33,6 +38,7 @@ impl Lock {
                 .because(error)
                 .hint("check that the profile directory is yours, writable and not full")
         };
+        let mut looked_at = false;
         loop {
             let file = OpenOptions::new()
                 .read(true)
@@ -43,11 +49,18 @@ impl Lock {
                 .custom_flags(files::NO_LINK)
                 .open(path)
                 .map_err(fail)?;
+            let locked = file.try_lock();
             let before = read(&file);
-            match claim(&file, path, own, before.as_ref())? {
-                Claim::Stale => continue,
-                Claim::Succession => return take_over(path, own, before).map_err(fail),
-                Claim::Free => {}
+            match claim(&file, path, own, &locked, before.as_ref()) {
+                Ok(Claim::Free) => {}
+                Ok(Claim::Stale) => continue,
+                Ok(Claim::Succession) => return take_over(path, own, before).map_err(fail),
+                Err(_) if !std::mem::replace(&mut looked_at, true) => {
+                    // One that only looks has the lock for a moment. Nothing runs yet that could be waited on.
+                    thread::sleep(LOOK);
+                    continue;
+                }
+                Err(failure) => return Err(failure),
             }
             let mut lock = Self {
                 file,
@@ -88,15 +101,16 @@ enum Claim {
     Stale,
 }
 
-/// Whether the profile of this lock can be had; else who has it. The lock is held from then on, as long as the file is open.
+/// Whether the profile of this lock can be had, by what came of the try to lock the file and who stands in it; else who has it.
 fn claim(
     file: &File,
     path: &Path,
     own: &Incarnation,
+    locked: &Result<(), TryLockError>,
     before: Option<&Incarnation>,
 ) -> Outcome<Claim> {
     let earlier = before.filter(|other| own.succeeds(other));
-    match file.try_lock() {
+    match locked {
         Ok(()) if !is_at(file, path) => return Ok(Claim::Stale),
         Ok(()) => {
             // Some file systems are mounted with locks that other hosts do not see (localflock, local_lock).
@@ -139,7 +153,9 @@ pub fn look(path: &Path, own: &Incarnation) -> Outcome<()> {
     let Ok(file) = opened else {
         return Ok(());
     };
-    claim(&file, path, own, read(&file).as_ref()).map(drop)
+    // Shared, so that two who look do not take each other for the holder.
+    let locked = file.try_lock_shared();
+    claim(&file, path, own, &locked, read(&file).as_ref()).map(drop)
 }
 
 /// Who stands in the lock file of that name now: every life of ipjob asks it before it touches anything. `None` while it is

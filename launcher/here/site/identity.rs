@@ -74,12 +74,18 @@ pub fn incarnation(allocation: &Allocation) -> Outcome<Incarnation> {
     })
 }
 
+/// Whether Slurm's daemon has started this process itself: as a task, or as the batch script.
+#[must_use]
+pub fn is_started_by_slurm() -> bool {
+    let parent = nix::unistd::getppid().as_raw().unsigned_abs();
+    process::name(parent).starts_with("slurmstepd")
+}
+
 /// What `scancel` must name for its signal to reach this process: `batch`, or a step such as `12.0`. `None` where another
 /// program started us, a script that did not `exec` or mpiexec: then Slurm's signals reach that one.
 #[must_use]
 pub fn signalled_as(slurm: &Slurm) -> Option<SignalTo> {
-    let parent = nix::unistd::getppid().as_raw().unsigned_abs();
-    if slurm.from_outside || !process::name(parent).starts_with("slurmstepd") {
+    if slurm.from_outside || !is_started_by_slurm() {
         return None;
     }
     Some(match &slurm.step {
