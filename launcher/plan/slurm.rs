@@ -84,12 +84,9 @@ impl Slurm {
             .transpose()?
             // In a step that was made from outside the job the nodes are the step's.
             .filter(|cpus| cpus.len() == nodes.len());
-        // What srun starts from outside the job has no name of the cluster by itself: `lab:ctl:6817:9728:109`.
-        let working = get("SLURM_WORKING_CLUSTER").and_then(|text| text.split(':').next());
-        let cluster = get("SLURM_CLUSTER_NAME").or(working).unwrap_or("slurm");
         Ok(Some(Self {
             job,
-            cluster: cluster.to_owned(),
+            cluster: get("SLURM_CLUSTER_NAME").unwrap_or("slurm").to_owned(),
             nodes,
             cpus: cpus.unwrap_or_default(),
             tasks,

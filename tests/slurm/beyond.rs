@@ -1,6 +1,6 @@
 //! More engines than the job has tasks, on the CPUs that it has.
 
-use crate::support::{HUB, Lab};
+use crate::support::{HUB, Lab, carriers, wait_for};
 
 /// Tells where each engine is, its rank and how many CPUs it was given.
 const DRIVER: &str = "
@@ -82,6 +82,12 @@ fn engines_start_in_a_running_job_from_outside() {
     };
     let told = "DRIVER node1 0/5 1, node1 1/5 1, node1 2/5 1, node2 3/5 1, node2 4/5 1";
     let ended = |host: &str| {
+        // The job goes on: nothing has waited for Slurm to end what a slow stop left on the other node.
+        let record = job.record().expect("a record");
+        let life = record["incarnation"]["id"].as_str().expect("an id");
+        wait_for("the end of all its processes", || {
+            carriers(life).is_empty().then_some(())
+        });
         let record = job.assert_nothing_left();
         assert_eq!(record["host"], host);
         assert_eq!(record["job"]["cluster"], "lab");

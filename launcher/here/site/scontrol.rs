@@ -15,6 +15,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub fn job(environment: &[(String, String)]) -> Outcome<Option<Slurm>> {
     let slurm = Slurm::read(environment)?;
     Ok(slurm.map(|slurm| {
+        let slurm = with_cluster(slurm, environment);
         let told = ask(&["--oneliner", "--details", "show", "job", slurm.job.name()]);
         match told.and_then(|text| Asked::read(&slurm.job, &text)) {
             Some(asked) => slurm.with_asked(asked, environment),
@@ -27,11 +28,8 @@ pub fn job(environment: &[(String, String)]) -> Outcome<Option<Slurm>> {
 pub fn job_from_outside(job: &str) -> Outcome<Slurm> {
     let text = ask(&["--oneliner", "--details", "show", "job", job]).unwrap_or_default();
     let told = slurm::variables(job, &text);
-    let slurm = told.map_or(Ok(None), |mut told| {
-        let config = config();
-        let cluster = config.as_ref().and_then(|config| config.get("ClusterName"));
-        told.extend(cluster.map(|name| ("SLURM_CLUSTER_NAME".to_owned(), name.to_owned())));
-        let slurm = Slurm::read(&told)?;
+    let slurm = told.map_or(Ok(None), |told| {
+        let slurm = Slurm::read(&told)?.map(|slurm| with_cluster(slurm, &told));
         Ok(slurm.map(|slurm| match Asked::read(&slurm.job, &text) {
             Some(asked) => slurm.with_asked(asked, &told),
             None => slurm,
@@ -48,6 +46,21 @@ pub fn job_from_outside(job: &str) -> Outcome<Slurm> {
         submit_host: Some(identity::host()),
         ..slurm
     })
+}
+
+/// The job with its cluster's name. What srun starts from outside a job is not told it.
+fn with_cluster(slurm: Slurm, environment: &[(String, String)]) -> Slurm {
+    let is_told = environment
+        .iter()
+        .any(|(name, _)| name == "SLURM_CLUSTER_NAME");
+    let config = if is_told { None } else { config() };
+    match config.as_ref().and_then(|config| config.get("ClusterName")) {
+        Some(name) => Slurm {
+            cluster: name.to_owned(),
+            ..slurm
+        },
+        None => slurm,
+    }
 }
 
 /// The site's configuration.
