@@ -27,6 +27,8 @@ pub struct Slurm {
     pub cpus_per_task: Option<u32>,
     /// GPUs of each task, in Slurm's own notation, where the job asked for it.
     pub gpus_per_task: Option<String>,
+    /// Whether the job asked for GPUs, in whatever way.
+    pub has_gpus: bool,
     /// Tasks of each node, where the job asked for it.
     pub tasks_per_node: Option<u32>,
     /// What the job asked for, where Slurm could be asked; the environment alone can tell of another job.
@@ -94,6 +96,7 @@ impl Slurm {
             gpus_per_task: get("SLURM_GPUS_PER_TASK")
                 .map(str::to_owned)
                 .or_else(|| get("SLURM_TRES_PER_TASK").and_then(asked::gpus)),
+            has_gpus: OF_GPUS.iter().any(|name| get(name).is_some()),
             tasks_per_node: get("SLURM_NTASKS_PER_NODE").and_then(|text| text.parse().ok()),
             asked: None,
             restart,
@@ -183,6 +186,16 @@ fn is_host_name(text: &str) -> bool {
     let plain = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
     !text.is_empty() && !text.starts_with('-') && text.chars().all(plain)
 }
+
+/// The variables that a job with GPUs has, each for another way to ask for them.
+const OF_GPUS: [&str; 6] = [
+    "SLURM_GPUS",
+    "SLURM_GPUS_ON_NODE",
+    "SLURM_GPUS_PER_NODE",
+    "SLURM_GPUS_PER_SOCKET",
+    "SLURM_GPUS_PER_TASK",
+    "SLURM_JOB_GPUS",
+];
 
 /// The first of the numbers that Slurm uses for what is no step: the batch script, salloc's shell.
 const FIRST_SPECIAL_STEP: u64 = 0xffff_fff0;

@@ -258,6 +258,7 @@ fn judge(found: &Found, trace: &Trace) -> Job {
 #[cfg(test)]
 mod tests {
     use super::super::find::RecordFile;
+    use super::super::stop::{self, Order};
     use super::*;
     use crate::record::{JobNumber, Pointer, Text};
     use serde_json::{Value, json};
@@ -310,6 +311,22 @@ mod tests {
         let jobs = chosen(&found(queue, vec![trace]), None, "here").expect("jobs");
         assert_eq!(jobs.len(), 1, "{jobs:?}");
         (jobs[0].state, jobs[0].note.clone().unwrap_or_default())
+    }
+
+    #[test]
+    fn an_ipjob_outside_of_its_job_is_asked_on_its_own_host() {
+        let order = |host: &str| {
+            let trace = trace(&[("/incarnation/host", json!(host))]);
+            let found = found(told(&[RUNNING]), vec![trace]);
+            let job = chosen(&found, None, "here").expect("jobs").remove(0);
+            stop::order(&found, &job, "here").map(|order| order.expect("it lives"))
+        };
+        assert!(matches!(order("n1.example.org"), Ok(Order::Node { .. })));
+        assert!(matches!(order("login"), Ok(Order::Process(_))));
+        let failure = order("login2").expect_err("srun does not reach it");
+        let words = failure.hints.join(" ");
+        assert!(words.contains("ipjob stop login2:5"), "{failure}");
+        assert!(!words.contains("scancel"), "{failure}");
     }
 
     #[test]

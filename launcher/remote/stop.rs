@@ -10,6 +10,7 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::text::printable;
 use crate::plan::job::JobId;
+use crate::plan::slurm::short;
 use crate::record::{LifeId, Record, Text};
 use crate::report::console::Console;
 use std::collections::BTreeSet;
@@ -199,10 +200,26 @@ fn lasts(job: &Job, timeout: Duration) -> Failure {
     ));
     let failure =
         failure.hint("an orderly stop takes up to its --stop-timeout; --timeout waits longer");
+    with_scancel(failure, job)
+}
+
+/// The failure with what Slurm alone can do, where ipjob runs on a node of its job: what was started from outside of it (`--jobid`) would
+/// live on, and everything else in that job end.
+fn with_scancel(failure: Failure, job: &Job) -> Failure {
+    let host = |record: &Record| record.incarnation.host.as_ref().map(Text::to_string);
+    let is_inside = |record: &Record| host(record).is_none_or(|host| is_node(record, &host));
     match &job.id {
-        Some(id) => failure.hint(format!("`scancel {id}` ends it through Slurm alone")),
-        None => failure,
+        Some(id) if job.record().is_none_or(is_inside) => {
+            failure.hint(format!("`scancel {id}` ends the job through Slurm alone"))
+        }
+        _ => failure,
     }
+}
+
+/// Whether this host is a node of the job.
+fn is_node(record: &Record, host: &str) -> bool {
+    let nodes = &record.job.nodes;
+    nodes.iter().any(|node| short(node) == short(host))
 }
 
 /// How ipjob is reached.
@@ -272,10 +289,7 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
         .line
         .as_ref()
         .filter(|line| line.phase() == Phase::Running);
-    let scancel = |failure: Failure| match &job.id {
-        Some(id) => failure.hint(format!("`scancel {id}` ends the job through Slurm alone")),
-        None => failure,
-    };
+    let scancel = |failure: Failure| with_scancel(failure, job);
     match job.state {
         State::Ended => return Ok(None),
         State::Dead if runs.is_none() => return Ok(None),
@@ -325,12 +339,13 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
             })?;
             match id {
                 _ if process.host == found.host => Ok(Some(Order::Process(process))),
-                Some(id) => Ok(Some(Order::Node {
+                Some(id) if is_node(record, &process.host) => Ok(Some(Order::Node {
                     job: id.clone(),
                     process,
                 })),
-                None => Err(Failure::missing(format!(
-                    "job {name} runs on {}, not on {}",
+                // Without Slurm, or started from outside of the job (`--jobid`).
+                _ => Err(Failure::missing(format!(
+                    "the ipjob of job {name} runs on {}, not on {}",
                     process.host, found.host
                 ))
                 .hint(format!("`ipjob stop {}:{name}` asks there", process.host))),

@@ -26,21 +26,29 @@ pub fn job(environment: &[(String, String)]) -> Outcome<Option<Slurm>> {
 
 /// The job of this id, seen from outside of it.
 pub fn job_from_outside(job: &str) -> Outcome<Slurm> {
-    let text = ask(&["--oneliner", "--details", "show", "job", job]).unwrap_or_default();
-    let told = slurm::variables(job, &text);
-    let slurm = told.map_or(Ok(None), |told| {
-        let slurm = Slurm::read(&told)?.map(|slurm| with_cluster(slurm, &told));
-        Ok(slurm.map(|slurm| match Asked::read(&slurm.job, &text) {
-            Some(asked) => slurm.with_asked(asked, &told),
-            None => slurm,
-        }))
-    })?;
-    let slurm = slurm.ok_or_else(|| {
-        Failure::no_job(format!(
-            "scontrol shows no nodes of job {job}: it does not run here"
-        ))
-        .hint("`squeue --me` shows the jobs that run; `ipjob status` those of ipjob")
-    })?;
+    let program = programs::find_slurms("scontrol")?;
+    let asks = ["--oneliner", "--details", "show", "job", job];
+    let answer = run_program::ask(Command::new(program).args(asks), LIMIT);
+    let text = match &answer {
+        answer if answer.is_good() => answer.output.as_str(),
+        // It is none of those that Slurm still knows.
+        answer if answer.errors.contains("Invalid job id") => "",
+        answer => {
+            return Err(
+                Failure::missing(format!("scontrol tells nothing of job {job}"))
+                    .because(answer.reason())
+                    .hint(format!("see what `scontrol show job {job}` says here")),
+            );
+        }
+    };
+    let told = slurm::variables(job, text)?;
+    let slurm = Slurm::read(&told)?
+        .map(|slurm| with_cluster(slurm, &told))
+        .ok_or_else(|| Failure::missing(format!("scontrol shows no number of job {job}")))?;
+    let slurm = match Asked::read(&slurm.job, text) {
+        Some(asked) => slurm.with_asked(asked, &told),
+        None => slurm,
+    };
     Ok(Slurm {
         from_outside: true,
         submit_host: Some(identity::host()),

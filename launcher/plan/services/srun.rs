@@ -39,9 +39,16 @@ pub fn step(context: &Context, command: &EngineCommand, python: Option<&Path>) -
 
 /// Refuses more engines than fit, unless srun is told to put several on one CPU.
 fn check_room(context: &Context, slurm: &Slurm) -> Outcome<()> {
-    let overcommit = |arg: &String| matches!(arg.as_str(), "--overcommit" | "-O");
+    let is_said = context
+        .settings
+        .srun_args
+        .iter()
+        .any(|arg| overcommits(arg));
+    // `#SBATCH --overcommit` sets it, and srun takes it from there.
+    let is_set = |(name, value): &(String, String)| name == "SLURM_OVERCOMMIT" && !value.is_empty();
+    let overcommits = is_said || context.here.environment.iter().any(is_set);
     let room = slurm.room().filter(|room| *room < context.engines);
-    let Some(room) = room.filter(|_| !context.settings.srun_args.iter().any(overcommit)) else {
+    let Some(room) = room.filter(|_| !overcommits) else {
         return Ok(());
     };
     Err(Failure::usage(format!(
@@ -50,6 +57,17 @@ fn check_room(context: &Context, slurm: &Slurm) -> Outcome<()> {
     ))
     .hint(format!("-n {room} is the most here; --srun-arg=--overcommit starts several on each CPU"))
     .hint("to have more, ask for more CPUs when the job starts: cores or nodes in a hub's form, #SBATCH --ntasks or --cpus-per-task in a batch script"))
+}
+
+/// Whether this argument of srun's is `--overcommit`, also shortened, or `-O`, also joined to others that take no value (`-lO`).
+fn overcommits(arg: &str) -> bool {
+    match arg.strip_prefix("--") {
+        Some(name) => name.len() >= "overc".len() && "overcommit".starts_with(name),
+        None => arg.strip_prefix('-').is_some_and(|letters| {
+            let rest = letters.trim_start_matches(['E', 'H', 'l', 'Q', 'u', 'v', 'X', 'Z']);
+            rest.starts_with('O')
+        }),
+    }
 }
 
 /// What every step of engines is told.
@@ -128,4 +146,26 @@ fn size(context: &Context, slurm: &Slurm) -> Outcome<Vec<String>> {
 fn tasks_per_node(context: &Context, slurm: &Slurm) -> Option<String> {
     let number = slurm.tasks_per_node?;
     (Some(context.engines) == slurm.tasks).then(|| format!("--ntasks-per-node={number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sruns_forms_of_overcommit_are_known() {
+        for (arg, is_it) in [
+            ("--overcommit", true),
+            ("--overc", true),
+            ("--over", false),
+            ("--overlap", false),
+            ("-O", true),
+            ("-vlO", true),
+            ("-Ov", true),
+            ("-JO", false),
+            ("O", false),
+        ] {
+            assert_eq!(overcommits(arg), is_it, "{arg}");
+        }
+    }
 }

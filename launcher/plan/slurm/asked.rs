@@ -3,6 +3,7 @@
 //! the new job has asked for as well.
 
 use super::Slurm;
+use crate::failure::{Failure, Outcome};
 use crate::plan::hostlist;
 use crate::plan::job::JobId;
 
@@ -17,6 +18,8 @@ pub struct Asked {
     pub tasks_per_node: Option<u32>,
     /// GPUs of each task in srun's notation, `a100:2`; `None` where it did not say.
     pub gpus_per_task: Option<String>,
+    /// Whether it asked for GPUs, in whatever way.
+    pub has_gpus: bool,
     /// The nodes that it was given, each with its CPUs; empty where it does not run.
     pub given: Vec<(String, u32)>,
     /// The names of all fields that say something.
@@ -46,6 +49,9 @@ impl Asked {
                 .and_then(|counts| counts.split(':').next()?.parse().ok())
                 .filter(|number| *number > 0),
             gpus_per_task: all("TresPerTask").last().and_then(gpus),
+            has_gpus: ["TresPerJob", "TresPerNode", "TresPerSocket", "TresPerTask"]
+                .iter()
+                .any(|name| all(name).any(names_gpus)),
             given: given(line),
             fields: fields(line)
                 .filter(|(_, value)| !matches!(*value, "" | "(null)" | "N/A" | "0"))
@@ -61,17 +67,56 @@ impl Asked {
     }
 }
 
-/// The variables that a job has, from what scontrol tells of it: of this number, or the only one that it tells of. `None` where it does
-/// not run.
-#[must_use]
-pub fn variables(job: &str, text: &str) -> Option<Vec<(String, String)>> {
+/// The variables that a job has, from what scontrol tells of it: the one of this number, of a heterogeneous job the first component, of an
+/// array the only element that runs. The last element has the array's own number.
+pub fn variables(job: &str, text: &str) -> Outcome<Vec<(String, String)>> {
     let is_it = |line: &&str| fields(line).next() == Some(("JobId", job));
-    let line = text.lines().find(is_it).or_else(|| text.lines().next())?;
-    let name = line.find(" JobName=").unwrap_or(line.len());
-    let own = |field: &str| {
-        let found = fields(&line[..name]).find(|(name, _)| *name == field);
-        found.map(|(_, value)| value.to_owned())
+    let is_array = |line: &&str| own_field(line, "ArrayJobId").as_deref() == Some(job);
+    let lines: Vec<&str> = match text.lines().find(is_it).filter(|line| !is_array(line)) {
+        Some(line) => vec![line],
+        None => text.lines().collect(),
     };
+    let run = lines
+        .into_iter()
+        .filter_map(|line| Some((line, variables_of(line)?)));
+    let mut run: Vec<_> = run.collect();
+    match run.len() {
+        0 => Err(Failure::no_job(format!(
+            "scontrol shows no nodes of job {job}: it does not run here"
+        ))
+        .hint("`squeue --me` shows the jobs that run; `ipjob status` those of ipjob")),
+        1 => Ok(run.remove(0).1),
+        number => {
+            let names = run.iter().filter_map(|(line, _)| element(line));
+            let names: Vec<String> = names.take(NAMED).collect();
+            Err(Failure::usage(format!(
+                "job {job} is an array of which {number} elements run"
+            ))
+            .hint(format!("name one: --jobid {}", names.join(", --jobid ")))
+            .hint("`squeue --me --array` shows which of them run"))
+        }
+    }
+}
+
+/// So many elements of an array are named in an error.
+const NAMED: usize = 3;
+
+/// What people call the element of an array that this line is of: `6_2`.
+fn element(line: &str) -> Option<String> {
+    let own = |field: &str| own_field(line, field);
+    Some(format!("{}_{}", own("ArrayJobId")?, own("ArrayTaskId")?))
+}
+
+/// What stands in this field before the job's name, which may hold anything.
+fn own_field(line: &str, field: &str) -> Option<String> {
+    let name = line.find(" JobName=").unwrap_or(line.len());
+    let found = fields(&line[..name]).find(|(name, _)| *name == field);
+    found.map(|(_, value)| value.to_owned())
+}
+
+/// The variables that the job of this line has; `None` where it does not run.
+fn variables_of(line: &str) -> Option<Vec<(String, String)>> {
+    let own = |field: &str| own_field(line, field);
     let number = own("JobId")?;
     let asked = Asked::read(&JobId::shown(&number, &number)?, line)?;
     let nodes: Vec<&str> = asked.given.iter().map(|(node, _)| node.as_str()).collect();
@@ -122,6 +167,7 @@ impl Slurm {
         self.cpus_per_task = own(self.cpus_per_task, asked.cpus_per_task);
         self.tasks_per_node = own(self.tasks_per_node, asked.tasks_per_node);
         self.gpus_per_task.clone_from(&asked.gpus_per_task);
+        self.has_gpus = asked.has_gpus;
         if !asked.given.is_empty() {
             // A step that was made from outside the job is told of its own nodes only.
             (self.nodes, self.cpus) = asked.given.iter().cloned().unzip();
@@ -151,6 +197,17 @@ fn given(line: &str) -> Vec<(String, u32)> {
     groups
         .flat_map(|(nodes, cpus)| nodes.into_iter().map(move |node| (node, cpus)))
         .collect()
+}
+
+/// Whether a list of what Slurm counts, as of `gpus`, has GPUs or parts of them.
+fn names_gpus(list: &str) -> bool {
+    list.split(',').any(|one| {
+        let name = one
+            .strip_prefix("gres:")
+            .or_else(|| one.strip_prefix("gres/"));
+        let name = name.and_then(|rest| rest.split([':', '=']).next());
+        matches!(name, Some("gpu" | "mps" | "shard"))
+    })
 }
 
 /// The GPUs of `gres:gpu:a100:2` (22.05) or `cpu=2,gres/gpu:a100=2` (newer): `a100:2`.
@@ -275,8 +332,79 @@ mod tests {
             assert_eq!((slurm.engines(), slurm.nodes.len()), (Some(8), 2));
         }
         let waits = "JobId=7 JobName=x UserId=alice(20001) NumTasks=2 CPUs/Task=4";
-        assert_eq!(variables("7", waits), None);
-        assert_eq!(variables("7", ""), None);
+        for none in [waits, ""] {
+            let failure = variables("7", none).expect_err("it does not run");
+            assert!(failure.message.contains("no nodes of job 7"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn no_element_of_an_array_is_taken_for_another() {
+        let line = |number: &str, index: &str, given: &str| {
+            format!(
+                "JobId={number} ArrayJobId=6 ArrayTaskId={index} JobName=x UserId=alice(20001) NumTasks=1 CPUs/Task=1 {given}\n"
+            )
+        };
+        let runs = "Nodes=n1 CPU_IDs=0 Mem=0";
+        let of = |text: &str| {
+            let told = variables("6", text)?;
+            let number = told.into_iter().find(|(name, _)| name == "SLURM_JOB_ID");
+            Ok::<_, Failure>(number.map(|(_, number)| number))
+        };
+        // The elements that wait have the array's number.
+        let waits = line("6", "1-3", "");
+        let one = line("7", "0", runs);
+        assert_eq!(of(&format!("{waits}{one}")), Ok(Some("7".to_owned())));
+        let two = format!("{}{one}", line("6", "1", runs));
+        let failure = of(&two).expect_err("two run");
+        let words = failure.hints.join(" ");
+        assert!(words.contains("--jobid 6_1, --jobid 6_0"), "{failure}");
+        let components = [("11", runs), ("12", runs)].map(|(number, given)| {
+            format!("JobId={number} HetJobId=6 HetJobOffset=0 JobName=x UserId=alice(20001) NumTasks=1 {given}\n")
+        });
+        let het = components.concat().replace("JobId=11", "JobId=6");
+        assert_eq!(of(&het), Ok(Some("6".to_owned())));
+    }
+
+    #[test]
+    fn a_task_with_gpus_stays_one_engine() {
+        let told = [
+            ("SLURM_JOB_ID", "12"),
+            ("SLURM_JOB_NODELIST", "n1"),
+            ("SLURM_NTASKS", "1"),
+            ("SLURM_CPUS_PER_TASK", "8"),
+            ("SLURM_JOB_CPUS_PER_NODE", "8"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let engines = |environment: &[(String, String)], line: Option<&str>| {
+            let slurm = Slurm::read(environment).expect("readable").expect("a job");
+            let line = line.map(|field| {
+                format!("JobId=12 JobName=x UserId=alice(20001) NumTasks=1 CPUs/Task=8 {field} Nodes=n1 CPU_IDs=0-7 Mem=0")
+            });
+            let asked = line.map(|line| Asked::read(&slurm.job, &line).expect("a line"));
+            let slurm = match asked {
+                Some(asked) => slurm.with_asked(asked, environment),
+                None => slurm,
+            };
+            slurm.engines()
+        };
+        for (field, number) in [
+            ("", 8),
+            ("TresPerNode=gres:gpu:1", 1),
+            ("TresPerNode=gres/gpu", 1),
+            ("TresPerJob=gres/gpu:a100:1", 1),
+            ("TresPerTask=cpu=8,gres/gpu=1", 1),
+            ("TresPerNode=gres/shard:2", 1),
+            ("TresPerNode=gres/gpu_mem:1,gres/nvme:1", 8),
+        ] {
+            assert_eq!(engines(&told, Some(field)), Some(number), "{field}");
+        }
+        // Where scontrol does not answer, the variables tell; else they may be another job's.
+        let mut with_gpu = told.to_vec();
+        with_gpu.push(("SLURM_GPUS_ON_NODE".to_owned(), "1".to_owned()));
+        assert_eq!(engines(&told, None), Some(8));
+        assert_eq!(engines(&with_gpu, None), Some(1));
+        assert_eq!(engines(&with_gpu, Some("")), Some(8));
     }
 
     #[test]

@@ -4,11 +4,12 @@ use super::Slurm;
 
 impl Slurm {
     /// As many engines are started by default: the tasks; of a job with one task on each node, which is what a form of a hub mostly
-    /// asks for, the CPUs that it asked for. A task with GPUs of its own stays one engine. `None` where Slurm does not tell.
+    /// asks for, the CPUs that it asked for. With GPUs these CPUs feed them, and as many engines would share one: a task stays one engine.
+    /// `None` where Slurm does not tell.
     #[must_use]
     pub fn engines(&self) -> Option<u32> {
         let tasks = self.tasks?;
-        let alone = tasks as usize <= self.nodes.len() && self.gpus_per_task.is_none();
+        let alone = tasks as usize <= self.nodes.len() && !self.has_gpus;
         let cpus = self.cpus_per_task.filter(|_| alone).unwrap_or(1);
         Some(tasks.saturating_mul(cpus).min(self.room()?.max(tasks)))
     }
@@ -109,10 +110,10 @@ mod tests {
             assert_eq!((job.engines(), job.room()), (Some(engines), Some(room)));
         }
         let with_gpu = Slurm {
-            gpus_per_task: Some("1".to_owned()),
+            has_gpus: true,
             ..job(1, Some(4), &[4])
         };
-        assert_eq!(with_gpu.engines(), Some(1));
+        assert_eq!((with_gpu.engines(), with_gpu.room()), (Some(1), Some(4)));
     }
 
     #[test]
