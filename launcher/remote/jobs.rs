@@ -322,7 +322,6 @@ mod tests {
             stop::order(&found, &job, "here").map(|order| order.expect("it lives"))
         };
         assert!(matches!(order("n1.example.org"), Ok(Order::Node { .. })));
-        assert!(matches!(order("login"), Ok(Order::Process(_))));
         let failure = order("login2").expect_err("srun does not reach it");
         let words = failure.hints.join(" ");
         assert!(words.contains("ipjob stop login2:5"), "{failure}");

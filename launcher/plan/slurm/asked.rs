@@ -313,6 +313,7 @@ mod tests {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let line = LINE.replace("CPUs/Task=1", "CPUs/Task=4") + " Nodes=n[1-2] CPU_IDs=0-3 Mem=0";
+        let line = line.replace(" TresPerNode=gres:gpu:1", "");
         let slurm = Slurm::read(&step).expect("readable").expect("a job");
         let slurm = slurm.with_asked(Asked::read(&job("12"), &line).expect("a line"), &step);
         assert_eq!((slurm.nodes.len(), slurm.tasks), (2, Some(2)));
