@@ -54,18 +54,17 @@ fn none(list: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::sample::variables;
 
     fn job() -> Vec<(String, String)> {
-        [
+        variables(&[
             ("SLURM_JOB_ID_HET_GROUP_0", "5"),
             ("SLURM_JOB_NODELIST_HET_GROUP_0", "n1"),
             ("SLURM_NTASKS_HET_GROUP_0", "1"),
             ("SLURM_JOB_ID_HET_GROUP_1", "6"),
             ("SLURM_JOB_NODELIST_HET_GROUP_1", "n[2-3]"),
             ("SLURM_TASKS_PER_NODE_HET_GROUP_1", "4(x2)"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+        ])
     }
 
     fn jobs(args: &[&str]) -> Outcome<Vec<(String, u32)>> {

@@ -29,6 +29,8 @@ pub mod profile;
 pub mod ranks;
 pub mod rendezvous;
 pub mod request;
+#[cfg(test)]
+pub mod sample;
 pub mod secrets;
 pub mod service;
 pub mod service_args;

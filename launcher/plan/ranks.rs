@@ -184,13 +184,10 @@ fn garbage(name: &str, text: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::sample::variables;
 
     fn read(pairs: &[(&str, &str)]) -> Outcome<Option<Rank>> {
-        let environment: Vec<_> = pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        Rank::read(&environment, "vm.1f.77.4242")
+        Rank::read(&variables(pairs), "vm.1f.77.4242")
     }
 
     const STEP: &[(&str, &str)] = &[

@@ -267,13 +267,7 @@ fn garbage(name: &str, text: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    }
+    use crate::plan::sample::variables;
 
     #[test]
     fn a_batch_job_of_slurm_22_is_read() {

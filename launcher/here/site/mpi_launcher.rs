@@ -75,14 +75,8 @@ fn port_of(uri: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::{living, port_of};
+    use crate::plan::sample::variables;
     use std::os::fd::AsRawFd;
-
-    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    }
 
     #[test]
     fn only_an_open_socket_is_a_pmi_starters_word() {
