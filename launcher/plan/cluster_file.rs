@@ -16,7 +16,7 @@ pub fn is_ours(text: &str) -> bool {
     file["controller"]["class"] == LAUNCHER
 }
 
-/// The file's text, as `Cluster.to_dict` of ipyparallel 8 and 9 would write it: what differs they would write anew.
+/// The file's text, as `Cluster.to_dict` of ipyparallel 8 and 9 writes it: they rewrite a file that differs.
 #[must_use]
 pub fn text(plan: &Plan) -> String {
     let path = |path: &Path| path.display().to_string();

@@ -161,7 +161,7 @@ impl Front {
         self.told = true;
     }
 
-    /// Tells why the job is not ready, where that is to be JSON.
+    /// With `--json`, prints why the job is not ready.
     pub fn failed(&self, failure: &Failure) {
         if self.json {
             print_failure(failure, self.log());
