@@ -5,12 +5,13 @@ use crate::support::lab::ALICE;
 use crate::support::{Lab, program, wait_for};
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 const ADDRESS: &str = "10.77.0.2";
 const URL: &str = "http://login:8000";
 const PASSWORD: &str = "the password of the lab";
+const PROXY_TOKEN: &str = "token-of-the-labs-proxy";
 const ONE_NODE: &str = "4 CPUs";
 const TWO_NODES: &str = "2 nodes with 4 CPUs each";
 
@@ -31,10 +32,59 @@ fn configuration(lab: &Lab) -> String {
     block("c.JupyterHub.spawner_class").replace("/opt/jupyter/bin", &programs)
 }
 
-/// A hub that runs; it ends with this value.
+/// A program of root's on the login node; it ends with this value.
+struct Server {
+    log: PathBuf,
+    process: Child,
+}
+
+impl Server {
+    /// Starts it, and waits until it says this.
+    fn start(lab: &Lab, name: &str, line: &str, ready: &str) -> Self {
+        let log = lab.share().join(format!("{name}.log"));
+        let file = File::create(&log).expect("a log");
+        let process = lab
+            .on("root", "login")
+            .args([
+                "env",
+                &format!("CONFIGPROXY_AUTH_TOKEN={PROXY_TOKEN}"),
+                &format!("HUB_ADDRESS={ADDRESS}"),
+                "bash",
+                "-c",
+                line,
+            ])
+            .stdout(file.try_clone().expect("the log"))
+            .stderr(file)
+            .spawn()
+            .expect("it starts");
+        let mut server = Self { log, process };
+        wait_for(&format!("{ready:?} of the {name}"), || {
+            let ended = server.process.try_wait().expect("a child");
+            assert!(ended.is_none(), "the {name} ended: {}", server.log());
+            server.log().contains(ready).then_some(())
+        });
+        server
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("==== {}\n{}", self.log.display(), self.log());
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A hub that runs, with the proxy before it; both end with this value.
 struct Hub<'a> {
     lab: &'a Lab,
-    process: Child,
+    _servers: [Server; 2],
 }
 
 impl<'a> Hub<'a> {
@@ -63,38 +113,23 @@ impl<'a> Hub<'a> {
             format!("{own}\n{}\n{path}\n{more}\n", configuration(lab)),
         )
         .expect("written");
-        let log = File::create(lab.share().join("hub.log")).expect("a log");
+        let proxy = Server::start(
+            lab,
+            "proxy",
+            "exec configurable-http-proxy --port 8000 --api-ip 127.0.0.1 --api-port 8001 \
+             --error-target http://127.0.0.1:8081/hub/error",
+            "Proxy API at",
+        );
         // Its files are in the machine's own /run, where nobody else comes.
         let line = format!(
             "mkdir -m 700 /run/hub && cd /run/hub && exec jupyterhub -f {}",
             config.display()
         );
-        let process = lab
-            .on("root", "login")
-            .args([
-                "env",
-                &format!("HUB_ADDRESS={ADDRESS}"),
-                "bash",
-                "-c",
-                &line,
-            ])
-            .stdout(log.try_clone().expect("the log"))
-            .stderr(log)
-            .spawn()
-            .expect("the hub starts");
-        let mut hub = Self { lab, process };
-        wait_for("the hub", || {
-            let ended = hub.process.try_wait().expect("the hub");
-            assert!(ended.is_none(), "the hub ended: {}", hub.log());
-            hub.log()
-                .contains("JupyterHub is now running")
-                .then_some(())
-        });
-        hub
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.lab.share().join("hub.log")).unwrap_or_default()
+        let hub = Server::start(lab, "hub", &line, "JupyterHub is now running");
+        Self {
+            lab,
+            _servers: [hub, proxy],
+        }
     }
 
     /// What a user does by HTTP (tests/hub/visitor.py).
@@ -130,16 +165,6 @@ impl<'a> Hub<'a> {
             .shell(ALICE, "login", "squeue --noheader --format=%A");
         assert_eq!(done.code, 0, "{}", done.text);
         done.text.trim().to_owned()
-    }
-}
-
-impl Drop for Hub<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("==== the hub\n{}", self.log());
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -7,7 +7,10 @@ c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
 c.JupyterHub.hub_connect_ip = os.environ["HUB_ADDRESS"]
 c.JupyterHub.db_url = "sqlite:///hub.sqlite"
 c.JupyterHub.cookie_secret_file = "cookie_secret"
-c.ConfigurableHTTPProxy.pid_file = "proxy.pid"
+# A proxy that the hub starts itself has 10 s, which is too little on a busy machine: the test starts it, and waits.
+c.ConfigurableHTTPProxy.should_start = False
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:8001"
+c.ConfigurableHTTPProxy.auth_token = os.environ["CONFIGPROXY_AUTH_TOKEN"]
 c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.password = "the password of the lab"
 c.Authenticator.allow_all = True
