@@ -17,18 +17,23 @@ use crate::here::os::memory::Memory;
 use crate::here::profile::directory;
 use crate::here::site::identity;
 use crate::plan::services::{CONNECTION_INFO, Succession};
+use crate::plan::share::Share;
 use crate::plan::task_lines::{NotForked, Report};
+use crate::plan::threads::{self, Rule};
 use std::env;
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
 /// Reports and becomes the command, or runs it; or has it forked by this Python, where one is given and can. With the limit of
-/// `--idle-timeout` the node is watched for rest. `again` says which engine it is where its rank does not.
+/// `--idle-timeout` the node is watched for rest. `again` says which engine it is where its rank does not, and
+/// `threads` how many its libraries may start.
 pub fn run(
     fork: Option<&Path>,
     idle_limit_ms: Option<u64>,
     again: Option<&Succession>,
+    threads: Option<Rule>,
     command: &[String],
 ) -> Outcome<u8> {
     let Some((program, args)) = command.split_first() else {
@@ -54,6 +59,8 @@ pub fn run(
     let cannot_run = |error: std::io::Error| {
         Failure::missing(format!("{program} cannot be run on {node}")).because(error)
     };
+    let number = threads.and_then(|rule| rule.number(&environment(), identity::cpus()));
+    let share = Share { threads: number };
     let report = |pid: u32| {
         let report = Report {
             rank,
@@ -61,6 +68,7 @@ pub fn run(
             pid,
             step: step(),
             memory: Memory::limit_here(),
+            share: share.clone(),
         };
         task::tell(&report.line());
     };
@@ -87,6 +95,7 @@ pub fn run(
         command.env("SLURM_PROCID", who.id.to_string());
         command.env("SLURM_LOCALID", who.local.to_string());
     }
+    command.envs(number.into_iter().flat_map(threads::variables));
     // In an MPI world the rank is the id by itself.
     if !args.iter().any(|arg| arg == "--mpi") {
         command.arg(format!("--IPEngine.id={rank}"));
@@ -115,6 +124,17 @@ pub fn run(
     let code = signal_proxy::run(&mut command, report).map_err(cannot_run);
     drop(private);
     code
+}
+
+/// Our variables as text.
+fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| {
+        (
+            name.to_string_lossy().into_owned(),
+            value.to_string_lossy().into_owned(),
+        )
+    };
+    env::vars_os().map(text).collect()
 }
 
 /// The step as Slurm names it: `123.0`.

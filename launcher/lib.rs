@@ -57,8 +57,15 @@ pub fn main() -> ExitCode {
             fork,
             idle_limit,
             again,
+            threads,
             command,
-        }) => engine::run(fork.as_deref(), idle_limit, again.as_ref(), &command),
+        }) => engine::run(
+            fork.as_deref(),
+            idle_limit,
+            again.as_ref(),
+            threads,
+            &command,
+        ),
         Some(Command::Rest {
             idle_limit,
             node,

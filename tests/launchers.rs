@@ -4,6 +4,7 @@ mod mpiexec;
 mod ranks;
 mod start;
 mod step;
+mod threads;
 
 /// What each engine knows of itself, in the order of the ids: id, rank and what an allreduce over all engines makes of 1.
 const WORLD: &str = "

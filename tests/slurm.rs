@@ -22,6 +22,7 @@ mod preemption;
 mod quota;
 mod respawn;
 mod step_manager;
+mod threads;
 mod time;
 mod within;
 

@@ -15,6 +15,7 @@ pub use template::print_template;
 
 use crate::failure::{Failure, Outcome};
 use crate::plan::services::Succession;
+use crate::plan::threads::Rule;
 use crate::report::console::Verbosity;
 use crate::report::front::print_failure;
 use crate::report::output;
@@ -155,6 +156,9 @@ pub enum Command {
         /// Which engine it becomes again, as the only task of its step, and what the one before it was.
         #[arg(long, value_name = "ID,LOCAL,PID,STEP")]
         again: Option<Succession>,
+        /// How many threads its libraries may start.
+        #[arg(long, value_name = "N|cpus[:N]")]
+        threads: Option<Rule>,
         /// The engine's command line.
         #[arg(last = true, required = true)]
         command: Vec<String>,

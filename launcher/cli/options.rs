@@ -6,7 +6,7 @@ use crate::failure::{Failure, Outcome};
 use crate::here::os::process;
 use crate::plan::settings::{
     Curve, EngineStart, Followed, Frontend, Launcher, Mode, Mpi, Nanny, PortRange, Respawn,
-    Settings, StartLimits,
+    Settings, StartLimits, Threads,
 };
 use crate::plan::wiring::Start;
 use crate::report::console::Verbosity;
@@ -163,6 +163,12 @@ pub struct RunOptions {
         help_heading = "Engines"
     )]
     pub engine_wrapper: Option<String>,
+
+    /// Threads that the numerical libraries of each engine use: `auto` for as many as the engine has CPUs, unless `OMP_NUM_THREADS`,
+    /// `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`, `NUMEXPR_NUM_THREADS` or `BLIS_NUM_THREADS` is set already; N; or `off` to set
+    /// none of these variables.
+    #[arg(long, env = "IPJOB_THREADS", value_name = "N", default_value = "auto", value_parser = values::threads, allow_negative_numbers = true, help_heading = "Engines")]
+    pub threads: Threads,
 
     /// Give every engine a nanny, a second Python that relays interrupts and signals to it and reports its end to the hub at
     /// once. Without nannies engines start sooner and need less memory, and the hub drops a dead engine after 30 s.
@@ -372,6 +378,7 @@ impl RunOptions {
             mpi: self.mpi.clone(),
             srun_args: self.srun_args.clone(),
             engine_start: self.engine_start,
+            threads: self.threads,
             respawn: self.respawn,
             engine_wrapper: self
                 .engine_wrapper

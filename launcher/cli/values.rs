@@ -3,7 +3,7 @@
 use crate::plan::job;
 use crate::plan::name::Name;
 use crate::plan::profile::ProfileName;
-use crate::plan::settings::{Frontend, Mpi, PortRange};
+use crate::plan::settings::{Frontend, Mpi, PortRange, Threads};
 use jiff::SignedDuration;
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The shortest time without use after which a job may end: looks at it are a second apart.
 const SHORTEST_IDLE: Duration = Duration::from_secs(2);
+
+/// The most threads of an engine: more than any machine has CPUs, and less than any library refuses.
+const MOST_THREADS: u32 = 65_536;
 
 /// Ports that ipcontroller takes from its range (ipyparallel 7 to 9, without deeper broadcast schedulers).
 const CONTROLLER_PORTS: u32 = 18;
@@ -152,6 +155,20 @@ pub fn mpi(text: &str) -> Result<Mpi, String> {
             Ok(Mpi::Type(name.to_owned()))
         }
         _ => Err("expected auto, none, or a type of `srun --mpi=list`".to_owned()),
+    }
+}
+
+/// Reads `auto`, `off`, or a number of threads.
+pub fn threads(text: &str) -> Result<Threads, String> {
+    match text {
+        "auto" => Ok(Threads::Auto),
+        "off" => Ok(Threads::Off),
+        _ => text
+            .parse()
+            .ok()
+            .filter(|number| (1..=MOST_THREADS).contains(number))
+            .map(Threads::Number)
+            .ok_or_else(|| format!("expected auto, off, or a number from 1 to {MOST_THREADS}")),
     }
 }
 

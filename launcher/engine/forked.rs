@@ -6,6 +6,7 @@
 
 use crate::here::os::stray_processes::Leftover;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
+use crate::plan::threads;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -109,7 +110,7 @@ pub fn run(
     let (mut stream, listener) = meet(node)?;
     let mut first = None;
     if let Some(listener) = listener {
-        let child = start(python, command.get_program(), common, listener);
+        let child = start(python, command, common, listener);
         first = Some(child.map_err(failed(&format!("{} cannot be started", python.display())))?);
     }
     // Until an engine is there signals end this task, as they would end an engine of its own that still imports.
@@ -176,16 +177,22 @@ fn meet(node: &str) -> Result<(UnixStream, Option<UnixListener>), Why> {
 /// Starts the Python. It is nobody's task: what is sent to this one's group is not for it.
 fn start(
     python: &Path,
-    ipengine: &OsStr,
+    engine: &Command,
     common: &[String],
     listener: UnixListener,
 ) -> io::Result<Child> {
     let mut program = File::from(memfd_create(c"ipjob-engines", MFdFlags::empty())?);
     program.write_all(PROGRAM.as_bytes())?;
+    // Its libraries begin their threads when they are imported, before there is an engine.
+    let told = |(name, text): (&OsStr, Option<&OsStr>)| {
+        let is_it = threads::VARIABLES.iter().any(|wanted| name == *wanted);
+        Some((name.to_owned(), text.filter(|_| is_it)?.to_owned()))
+    };
     Command::new(python)
+        .envs(engine.get_envs().filter_map(told))
         .arg(format!("/proc/self/fd/{}", program.as_raw_fd()))
         .arg(TITLE)
-        .arg(ipengine)
+        .arg(engine.get_program())
         .args(common)
         .stdin(OwnedFd::from(listener))
         .process_group(0)

@@ -57,6 +57,7 @@ const MPI_PREFIXES: &[&str] = &[
     "PMI_",
     "PMIX_",
     "HYDI_",
+    "MPI_LOCAL",
     "OMPI_COMM_WORLD_",
     "OMPI_MCA_ess",
     "OMPI_MCA_orte_",

@@ -36,10 +36,13 @@ pub mod service;
 pub mod service_args;
 pub mod services;
 pub mod settings;
+pub mod share;
 pub mod slurm;
 pub mod task_lines;
+pub mod task_place;
 pub mod template;
 pub mod text;
+pub mod threads;
 pub mod version;
 pub mod wiring;
 pub mod world;
@@ -53,6 +56,7 @@ use profile::Profile;
 pub use secrets::Secrets;
 use service::Service;
 use settings::{Launcher, Mode, Respawn, Settings};
+use share::Share;
 use std::path::PathBuf;
 use version::Version;
 use wiring::Start;
@@ -96,6 +100,8 @@ pub struct Here {
     pub in_hub: bool,
     /// Whether we are root: Jupyter then needs --allow-root.
     pub root: bool,
+    /// The CPUs that this process may use.
+    pub cpus: u32,
     /// The variables of our own environment, by name and text; what is no Unicode in a value is replaced.
     pub environment: Vec<(String, String)>,
     /// The directory of this program, where PATH does not lead to it.
@@ -233,6 +239,10 @@ pub struct Plan {
     pub replacement: Option<services::Replacement>,
     /// How the other ranks start their engines, with the launcher `ranks`.
     pub order: Option<rendezvous::Order>,
+    /// How many threads each engine gets.
+    pub threads: threads::Decision,
+    /// What an engine that this process starts itself is given of this machine.
+    pub own_share: Share,
     /// Whether the server of a hub's user runs us: its users have no other way in.
     pub in_hub: bool,
     /// What a person is told about the plan, for example that --allow-root was added.
@@ -263,6 +273,14 @@ impl Plan {
         let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
         let mut remarks: Vec<String> = remark.into_iter().chain(counted.remark).collect();
         let encrypted = curve::decide(settings.curve, &here.ipyparallel)?;
+        let threads = threads::decide(
+            settings.threads,
+            &here.environment,
+            &allocation,
+            launcher,
+            here.cpus,
+            engines,
+        );
         let context = services::Context {
             settings: &settings,
             allocation: &allocation,
@@ -276,6 +294,7 @@ impl Plan {
             minimum,
             heartbeat: heartbeat::of(&settings.controller_args, here, engines),
             nanny: counted.nanny,
+            threads: threads.rule(),
         };
         let python = services::forking(&context, launcher, &mut remarks);
         let (engine_service, order) = services::engines(&context, launcher, python.as_deref())?;
@@ -284,6 +303,9 @@ impl Plan {
             .filter(|_| launcher == Launcher::Local)
             .map(|python| services::fork(&context, python));
         let on_ready = services::on_ready(&context);
+        let own_share = Share {
+            threads: services::own_threads(&context),
+        };
         let replacement = services::replacement(&context, launcher, together);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {
@@ -327,6 +349,8 @@ impl Plan {
             respawn,
             replacement,
             order,
+            threads,
+            own_share,
             remarks,
             warnings: unfit.into_iter().chain(out_of_reach).collect(),
             in_hub: here.in_hub,

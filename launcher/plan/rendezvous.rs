@@ -4,13 +4,14 @@ use super::incarnation::Incarnation;
 use super::name::Name;
 use super::profile;
 use super::service::Process;
+use super::threads::Rule;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The shape of the message; a leader of another version of ipjob is not believed.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Between two looks at the leader's word, for a few ranks: more look less often, because all of them look at one file of a
 /// shared file system.
@@ -76,6 +77,8 @@ pub struct Order {
     pub keeps_mpi: bool,
     /// Variables that are set; none of them is secret.
     pub set: BTreeMap<String, String>,
+    /// How many threads each engine gets; `None` where ipjob does not tell it.
+    pub threads: Option<Rule>,
     /// Where logs go.
     pub log_dir: PathBuf,
     /// How long a rank that a signal asks to end waits for the leader's word: what ends before the engines has so long.
@@ -119,6 +122,7 @@ mod tests {
             world: true,
             keeps_mpi: true,
             set: BTreeMap::new(),
+            threads: None,
             log_dir: PathBuf::from("/p/log"),
             leader_first: Duration::from_secs(6),
             stop_limit: Duration::from_secs(6),

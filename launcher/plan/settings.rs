@@ -186,6 +186,17 @@ pub enum Respawn {
     Set,
 }
 
+/// How many threads the libraries of an engine start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// As many as the engine has CPUs, unless the user has said it by a variable.
+    Auto,
+    /// As many as they like.
+    Off,
+    /// So many.
+    Number(u32),
+}
+
 /// Whether all that passes the controller's ports is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Curve {
@@ -241,6 +252,8 @@ pub struct Settings {
     pub engine_start: EngineStart,
     /// Whether engines that end are started again; `None` takes what fits the mode.
     pub respawn: Option<Respawn>,
+    /// How many threads each engine's libraries start.
+    pub threads: Threads,
     /// A command that stands between the launcher and ipengine, by its words.
     pub engine_wrapper: Vec<String>,
     /// The controller's address: an IP address or the name of an interface; `None` takes what the other nodes reach.

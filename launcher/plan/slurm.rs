@@ -213,6 +213,12 @@ pub fn is_of_a_step(environment: &[(String, String)]) -> bool {
     environment.iter().any(tells)
 }
 
+/// The tasks of each node of a step, as `SLURM_STEP_TASKS_PER_NODE` tells them: `2(x3),1`.
+#[must_use]
+pub fn tasks_of_nodes(text: &str) -> Option<Vec<u32>> {
+    counts("SLURM_STEP_TASKS_PER_NODE", text).ok()
+}
+
 /// The tasks that these two variables tell of.
 pub fn tasks(ntasks: Option<&str>, per_node: Option<&str>) -> Outcome<Option<u32>> {
     match ntasks {

@@ -7,6 +7,8 @@ mod not_forked;
 mod rest;
 mod words;
 
+use super::share::Share;
+
 /// A line of the step's log that means something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
@@ -91,6 +93,8 @@ pub struct Report {
     pub step: Option<String>,
     /// The memory limit of its control group in bytes, where it has one that can be read.
     pub memory: Option<u64>,
+    /// What it was given of its node.
+    pub share: Share,
 }
 
 /// Whether this is what srun puts before a task's line, or nothing.
@@ -103,7 +107,7 @@ fn is_label(text: &str) -> bool {
 const HEAD: &str = "ipjob-engine rank ";
 
 impl Report {
-    /// `ipjob-engine rank 3 on node2 pid 117 step 123.0 memory 1073741824`
+    /// `ipjob-engine rank 3 on node2 pid 117 step 123.0 memory 1073741824 threads 4`
     #[must_use]
     pub fn line(&self) -> String {
         let step = self.step.as_deref().unwrap_or("-");
@@ -111,8 +115,11 @@ impl Report {
             .memory
             .map_or_else(String::new, |limit| format!(" memory {limit}"));
         format!(
-            "{HEAD}{} on {} pid {} step {step}{memory}",
-            self.rank, self.node, self.pid
+            "{HEAD}{} on {} pid {} step {step}{memory}{}",
+            self.rank,
+            self.node,
+            self.pid,
+            self.share.words()
         )
     }
 
@@ -124,6 +131,7 @@ impl Report {
             return None;
         }
         let mut words: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let share = Share::take(&mut words)?;
         let memory = match words[..] {
             [.., "memory", limit] => {
                 words.truncate(words.len() - 2);
@@ -146,6 +154,7 @@ impl Report {
             pid: pid.parse().ok()?,
             step: (step != "-").then(|| step.to_owned()),
             memory,
+            share,
         })
     }
 }
@@ -162,7 +171,10 @@ mod tests {
             pid: 117,
             step: Some("123.0".to_owned()),
             memory: None,
+            share: Share::default(),
         };
+        assert_eq!(Report::read(&report.line()), Some(report.clone()));
+        report.share.threads = Some(4);
         assert_eq!(Report::read(&report.line()), Some(report.clone()));
         report.memory = Some(1 << 30);
         assert_eq!(

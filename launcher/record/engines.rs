@@ -46,6 +46,10 @@ pub struct Engine {
     /// When the hub's list had it for the first time.
     #[serde(default)]
     pub registered_at: OrNull<Seconds>,
+    /// How many threads its libraries were told to use.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(range(min = 1)))]
+    pub threads: OrNull<u32>,
 }
 
 impl Engines {
@@ -85,6 +89,12 @@ impl Engines {
         }
     }
 
+    /// The engine of this id, if it has told who it is.
+    #[must_use]
+    pub fn get(&self, id: u32) -> Option<&Engine> {
+        self.list.get(self.place_of(id).ok()?)
+    }
+
     fn place_of(&self, id: u32) -> Result<usize, usize> {
         self.list.binary_search_by_key(&id, |engine| engine.id)
     }
@@ -101,6 +111,7 @@ mod tests {
             node: Text::ours("here"),
             pid,
             registered_at: OrNull::default(),
+            threads: OrNull::default(),
         }
     }
 

@@ -20,12 +20,13 @@ pub fn text(plan: &Plan) -> String {
     let profile = &plan.profile;
     let _ = writeln!(
         out,
-        "mode         {}\nstart        {}\nlauncher     {}\nengines      {} (at least {})\nprofile      {}\ndirectory    {}\nipyparallel  {}",
+        "mode         {}\nstart        {}\nlauncher     {}\nengines      {} (at least {})\nthreads      {}\nprofile      {}\ndirectory    {}\nipyparallel  {}",
         plan.settings.mode,
         plan.start,
         plan.launcher,
         plan.engines,
         plan.minimum,
+        plan.threads,
         profile.name,
         profile.dir.display(),
         plan.ipyparallel

@@ -105,6 +105,7 @@ pub async fn look(
         shaping_config,
         in_hub: hub::serves_us(&environment),
         root: nix::unistd::geteuid().is_root(),
+        cpus: identity::cpus(),
         environment,
         own_directory: directory_off_the_path(),
         sockets,

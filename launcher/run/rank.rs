@@ -71,7 +71,7 @@ pub fn follow(
         rank,
         node: variable("SLURMD_NODENAME").unwrap_or_else(identity::host),
         step: step.map(|(job, step)| format!("{job}.{step}")),
-        variables: environment.into_iter().map(|(name, _)| name).collect(),
+        environment,
     };
     runtime.block_on(async {
         let signals = Signals::catch()?;

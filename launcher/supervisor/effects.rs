@@ -116,6 +116,7 @@ impl Supervisor<'_> {
             node: Text::ours(report.node),
             pid: report.pid,
             registered_at: OrNull::default(),
+            threads: report.share.threads.into(),
         });
         placed
     }
@@ -250,6 +251,7 @@ impl Supervisor<'_> {
                             pid: *pid,
                             step: self.own_step(),
                             memory: None,
+                            share: self.plan.own_share.clone(),
                         });
                     }
                     self.watch_own_world(service);

@@ -199,7 +199,9 @@ impl Supervisor<'_> {
                 step: place.step.clone().unwrap_or_default(),
             },
         };
-        Ok(replacement.process(&self.plan.profile, &place.node, &who))
+        let before = self.publisher.record().engines.get(engine);
+        let threads = before.and_then(|engine| *engine.threads);
+        Ok(replacement.process(&self.plan.profile, &place.node, &who, threads))
     }
 
     /// An engine that was started again told who it is, while its srun, of this process id, runs.

@@ -109,6 +109,7 @@ impl Supervisor<'_> {
             pid,
             step: self.own_step(),
             memory: None,
+            share: self.plan.own_share.clone(),
         });
         if self.children.asked(Name::Engines).is_some()
             && let Some(engine) = Leftover::of(pid)

@@ -46,8 +46,8 @@ pub struct Place {
     pub node: String,
     /// The step, where Slurm tells it.
     pub step: Option<String>,
-    /// The names of our own variables.
-    pub variables: Vec<String>,
+    /// Our own variables, by name and text.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A rank at work.
@@ -373,7 +373,7 @@ mod tests {
                 rank,
                 node: "node2".to_owned(),
                 step: None,
-                variables: Vec::new(),
+                environment: Vec::new(),
             },
             seat,
             notices,

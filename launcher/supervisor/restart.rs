@@ -243,6 +243,7 @@ impl Supervisor<'_> {
                     pid,
                     step: self.own_step(),
                     memory: None,
+                    share: self.plan.own_share.clone(),
                 });
             }
             Err(failure) => self.spawn_failed(id, failure),

@@ -250,6 +250,7 @@ pub fn ended(dir: &Path, rank: u32) -> Option<RankEnd> {
 mod tests {
     use super::*;
     use crate::plan::exit::{Exit, OutOfMemory};
+    use crate::plan::share::Share;
     use std::os::unix::fs::PermissionsExt;
 
     fn rank(number: u32) -> Rank {
@@ -302,6 +303,7 @@ mod tests {
             pid: 117,
             step: None,
             memory: None,
+            share: Share::default(),
         };
         seat.report(&report).expect("writable");
         let end = RankEnd {

@@ -97,8 +97,14 @@ pub fn signalled_as(slurm: &Slurm) -> Option<SignalTo> {
 /// This machine as an allocation.
 #[must_use]
 pub fn this_machine() -> Allocation {
+    Allocation::this_machine(&host(), cpus(), free_memory())
+}
+
+/// The CPUs that this process may use: those that it is bound to, or fewer where a control group gives it less of their time.
+#[must_use]
+pub fn cpus() -> u32 {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Allocation::this_machine(&host(), u32::try_from(cpus).unwrap_or(1), free_memory())
+    u32::try_from(cpus).unwrap_or(1)
 }
 
 /// The memory that programs can still get, in bytes.

@@ -2,6 +2,7 @@
 
 use crate::plan::exit::Exit;
 use crate::plan::last_words::LastWords;
+use crate::plan::share::Share;
 use crate::plan::task_lines::{Line, Report, Topic, Words, read};
 use crate::plan::version::Version;
 use proptest::prelude::*;
@@ -12,7 +13,7 @@ proptest! {
         rank in any::<u32>(), pid in any::<u32>(), node in "[a-z0-9.-]{1,20}", step in "-|[0-9]{1,6}\\.[0-9]{1,4}", memory in prop::option::of(any::<u64>()), label in "|[0-9]{1,4}: | [0-9]: ",
     ) {
         let step = (step != "-").then_some(step);
-        let report = Report { rank, node, pid, step, memory };
+        let report = Report { rank, node, pid, step, memory, share: Share::default() };
         prop_assert_eq!(read(&format!("{label}{}", report.line())), Some(Line::Task(report)));
     }
 

@@ -3,6 +3,7 @@
 use super::{Context, with_users};
 use crate::plan::settings::Settings;
 use crate::plan::task_lines::WORLD_CODE;
+use crate::plan::threads::Rule;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ pub struct EngineCommand {
     in_world: Vec<String>,
     /// After so long without use the job ends itself.
     idle_limit: Option<Duration>,
+    /// How many threads its task gives to it.
+    threads: Option<Rule>,
 }
 
 impl EngineCommand {
@@ -34,6 +37,15 @@ impl EngineCommand {
             args: arguments(context, forked),
             in_world,
             idle_limit: context.settings.idle,
+            threads: context.threads,
+        }
+    }
+
+    /// The same with as many threads as an engine had before, where it is known.
+    pub fn with_threads(&self, number: Option<u32>) -> Self {
+        Self {
+            threads: number.map(Rule::Number).or(self.threads),
+            ..self.clone()
         }
     }
 
@@ -54,6 +66,7 @@ impl EngineCommand {
         words.extend(options);
         let limit = self.idle_limit;
         words.extend(limit.map(|limit| format!("--idle-limit={}", limit.as_millis())));
+        words.extend(self.threads.map(|rule| format!("--threads={rule}")));
         words.push("--".to_owned());
         words.extend(self.words(in_world));
         words

@@ -6,9 +6,10 @@ use crate::failure::Outcome;
 use crate::plan::environment;
 use crate::plan::name::Name;
 use crate::plan::rendezvous::Order;
-use crate::plan::service::{Asking, Process, Readiness, Service, Streams};
+use crate::plan::service::{Asking, Environment, Process, Readiness, Service, Streams};
 use crate::plan::settings::Launcher;
 use crate::plan::text::Text;
+use crate::plan::threads;
 use std::path::Path;
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
@@ -25,7 +26,10 @@ pub fn engines(
     let mut environment = environment::of(Name::Engines, context);
     let mut order = None;
     let processes = match launcher {
-        Launcher::Local => local(context, &command),
+        Launcher::Local => {
+            set_threads(&mut environment, own_threads(context));
+            local(context, &command)
+        }
         Launcher::Srun => {
             let slurm = context.allocation.slurm.as_ref();
             environment
@@ -62,6 +66,7 @@ pub fn engines(
                     .dropped
                     .retain(|variable| !environment::is_of_mpi(variable) || left(variable));
             }
+            set_threads(&mut environment, own_threads(context));
             (0..context.engines)
                 .map(|rank| order.process(rank))
                 .collect()
@@ -90,6 +95,18 @@ pub fn engines(
         stop_limit: context.stop_limit(Name::Engines),
     };
     Ok((service, order))
+}
+
+/// The threads of an engine that this process starts itself.
+pub fn own_threads(context: &Context) -> Option<u32> {
+    let here = context.here;
+    context.threads?.number(&here.environment, here.cpus)
+}
+
+fn set_threads(environment: &mut Environment, number: Option<u32>) {
+    let variables = number.into_iter().flat_map(threads::variables);
+    let set = variables.map(|(name, text)| (name.to_owned(), Text::Plain(text)));
+    environment.set.extend(set);
 }
 
 /// N processes of `ipengine` on this machine, each with its own id and log.

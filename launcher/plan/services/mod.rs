@@ -16,7 +16,7 @@ pub mod srun_variables;
 pub use controller::{controller, controller_again};
 pub use driver::driver;
 pub use engine_command::tells_its_world;
-pub use engines::{CONNECTION_INFO, engines};
+pub use engines::{CONNECTION_INFO, engines, own_threads};
 pub use fork::{Forked, Said, check_nannies, fork, forking};
 pub use jupyter::jupyter;
 pub use on_ready::{OnReady, on_ready};
@@ -30,6 +30,7 @@ use super::name::Name;
 use super::profile::Profile;
 use super::service::Carried;
 use super::settings::Settings;
+use super::threads;
 use super::wiring::Start;
 use super::{Here, Secrets};
 use core::time::Duration;
@@ -64,6 +65,8 @@ pub struct Context<'a> {
     pub heartbeat: Heartbeat,
     /// Whether each engine has a nanny.
     pub nanny: bool,
+    /// How many threads each engine gets; `None` where ipjob does not tell it.
+    pub threads: Option<threads::Rule>,
 }
 
 impl Context<'_> {

@@ -37,6 +37,7 @@ pub fn order(
             .iter()
             .map(|(name, text)| (name.clone(), text.reveal().to_owned()))
             .collect(),
+        threads: context.threads,
         log_dir: context.profile.log_dir(),
         leader_first: context.stop_limit(Name::Jupyter).max(LEADER_FIRST),
         stop_limit: context.stop_limit(Name::Engines),

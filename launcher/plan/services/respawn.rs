@@ -100,13 +100,21 @@ pub fn replacement(context: &Context, launcher: Launcher, together: bool) -> Opt
 }
 
 impl Replacement {
-    /// The srun that starts this engine again on this node, with a log of its own.
+    /// The srun that starts this engine again on this node, with a log of its own, and with so many threads where that is known: alone in its
+    /// step it would take all CPUs of the job there for its own.
     #[must_use]
-    pub fn process(&self, profile: &Profile, node: &str, who: &Succession) -> Process {
+    pub fn process(
+        &self,
+        profile: &Profile,
+        node: &str,
+        who: &Succession,
+        threads: Option<u32>,
+    ) -> Process {
         let mut args = self.options.clone();
         args.push(format!("--nodelist={node}"));
         let again = vec![format!("--again={who}")];
-        args.extend(self.command.of_task(&self.ipjob, again, false));
+        let command = self.command.with_threads(threads);
+        args.extend(command.of_task(&self.ipjob, again, false));
         Process {
             program: self.srun.clone(),
             args,

@@ -20,6 +20,14 @@ impl Slurm {
         Some(self.tasks?.max(sum(&self.cpus)))
     }
 
+    /// The CPUs that the job was given on this host; `None` where Slurm does not tell.
+    #[must_use]
+    pub fn cpus_on(&self, host: &str) -> Option<u32> {
+        let own = self.node_of(host)?;
+        let place = self.nodes.iter().position(|node| node == own)?;
+        self.cpus.get(place).copied()
+    }
+
     /// Whether so many engines can be the job's own tasks; more of them share what the job has.
     fn are_tasks(&self, engines: u32) -> bool {
         self.tasks.is_none_or(|tasks| engines <= tasks)

@@ -8,11 +8,14 @@ use crate::here::os::own_time::OwnTime;
 use crate::here::os::stray_processes;
 use crate::here::profile::directory;
 use crate::here::profile::rendezvous::Seat;
+use crate::here::site::identity;
 use crate::plan::environment;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::name::Unit;
 use crate::plan::rendezvous::Order;
+use crate::plan::share::Share;
 use crate::plan::task_lines::Report;
+use crate::plan::threads;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io::Write;
@@ -47,7 +50,7 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
     let errors = log.try_clone().map_err(no_log)?;
     let mut command = Command::new(&process.program);
     command.args(&process.args);
-    for variable in &place.variables {
+    for (variable, _) in &place.environment {
         let kept = order.keeps_mpi
             && environment::is_of_mpi(variable)
             && !place.rank.leftovers.contains(variable);
@@ -55,8 +58,13 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
             command.env_remove(variable);
         }
     }
+    let own = place.environment.as_slice();
+    let threads = order
+        .threads
+        .and_then(|rule| rule.number(own, identity::cpus()));
     let child = command
         .envs(&order.set)
+        .envs(threads.into_iter().flat_map(threads::variables))
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)
@@ -77,6 +85,7 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
         pid: child.id(),
         step: place.step.clone(),
         memory: Memory::limit_here(),
+        share: Share { threads },
     };
     // The leader counts engines by the hub; without the report only their place is missing in the record.
     let _ = seat.report(&report);

@@ -2,6 +2,7 @@
 
 use super::engines::pause;
 use super::*;
+use crate::plan::share::Share;
 use crate::plan::task_lines::Report;
 use crate::supervisor::event::Level;
 
@@ -197,6 +198,7 @@ fn a_node_on_which_slurm_makes_no_step_is_told_once_and_asked_no_more() {
             pid: 7,
             step: Some("4.0".to_owned()),
             memory: None,
+            share: Share::default(),
         }));
     }
     let ends = world.machine.on(killed(&[0, 1]));

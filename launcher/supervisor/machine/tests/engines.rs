@@ -2,6 +2,7 @@
 
 use super::ends::{hear, said};
 use super::*;
+use crate::plan::share::Share;
 use crate::plan::task_lines::{Report, Words};
 use crate::supervisor::machine::gone::{Action, Noticed, Policy, action};
 
@@ -320,6 +321,7 @@ fn late_words_of_srun_are_not_told_of_the_engine_that_came_in_its_place() {
             pid,
             step: None,
             memory: None,
+            share: Share::default(),
         })
     };
     let _ = world.machine.on(place(100));

@@ -2,6 +2,7 @@
 
 use super::engines::pause;
 use super::*;
+use crate::plan::share::Share;
 use crate::plan::task_lines::{Report, World as Seen};
 use crate::supervisor::event::Level;
 
@@ -105,6 +106,7 @@ fn a_world_that_nobody_asked_to_start_again_outlives_the_hubs_silence_and_no_end
             pid: 7,
             step: None,
             memory: None,
+            share: Share::default(),
         }));
     }
     let _ = world.machine.on(listed(&[0]));

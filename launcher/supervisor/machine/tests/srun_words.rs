@@ -5,6 +5,7 @@ use crate::plan::WantedWorld;
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::name::Unit;
 use crate::plan::service::{Asking, Environment, Process, Readiness, Service, Streams};
+use crate::plan::share::Share;
 use crate::plan::task_lines::Report;
 use crate::plan::task_lines::World;
 use crate::supervisor::event::Level;
@@ -76,6 +77,7 @@ fn a_lost_engine_is_named_with_its_place_and_its_end() {
         pid: 56,
         step: None,
         memory: Some(600 << 20),
+        share: Share::default(),
     }));
     registered(&mut machine, &[0, 1, 2]);
     assert_eq!(machine.state(), State::Ready);
@@ -97,6 +99,7 @@ fn a_cancelled_step_is_no_matter_of_memory() {
             pid: 56,
             step: Some("4.0".to_owned()),
             memory: None,
+            share: Share::default(),
         }));
         registered(&mut machine, &[0, 1, 2]);
         let killed = "srun: error: node1: tasks 0-2: Killed";
@@ -169,6 +172,7 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
         pid: 56,
         step: None,
         memory: Some(600 << 20),
+        share: Share::default(),
     }));
     let words = "srun: error: node2: task 1: Out Of Memory";
     let told = said(&mut machine, words);
@@ -239,6 +243,7 @@ fn engines_that_never_register_are_told_with_place_lines_and_cause() {
         pid: 56,
         step: None,
         memory: None,
+        share: Share::default(),
     }));
     registered(&mut machine, &[0]);
     let effects = machine.on(late);

@@ -1,6 +1,7 @@
 //! The end of the job's time.
 
 use super::*;
+use crate::plan::share::Share;
 use crate::plan::task_lines::Report;
 
 /// How long the timers run that an event sets.
@@ -274,6 +275,7 @@ fn a_day_of_repairs_leaves_no_trace_in_the_machine() {
                 pid,
                 step: None,
                 memory: None,
+                share: Share::default(),
             }),
         );
         let_happen(&mut machine, Event::Active);
