@@ -161,6 +161,14 @@ fn ipyparallels_cluster_is_a_job_of_ipjob() {
 }
 
 #[test]
+fn engines_become_workers_of_dask() {
+    for name in ["main", "ipp88"] {
+        let venv = needed!(venv(name));
+        needed!(run(&venv, "become_dask.py"));
+    }
+}
+
+#[test]
 fn it_is_of_the_programs_version_and_imports_nothing() {
     let init = fs::read_to_string(package().join("ipjob/__init__.py")).expect("the package");
     let version = format!("__version__ = \"{}\"", env!("CARGO_PKG_VERSION"));

@@ -63,7 +63,8 @@ class Words:
         if words.dask:
             self.dask = self.session.client.become_dask(nthreads=words.cpus_per_engine or 1)
             self.shell.user_ns["client"] = self.dask
-            print(f"client is a dask.distributed.Client of {self.dask.scheduler.address}")
+            address = self.dask.scheduler.address
+            print(f"client is a dask.distributed.Client of {address}, which takes work from whoever reaches it: it has no key")
 
     def stop(self):
         """Ends them."""
