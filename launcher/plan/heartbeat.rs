@@ -7,7 +7,7 @@
 //!
 //! docs/design/scale.md explains the design.
 
-use super::Here;
+use super::{Here, service_args};
 use serde::Serialize;
 
 /// How the controller's heart beats.
@@ -38,7 +38,7 @@ pub struct Order {
 pub fn of(controller_args: &[String], here: &Here, engines: u32) -> Heartbeat {
     let users = controller_args
         .iter()
-        .any(|arg| arg.starts_with("--HeartMonitor."));
+        .any(|arg| service_args::name(arg).starts_with("--HeartMonitor."));
     Heartbeat::of(engines, here.eager_python.is_some() && !users)
 }
 

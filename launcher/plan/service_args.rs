@@ -69,6 +69,21 @@ const CLASSES: &[&str] = &[
     "HubFactory",
 ];
 
+/// Short names of ipyparallel's for options that ipjob gives as well, and their long ones: the same option by both is one that is
+/// given twice.
+const SHORT: &[(&str, &str)] = &[
+    ("--ping", "--HeartMonitor.period"),
+    ("--timeout", "--IPEngine.timeout"),
+];
+
+/// The name of the option that an argument gives, the long one where there are two.
+#[must_use]
+pub fn name(arg: &str) -> &str {
+    let given = arg.split('=').next().unwrap_or_default();
+    let short = SHORT.iter().find(|(short, _)| *short == given);
+    short.map_or(given, |(_, long)| long)
+}
+
 /// Refuses, by name, arguments of the controller that ipjob owns.
 pub fn check_controller(args: &[String]) -> Outcome<()> {
     check("--controller-arg", args, |bare| {
@@ -155,6 +170,21 @@ mod tests {
             "--IPEngine.use_mpi=True",
         ] {
             assert!(check_engines(&[arg.to_owned()]).is_err(), "{arg}");
+        }
+    }
+
+    #[test]
+    fn an_option_has_one_name() {
+        for (arg, expected) in [
+            ("--ping=250", "--HeartMonitor.period"),
+            ("--ping", "--HeartMonitor.period"),
+            ("--timeout=9", "--IPEngine.timeout"),
+            ("--IPEngine.timeout=9", "--IPEngine.timeout"),
+            ("--pin=1", "--pin"),
+            ("250", "250"),
+            ("", ""),
+        ] {
+            assert_eq!(name(arg), expected, "{arg}");
         }
     }
 

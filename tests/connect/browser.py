@@ -30,7 +30,7 @@ class Browser:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         mark = "DevTools listening on "
         place = next(line.split(mark)[1].strip() for line in self.process.stderr if mark in line)
-        self.socket = websocket.create_connection(place, suppress_origin=True, timeout=PATIENCE)
+        self.socket = websocket.create_connection(place, suppress_origin=True, timeout=PATIENCE + 20)
         self.numbers = itertools.count(1)
         self.session = None
         target = next(one for one in self.call("Target.getTargets")["targetInfos"] if one["type"] == "page")
@@ -93,8 +93,9 @@ class Browser:
 
 
 def run_cells(browser, url, expected):
-    """Opens the notebook at that address and runs its cells; what the last one then shows, once all of `expected` is there."""
-    browser.call("Page.navigate", url=url)
+    """Opens the notebook at that address, if there is one, and runs its cells; what the last one then shows, once all of `expected` is there."""
+    if url:
+        browser.call("Page.navigate", url=url)
     browser.wait("location.pathname.includes('/lab/tree/')"
                  " && document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content').length >= 2")
     # The kernel is there and idle.

@@ -28,7 +28,8 @@ def interruptible():
     signal.signal(signal.SIGUSR1, interrupt)
 
 
-cluster = ipp.Cluster(engines="ipjob", n=2)
+# Options that ipjob gives as well, by their short names.
+cluster = ipp.Cluster(engines="ipjob", n=2, controller_args=["--ping=250"])
 rc = cluster.start_and_connect_sync()
 assert rc.ids == [0, 1] and rc.cluster is cluster and cluster.engine_set.n == 2
 before = rc[:].apply_sync(os.getpid)

@@ -32,7 +32,7 @@ use super::service::Carried;
 use super::settings::Settings;
 use super::threads;
 use super::wiring::Start;
-use super::{Here, Secrets};
+use super::{Here, Secrets, service_args};
 use core::time::Duration;
 
 /// How a program takes the sockets on which ipjob listens for it.
@@ -110,11 +110,10 @@ impl Context<'_> {
 /// Our defaults, then what the user gives. Programs of ipyparallel refuse an option that is given twice, so a default gives
 /// way to the user's own; what ipjob relies on is no default, and stays refused.
 fn with_users(defaults: Vec<String>, given: &[String]) -> Vec<String> {
-    let name = |arg: &str| arg.split('=').next().unwrap_or_default().to_owned();
-    let given_names: Vec<String> = given.iter().map(|arg| name(arg)).collect();
+    let given_names: Vec<&str> = given.iter().map(|arg| service_args::name(arg)).collect();
     defaults
         .into_iter()
-        .filter(|arg| !given_names.contains(&name(arg)))
+        .filter(|arg| !given_names.contains(&service_args::name(arg)))
         .chain(given.iter().cloned())
         .collect()
 }
@@ -138,6 +137,11 @@ mod tests {
                 "--HeartMonitor.period=1000",
                 "--nodb"
             ]
+        );
+        let short = ["--ping".to_owned(), "1000".to_owned()];
+        assert_eq!(
+            with_users(defaults.to_vec(), &short),
+            ["--IPController.registration_timeout=60", "--ping", "1000"]
         );
     }
 }

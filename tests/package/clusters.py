@@ -1,0 +1,38 @@
+"""JupyterLab's list of clusters in headless Chromium, as a person uses it; usage: clusters.py URL NOTEBOOK. The job that runs is there, its
+START cannot be pressed, `<>` writes a client into the first cell of the notebook, %%px runs on all engines, and STOP is pressed.
+"""
+import sys
+import tempfile
+
+from browser import Browser, run_cells
+
+ITEM = "document.querySelector('.ipp-ClusterListingItem[data-cluster-id=\"job_local:\"]')"
+
+
+def main(url, notebook):
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Browser(profile)
+        try:
+            browser.call("Page.enable")
+            browser.call("Page.navigate", url=url)
+            browser.wait("document.querySelector('#jp-main-dock-panel, .jp-LauncherCard') !== null")
+            browser.call("Page.navigate", url=url.split("/lab?")[0] + f"/lab/tree/{notebook}")
+            browser.wait("document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content').length >= 2"
+                         " && document.querySelector('[data-status=\"idle\"]') !== null")
+            browser.click(".jp-SideBar [data-id=ipp-cluster-launcher]")
+            browser.wait(f"{ITEM}.innerText.includes('State: running') && {ITEM}.innerText.includes('Number of engines: 2')")
+            hidden = browser.value(f"getComputedStyle({ITEM}.querySelector('.ipp-ClusterListingItem-start')).display")
+            assert hidden == "none", hidden
+            browser.click(".jp-Notebook .jp-CodeCell .cm-content")
+            browser.click(".ipp-ClusterListingItem[data-cluster-id='job_local:'] .ipp-ClusterListingItem-code")
+            browser.wait("document.querySelector('.jp-Notebook .jp-CodeCell .cm-content').innerText.includes('Cluster.from_file')")
+            print(run_cells(browser, None, "[stdout:0] process|[stdout:1] process"))
+            browser.click(".ipp-ClusterListingItem[data-cluster-id='job_local:'] .ipp-ClusterListingItem-stop")
+        finally:
+            browser.socket.close()
+            browser.process.terminate()
+            browser.process.wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
