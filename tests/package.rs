@@ -1,7 +1,9 @@
 //! The Python package `ipjob` in python/: it is thin, of the program's version, and says what it lacks.
 
-use crate::support::{Job, Needed, Place, binary, chmod, venv};
+use crate::support::{Job, Needed, Place, binary, chmod, program, venv};
+use serde_json::json;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -92,8 +94,11 @@ fn environment_with_package(place: &Place, venv: &Path) -> Needed<PathBuf> {
     }
     let others = packages(venv).display().to_string();
     fs::write(packages(&made).join("others.pth"), others).expect("written");
-    for program in ["ipcontroller", "ipengine"] {
-        let text = fs::read_to_string(venv.join("bin").join(program)).expect("a script");
+    for program in ["ipcontroller", "ipengine", "jupyter-lab"] {
+        let Ok(text) = fs::read_to_string(venv.join("bin").join(program)) else {
+            // There is no JupyterLab beside the oldest ipyparallel.
+            continue;
+        };
         let (_, rest) = text.split_once('\n').expect("lines");
         let script = format!("#!{}\n{rest}", made.join("bin/python").display());
         fs::write(made.join("bin").join(program), script).expect("written");
@@ -116,6 +121,53 @@ fn ipyparallels_tools_know_a_job_that_runs_and_end_it_in_order() {
         assert_eq!(code, 0, "{transcript}");
         job.assert_nothing_left();
     }
+}
+
+/// What engines print before the client's subscription is through is lost to it, so that is waited for, as a hand would.
+const HEARD: &str = "heard = []
+while not (heard and all(heard)):
+    result = rc[:].execute('print(0)', silent=False, block=False)
+    result.get(60)
+    result.wait_for_output(1)
+    heard = result.stdout";
+
+#[test]
+fn a_person_uses_and_ends_a_job_by_jupyterlabs_list() {
+    needed!(program(
+        &["/usr/bin"],
+        &["chromium", "chromium-browser", "google-chrome"]
+    ));
+    let others = needed!(venv("main"));
+    let made = Place::empty();
+    let venv = needed!(environment_with_package(&made, &others));
+    // JupyterLab's extensions and their settings.
+    for directory in ["share", "etc"] {
+        symlink(others.join(directory), venv.join(directory)).expect("linked");
+    }
+    let place = Place::with_venv(&venv);
+    let cells = [HEARD, "%%px\nimport os\nprint('process', os.getpid())"].map(|source| {
+        json!({"cell_type": "code", "id": source.len().to_string(), "metadata": {}, "execution_count": null, "outputs": [], "source": source})
+    });
+    let notebook = json!({
+        "nbformat": 4, "nbformat_minor": 5, "cells": cells,
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}},
+    });
+    fs::write(place.dir().join("px.ipynb"), notebook.to_string()).expect("written");
+    let mut job = Job::start(&place, &["--mode", "notebook", "-n", "2"]);
+    let record = job.wait_ready();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let seen = place
+        .command(venv.join("bin/python"))
+        .arg(tests.join("package/clusters.py"))
+        .args([record["url"].as_str().expect("an address"), "px.ipynb"])
+        .env("PYTHONPATH", tests.join("connect"))
+        .output()
+        .expect("Python");
+    assert!(seen.status.success(), "{}", shown(&seen));
+    let (code, transcript) = job.finish();
+    assert_eq!(code, 0, "{transcript}");
+    assert!(transcript.contains("stopping: SIGTERM"), "{transcript}");
+    job.assert_nothing_left();
 }
 
 /// Runs a program beside these tests, with the package; Python tells where it hangs.

@@ -1,5 +1,5 @@
 """JupyterLab's list of clusters in headless Chromium, as a person uses it; usage: clusters.py URL NOTEBOOK. The job that runs is there, its
-START cannot be pressed, `<>` writes a client into the first cell of the notebook, %%px runs on all engines, and STOP is pressed.
+START cannot be pressed, `<>` puts a cell with a client above those of the notebook, %%px runs on all engines, and STOP is pressed.
 """
 import sys
 import tempfile
@@ -19,11 +19,11 @@ def main(url, notebook):
             browser.call("Page.navigate", url=url.split("/lab?")[0] + f"/lab/tree/{notebook}")
             browser.wait("document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content').length >= 2"
                          " && document.querySelector('[data-status=\"idle\"]') !== null")
+            browser.wait("document.querySelector('.jp-SideBar [data-id=ipp-cluster-launcher]') !== null")
             browser.click(".jp-SideBar [data-id=ipp-cluster-launcher]")
             browser.wait(f"{ITEM}.innerText.includes('State: running') && {ITEM}.innerText.includes('Number of engines: 2')")
             hidden = browser.value(f"getComputedStyle({ITEM}.querySelector('.ipp-ClusterListingItem-start')).display")
             assert hidden == "none", hidden
-            browser.click(".jp-Notebook .jp-CodeCell .cm-content")
             browser.click(".ipp-ClusterListingItem[data-cluster-id='job_local:'] .ipp-ClusterListingItem-code")
             browser.wait("document.querySelector('.jp-Notebook .jp-CodeCell .cm-content').innerText.includes('Cluster.from_file')")
             print(run_cells(browser, None, "[stdout:0] process|[stdout:1] process"))
