@@ -66,6 +66,7 @@ pub fn main() -> ExitCode {
             threads,
             &command,
         ),
+        Some(Command::Become { name }) => run::become_it(&name),
         Some(Command::Rest {
             idle_limit,
             node,

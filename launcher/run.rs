@@ -2,6 +2,7 @@
 
 mod detach;
 mod discover;
+mod own_step;
 mod rank;
 
 use crate::cli::options::RunOptions;
@@ -31,6 +32,7 @@ use crate::supervisor;
 use crate::supervisor::event::End;
 
 pub use discover::own_address;
+pub use own_step::become_it;
 
 /// Clusters that get names of their own in one IPython directory.
 const MOST_CLUSTERS: u32 = 1000;
@@ -77,7 +79,7 @@ async fn lead(
     options: &RunOptions,
     environment: Vec<(String, String)>,
     rank: Option<&Rank>,
-    front: Option<&mut Front>,
+    mut front: Option<&mut Front>,
     console: &mut Console,
 ) -> Outcome<End> {
     for remark in unknown_variables(&environment) {
@@ -85,6 +87,11 @@ async fn lead(
     }
     // Caught before a program is started or a file is written, so that a request to stop never leaves one.
     let mut signals = Signals::catch()?;
+    if let Some(front) = &mut front {
+        front.watch().map_err(|error| {
+            Failure::missing("the ipjob in front of this one cannot be watched").because(error)
+        })?;
+    }
     // Once: a pipe gives the token to nobody who looks for a name again.
     let secrets = identity::secrets(given_token(options)?)?;
     let mut meeting = None;

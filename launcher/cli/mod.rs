@@ -163,6 +163,12 @@ pub enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Become the command line that is handed over under this name; `--detach` starts this by srun.
+    #[command(hide = true)]
+    Become {
+        /// Where the one in front listens.
+        name: String,
+    },
     /// Tell when the engines of this node are at rest; a task of the engines' step starts this.
     #[command(hide = true)]
     Rest {

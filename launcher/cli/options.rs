@@ -78,8 +78,8 @@ pub struct RunOptions {
     #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub quiet: bool,
 
-    /// Return when the job is ready and leave it running, in a session of its own: exit code 0 means ready. From then on its
-    /// lines go to a log, which `ipjob status` names [default: off].
+    /// Return when the job is ready and leave it running, in a session and in a Slurm job in a step of its own: exit code 0 means
+    /// ready. From then on its lines go to a log, which `ipjob status` names [default: off].
     #[arg(long, env = "IPJOB_DETACH", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub detach: bool,
 

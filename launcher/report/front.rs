@@ -1,5 +1,7 @@
 //! The ipjob in front of a detached one: it was started by the user, has started that one, and waits until it is ready. Both write to
 //! the same streams until then; from then on the detached one writes into a log.
+//!
+//! On the line between the two, the one in front sends the numbers of signals, and the other one a [`Word`].
 
 use super::console::Console;
 use super::{output, summary};
@@ -9,22 +11,54 @@ use crate::here::os::session;
 use crate::plan::Plan;
 use crate::plan::profile::ProfileName;
 use crate::record::{AbsPath, Field, JobNumber, LifeId, OrNull, Record, State};
+use nix::sys::signal::{Signal, raise};
 use serde::Serialize;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use tokio::io::AsyncReadExt;
+use tokio::sync::oneshot;
 
 /// The version of the objects of `--json`.
 const VERSION: u32 = 1;
 
-/// What is written to the one in front once the job is ready.
-pub const READY: u8 = b'r';
+/// What is told to the one in front, in two bytes; it is the last that is said there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The job is ready.
+    Ready,
+    /// It is not, and will not be; all was said of it. This is the exit code.
+    Failed(u8),
+}
+
+impl Word {
+    /// As it is sent.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 2] {
+        match self {
+            Self::Ready => [b'r', 0],
+            Self::Failed(code) => [b'f', code],
+        }
+    }
+
+    /// As it was sent.
+    #[must_use]
+    pub fn read(bytes: [u8; 2]) -> Option<Self> {
+        match bytes {
+            [b'r', 0] => Some(Self::Ready),
+            [b'f', code] => Some(Self::Failed(code)),
+            _ => None,
+        }
+    }
+}
 
 /// The front, as the detached one knows it.
 #[derive(Debug)]
 pub struct Front {
     line: UnixStream,
+    /// Ends with the one in front.
+    gone: Option<oneshot::Receiver<()>>,
     json: bool,
     log: Option<(PathBuf, File)>,
     /// The lines that tell how to reach the job, once it is ready.
@@ -76,6 +110,7 @@ impl Front {
     pub fn leave(json: bool) -> Outcome<Self> {
         Ok(Self {
             line: session::begin()?,
+            gone: None,
             json,
             log: None,
             lines: None,
@@ -83,9 +118,28 @@ impl Front {
         })
     }
 
-    /// The line, to be watched: it ends with the front.
-    pub fn line(&self) -> std::io::Result<UnixStream> {
-        self.line.try_clone()
+    /// Watches the line from now on: signals that come by it are ours, as soon as we catch any.
+    pub fn watch(&mut self) -> io::Result<()> {
+        let line = self.line.try_clone()?;
+        line.set_nonblocking(true)?;
+        let mut line = tokio::net::UnixStream::from_std(line)?;
+        let (lives, gone) = oneshot::channel();
+        self.gone = Some(gone);
+        tokio::spawn(async move {
+            let mut number = [0];
+            while line.read(&mut number).await.is_ok_and(|read| read > 0) {
+                if let Ok(signal) = Signal::try_from(i32::from(number[0])) {
+                    let _ = raise(signal);
+                }
+            }
+            drop(lives);
+        });
+        Ok(())
+    }
+
+    /// What ends with the one in front, whatever has ended it, where it is watched.
+    pub fn gone(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.gone.take()
     }
 
     /// Opens the log, in which all lines are from now on.
@@ -156,16 +210,24 @@ impl Front {
             console.warning(&format!("output does not go to the log: {error}"));
         }
         console.moved();
-        // The front may be gone: then nobody is told.
-        let _ = self.line.write_all(&[READY]);
-        self.told = true;
+        self.tell(Word::Ready);
     }
 
-    /// With `--json`, prints why the job is not ready.
-    pub fn failed(&self, failure: &Failure) {
+    /// Tells why the job is not ready, and will not be.
+    pub fn failed(&mut self, failure: &Failure, console: &mut Console) {
         if self.json {
             print_failure(failure, self.log());
         }
+        console.still();
+        console.failure(failure);
+        console.finish();
+        self.tell(Word::Failed(failure.exit_code()));
+    }
+
+    fn tell(&mut self, word: Word) {
+        // The front may be gone: then nobody is told.
+        let _ = self.line.write_all(&word.bytes());
+        self.told = true;
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! docs/design/detach.md explains the design.
 
-use super::{become_subreaper, environment, event_loop, lead};
+use super::{become_subreaper, environment, event_loop, lead, own_step};
 use crate::cli::options::RunOptions;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::here::os::signals::{Caught, Signals};
@@ -11,14 +11,15 @@ use crate::here::site::identity;
 use crate::plan::exit::Exit;
 use crate::plan::ranks::Rank;
 use crate::report::console::Console;
-use crate::report::front::{Front, READY, print_failure};
+use crate::report::front::{Front, Word, print_failure};
 use crate::supervisor::event::End;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use tokio::io::AsyncReadExt;
+use std::{io, iter};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 /// What is typed before all else of the command line that is started again.
@@ -26,7 +27,9 @@ const AGAIN: &str = "--detached";
 
 /// What the one in front sees.
 enum Seen {
-    Ready,
+    Told(Word),
+    /// The line has ended without a word.
+    Silent,
     Caught(Caught),
 }
 
@@ -34,6 +37,13 @@ impl From<Caught> for Seen {
     fn from(caught: Caught) -> Self {
         Self::Caught(caught)
     }
+}
+
+/// The other one.
+struct Other {
+    line: tokio::net::UnixStream,
+    /// Its process id, where it is our child.
+    child: Option<u32>,
 }
 
 /// Starts the one that stays, waits for it, and tells the exit code: 0 is ready, and nothing else is.
@@ -49,7 +59,7 @@ pub fn before(options: &RunOptions, rank: Option<&Rank>, console: &mut Console) 
             "--detach was given to an ipjob that Slurm itself has started: when it returns, Slurm kills all that it leaves",
         )
         .hint("leave --detach out, or start ipjob from a script that goes on after it")),
-        None => event_loop().and_then(|runtime| runtime.block_on(wait())),
+        None => event_loop().and_then(|runtime| runtime.block_on(wait(console))),
     };
     // What the other one fails of it tells itself.
     if let (Err(failure), true) = (&outcome, options.json) {
@@ -58,51 +68,92 @@ pub fn before(options: &RunOptions, rank: Option<&Rank>, console: &mut Console) 
     outcome
 }
 
-async fn wait() -> Outcome<u8> {
-    let failed = |error| Failure::missing("ipjob cannot start its own program").because(error);
-    let (sender, mut seen) = mpsc::unbounded_channel::<Seen>();
+async fn wait(console: &Console) -> Outcome<u8> {
     // Caught first: a signal that comes now is handed on.
-    Signals::catch()?.forward(&sender);
-    let (line, theirs) = UnixStream::pair().map_err(failed)?;
-    let child = Command::new(std::env::current_exe().map_err(failed)?)
-        .arg(AGAIN)
-        .args(std::env::args_os().skip(1))
-        .stdin(OwnedFd::from(theirs))
-        .spawn()
-        .map_err(failed)?
-        .id();
-    line.set_nonblocking(true).map_err(failed)?;
-    let mut line = tokio::net::UnixStream::from_std(line).map_err(failed)?;
+    let mut signals = Signals::catch()?;
+    let other = match signals.unless_asked(start(console)).await {
+        Ok(other) => other?,
+        // Nothing has begun.
+        Err(by) => return Err(unready(End::orderly(by))),
+    };
+    let (sender, mut seen) = mpsc::unbounded_channel::<Seen>();
+    signals.forward(&sender);
+    let (mut hears, mut says) = other.line.into_split();
     let told = sender.clone();
     tokio::spawn(async move {
-        let mut word = [0];
-        if line.read(&mut word).await.is_ok_and(|read| read > 0) && word == [READY] {
-            let _ = told.send(Seen::Ready);
-        }
+        let mut word = [0; 2];
+        let read = hears.read_exact(&mut word).await;
+        let word = read.ok().and_then(|_| Word::read(word));
+        let _ = told.send(word.map_or(Seen::Silent, Seen::Told));
     });
-    while let Some(seen) = seen.recv().await {
+    let mut exit = None;
+    let mut is_silent = false;
+    // The word may be heard after the end of who said it.
+    while !is_silent || (other.child.is_some() && exit.is_none()) {
+        let Some(seen) = seen.recv().await else {
+            break;
+        };
         match seen {
-            Seen::Ready => return Ok(0),
-            Seen::Caught(Caught::Exited { pid, exit }) if pid == child => {
-                return match exit {
-                    Exit::Code(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
-                    exit @ Exit::Signal { .. } => Err(Failure::not_ready(format!(
-                        "the detached ipjob (pid {child}) was ended before it was ready"
-                    ))
-                    .because(exit)
-                    .hint("the next ipjob in its profile ends what it left running")),
-                };
+            Seen::Told(Word::Ready) => return Ok(0),
+            Seen::Told(Word::Failed(code)) => return Ok(code),
+            Seen::Silent => is_silent = true,
+            Seen::Caught(Caught::Exited { pid, exit: own }) if Some(pid) == other.child => {
+                exit = Some(own);
             }
             Seen::Caught(Caught::Exited { .. }) => {}
             Seen::Caught(Caught::StopRequested { by, .. }) => {
-                let other = i32::try_from(child).map(Pid::from_raw);
-                if let (Ok(other), Ok(signal)) = (other, by.parse::<Signal>()) {
-                    let _ = kill(other, signal);
+                let number = by.parse().map(|signal: Signal| signal as i32);
+                if let Some(number) = number.ok().and_then(|number| u8::try_from(number).ok()) {
+                    let _ = says.write_all(&[number]).await;
                 }
             }
         }
     }
-    Ok(1)
+    match exit {
+        // It has said why.
+        Some(Exit::Code(code)) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+        Some(exit) => Err(gone(exit)),
+        None => Err(gone("its step has ended")),
+    }
+}
+
+fn gone(cause: impl std::fmt::Display) -> Failure {
+    Failure::not_ready("the detached ipjob was ended before it was ready")
+        .because(cause)
+        .hint("the next ipjob in its profile ends what it left running")
+}
+
+/// Starts the other one: as a step of its own where it can be one, else as a child.
+async fn start(console: &Console) -> Outcome<Other> {
+    let failed = |error| Failure::missing("ipjob cannot start its own program").because(error);
+    let words = std::env::args_os().skip(1);
+    let arguments: Vec<OsString> = iter::once(AGAIN.into()).chain(words).collect();
+    if let Some(place) = own_step::place() {
+        match place.start(&arguments).await {
+            Ok(line) => return Other::new(line, None).map_err(failed),
+            Err(why) => console.step(&format!(
+                "no step of its own ({why}): it ends with the step that it is in, and Slurm may kill it before all is in order"
+            )),
+        }
+    }
+    let (line, theirs) = UnixStream::pair().map_err(failed)?;
+    let child = Command::new(std::env::current_exe().map_err(failed)?)
+        .args(arguments)
+        .stdin(OwnedFd::from(theirs))
+        .spawn()
+        .map_err(failed)?
+        .id();
+    Other::new(line, Some(child)).map_err(failed)
+}
+
+impl Other {
+    fn new(line: UnixStream, child: Option<u32>) -> io::Result<Self> {
+        line.set_nonblocking(true)?;
+        Ok(Self {
+            line: tokio::net::UnixStream::from_std(line)?,
+            child,
+        })
+    }
 }
 
 /// Runs the job in a session of its own, for the ipjob in front of it.
@@ -125,8 +176,8 @@ pub fn behind(options: &RunOptions, console: &mut Console) -> Outcome<u8> {
         return outcome.map(|end| super::tell(&end, console));
     }
     let failure = outcome.map_or_else(|failure| failure, unready);
-    front.failed(&failure);
-    Err(failure)
+    front.failed(&failure, console);
+    Ok(failure.exit_code())
 }
 
 /// The end of a job that was not ready, as a failure: to the one in front 0 would be ready.

@@ -6,25 +6,20 @@ use super::notice::{Notice, Sender};
 use crate::here::os::process;
 use crate::plan::settings::Followed;
 use crate::report::front::Front;
-use std::io;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
 use tokio::time::sleep;
 
 /// Between two looks at the process that is followed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Tells when the ipjob in front is gone: the line to it ends, whatever has ended it.
-pub(super) fn watch_front(front: &Front, sender: Sender) -> io::Result<()> {
-    let line = front.line()?;
-    line.set_nonblocking(true)?;
-    let mut line = UnixStream::from_std(line)?;
-    tokio::spawn(async move {
-        while line.read(&mut [0]).await.is_ok_and(|read| read > 0) {}
-        let _ = sender.send(Notice::FrontIsGone);
-    });
-    Ok(())
+/// Tells when the ipjob in front is gone, where it is watched.
+pub(super) fn watch_front(front: &mut Front, sender: Sender) {
+    if let Some(gone) = front.gone() {
+        tokio::spawn(async move {
+            let _ = gone.await;
+            let _ = sender.send(Notice::FrontIsGone);
+        });
+    }
 }
 
 /// Tells when the process that is followed is gone.

@@ -185,7 +185,7 @@ impl Taken {
         let time = line.split_ascii_whitespace().nth(1).unwrap_or_default();
         if !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) {
             Self::ForAnother
-        } else if is_ending(line) && !signalled {
+        } else if is_over(line) && !signalled {
             Self::ForGood
         } else {
             Self::Not
@@ -253,7 +253,9 @@ impl Supervisor<'_> {
                 return;
             };
             let format = "--Format=JobID:20,State:20,PreemptTime:30";
-            let args = ["--noheader", "--jobs", job.name(), format].map(str::to_owned);
+            // One in which nothing runs any more has ended before the answer; squeue tells of it for a while, if asked for all states.
+            let args = ["--noheader", "--states=all", "--jobs", job.name(), format];
+            let args = args.map(str::to_owned);
             let variables = vec![("SLURM_TIME_FORMAT".to_owned(), "%s".to_owned())];
             let answer = move |text: &str| answer(job.number(), text);
             query::ask(squeue, args.to_vec(), variables, answer, sender);
@@ -321,8 +323,30 @@ const LIMIT: Duration = Duration::from_secs(10);
 const RESERVE: Duration = Duration::from_secs(2);
 
 /// Whether such a line tells of a job that Slurm is ending.
-pub fn is_ending(line: &str) -> bool {
+fn is_ending(line: &str) -> bool {
     line.split_ascii_whitespace().next() == Some("COMPLETING")
+}
+
+/// The states of a job that Slurm is ending or has ended, and of one that it has put back into its queue.
+const OVER: [&str; 12] = [
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "COMPLETING",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PENDING",
+    "PREEMPTED",
+    "REVOKED",
+    "TIMEOUT",
+];
+
+/// Whether such a line tells of a job whose tasks Slurm has ended, or is ending.
+fn is_over(line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    words.next().is_some_and(|state| OVER.contains(&state))
 }
 
 /// How long Slurm waits between its signal to a job that it ends and the kill (KillWait): asked once it ends this one.
@@ -392,6 +416,8 @@ mod tests {
     fn whom_slurm_signals_waits_for_that_and_others_hear_of_the_end_at_once() {
         for (line, signalled, wanted) in [
             ("COMPLETING          N/A", false, Taken::ForGood),
+            ("CANCELLED           N/A", false, Taken::ForGood),
+            ("SUSPENDED           N/A", false, Taken::Not),
             ("COMPLETING          N/A", true, Taken::Not),
             ("RUNNING             N/A", false, Taken::Not),
             ("RUNNING             1763800460", false, Taken::ForAnother),

@@ -115,7 +115,7 @@ pub async fn run(
     directory: &Directory,
     signals: Signals,
     meeting: Option<&mut Leader>,
-    front: Option<&mut Front>,
+    mut front: Option<&mut Front>,
     console: &mut Console,
 ) -> Outcome<End> {
     let (sender, mut notices) = mpsc::unbounded_channel();
@@ -149,12 +149,8 @@ pub async fn run(
     guard::watch(sender.clone());
     timers::refresh(Duration::from_secs(REFRESH_S), sender.clone());
     watch_files(plan, &ownership, &sender);
-    if let Some(front) = &front
-        && let Err(error) = company::watch_front(front, sender.clone())
-    {
-        console.warning(&format!(
-            "the ipjob in front of this one cannot be watched: {error}"
-        ));
+    if let Some(front) = &mut front {
+        company::watch_front(front, sender.clone());
     }
     if let Some(followed) = plan.settings.follow.clone() {
         company::follow(followed, sender.clone());

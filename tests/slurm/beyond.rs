@@ -1,5 +1,6 @@
 //! More engines than the job has tasks, on the CPUs that it has.
 
+use crate::support::lab::SlurmJob;
 use crate::support::{HUB, Lab, carriers, wait_for};
 
 /// Tells where each engine is, its rank and how many CPUs it was given.
@@ -133,6 +134,32 @@ fn engines_start_in_a_running_job_from_outside() {
         assert_eq!(done.code, code, "{}", done.text);
         assert!(done.text.contains(text), "{}", done.text);
     }
+    the_jobs_end_is_that_of_its_engines(&lab, &job);
+}
+
+/// Slurm ends the job, and no signal reaches an ipjob outside of it. Here squeue answers only when nothing of the job is left.
+fn the_jobs_end_is_that_of_its_engines(lab: &Lab, job: &SlurmJob) {
+    let late = lab.script(
+        "squeue",
+        &format!(
+            "#!/bin/bash\nsqueue=$(PATH=${{PATH#*:}} type -P squeue)\nif [[ $* == *PreemptTime* ]]; then\n\
+             while [[ $($squeue --noheader --jobs={} 2>/dev/null) ]]; do :; done\nfi\nexec $squeue \"$@\"\n",
+            job.id
+        ),
+    );
+    let line = format!(
+        "mkdir bin; mv {} bin; PATH=$PWD/bin:$PATH exec ipjob --jobid {} --mode cluster-only -n 4 --mpi none --detach --json",
+        late.display(),
+        job.id
+    );
+    let done = lab.shell("alice", "login", &line);
+    assert_eq!(done.code, 0, "{}", done.text);
     job.scancel();
+    let record = wait_for("the end", || {
+        job.record().filter(|record| record["state"] == "ended")
+    });
+    assert_eq!(record["reason"], "Slurm ends the job", "{record}");
+    assert_eq!(record["exit"], 0, "{record}");
     job.finish();
+    job.assert_nothing_left();
 }

@@ -1,8 +1,10 @@
 //! Clusters that cells of a notebook start, several in one job: each has its name, knows the job, and ends with it.
 
 use crate::support::lab::ALICE;
+use crate::support::lab::SlurmJob;
 use crate::support::{Lab, assert_nothing_left, wait_for};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -12,10 +14,8 @@ const KERNEL: &str = "tail -f /dev/null &\nkernel=$!";
 /// How to start a cluster that ends with that.
 const START: &str = "ipjob --mode cluster-only --mpi none --detach --follow $kernel --json";
 
-/// Slurm kills what a batch script leaves running when it ends: this one waits for its clusters first.
-const WAITS: &str = "trap 'kill $kernel' TERM
-wait
-for cluster in job_$SLURM_JOB_ID job_$SLURM_JOB_ID-2; do ipjob wait $cluster --for ended; done";
+/// Ends with it, and waits for no cluster.
+const WAITS: &str = "trap 'kill $kernel' TERM\nwait";
 
 fn json(path: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -45,6 +45,7 @@ fn clusters_of_one_job_are_told_apart_and_end_in_order_when_it_is_cancelled() {
     let names = ["", "-2", "-3"].map(|end| format!("job_{id}{end}"));
     let profile = |name: &str| lab.home(format!(".ipython/profile_{name}"));
     let record = |name: &str| json(&profile(name).join("ipjob.json"));
+    let mut steps = BTreeSet::new();
     for (file, name) in ["one", "two", "three"].iter().zip(&names) {
         let told = wait_for(&format!("{file}: {}", job.output()), || {
             json(&lab.home(file))
@@ -57,6 +58,11 @@ fn clusters_of_one_job_are_told_apart_and_end_in_order_when_it_is_cancelled() {
         assert_eq!(record["job"]["cluster"], "lab", "{record}");
         let alone = record["launcher"] == "local";
         assert_eq!(alone, *file != "two", "{record}");
+        // Each is a step of its own.
+        let step = record["job"]["signal_to"].as_str().expect("a step");
+        let number = step.strip_prefix(&format!("{id}."));
+        assert!(number.is_some_and(|it| it.parse::<u32>().is_ok()), "{step}");
+        assert!(steps.insert(step.to_owned()), "{step}");
     }
     let shell = |line: String| lab.shell(ALICE, "login", &line);
     let shown = shell("ipjob status".to_owned());
@@ -90,19 +96,27 @@ fn clusters_of_one_job_are_told_apart_and_end_in_order_when_it_is_cancelled() {
     }
 }
 
-/// A cluster whose engine is deaf, in a job whose script ends soon after Slurm's signal, as a hub's server does.
+/// A cluster that is no step of its own because srun fails, with a deaf engine, in a job whose script ends soon after Slurm's signal, as a
+/// hub's server does.
 fn a_cluster_that_is_killed_half_way_leaves_no_key(lab: &Lab) {
-    let deaf = lab.script("deaf", "#!/bin/sh\ntrap '' TERM\nexec \"$@\"\n");
+    let deaf = lab.script("deaf", DEAF);
+    let srun = lab.script(
+        "srun",
+        "#!/bin/sh\necho 'srun: error: no steps today' >&2\nexit 1\n",
+    );
     let job = lab.submit(
         &["-N1", "-n1"],
         &format!(
-            "{KERNEL}\n{START} -n 1 --launcher local --engine-wrapper {} >four\ntrap 'kill $kernel; timeout 2 tail -f /dev/null; exit' TERM\nwait",
+            "{KERNEL}\nmkdir bin; mv {} bin\nPATH=$PWD/bin:$PATH {START} -n 1 --launcher local --engine-wrapper {} >four\n\
+             trap 'kill $kernel; timeout 2 tail -f /dev/null; exit' TERM\nwait",
+            srun.display(),
             deaf.display()
         ),
     );
     wait_for(&format!("four: {}", job.output()), || {
         json(&lab.home("four"))
     });
+    job.wait_line("no step of its own (srun: error: no steps today)");
     let held = |path: &str| job.profile(path).exists();
     let keys = [
         "security/ipcontroller-client.json",
@@ -115,4 +129,59 @@ fn a_cluster_that_is_killed_half_way_leaves_no_key(lab: &Lab) {
     job.scancel();
     job.finish();
     assert!(!keys.iter().any(|key| held(key)), "{}", job.output());
+}
+
+/// Runs a command and hears no SIGTERM; nor does what it runs.
+const DEAF: &str = "#!/bin/sh\ntrap '' TERM\nexec \"$@\"\n";
+
+#[test]
+fn a_cluster_outlives_the_step_that_started_it_to_an_orderly_end() {
+    let lab = needed!(Lab::up(&["--slurm-conf", "KillWait=30"]));
+    let deaf = lab.script("deaf", DEAF);
+    // As a server that ends by itself, and one that a hub cancels while an engine takes its time.
+    let server = lab.script(
+        "server",
+        &format!("#!/bin/bash\n{KERNEL}\n{START} $1 >$2\n$3\n"),
+    );
+    let start = |words: &str, then: &str| {
+        let line = format!(
+            "srun --nodes=1 --ntasks=1 {} \"{words}\" $SLURM_JOB_ID \"{then}\"",
+            server.display()
+        );
+        lab.submit(&["-N1", "-n2", "--no-requeue"], &line)
+    };
+    let log = |job: &SlurmJob| {
+        let log = fs::read_to_string(job.profile("log/ipjob-detached.log"));
+        format!("{}{}", job.output(), log.unwrap_or_default())
+    };
+    let ended = |job: &SlurmJob| {
+        let record = wait_for(&format!("the end of {}: {}", job.id, log(job)), || {
+            job.record().filter(|record| record["state"] == "ended")
+        });
+        assert_eq!(record["exit"], 0, "{}", log(job));
+        assert_nothing_left(&record, &job.profile(""), &log(job));
+        record
+    };
+    let left = start("-n 2", "exit");
+    let reason = ended(&left)["reason"].to_string();
+    assert!(
+        reason.contains("(tail), has ended") || reason.contains("SIGTERM"),
+        "{reason}"
+    );
+    let words = format!("-n 1 --launcher local --engine-wrapper {}", deaf.display());
+    let cancelled = start(&words, "wait");
+    wait_for(&format!("ready: {}", cancelled.output()), || {
+        json(&lab.home(&cancelled.id))
+    });
+    cancelled.scancel();
+    assert_eq!(ended(&cancelled)["reason"], "SIGTERM");
+
+    // What is not followed lasts as long as the job, and ends with its script in order.
+    let job = lab.submit(
+        &["-N1", "-n2"],
+        "srun --nodes=1 --ntasks=1 bash -c 'ipjob --mode cluster-only --mpi none --detach; exit 0'
+         python3 -c \"import os, ipyparallel as ipp; print(ipp.Client(profile='job_' + os.environ['SLURM_JOB_ID'])[:].apply_sync(int, '4'))\"",
+    );
+    job.wait_line("[4, 4]");
+    assert_eq!(ended(&job)["reason"], "SIGTERM");
 }

@@ -4,6 +4,7 @@ pub mod connections;
 pub mod cpu_time;
 pub mod files;
 pub mod guard;
+pub mod handover;
 pub mod http;
 pub mod limits;
 pub mod log;

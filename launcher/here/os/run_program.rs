@@ -113,7 +113,12 @@ pub struct Question {
 impl Question {
     /// Starts it, as the leader of a group, so that it is killed with all that it has started.
     pub fn ask(program: &Path, args: &[&str]) -> io::Result<Self> {
-        Self::start(Command::new(program).args(args).process_group(0))
+        Self::put(Command::new(program).args(args))
+    }
+
+    /// The same with a command.
+    pub fn put(command: &mut Command) -> io::Result<Self> {
+        Self::start(command.process_group(0))
     }
 
     fn start(command: &mut Command) -> io::Result<Self> {

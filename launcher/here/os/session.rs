@@ -2,6 +2,7 @@
 //! is held by us.
 
 use crate::failure::{Failure, Outcome};
+use nix::errno::Errno;
 use nix::unistd::{close, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use std::fs::{self, File};
 use std::io::{self, stdin};
@@ -19,8 +20,11 @@ pub fn begin() -> Outcome<UnixStream> {
                 let _ = close(other);
             }
         }
-        setsid()?;
-        Ok(line.into())
+        match setsid() {
+            // A task that slurmstepd has started leads a group already, in a session without a terminal, and is alone in it.
+            Ok(_) | Err(Errno::EPERM) => Ok(line.into()),
+            Err(error) => Err(error.into()),
+        }
     };
     begun().map_err(|error| Failure::missing("no session can be begun here").because(error))
 }
