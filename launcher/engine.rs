@@ -6,6 +6,8 @@ mod exit_like;
 #[cfg_attr(not(target_os = "linux"), path = "engine/unsupported.rs")]
 mod forked;
 pub mod idle_watch;
+#[cfg(target_os = "linux")]
+mod pmi;
 pub mod predecessor;
 pub mod private_profile;
 pub mod signal_proxy;
@@ -106,7 +108,7 @@ pub fn run(
         None => command.env_remove(CONNECTION_INFO),
     };
     if let Some(python) = fork {
-        match forked::run(python, &command, args, &node, report) {
+        match forked::run(python, rank, &command, args, &node, report) {
             Ok(status) => {
                 drop(private);
                 return Ok(exit_like::like(status));

@@ -72,7 +72,7 @@ def hindrance(own=None):
     return None
 
 
-def become(ipengine, args, nannies, stdout, stderr):
+def become(ipengine, number, args, nannies, stdout, stderr):
     """Makes of this fork what an exec of its own would have been."""
     os.setpgid(0, 0)
     put(os.open(os.devnull, os.O_RDONLY), stdout, stderr)
@@ -82,7 +82,7 @@ def become(ipengine, args, nannies, stdout, stderr):
     if nannies:
         sys.modules[NANNY].Popen = functools.partial(start_nanny, nannies)
     sys.argv = [ipengine, *args]
-    show([sys.executable, *sys.argv], f"ipengine-{args[-1].rpartition('=')[2]}")
+    show([sys.executable, *sys.argv], f"ipengine-{number}")
     runpy.run_path(ipengine, run_name="__main__")
 
 
@@ -188,9 +188,9 @@ def fork_nannies(args, listener=None):
     return nannies
 
 
-def find_modules_of(ipengine):
-    """Modules are found where they are for the script itself."""
-    if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(__file__)):
+def find_modules_of(ipengine, ours):
+    """Modules are found where they are for the script itself, and not in what stands in its place because of this program."""
+    if sys.path and sys.path[0] == ours:
         sys.path[0] = os.path.dirname(os.path.realpath(ipengine))
 
 

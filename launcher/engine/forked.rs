@@ -4,22 +4,25 @@
 //!
 //! docs/design/fork.md explains the design.
 
+use super::pmi;
 use crate::here::os::stray_processes::Leftover;
+use crate::plan::environment::is_of_mpi;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::threads;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, sendmsg, sockopt::PeerCredentials};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::{Pid, close, geteuid};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, IoSlice, Write};
+use std::fs::{File, read_dir, read_to_string};
+use std::io::{self, BufRead, BufReader, IoSlice, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -61,13 +64,16 @@ pub type Why = String;
 /// What is sent for a fork. Variables and arguments are bytes, each told as the character of that number.
 #[derive(Serialize)]
 struct Order {
+    id: u32,
     args: Vec<String>,
     environment: BTreeMap<String, String>,
     cpus: Vec<usize>,
+    /// Variables with the numbers of descriptors, which are sent after the streams.
+    descriptors: Vec<&'static str>,
 }
 
 impl Order {
-    fn of(command: &Command) -> nix::Result<Self> {
+    fn of(id: u32, command: &Command, descriptors: Vec<&'static str>) -> nix::Result<Self> {
         let text = |bytes: &OsStr| bytes.as_bytes().iter().copied().map(char::from).collect();
         let mut environment: BTreeMap<String, String> = env::vars_os()
             .map(|(name, value)| (text(&name), text(&value)))
@@ -80,6 +86,7 @@ impl Order {
         }
         let cpus = sched_getaffinity(Pid::from_raw(0))?;
         Ok(Self {
+            id,
             // They are text already.
             args: command
                 .get_args()
@@ -89,14 +96,16 @@ impl Order {
             cpus: (0..CpuSet::count())
                 .filter(|cpu| cpus.is_set(*cpu) == Ok(true))
                 .collect(),
+            descriptors,
         })
     }
 }
 
-/// Has the engine forked that this command would become, tells its process id, and waits for its end. `common` are the arguments that
+/// Has the engine of this id forked that this command would become, tells its process id, and waits for its end. `common` are the arguments that
 /// all engines of the node have.
 pub fn run(
     python: &Path,
+    id: u32,
     command: &Command,
     common: &[String],
     node: &str,
@@ -106,7 +115,11 @@ pub fn run(
         let what = what.to_owned();
         move |error: io::Error| format!("{what}: {error}")
     };
-    let order = Order::of(command).map_err(|error| format!("its CPUs are not known: {error}"))?;
+    let in_world = command.get_args().any(|arg| arg == "--mpi");
+    let socket = pmi::socket(in_world, |name| env::var(name).ok())?;
+    let descriptors = socket.map(|_| pmi::SOCKET).into_iter().collect();
+    let order = Order::of(id, command, descriptors)
+        .map_err(|error| format!("its CPUs are not known: {error}"))?;
     let (mut stream, listener) = meet(node)?;
     let mut first = None;
     if let Some(listener) = listener {
@@ -114,7 +127,7 @@ pub fn run(
         first = Some(child.map_err(failed(&format!("{} cannot be started", python.display())))?);
     }
     // Until an engine is there signals end this task, as they would end an engine of its own that still imports.
-    send(&mut stream, &order).map_err(failed("nothing forks engines"))?;
+    send(&mut stream, &order, socket).map_err(failed("nothing forks engines"))?;
     let mut lines = BufReader::new(stream);
     let mut line = String::new();
     let _ = lines.read_line(&mut line);
@@ -134,6 +147,8 @@ pub fn run(
                 }));
         }
     };
+    // The launcher is to see its end when the engine closes it.
+    let _ = socket.map(close);
     let signals = signals().ok();
     let engine = Leftover::of(pid);
     started(pid);
@@ -174,7 +189,7 @@ fn meet(node: &str) -> Result<(UnixStream, Option<UnixListener>), Why> {
     Err(format!("nobody listens on @{name}"))
 }
 
-/// Starts the Python. It is nobody's task: what is sent to this one's group is not for it.
+/// Starts the Python. It is nobody's task: what is sent to this one's group is not for it, nor is this one's MPI world.
 fn start(
     python: &Path,
     engine: &Command,
@@ -183,15 +198,26 @@ fn start(
 ) -> io::Result<Child> {
     let mut program = File::from(memfd_create(c"ipjob-engines", MFdFlags::empty())?);
     program.write_all(PROGRAM.as_bytes())?;
+    program.rewind()?;
+    let inherited: Vec<String> = inherited()?
+        .into_iter()
+        .filter(|number| *number != program.as_raw_fd())
+        .map(|number| number.to_string())
+        .collect();
+    let of_mpi = env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_mpi));
+    let mut command = Command::new(python);
+    for (name, _) in of_mpi {
+        command.env_remove(name);
+    }
     // Its libraries begin their threads when they are imported, before there is an engine.
     let told = |(name, text): (&OsStr, Option<&OsStr>)| {
         let is_it = threads::VARIABLES.iter().any(|wanted| name == *wanted);
         Some((name.to_owned(), text.filter(|_| is_it)?.to_owned()))
     };
-    Command::new(python)
+    command
         .envs(engine.get_envs().filter_map(told))
-        .arg(format!("/proc/self/fd/{}", program.as_raw_fd()))
-        .arg(TITLE)
+        .args(["-c", &read_program(program.as_raw_fd()), TITLE])
+        .arg(inherited.join(","))
         .arg(engine.get_program())
         .args(common)
         .stdin(OwnedFd::from(listener))
@@ -199,14 +225,37 @@ fn start(
         .spawn()
 }
 
-/// Sends what the fork needs, with our own streams.
-fn send(stream: &mut UnixStream, order: &Order) -> io::Result<()> {
+/// The program that runs the one which it reads from this descriptor. It has a name that nobody opens: to print a traceback, Python reads the
+/// lines of each file in it, and would wait for ever for those of `/proc/self/fd/5` if that were a pipe of an engine's by then.
+fn read_program(descriptor: RawFd) -> String {
+    format!(
+        "file = open({descriptor}, 'rb'); text = file.read(); file.close(); exec(compile(text, '<ipjob>', 'exec'))"
+    )
+}
+
+/// The descriptors that a program which we start gets beside the standard streams: those that this task was given itself.
+fn inherited() -> io::Result<Vec<RawFd>> {
+    let is_inherited = |number: &RawFd| {
+        // Ours are closed by an exec, which the last word of the second line tells: `flags: 02000002`.
+        let text = read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+        *number > 2 && flags.is_some_and(|flags| flags & OFlag::O_CLOEXEC.bits() == 0)
+    };
+    let entries = read_dir("/proc/self/fd")?.flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(numbers.filter(is_inherited).collect())
+}
+
+/// Sends what the fork needs, with our own streams and the socket of our MPI launcher.
+fn send(stream: &mut UnixStream, order: &Order, socket: Option<RawFd>) -> io::Result<()> {
     let mut line = serde_json::to_vec(order)?;
     line.push(b'\n');
+    let descriptors: Vec<RawFd> = STREAMS.into_iter().chain(socket).collect();
     let sent = sendmsg::<()>(
         stream.as_raw_fd(),
         &[IoSlice::new(&line)],
-        &[ControlMessage::ScmRights(&STREAMS)],
+        &[ControlMessage::ScmRights(&descriptors)],
         MsgFlags::MSG_NOSIGNAL,
         None,
     )?;

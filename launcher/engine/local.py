@@ -11,7 +11,7 @@ Then this program ends, and the engines are the children of the subreaper above 
 
 
 def main(order, ipengine, *args):
-    find_modules_of(ipengine)
+    find_modules_of(ipengine, os.path.dirname(os.path.realpath(__file__)))
     import_once()
     why = hindrance()
     if why:
@@ -25,7 +25,7 @@ def main(order, ipengine, *args):
         pid = os.fork()
         if pid == 0:
             log = os.open(engine["log"], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
-            return become(ipengine, [*args, f"--IPEngine.id={engine['id']}"], nannies, os.dup(log), log)
+            return become(ipengine, engine["id"], [*args, f"--IPEngine.id={engine['id']}"], nannies, os.dup(log), log)
         os.write(0, f"engine {engine['id']} pid {pid}\n".encode())
     # What the site's modules want done at the end of a program is the engines' to do.
     sys.stdout.flush()

@@ -1,7 +1,9 @@
-"""Forks the engine of every task of a step on this node: `python /proc/self/fd/N TITLE IPENGINE ARGS...`.
+"""Forks the engine of every task of a step on this node: `python -c ... TITLE CLOSED IPENGINE ARGS...`.
 
-N is where this program is read from, and descriptor 0 a socket that listens. Every task connects to it, sends its stdout and stderr
-with one line of JSON, {"args": [...], "environment": {...}, "cpus": [...]}, and is told of its own engine:
+CLOSED are the descriptors (`5,7`) that the first task was given for itself, and descriptor 0 a socket
+that listens. Every task connects to it, sends its stdout and stderr with one line of JSON, {"id": 3, "args": [...], "environment": {...},
+"cpus": [...], "descriptors": ["PMI_FD"]}, the last of which names variables that tell the numbers of further descriptors that it sends, and is
+told of its own engine:
 
     engine 117              it was forked, and is this process
     ended 9                 it has ended, with this status as the kernel tells it
@@ -10,12 +12,14 @@ with one line of JSON, {"args": [...], "environment": {...}, "cpus": [...]}, and
 This program is the parent of the engines, and stays until the last task has gone. ARGS are what all engines have in common.
 """
 import array
-import linecache
 import select
 
 # What is sent to all processes of a step is for its tasks, which hand it on.
 FOR_TASKS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
+
+# How many descriptors are a task's streams, and how many it sends at most.
+STREAMS, MOST = 2, 8
 
 # Seconds in which a task tells what it wants, which it does at once.
 SILENCE = 10
@@ -67,9 +71,9 @@ class Tasks:
             return False
         # The tasks of this node wait for each other here: one that says nothing is not waited for.
         connection.settimeout(SILENCE)
-        streams = array.array("i")
+        descriptors = array.array("i")
         try:
-            order = receive(connection, streams)
+            order = receive(connection, descriptors)
         except (OSError, ValueError):
             order = None
         if not order:
@@ -78,12 +82,12 @@ class Tasks:
             tell(connection, f"exec {self.why}".rstrip())
             self.why, pid = "", None
         else:
-            pid = self.try_fork(connection, order)
+            pid = self.try_fork(connection, order, descriptors)
         if pid == 0:
-            self.engine = order["args"], streams
+            self.engine = order["id"], order["args"], descriptors[:STREAMS]
             return True
-        for stream in streams:
-            os.close(stream)
+        for descriptor in descriptors:
+            os.close(descriptor)
         if pid:
             self.connections[pid] = connection
             self.poll.register(connection, 0)
@@ -91,7 +95,7 @@ class Tasks:
             connection.close()
         return False
 
-    def try_fork(self, connection, order):
+    def try_fork(self, connection, order, descriptors):
         # What comes for the engine before it can hear it waits.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_TASKS)
         try:
@@ -106,7 +110,9 @@ class Tasks:
             except OSError as error:
                 tell(connection, f"exec it cannot be bound to the CPUs of its task: {error.strerror}")
                 os._exit(0)
-            self.take(order["environment"])
+            # As received, they reach programs that the engine starts, as the task's own would.
+            numbers = map(str, descriptors[STREAMS:])
+            self.take(order["environment"] | dict(zip(order["descriptors"], numbers)))
             tell(connection, f"engine {os.getpid()}")
             connection.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -160,11 +166,11 @@ class Tasks:
                 connection.close()
 
 
-def receive(connection, streams):
-    """What a task sends: its order, and its stdout and stderr."""
-    data, messages, _, _ = connection.recvmsg(1 << 16, socket.CMSG_SPACE(2 * streams.itemsize))
-    for _, _, descriptors in messages:
-        streams.frombytes(descriptors)
+def receive(connection, descriptors):
+    """What a task sends: its order, its stdout and stderr, and what its order names."""
+    data, messages, _, _ = connection.recvmsg(1 << 16, socket.CMSG_SPACE(MOST * descriptors.itemsize))
+    for _, _, some in messages:
+        descriptors.frombytes(some)
     while not data.endswith(b"\n"):
         more = connection.recv(1 << 16)
         if not more:
@@ -181,13 +187,12 @@ def tell(connection, line):
         pass
 
 
-def main(_, ipengine, *args):
-    find_modules_of(ipengine)
+def main(_, closed, ipengine, *args):
+    for descriptor in filter(None, closed.split(",")):
+        os.close(int(descriptor))
+    # What `-c` means.
+    find_modules_of(ipengine, "")
     listener = socket.socket(fileno=os.dup(0))
-    # This program was read from there. A warning or traceback would show its lines out of what has that number by then, and wait
-    # for ever if that is a pipe.
-    os.close(int(os.path.basename(__file__)))
-    linecache.cache[__file__] = (0, None, [], __file__)
     put(os.open(os.devnull, os.O_RDONLY))
     why = hindrance(listener)
     # The first task has started us, and may end before the others.
@@ -208,8 +213,8 @@ def main(_, ipengine, *args):
     tasks = Tasks(listener, why)
     while tasks.wait():
         if tasks.engine:
-            args, streams = tasks.engine
-            return become(ipengine, args, nannies, *streams)
+            number, args, streams = tasks.engine
+            return become(ipengine, number, args, nannies, *streams)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ pub enum EngineStart {
     /// Each engine is a Python of its own
     Exec,
     /// One Python per node imports ipyparallel and forks the engines, which is faster, takes less memory and opens fewer files; same
-    /// as exec with MPI, the launchers mpiexec and ranks, or where site-wide modules run threads or hold a GPU
+    /// as exec with the launcher ranks, with types of srun --mpi other than pmi2 and pmix, or where site-wide modules run threads or hold a GPU
     Fork,
 }
 

@@ -165,8 +165,18 @@ fn it_shows_what_forks_the_engines_or_why_none_are_forked() {
     assert!(line.starts_with(&begin), "{line}");
 
     place.script("mpiexec", "exit 1");
-    let text = plan(&place, &[&fork[..], &["--launcher", "mpiexec"]].concat());
-    let why = "starting engines one by one: --engine-start fork works with the launchers local and srun, not mpiexec";
+    let mpiexec = [&fork[..], &["--launcher", "mpiexec"]].concat();
+    let text = plan(&place, &mpiexec);
+    assert!(text.contains("/mpiexec -n 2 "), "{text}");
+    assert!(
+        text.contains(" engine --fork=/usr/bin/python3 -- "),
+        "{text}"
+    );
+    let text = plan(
+        &place,
+        &[&mpiexec[..], &["--engine-wrapper", "env"]].concat(),
+    );
+    let why = "starting engines one by one: --engine-wrapper puts a command between each task and its engine";
     assert!(text.contains(why), "{text}");
-    assert!(!text.contains("    fork  "), "{text}");
+    assert!(!text.contains("fork="), "{text}");
 }

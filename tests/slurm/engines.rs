@@ -128,12 +128,18 @@ fn engines_without_mpi_outlive_a_lost_one() {
 #[test]
 fn an_mpi_world_ends_with_its_first_lost_rank() {
     let lab = needed!(Lab::up(&[]));
+    for way in ["exec", "fork"] {
+        ends_with_its_first_lost_rank(&lab, way);
+    }
+}
+
+fn ends_with_its_first_lost_rank(lab: &Lab, way: &str) {
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
-        "exec ipjob --mode cluster-only",
+        &format!("exec ipjob --mode cluster-only --engine-start {way}"),
     );
     let record = job.wait_state("ready");
-    kill_engine(&lab, &record, 3);
+    kill_engine(lab, &record, 3);
     let ended = job.finish();
     assert_eq!(
         (ended.state.as_str(), ended.code),

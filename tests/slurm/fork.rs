@@ -18,6 +18,11 @@ def look():
     import os, random, signal, sys
     mask = os.umask(0o22)
     os.umask(mask)
+    def files():
+        frame = sys._getframe()
+        while frame:
+            yield frame.f_code.co_filename
+            frame = frame.f_back
     return {
         'parent': open(f'/proc/{os.getppid()}/comm').read().strip(),
         'seen': {
@@ -26,18 +31,31 @@ def look():
             'signals': {n.name: str(signal.getsignal(n)).split(' object at ')[0] for n in signal.Signals},
             'blocked': sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
             'command': open('/proc/self/cmdline').read().strip('\\0').split('\\0'),
+            # Python shows their lines in a traceback, and must not wait for ever for what is none.
+            'files that are no files': [x for x in files() if x.startswith('/proc/')],
             'sockets to others': [x for x in os.listdir('/proc/self/fd') if 'ipjob' in os.path.realpath(f'/proc/self/fd/{x}')],
         },
         'random': random.random(),
+        'sum': sum_of_ranks(),
         'nanny': [sorted(os.sched_getaffinity(int(pid))) for pid in os.listdir('/proc') if pid.isdigit() and is_nanny(pid)],
     }
+def sum_of_ranks():
+    import sys
+    if 'mpi4py.MPI' not in sys.modules:
+        return None
+    from mpi4py import MPI
+    world = MPI.COMM_WORLD
+    # As large as what goes by shared memory, or by another rank's own, and not by the messages that announce it.
+    given = bytearray(1 << 22)
+    world.Sendrecv(bytes([world.rank + 1]) * (1 << 22), (world.rank + 1) % world.size, recvbuf=given, source=(world.rank - 1) % world.size)
+    return [world.rank, world.size, world.allreduce(given[-1])]
 def is_nanny(pid):
     import os
     try:
         return '\\0ipyparallel.engine.nanny\\0' in open(f'/proc/{pid}/cmdline').read() and os.getsid(int(pid)) == int(pid)
     except OSError:
         return False
-rc[:].push({'is_nanny': is_nanny}, block=True)
+rc[:].push({'is_nanny': is_nanny, 'sum_of_ranks': sum_of_ranks}, block=True)
 print('SEEN', json.dumps(dict(zip(rc.ids, rc[:].apply_sync(look)))), flush=True)
 ";
 
@@ -54,8 +72,10 @@ print('closed', len(names))
 ";
 
 /// Variables in which two steps of one job differ.
-const OF_A_STEP: [&str; 6] = [
+const OF_A_STEP: [&str; 8] = [
     "IPJOB_INCARNATION",
+    "PMI_FD",
+    "PMI_JOBID",
     "SLURM_STEP_ID",
     "SLURM_STEPID",
     "SLURM_TASK_PID",
@@ -80,10 +100,17 @@ fn a_forked_engine_of_a_step_sees_what_one_of_its_own_sees() {
     let driver = lab.script("driver.py", DRIVER);
     let run = |way: &str| {
         let driver = driver.display();
-        format!("ipjob --mode cluster-only --mpi none --engine-start {way} -- python3 {driver}")
+        format!("ipjob --mode cluster-only --engine-start {way} -- python3 {driver}")
     };
-    // Two tasks on one node, one on the other; then fewer engines than tasks.
-    let lines = [run("exec"), run("fork"), run("exec -n 2"), run("fork -n 2")];
+    // Two tasks on one node, one on the other; then fewer engines than tasks; then as the ranks of one MPI world.
+    let lines = [
+        run("exec --mpi none"),
+        run("fork --mpi none"),
+        run("exec --mpi none -n 2"),
+        run("fork --mpi none -n 2"),
+        run("exec --mpi pmi2"),
+        run("fork --mpi pmi2"),
+    ];
     let job = lab.submit(&["-N2", "-n3"], &lines.join("\n"));
     let ended = job.finish();
     assert_eq!(ended.code, 0, "{}", ended.output);
@@ -93,9 +120,12 @@ fn a_forked_engine_of_a_step_sees_what_one_of_its_own_sees() {
         .filter_map(|line| line.strip_prefix("SEEN "))
         .map(|text| serde_json::from_str(text).expect("JSON"))
         .collect();
-    assert_eq!(seen.len(), 4, "{}", ended.output);
-    for (pair, engines) in seen.chunks(2).zip([3, 2]) {
+    assert_eq!(seen.len(), lines.len(), "{}", ended.output);
+    for (pair, engines) in seen.chunks(2).zip([3, 2, 3]) {
         assert_same(&pair[0], &pair[1], engines);
+    }
+    for rank in 0..3 {
+        assert_eq!(seen[5][rank.to_string()]["sum"], json!([rank, 3, 6]));
     }
     let cpus = |id: &str| &seen[1][id]["seen"]["affinity"];
     assert_ne!(cpus("0"), cpus("1"), "each has a CPU of its own");
@@ -243,7 +273,13 @@ fn a_dry_run_tells_what_forks_the_engines_of_a_step_or_why_none_are_forked() {
     let run = "ipjob --mode cluster-only --engine-start fork --dry-run";
     let cases = [
         ("", "--mpi none", "/ipjob engine --fork=/"),
-        ("", "--mpi pmi2", "an MPI world cannot be forked"),
+        ("", "--mpi pmi2", "--fork=/"),
+        (
+            "",
+            "--mpi cray_shasta",
+            "how `srun --mpi=cray_shasta` gives its world to a task is not known here",
+        ),
+        ("", "--launcher mpiexec", "/ipjob engine --fork=/"),
         (
             "",
             "--mpi none --engine-wrapper env",

@@ -2,6 +2,12 @@ use super::px;
 use crate::support::{Lab, lab::ALICE};
 use serde_json::json;
 
+/// Counts the ranks of an engine's world.
+const ALL: &str = "from mpi4py import MPI\ntotal = MPI.COMM_WORLD.allreduce(1)";
+
+/// Tells what has started an engine.
+const PARENT: &str = "import os\nparent = open(f'/proc/{os.getppid()}/comm').read().strip()";
+
 #[test]
 fn a_wrong_type_is_found_and_said() {
     let lab = needed!(Lab::up(&[]));
@@ -44,7 +50,7 @@ fn open_mpi_is_told_from_mpich() {
     // mpi4py has modules for both libraries and takes the one that it is told.
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=1"],
-        "export MPI4PY_MPIABI=openmpi\nexec ipjob --mode cluster-only",
+        "export MPI4PY_MPIABI=openmpi\nexec ipjob --mode cluster-only --engine-start fork",
     );
     job.wait_state("ready");
     if lab
@@ -52,12 +58,14 @@ fn open_mpi_is_told_from_mpich() {
         .text
         .contains("pmix")
     {
-        let cell = "from mpi4py import MPI\ntotal = MPI.COMM_WORLD.allreduce(1)\nvendor = MPI.get_vendor()[0]";
+        let cell = format!("{ALL}\nvendor = MPI.get_vendor()[0]\n{PARENT}");
         let profile = format!("job_{}", job.id);
-        let seen = px(&lab, "login", &profile, cell, &["total", "vendor"]);
+        let names = ["total", "vendor", "parent"];
+        let seen = px(&lab, "login", &profile, &cell, &names);
         assert_eq!(seen[0], json!([0, 1]));
         assert_eq!(seen[1], json!([2, 2]));
         assert_eq!(seen[2], json!(["Open MPI", "Open MPI"]));
+        assert_eq!(seen[3], json!(["ipengine-forks", "ipengine-forks"]));
         let record = job.record().expect("a record");
         assert_eq!(record["warnings"], json!([]));
     } else {
@@ -70,6 +78,37 @@ fn open_mpi_is_told_from_mpich() {
 }
 
 #[test]
+fn the_ranks_of_each_mpiexec_are_forks_on_both_nodes() {
+    let lab = needed!(Lab::up(&["--mpi-packages", "openmpi"]));
+    let run = "exec ipjob --mode cluster-only --engine-start fork --launcher mpiexec";
+    for (script, vendor) in [
+        (run.to_owned(), "MPICH"),
+        (
+            format!("export MPI4PY_MPIABI=openmpi\n{run} --launcher-command mpirun.openmpi"),
+            "Open MPI",
+        ),
+    ] {
+        let job = lab.submit(&["-N2", "--ntasks-per-node=2"], &script);
+        let record = job.wait_state("ready");
+        let cell =
+            format!("{ALL}\nrank = MPI.COMM_WORLD.rank\nvendor = MPI.get_vendor()[0]\n{PARENT}");
+        let names = ["rank", "total", "vendor", "parent"];
+        let seen = px(&lab, "login", &format!("job_{}", job.id), &cell, &names);
+        let all = |value: &str| json!([value, value, value, value]);
+        assert_eq!(seen[0], json!([0, 1, 2, 3]));
+        assert_eq!(seen[1], seen[0], "an engine's id is its rank");
+        assert_eq!(seen[2], json!([4, 4, 4, 4]));
+        assert_eq!(seen[3], all(vendor));
+        assert_eq!(seen[4], all("ipengine-forks"));
+        // One that dies ends all.
+        lab.kill("node2", &record["engines"]["list"][3]["pid"]);
+        let ended = job.finish();
+        assert_eq!(ended.code, 1, "{}", ended.output);
+        job.assert_nothing_left();
+    }
+}
+
+#[test]
 fn a_chosen_type_makes_the_world() {
     let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
@@ -77,12 +116,12 @@ fn a_chosen_type_makes_the_world() {
         "exec ipjob --mode cluster-only --mpi pmi2",
     );
     job.wait_state("ready");
-    let cell = "from mpi4py import MPI\ntotal = MPI.COMM_WORLD.allreduce(1)\nnames = [n for n in dir() if 'ipjob' in n]";
+    let cell = format!("{ALL}\nnames = [n for n in dir() if 'ipjob' in n]");
     let seen = px(
         &lab,
         "login",
         &format!("job_{}", job.id),
-        cell,
+        &cell,
         &["total", "names"],
     );
     assert_eq!(seen[1], json!([2, 2]));

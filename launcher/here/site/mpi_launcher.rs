@@ -61,7 +61,9 @@ pub fn living(environment: &[(String, String)]) -> (Vec<(String, String)>, Vec<S
     (living, left.into_iter().map(|(name, _)| name).collect())
 }
 
-fn is_open_socket(descriptor: &str) -> bool {
+/// Whether this is the number of a descriptor of ours that is a socket.
+#[must_use]
+pub fn is_open_socket(descriptor: &str) -> bool {
     std::fs::read_link(format!("/proc/self/fd/{descriptor}"))
         .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
 }

@@ -73,6 +73,14 @@ impl EngineCommand {
     }
 }
 
+/// The option of `ipjob engine` by which this Python forks what tasks become.
+pub fn forked_by(python: Option<&Path>) -> Vec<String> {
+    python
+        .map(|python| format!("--fork={}", python.display()))
+        .into_iter()
+        .collect()
+}
+
 /// Whether engines tell the size of their MPI world: ipengine runs one command at its start, and the user's own goes first.
 pub fn tells_its_world(settings: &Settings) -> bool {
     let command = |arg: &String| arg.starts_with("-c") || arg.contains("startup_command");

@@ -15,14 +15,14 @@ use std::path::Path;
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
 pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
 
-/// The engines, started by this launcher, of a step forked by this Python; with `ranks` also how the other ranks start theirs.
+/// The engines, started by this launcher, those of tasks forked by this Python; with `ranks` also how the other ranks start theirs.
 pub fn engines(
     context: &Context,
     launcher: Launcher,
     python: Option<&Path>,
 ) -> Outcome<(Service, Option<Order>)> {
-    let in_a_step = python.filter(|_| launcher == Launcher::Srun);
-    let command = EngineCommand::new(context, in_a_step.is_some());
+    let of_tasks = python.filter(|_| launcher != Launcher::Local);
+    let command = EngineCommand::new(context, of_tasks.is_some());
     let mut environment = environment::of(Name::Engines, context);
     let mut order = None;
     let processes = match launcher {
@@ -48,11 +48,11 @@ pub fn engines(
                     .from_files
                     .insert(CONNECTION_INFO.to_owned(), file);
             }
-            vec![srun::step(context, &command, in_a_step)?]
+            vec![srun::step(context, &command, of_tasks)?]
         }
         Launcher::Mpiexec => {
             mpiexec::shape(context, &mut environment);
-            vec![mpiexec::start(context, &command)?]
+            vec![mpiexec::start(context, &command, of_tasks)?]
         }
         Launcher::Ranks => {
             let order = order.insert(ranks::order(context, &environment, &command)?);

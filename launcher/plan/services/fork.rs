@@ -64,9 +64,11 @@ pub fn forking(
         Launcher::Local => python(context),
         // Each task of the step has it forked.
         Launcher::Srun => in_a_step(context),
-        launcher => Err(format!(
-            "--engine-start fork works with the launchers local and srun, not {launcher}"
-        )),
+        Launcher::Mpiexec => in_tasks(context),
+        Launcher::Ranks => Err(
+            "--engine-start fork works with the launchers local, srun and mpiexec, not ranks"
+                .to_owned(),
+        ),
     };
     found
         .inspect_err(|why| remarks.push(format!("starting engines one by one: {why}")))
@@ -121,20 +123,38 @@ fn python(context: &Context) -> Result<PathBuf, String> {
 /// The Python that forks the engines of a step, on each node those of its own; else why there is none.
 fn in_a_step(context: &Context) -> Result<PathBuf, String> {
     let slurm = context.allocation.slurm.as_ref();
-    let why = if context.here.srun.as_ref().map(|srun| &srun.mpi) != Some(&World::None) {
-        "an MPI world cannot be forked; --mpi none starts engines without one"
-    } else if !context.settings.engine_wrapper.is_empty() {
-        "--engine-wrapper puts a command between each task and its engine"
-    } else if slurm.is_some_and(|slurm| !slurm.components.is_empty()) {
-        "--engine-start fork does not work for a step over components of a heterogeneous job"
-    } else if let Some(what) = of_one_task(context) {
+    if let Some(World::Type(name)) = context.here.srun.as_ref().map(|srun| &srun.mpi)
+        && !is_handed_on(name)
+    {
+        return Err(format!(
+            "how `srun --mpi={name}` gives its world to a task is not known here, and a fork of another task would be without it"
+        ));
+    }
+    if slurm.is_some_and(|slurm| !slurm.components.is_empty()) {
+        let why =
+            "--engine-start fork does not work for a step over components of a heterogeneous job";
+        return Err(why.to_owned());
+    }
+    if let Some(what) = of_one_task(context) {
         return Err(format!(
             "{what} gives each task what a fork of another task would not get"
         ));
-    } else {
-        return python(context);
-    };
-    Err(why.to_owned())
+    }
+    in_tasks(context)
+}
+
+/// The Python that forks the engines of tasks, whoever starts them; else why there is none.
+fn in_tasks(context: &Context) -> Result<PathBuf, String> {
+    if !context.settings.engine_wrapper.is_empty() {
+        return Err("--engine-wrapper puts a command between each task and its engine".to_owned());
+    }
+    python(context)
+}
+
+/// Whether a task can hand on what this type of `srun --mpi` gives it. What other types give, such as Cray's, was not to be tried. A
+/// default's type is not known here: each task looks at what it was given.
+fn is_handed_on(mpi: &str) -> bool {
+    mpi == "pmi2" || mpi == "pmix" || mpi.starts_with("pmix_")
 }
 
 /// Arguments of srun, and the variables that reach it and say the same, with which Slurm gives a task more than its environment and

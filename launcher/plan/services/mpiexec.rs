@@ -1,11 +1,12 @@
 //! Engines as one mpiexec: for allocations without srun, and for sites with a starter of their own (ibrun and the like).
 
-use super::engine_command::EngineCommand;
+use super::engine_command::{EngineCommand, forked_by};
 use super::{Context, srun_variables};
 use crate::failure::{Failure, Outcome};
 use crate::plan::service::{Environment, Process};
 use crate::plan::slurm::Slurm;
 use crate::plan::text::Text;
+use std::path::Path;
 
 /// Tells mpiexec by the variables of Slurm, which MPICH's and Open MPI's read alike, where the engines go, and keeps from the srun by
 /// which it reaches other nodes what would keep that from them.
@@ -53,14 +54,18 @@ fn size(slurm: &Slurm, engines: u32) -> [(&'static str, String); 7] {
     ]
 }
 
-/// The one mpiexec that starts all engines.
-pub fn start(context: &Context, command: &EngineCommand) -> Outcome<Process> {
+/// The one mpiexec that starts all engines, which on each node are forked by this Python.
+pub fn start(
+    context: &Context,
+    command: &EngineCommand,
+    python: Option<&Path>,
+) -> Outcome<Process> {
     let Some(mpiexec) = &context.here.mpiexec else {
         return Err(Failure::missing("no mpiexec was found"));
     };
     let mut args = vec!["-n".to_owned(), context.engines.to_string()];
     args.extend(context.settings.srun_args.iter().cloned());
-    args.extend(command.of_task(&mpiexec.ipjob, Vec::new(), mpiexec.world));
+    args.extend(command.of_task(&mpiexec.ipjob, forked_by(python), mpiexec.world));
     Ok(Process {
         program: mpiexec.program.clone(),
         args,

@@ -3,7 +3,7 @@
 //! docs/design/engines-in-slurm.md explains the design.
 
 use super::Context;
-use super::engine_command::EngineCommand;
+use super::engine_command::{EngineCommand, forked_by};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::service::Process;
@@ -27,9 +27,8 @@ pub fn step(context: &Context, command: &EngineCommand, python: Option<&Path>) -
     args.extend(size(context, slurm)?);
     args.extend(of_world(&srun.mpi));
     args.extend(context.settings.srun_args.iter().cloned());
-    let fork = python.map(|python| format!("--fork={}", python.display()));
     let in_world = srun.mpi != World::None;
-    args.extend(command.of_task(&srun.ipjob, fork.into_iter().collect(), in_world));
+    args.extend(command.of_task(&srun.ipjob, forked_by(python), in_world));
     Ok(Process {
         program: srun.program.clone(),
         args,
