@@ -302,20 +302,24 @@ fn allocation(
     };
     let host = identity::host();
     if !slurm.from_outside && slurm.node_of(&host).is_none() {
-        return Err(Failure::usage(format!(
+        let mut failure = Failure::usage(format!(
             "{host} is not a node of job {}: its nodes are {}",
             slurm.job,
             slurm.nodes.join(", ")
-        ))
-        .hint(format!(
-            "salloc leaves the shell on the login node here; type: {}",
-            inside_the_job()
-        ))
-        .hint(format!(
-            "--jobid {} starts the engines in the job, and the rest here",
-            slurm.job
-        ))
-        .hint("--launcher local starts engines on this machine alone"));
+        ));
+        // In a step, what --detach leaves behind would be killed; and a cell cannot type there.
+        if !options.detached {
+            failure = failure.hint(format!(
+                "salloc leaves the shell on the login node here; type: {}",
+                inside_the_job()
+            ));
+        }
+        return Err(failure
+            .hint(format!(
+                "--jobid {} starts the engines in the job, and the rest here",
+                slurm.job
+            ))
+            .hint("--launcher local starts engines on this machine alone"));
     }
     let components = het::named(&options.srun_args, environment)?;
     let slurm = slurm.with_engines_in(components);

@@ -264,6 +264,32 @@ fn it_says_which_program_it_lacks() {
 }
 
 #[test]
+fn it_says_which_ipyparallel_it_lacks() {
+    let venv = needed!(venv("wheel"));
+    let place = Place::empty();
+    let code = "import ipjob
+try:
+    import ipjob.launchers
+except ImportError as error:
+    print(error)
+from ipjob import job
+job.start(['-n', '1'])";
+    let shown = failure(&mut python(&place, &venv, code));
+    let words = "this Python has no ipyparallel\n  cause: No module named 'ipyparallel'\n  hint: pip install 'ipyparallel>=8', ";
+    assert!(shown.starts_with(words), "{shown}");
+    assert_eq!(shown.matches(words).count(), 2, "{shown}");
+
+    let old = place.dir().join("old/ipyparallel");
+    fs::create_dir_all(&old).expect("a directory");
+    let text = "version_info = (7, 1, 0)\n__version__ = '7.1.0'\n";
+    fs::write(old.join("__init__.py"), text).expect("written");
+    let path = format!("{}:{}", package().display(), place.dir().join("old").display());
+    let shown = failure(python(&place, &venv, code).env("PYTHONPATH", path));
+    let words = "this Python's ipyparallel is 7.1.0; 8 is the first that works here\n  hint: pip install ";
+    assert_eq!(shown.matches(words).count(), 2, "{shown}");
+}
+
+#[test]
 fn what_the_program_refuses_is_an_exception_with_its_words() {
     let place = Place::empty();
     let venv = needed!(venv("main"));

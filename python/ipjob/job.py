@@ -5,10 +5,12 @@ import os
 import socket
 import threading
 import time
+import weakref
 from datetime import datetime, timezone
 
 from . import program
-from .program import Failure
+from .client import release
+from .program import Failure, NotInstalled
 
 
 def start_arguments(arguments, follow):
@@ -28,7 +30,7 @@ def started(answer):
 
 def start(arguments, follow=None, say=None):
     """Starts a job and returns the program's answer when it is ready. An interrupt meanwhile ends it, and leaves nothing."""
-    _supported()
+    supported()
     call = program.Call(start_arguments(arguments, follow))
     try:
         return call.wait(say)
@@ -45,19 +47,15 @@ def abandon(call):
         job.stop()
 
 
-def _supported():
-    """ipparallel is imported here and nowhere earlier: the job would start without it, and the client would not."""
+def supported():
+    """Says what is missing where ipyparallel is. Without this look the job would start, and the client would not."""
+    hints = ["pip install 'ipyparallel>=8', then restart the kernel"]
     try:
         import ipyparallel
     except ImportError as error:
-        raise Failure(
-            "this Python has no ipyparallel", ["pip install 'ipyparallel>=8', then restart the kernel"], cause=str(error)
-        ) from None
+        raise NotInstalled("this Python has no ipyparallel", hints, cause=str(error)) from None
     if ipyparallel.version_info[0] < 8:
-        raise Failure(
-            f"this Python's ipyparallel is {ipyparallel.__version__}; 8 is the first that works here",
-            ["pip install 'ipyparallel>=8', then restart the kernel"],
-        )
+        raise NotInstalled(f"this Python's ipyparallel is {ipyparallel.__version__}; 8 is the first that works here", hints)
 
 
 def live():
@@ -85,6 +83,8 @@ class Job:
         self.path = path
         # Both halves of an `ipp.Cluster` hold it, and each hears of its end on a thread of its own.
         self.lock = threading.RLock()
+        # Those that are let go when it ends.
+        self.clients = weakref.WeakSet()
         self._old = None
         self._last = self._read() or {}
         self.incarnation = incarnation or self._last.get("incarnation", {}).get("id")
@@ -154,7 +154,7 @@ class Job:
         """The paths of the connection files of clients and of engines."""
         reason = self.over()
         if reason:
-            raise Failure(f"{self.profile} has ended: {reason}")
+            raise Failure(self.told(reason))
         client = self.record()["controller"]["client_file"]
         directory, name = os.path.split(client)
         return {"client": client, "engine": os.path.join(directory, name.replace("-client.json", "-engine.json"))}
@@ -164,6 +164,17 @@ class Job:
         import ipyparallel
 
         return ipyparallel.Client(self.connection()["client"], **options)
+
+    def release(self, reason):
+        """Ends what waits for its engines, once it is over for this reason, and closes the clients."""
+        with self.lock:
+            clients, self.clients = list(self.clients), weakref.WeakSet()
+        for client in clients:
+            release(client, self.told(reason))
+
+    def told(self, reason):
+        """What a user reads of its end."""
+        return f"{self.profile} has ended: {reason}"
 
     def stops(self):
         """Whether it is on its way out, or has ended: a second request would end it by force."""

@@ -12,14 +12,23 @@ import os
 import socket
 import threading
 
-import psutil
-from ipyparallel import Cluster
-from ipyparallel.cluster.launcher import BaseLauncher, ControllerLauncher, EngineLauncher, LocalEngineSetLauncher, NotRunning
-from traitlets import Bool, List, Unicode
-
 from . import job as jobs
 from . import program
 from .program import Failure
+
+# All below comes with it.
+jobs.supported()
+
+import psutil  # noqa: E402
+from ipyparallel import Cluster  # noqa: E402
+from ipyparallel.cluster.launcher import (  # noqa: E402
+    BaseLauncher,
+    ControllerLauncher,
+    EngineLauncher,
+    LocalEngineSetLauncher,
+    NotRunning,
+)
+from traitlets import Bool, List, Unicode  # noqa: E402
 
 
 async def _call(arguments, log):
@@ -67,7 +76,11 @@ class _Launcher(BaseLauncher):
     def take(self, job):
         """Holds the job, and tells those who have asked when it has ended, whoever ended it."""
         self.job, self.record, self.incarnation = job, job.path, job.incarnation
-        threading.Thread(target=lambda: self._ended(job.wait_until(job.ended)), name="ipjob", daemon=True).start()
+        threading.Thread(target=self._watch, args=(job,), name="ipjob", daemon=True).start()
+
+    def _watch(self, job):
+        job.release(job.wait_until(job.over))
+        self._ended(job.wait_until(job.ended))
 
     def _ended(self, reason):
         if not self.job:
@@ -206,9 +219,10 @@ class IpjobEngineSetLauncher(_Launcher, EngineLauncher):
 
 def _teach(cluster):
     """Methods of ipyparallel's Cluster that ask the engines' launcher nothing: one starts a controller of its own before, one
-    counts CPUs, and one stops the engines and starts them again, and the job would be over in between."""
+    counts CPUs, one stops the engines and starts them again, and the job would be over in between, and one makes clients, which
+    would wait for ever for what no engine has begun when the job ends."""
     start_controller, start_engines = cluster.start_controller, cluster.start_engines
-    restart_engines = cluster.restart_engines
+    restart_engines, connect_client = cluster.restart_engines, cluster.connect_client
 
     @functools.wraps(start_controller)
     async def start_controller_of_same_kind(self, **kwargs):
@@ -229,9 +243,17 @@ def _teach(cluster):
             return await engines.restart()
         return await restart_engines(self, engine_set_id)
 
+    @functools.wraps(connect_client)
+    async def connect_client_that_hears_of_the_end(self, **kwargs):
+        client = await connect_client(self, **kwargs)
+        if isinstance(self.controller, IpjobControllerLauncher):
+            self.controller.job.clients.add(client)
+        return client
+
     cluster.start_controller = start_controller_of_same_kind
     cluster.start_engines = start_engines_of_the_allocation
     cluster.restart_engines = restart_engines_in_place
+    cluster.connect_client = connect_client_that_hears_of_the_end
 
 
 _teach(Cluster)

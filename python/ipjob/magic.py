@@ -10,6 +10,7 @@ import time
 
 from . import job as jobs
 from . import program
+from .client import release
 from .program import Failure
 
 USAGE = """\
@@ -52,33 +53,6 @@ class Progress:
         if text != self._shown:
             print("\r" + text.ljust(len(self._shown)), end="", flush=True)
             self._shown = text
-
-
-def _release(client, why):
-    """Ends what waits for results that nobody will send any more, and closes the client.
-
-    This is what the client itself does for one engine that has died (`_handle_stranded_msgs`); tasks that no engine has
-    begun it would leave waiting."""
-    from ipyparallel import error
-
-    def answer():
-        for message in list(client.outstanding):
-            try:
-                raise error.EngineError(why)
-            except error.EngineError:
-                reply = client.session.msg("apply_reply", content=error.wrap_exception())
-            reply["parent_header"]["msg_id"] = message
-            client._handle_apply_reply(reply)
-        answered.set()
-
-    answered = threading.Event()
-    # The client's own thread handles replies. Without it, a hub that was shut down in order has closed the client.
-    if client._io_thread.is_alive():
-        client._io_loop.add_callback(answer)
-        answered.wait(5)
-    client.close()
-    # What a cell has sent meanwhile.
-    answer()
 
 
 class Session:
@@ -172,7 +146,7 @@ class Session:
         """Ends the job in order. Its client is closed first: what a cell waits for would not come any more."""
         _none(arguments)
         job = self._job()
-        self._retire(job, f"{job.profile} has ended: it was stopped")
+        self._retire(job, job.told("it was stopped"))
         with Progress() as progress:
             job.stop(progress)
 
@@ -189,7 +163,7 @@ class Session:
         job = self.job
         reason = job and job.over()
         if reason:
-            self._retire(job, f"{job.profile} has ended: {reason}")
+            self._retire(job, job.told(reason))
         return None if reason else job
 
     def _job(self):
@@ -223,7 +197,7 @@ class Session:
 
     def _watch(self, job):
         """Once it has ended, whoever ended it, no cell waits for it."""
-        self._retire(job, f"{job.profile} has ended: {job.wait_until(job.over)}")
+        self._retire(job, job.told(job.wait_until(job.over)))
 
     def _retire(self, job, why):
         """Lets go of the job, once: a client that is left open would wait for ever."""
@@ -239,7 +213,7 @@ class Session:
         application = _application()
         if application and application.profile == job.profile:
             application.profile = self._profile
-        _release(client, why)
+        release(client, why)
 
     def _no_px(self, client, why):
         """%%px of a closed client says what has become of it. A new client makes its own, where there is no %px."""

@@ -38,6 +38,10 @@ class Failure(Exception):
         return ["ipjob: error: " + str(self)]
 
 
+class NotInstalled(Failure, ImportError):
+    """What this Python lacks."""
+
+
 def _directories():
     """Where programs of this Python's packages are: of its environment, of the user, and beside `pip install --target`."""
     directories = [sysconfig.get_path("scripts"), os.path.dirname(sys.executable)]

@@ -145,6 +145,14 @@ notebook.shows("the start", ["the start was interrupted; what had begun has been
 # A front that is ended before it listens to signals leaves that to the job behind it.
 wait_for("end of all", lambda: not follows(kernel))
 
+# Two cells at once: one has it, the other is told so.
+notebook.run("import threading\nstart = threading.Thread(target=get_ipython().run_line_magic, args=('ipjob', 'start -n 1'))\nstart.start()")
+wait_for("job", lambda: follows(kernel))
+notebook.fails("%ipjob start -n 1", "another cell is at %ipjob at this moment", "or interrupt it")
+notebook.fails("%ipjob stop", "another cell is at %ipjob at this moment")
+notebook.run("start.join()\n%ipjob status", "job_local: ready, 1 of 1 engines")
+notebook.run("%ipjob stop")
+
 # It ends with its kernel.
 notebook.run("%ipjob start -n 1")
 before = record()

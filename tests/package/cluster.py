@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import ipyparallel as ipp
+from traitlets.config import Config
 
 PATIENCE = 90
 
@@ -42,6 +43,15 @@ try:
 except Exception as error:
     assert "no second set joins them" in str(error), error
 assert list(cluster.engines.values()) == [cluster.engine_set] and cluster.engine_set.job, "what was refused has left nothing"
+
+# A profile that is in use is no other's.
+taken = Config()
+taken.IpjobEngineSetLauncher.options = ["--profile", "job_local"]
+try:
+    ipp.Cluster(engines="ipjob", n=1, config=taken).start_cluster_sync()
+    sys.exit("it started")
+except Exception as error:
+    assert "another ipjob runs in " in str(error) and "choose another profile" in error.hints[0], error
 
 # Another process finds it by its file, and ends it.
 other = ipp.Cluster.from_file(cluster.cluster_file)
@@ -78,6 +88,16 @@ async def asynchronous():
 
 
 assert state(asyncio.run(asynchronous())) == "ended"
+
+# Whoever ends it, what waits ends with the reason, also what no engine has begun.
+with ipp.Cluster(engines="ipjob", n=1) as rc:
+    waits = rc.load_balanced_view().map_async(time.sleep, [600] * 3)
+    os.kill(rc.cluster.controller.process.pid, signal.SIGTERM)
+    try:
+        waits.get(PATIENCE)
+        sys.exit("it waited for nothing")
+    except Exception as error:
+        assert "job_local has ended: SIGTERM" in str(error), error
 
 # A failure is an exception, with ipjob's words.
 failing = ipp.Cluster(engines="ipjob", n=1, controller_args=["--ip=*"])

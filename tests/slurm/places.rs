@@ -25,7 +25,8 @@ fn an_interactive_shell_at_the_login_node_gets_the_line_to_type() {
     let script = lab.script(
         "typed.sh",
         &format!(
-            "{command} 2>refusal; echo refused with $?; line=$(sed -n 's/.*type: //p' refusal)\npython3 -c '{TERMINAL}' \"$line\"; echo then $?"
+            "{command} 2>refusal; echo refused with $?; line=$(sed -n 's/.*type: //p' refusal)\npython3 -c '{TERMINAL}' \"$line\"; echo then $?\n\
+             ipjob --mode cluster-only --detach 2>detached; echo cells read \"$(cat detached)\""
         ),
     );
     let salloc = lab.shell(
@@ -48,6 +49,10 @@ fn an_interactive_shell_at_the_login_node_gets_the_line_to_type() {
         "{text}"
     );
     assert!(text.contains("then 0"), "{text}");
+    let (_, detached) = text.split_once("cells read ").expect("words");
+    let hints = "\nhint: --jobid 1 starts the engines in the job, and the rest here\nhint: --launcher local ";
+    let (_, from_hints) = detached.split_once('\n').expect("hints");
+    assert!(format!("\n{from_hints}").starts_with(hints), "{text}");
 }
 
 #[test]
