@@ -20,8 +20,8 @@ const CARD: &str = include_str!("ood/card.py");
 
 /// What a user's first cell does.
 const CELL: &str = "
-import ipyparallel as ipp, os, socket
-rc = ipp.Client(profile=os.environ['IPJOB_CLIENT_PROFILE'])
+import ipyparallel as ipp, socket
+rc = ipp.Client()
 print('cell', len(rc), sorted(set(rc[:].apply_sync(socket.gethostname))))
 ";
 

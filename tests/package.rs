@@ -283,9 +283,14 @@ job.start(['-n', '1'])";
     fs::create_dir_all(&old).expect("a directory");
     let text = "version_info = (7, 1, 0)\n__version__ = '7.1.0'\n";
     fs::write(old.join("__init__.py"), text).expect("written");
-    let path = format!("{}:{}", package().display(), place.dir().join("old").display());
+    let path = format!(
+        "{}:{}",
+        package().display(),
+        place.dir().join("old").display()
+    );
     let shown = failure(python(&place, &venv, code).env("PYTHONPATH", path));
-    let words = "this Python's ipyparallel is 7.1.0; 8 is the first that works here\n  hint: pip install ";
+    let words =
+        "this Python's ipyparallel is 7.1.0; 8 is the first that works here\n  hint: pip install ";
     assert_eq!(shown.matches(words).count(), 2, "{shown}");
 }
 
