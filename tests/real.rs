@@ -17,6 +17,7 @@ mod imports;
 mod location;
 mod nanny;
 mod notebook;
+mod preload;
 mod printing;
 pub mod python;
 mod recovery;

@@ -10,9 +10,9 @@ import ipyparallel as ipp, os
 profile = 'profile_' + os.environ['IPJOB_CLIENT_PROFILE']
 rc = ipp.Client(profile_dir=os.path.join(os.environ['IPYTHONDIR'], profile), timeout=30)
 def look():
-    import os
+    import os, sys
     own = os.environ['IPYTHONDIR']
-    return os.uname().nodename, own[:18], 'IPP_CONNECTION_INFO' in os.environ, oct(os.stat(own).st_mode & 0o777)
+    return os.uname().nodename, own[:18], 'IPP_CONNECTION_INFO' in os.environ, oct(os.stat(own).st_mode & 0o777), 'numpy' in sys.modules
 print('driver', *rc[:].apply_sync(look), flush=True)
 ";
 
@@ -37,7 +37,7 @@ fn start_unshared(lab: &Lab, driver: &Path, way: &str) {
     let ended = job.finish();
     assert_eq!(ended.code, 0, "{}", ended.output);
     assert!(!ended.output.contains("one by one"), "{}", ended.output);
-    let line = "driver ('node1', '/tmp/unshared', False, '0o700') ('node2', '/tmp/ipjob-engine-', True, '0o700')";
+    let line = "driver ('node1', '/tmp/unshared', False, '0o700', True) ('node2', '/tmp/ipjob-engine-', True, '0o700', True)";
     assert!(ended.output.contains(line), "{}", ended.output);
     let left = lab.shell("root", "node2", "ls -A /tmp /dev/shm").text;
     assert!(!left.contains("ipjob-engine"), "{left}");

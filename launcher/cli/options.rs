@@ -5,8 +5,8 @@ use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::process;
 use crate::plan::settings::{
-    Curve, EngineStart, Followed, Frontend, Launcher, Mode, Mpi, Nanny, PortRange, Respawn,
-    Settings, StartLimits, Threads,
+    Curve, EngineStart, Followed, Frontend, Launcher, Mode, Mpi, Nanny, PortRange, Preload,
+    Respawn, Settings, StartLimits, Threads,
 };
 use crate::plan::wiring::Start;
 use crate::report::console::Verbosity;
@@ -121,6 +121,11 @@ pub struct RunOptions {
     /// How to create a node's engines.
     #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStart::Exec, value_name = "WAY", help_heading = "Engines")]
     pub engine_start: EngineStart,
+
+    /// Import these modules before engines count as ready, where they are forked once per node: `auto` (numpy, where it is installed), `off`, or
+    /// modules with commas. What a module draws or reads when it is imported is then the same in all engines of a node.
+    #[arg(long, env = "IPJOB_PRELOAD", value_name = "MODULES", default_value = "auto", value_parser = values::preload, help_heading = "Engines")]
+    pub preload: Preload,
 
     /// Restart engines that have ended or that the hub has dropped, up to five times in a row [default: off; set for an MPI world in notebook mode].
     #[arg(
@@ -379,6 +384,7 @@ impl RunOptions {
             srun_args: self.srun_args.clone(),
             engine_start: self.engine_start,
             threads: self.threads,
+            preload: self.preload.clone(),
             respawn: self.respawn,
             engine_wrapper: self
                 .engine_wrapper

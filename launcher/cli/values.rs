@@ -3,7 +3,7 @@
 use crate::plan::job;
 use crate::plan::name::Name;
 use crate::plan::profile::ProfileName;
-use crate::plan::settings::{Frontend, Mpi, PortRange, Threads};
+use crate::plan::settings::{Frontend, Mpi, PortRange, Preload, Threads};
 use jiff::SignedDuration;
 use std::time::Duration;
 
@@ -46,6 +46,30 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         return Err("expected at most a year".to_owned());
     }
     Ok(parsed)
+}
+
+/// Reads `auto`, `off`, `numpy,scipy.linalg`.
+pub fn preload(text: &str) -> Result<Preload, String> {
+    let is_name = |name: &str| {
+        let mut parts = name.split('.');
+        parts.all(|part| {
+            let begins = part.starts_with(|c: char| c.is_alphabetic() || c == '_');
+            begins && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+        })
+    };
+    match text.trim() {
+        "auto" => Ok(Preload::Auto),
+        "off" => Ok(Preload::Modules(Vec::new())),
+        text => {
+            let modules: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+            match modules.iter().find(|name| !is_name(name)) {
+                Some(name) => Err(format!(
+                    "{name:?} is no module: expected `auto`, `off`, or names such as numpy,scipy.linalg"
+                )),
+                None => Ok(Preload::Modules(modules)),
+            }
+        }
+    }
 }
 
 /// Reads a job as Slurm writes it.

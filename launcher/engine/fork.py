@@ -1,19 +1,18 @@
 """Imports ipyparallel once, so that the engines of this node are forks: what is common to local.py and tasks.py, one of which
-follows this text.
+follows this text. preload.py precedes it.
 
 An engine runs the script IPENGINE as it stands. One fork stays until the last of the engines has ended, and forks their nannies:
 an engine asks for its own when it has registered.
 """
 import functools
 import gc
-import importlib
 import json
-import os
 import runpy
 import signal
 import socket
 import subprocess
-import sys
+import time
+import warnings
 
 # What every engine imports, ipykernel's and IPython's lazy parts included. One that another version lacks is left to the
 # engines; their own entry point is the script.
@@ -47,28 +46,81 @@ def import_once():
         del os.environ[name]
 
 
-def hindrance(own=None):
-    """What a site-wide sitecustomize, usercustomize or .pth file has made that does not survive a fork; None is nothing. Our own
-    socket is none of theirs."""
-    threads = len(os.listdir("/proc/self/task")) - 1
-    if threads:
-        return f"{threads} more thread{'s run' if threads > 1 else ' runs'} in its Python after the imports"
+# Seconds in which a fork that does nothing has ended.
+FORK_LIMIT = 5
+
+
+def prepare(tell, own=None):
+    """Imports what all engines have in common; tells of modules that cannot be preloaded, and returns what speaks against a fork."""
+    import_once()
     for module in FOREIGN:
         if module in sys.modules:
             return f"{module} was imported before ipyparallel"
-    for descriptor in os.listdir("/proc/self/fd"):
-        if own is not None and int(descriptor) == own.fileno():
-            continue
-        try:
-            target = os.readlink(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            continue
-        if target.startswith(DEVICES) or target.startswith("socket:"):
-            return f"{'a socket' if target.startswith('socket:') else target} is open in its Python after the imports"
+    why = hindrance(own)
+    if why is None:
+        preload(tell)
+        why = hindrance(own)
+    return why
+
+
+def hindrance(own=None):
+    """What a preloaded module, or a site-wide sitecustomize, usercustomize or .pth file, has made that does not survive a fork; None is
+    nothing. Our own socket is none of theirs."""
+    # What has threads and sockets of its own is named before them.
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi and mpi.Is_initialized():
+        return "MPI is initialised in its Python after the imports"
+    files = [read_link(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if own is None or int(number) != own.fileno()]
+    for file in files:
+        if file.startswith(DEVICES):
+            return f"{file} is open in its Python after the imports"
+    if count_threads():
+        why = try_fork()
+        if why:
+            return why
+    threads = count_threads()
+    if threads:
+        return f"{threads} more thread{'s run' if threads > 1 else ' runs'} in its Python after the imports"
+    if any(file.startswith("socket:") for file in files):
+        return "a socket is open in its Python after the imports"
     processes = sys.modules.get("multiprocessing")
     method = processes and processes.get_start_method(allow_none=True)
     if method in ("spawn", "forkserver"):
         return f"multiprocessing was told to start processes by {method}"
+    return None
+
+
+def read_link(path):
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def count_threads():
+    return len(os.listdir("/proc/self/task")) - 1
+
+
+def try_fork():
+    """Forks once: some threads end before a fork and are there again when they are needed, as OpenBLAS's. Returns why that cannot be, if so."""
+    with warnings.catch_warnings():
+        # Whether threads stay is what we want to know.
+        warnings.simplefilter("ignore")
+        pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    limit = time.monotonic() + FORK_LIMIT
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > limit:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return "a fork of its Python hangs after the imports"
+        time.sleep(0.001)
+    # Who has joined a thread may be ahead of /proc.
+    for _ in range(20):
+        if not count_threads():
+            break
+        time.sleep(0.001)
     return None
 
 

@@ -34,7 +34,13 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// The program, which ipjob carries with it.
-const PROGRAM: &str = concat!(include_str!("fork.py"), "\n\n", include_str!("tasks.py"));
+const PROGRAM: &str = concat!(
+    include_str!("preload.py"),
+    "\n\n",
+    include_str!("fork.py"),
+    "\n\n",
+    include_str!("tasks.py")
+);
 
 /// What is handed on to the engine.
 const HANDED_ON: [Signal; 6] = [

@@ -4,6 +4,7 @@ ORDER is a JSON file, [{"id": 3, "log": "/path"}, ...]; each engine gets ARGS an
 which is the writing end of a pipe, so that nothing that a site-wide module prints is mixed into it:
 
     engine 3 pid 117        it was forked
+    ipjob-engine cannot ... a module cannot be preloaded
     exec 2 threads run ...  nothing was forked, because of that: the engines are to be started one by one
 
 Then this program ends, and the engines are the children of the subreaper above it, which learns of the end of each.
@@ -12,8 +13,9 @@ Then this program ends, and the engines are the children of the subreaper above 
 
 def main(order, ipengine, *args):
     find_modules_of(ipengine, os.path.dirname(os.path.realpath(__file__)))
-    import_once()
-    why = hindrance()
+    # Modules look there when they are imported.
+    sys.argv = [ipengine, *args]
+    why = prepare(lambda line: os.write(0, line))
     if why:
         os.write(0, f"exec {why}\n".encode())
         return

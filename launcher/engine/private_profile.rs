@@ -6,7 +6,7 @@ use crate::here::os::secure_path;
 use crate::here::os::state;
 use crate::here::profile::lock;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
-use crate::plan::services::CONNECTION_INFO;
+use crate::plan::services::{CONFIG_FILE, CONNECTION_INFO, PRELOAD};
 use std::env;
 use std::fs;
 use std::io;
@@ -15,6 +15,9 @@ use tempfile::TempDir;
 
 /// The argument that names it.
 const ARGUMENT: &str = "--profile-dir=";
+
+/// What engines import their modules by.
+const PRELOAD_FILE: &str = "preload.py";
 
 /// The directory; it goes when this is dropped.
 #[derive(Debug)]
@@ -55,7 +58,11 @@ impl PrivateProfile {
                     .tempdir_in(place)
             });
         }
-        made.map(|dir| Some(Self { dir })).map_err(|error| {
+        let made = made.and_then(|dir| {
+            fs::write(dir.path().join(PRELOAD_FILE), PRELOAD)?;
+            Ok(Some(Self { dir }))
+        });
+        made.map_err(|error| {
             Failure::missing(format!(
                 "the profile directory {} is not on {node}, and no private one can be made there",
                 profile.display()
@@ -65,16 +72,21 @@ impl PrivateProfile {
         })
     }
 
-    /// The arguments with this directory in the place of the job's: ipengine takes only one.
+    /// The arguments with this directory, and what it holds, in the place of the job's: ipengine takes only one.
     #[must_use]
     pub fn arguments(&self, args: &[String]) -> Vec<String> {
         let own = format!("{ARGUMENT}{}", self.path().display());
-        args.iter()
-            .map(|arg| match arg.strip_prefix(ARGUMENT) {
+        let preload = format!("{CONFIG_FILE}{}", self.path().join(PRELOAD_FILE).display());
+        let instead = |arg: &String| {
+            let is_ours =
+                arg.starts_with(CONFIG_FILE) && arg.ends_with(&format!("/{PRELOAD_FILE}"));
+            match arg.strip_prefix(ARGUMENT) {
                 Some(_) => own.clone(),
+                None if is_ours => preload.clone(),
                 None => arg.clone(),
-            })
-            .collect()
+            }
+        };
+        args.iter().map(instead).collect()
     }
 
     /// Where it is.

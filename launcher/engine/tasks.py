@@ -194,6 +194,7 @@ def main(_, closed, ipengine, *args):
     find_modules_of(ipengine, "")
     listener = socket.socket(fileno=os.dup(0))
     put(os.open(os.devnull, os.O_RDONLY))
+    sys.argv = [ipengine, *args]
     why = hindrance(listener)
     # The first task has started us, and may end before the others.
     if not why and os.fork():
@@ -201,8 +202,7 @@ def main(_, closed, ipengine, *args):
     os.setpgid(0, 0)
     if not why:
         try:
-            import_once()
-            why = hindrance(listener)
+            why = prepare(lambda line: os.write(1, line), listener)
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())
     share()

@@ -299,6 +299,7 @@ impl Plan {
         let python = services::forking(&context, launcher, &mut remarks);
         let (engine_service, order) = services::engines(&context, launcher, python.as_deref())?;
         services::check_nannies(&context, python.is_some(), &mut remarks)?;
+        services::check_preload(&context, python.is_some(), &mut remarks);
         let fork = python
             .filter(|_| launcher == Launcher::Local)
             .map(|python| services::fork(&context, python));

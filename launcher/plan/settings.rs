@@ -68,6 +68,26 @@ pub enum EngineStart {
     Fork,
 }
 
+/// What engines import before they count as ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Preload {
+    /// numpy, where it is installed.
+    Auto,
+    /// These modules, by their full names; none are `off`.
+    Modules(Vec<String>),
+}
+
+impl Preload {
+    /// As `engine/preload.py` reads it; `None` where nothing is imported.
+    #[must_use]
+    pub fn order(&self) -> Option<String> {
+        match self {
+            Self::Auto => Some("numpy?".to_owned()),
+            Self::Modules(modules) => (!modules.is_empty()).then(|| modules.join(",")),
+        }
+    }
+}
+
 /// Whether engines form one MPI world, and how srun is to make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mpi {
@@ -250,6 +270,8 @@ pub struct Settings {
     pub srun_args: Vec<String>,
     /// Whether a node's engines are started one by one or forked.
     pub engine_start: EngineStart,
+    /// What engines import before they count as ready.
+    pub preload: Preload,
     /// Whether engines that end are started again; `None` takes what fits the mode.
     pub respawn: Option<Respawn>,
     /// How many threads each engine's libraries start.

@@ -4,6 +4,7 @@
 mod daemon;
 mod nodes;
 mod not_forked;
+mod not_imported;
 mod rest;
 mod words;
 
@@ -18,6 +19,8 @@ pub enum Line {
     World(World),
     /// A task told why it is not forked.
     NotForked(NotForked),
+    /// A module could not be imported beforehand.
+    NotImported(NotImported),
     /// A task told whether the engines of its node are at rest.
     Rest(Rest),
     /// srun itself said that something is wrong.
@@ -33,6 +36,7 @@ pub fn read(line: &str) -> Option<Line> {
         .map(Line::Task)
         .or_else(|| World::read(line).map(Line::World))
         .or_else(|| NotForked::read(line).map(Line::NotForked))
+        .or_else(|| NotImported::read(line).map(Line::NotImported))
         .or_else(|| Rest::read(line).map(Line::Rest))
         .or_else(|| Words::read(line).map(Line::Srun))
         .or_else(|| waits(line).map(Line::Waits))
@@ -46,6 +50,7 @@ fn waits(line: &str) -> Option<String> {
 }
 
 pub use not_forked::NotForked;
+pub use not_imported::NotImported;
 pub use rest::Rest;
 pub use words::{Topic, Words, was_cancelled};
 

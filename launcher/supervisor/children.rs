@@ -93,7 +93,7 @@ impl Children {
         process: &Process,
         given: Given,
     ) -> Result<u32, Failure> {
-        let mut command = command(service, process)?;
+        let mut command = in_environment(&service.environment, process)?;
         command.args(given.arguments);
         if service.streams == Streams::Log {
             let log = into_log(&mut command, process, &log_head(&self.incarnation, &id))?;
@@ -123,7 +123,7 @@ impl Children {
             self.logs.insert(id, log);
             ids.insert(index);
         }
-        let mut command = command(service, process)?;
+        let mut command = in_environment(&service.environment, process)?;
         let log = into_log(
             &mut command,
             process,
@@ -356,8 +356,8 @@ fn number(pid: Pid) -> Option<u32> {
     u32::try_from(pid.as_raw()).ok()
 }
 
-/// The command of a service's process, once what it runs is written down.
-pub fn command(service: &Service, process: &Process) -> Result<Command, Failure> {
+/// Writes down what a service's processes run that no package has.
+pub fn write_carried(service: &Service) -> Result<(), Failure> {
     for Carried { path, text } in &service.carried {
         files::replace(path, text.as_bytes()).map_err(|error| {
             Failure::missing(format!("{} cannot be written", path.display()))
@@ -365,7 +365,7 @@ pub fn command(service: &Service, process: &Process) -> Result<Command, Failure>
                 .hint("check that the profile directory is yours, writable and not full")
         })?;
     }
-    in_environment(&service.environment, process)
+    Ok(())
 }
 
 /// A process's command with its environment.

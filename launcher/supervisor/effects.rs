@@ -1,6 +1,6 @@
 //! Carrying out what the machine says. No decision is made here: what turns out otherwise than it was meant goes back as an event.
 
-use super::children::{Forking, TAIL_LINES};
+use super::children::{Forking, TAIL_LINES, write_carried};
 use super::event::{Effect, End, Event, Level, Look, Timer};
 use super::notice::{Answer, Notice, Wired};
 use super::probes::jupyter::Probe;
@@ -160,6 +160,7 @@ impl Supervisor<'_> {
         for line in timeline::chart(self.publisher.record(), CHART_COLUMNS) {
             self.console.detail(&line);
         }
+        self.look_for_imports();
     }
 
     /// Starts a unit's processes and the watch for its readiness.
@@ -174,6 +175,9 @@ impl Supervisor<'_> {
                 Unit::EngineGroup => self.restart_set(),
                 _ => self.restart(unit),
             };
+        }
+        if let Err(failure) = write_carried(service) {
+            return self.spawn_failed(unit, failure);
         }
         if service.ready == Readiness::Started {
             self.console.still();

@@ -3,10 +3,10 @@
 //!
 //! docs/design/fork.md explains the design.
 
-use super::Supervisor;
 use super::children::Forking;
 use super::event::{Event, Exit, Level};
 use super::notice::{Notice, Sender};
+use super::{Supervisor, file_thread};
 use crate::failure::Failure;
 use crate::here::os::files;
 use crate::here::os::stray_processes::Leftover;
@@ -14,7 +14,7 @@ use crate::here::os::subreaper;
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Service};
 use crate::plan::services::{Forked, Said};
-use crate::plan::task_lines::Report;
+use crate::plan::task_lines::{NotImported, Report};
 use nix::sys::signal::Signal;
 use std::io::PipeReader;
 use std::os::fd::OwnedFd;
@@ -23,6 +23,8 @@ use tokio::net::unix::pipe::Receiver;
 
 /// The program, which ipjob carries with it.
 const PROGRAM: &str = concat!(
+    include_str!("../engine/preload.py"),
+    "\n\n",
     include_str!("../engine/fork.py"),
     "\n\n",
     include_str!("../engine/local.py")
@@ -78,6 +80,10 @@ impl Supervisor<'_> {
                 self.forked(id, pid);
                 None
             }
+            Said::NotImported(told) => {
+                self.say_not_imported(&told);
+                None
+            }
             Said::Exec(why) => {
                 self.say_exec(&why);
                 let forking = self.children.forking.as_mut()?;
@@ -86,6 +92,36 @@ impl Supervisor<'_> {
                 Some(Event::NotForked)
             }
         }
+    }
+
+    /// Says what engines start without.
+    pub(super) fn engines_lack(&mut self, notice: &Notice) {
+        match notice {
+            Notice::NotForked(told) => self.say_exec(&told.to_string()),
+            Notice::NotImported(told) => self.say_not_imported(told),
+            _ => {}
+        }
+    }
+
+    /// A module of `--preload` could not be imported: said once of each, as all engines and nodes tell the same.
+    pub(super) fn say_not_imported(&mut self, told: &NotImported) {
+        if self.not_imported.insert(told.module.clone()) {
+            self.say(Level::Warning, told.to_string());
+        }
+    }
+
+    /// Looks whether an engine that is a process of its own tells so in its log.
+    pub(super) fn look_for_imports(&self) {
+        let Some(log) = self.children.log(Unit::Engine(0)).cloned() else {
+            return;
+        };
+        let sender = self.sender.clone();
+        drop(file_thread::spawn(async move {
+            let (lines, _) = log.lines_from(0);
+            for told in lines.iter().filter_map(|line| NotImported::read(line)) {
+                let _ = sender.send(Notice::NotImported(told));
+            }
+        }));
     }
 
     pub(super) fn say_exec(&mut self, why: &str) {

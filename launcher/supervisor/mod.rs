@@ -51,6 +51,7 @@ use notice::{Notice, Sender};
 use outage::Outage;
 use publisher::Publisher;
 use restart::Kept;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use takeover::Tenure;
 use tokio::sync::mpsc;
@@ -68,6 +69,8 @@ struct Supervisor<'a> {
     publisher: Publisher,
     /// What is known of the engines' steps.
     steps: EngineSteps,
+    /// Modules that were said to be none that can be imported.
+    not_imported: BTreeSet<String>,
     /// What is known of the job's end.
     clock: JobClock,
     /// Whether this life of the job is the last one.
@@ -166,6 +169,7 @@ pub async fn run(
         tenure: Tenure::new(ownership, sender.clone()),
         kept: Kept::new(plan.secrets.token.clone(), wiring),
         activity: Activity::default(),
+        not_imported: BTreeSet::new(),
         outage: Outage::default(),
         on_ready: on_ready::Progress::default(),
         meeting,
@@ -311,8 +315,8 @@ impl Supervisor<'_> {
                 self.forking_is_silent();
                 return None;
             }
-            Notice::NotForked(told) => {
-                self.say_exec(&told.to_string());
+            Notice::NotForked(_) | Notice::NotImported(_) => {
+                self.engines_lack(&notice);
                 return None;
             }
             Notice::StopRequested { by, personal } => {

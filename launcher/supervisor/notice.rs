@@ -13,7 +13,7 @@ use crate::plan::exit::RankEnd;
 use crate::plan::name::Name;
 use crate::plan::services::Said;
 use crate::plan::settings::Followed;
-use crate::plan::task_lines::{NotForked, Report, Rest};
+use crate::plan::task_lines::{NotForked, NotImported, Report, Rest};
 use crate::record::State;
 use crate::report::writer::Written;
 use std::collections::BTreeMap;
@@ -55,6 +55,8 @@ pub enum Notice {
     ForkingIsSilent,
     /// A task of the engines' step told why it is not forked.
     NotForked(NotForked),
+    /// A module could not be imported beforehand.
+    NotImported(NotImported),
     /// A probe found that a service cannot work.
     Broken {
         /// Which.

@@ -3,7 +3,7 @@
 //!
 //! docs/design/restart.md explains the design.
 
-use super::children::Given;
+use super::children::{Given, write_carried};
 use super::event::{Answer, Event, Level};
 use super::machine::Startable;
 use super::notice::{Notice, Sender, Wired};
@@ -180,6 +180,7 @@ impl Supervisor<'_> {
         let mut service = service.clone();
         let spawned = self
             .renew_the_token(&mut service)
+            .and_then(|()| write_carried(&service))
             .and_then(|()| self.ports_again(&service))
             .and_then(|given| self.children.spawn(&service, id, &process, given));
         match spawned {

@@ -24,6 +24,10 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     ("NOTEBOOK -n many", &["'many'", "--engines"]),
     ("NOTEBOOK -n 2.5", &["2.5", "--engines"]),
+    (
+        "NOTEBOOK --preload numpy,my-module",
+        &["\"my-module\" is no module", "--preload", "scipy.linalg"],
+    ),
     ("NOTEBOOK --jobid 7.0", &["7.0", "--jobid", "6_2"]),
     (
         "NOTEBOOK -n 99999999999999999999",

@@ -203,6 +203,21 @@ fn an_ipengine_without_a_python_in_its_first_line_is_started_one_by_one() {
 }
 
 #[test]
+fn a_wrapper_of_this_machine_runs_each_engine() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    let wrapper = ["--engine-wrapper", "env WRAPPED=yes"];
+    let mut job = start(&place, &[&args("fork", "1")[..], &wrapper].concat());
+    job.wait_line(
+        "starting engines one by one: --engine-wrapper runs each of them in a command of its own",
+    );
+    job.wait_ready();
+    let seen = python::ask(&place, &venv, "environment.py", &["job_local"]);
+    assert_eq!(seen["0"]["environment"]["WRAPPED"], "yes");
+    job.stop();
+}
+
+#[test]
 fn a_stop_while_python_still_imports_leaves_nothing() {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);

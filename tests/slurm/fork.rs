@@ -27,7 +27,7 @@ def look():
         'parent': open(f'/proc/{os.getppid()}/comm').read().strip(),
         'seen': {
             'argv': sys.argv, 'path': sys.path, 'affinity': sorted(os.sched_getaffinity(0)), 'umask': mask, 'directory': os.getcwd(),
-            'environment': dict(os.environ),
+            'environment': dict(os.environ), 'preloaded': 'numpy' in sys.modules,
             'signals': {n.name: str(signal.getsignal(n)).split(' object at ')[0] for n in signal.Signals},
             'blocked': sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
             'command': open('/proc/self/cmdline').read().strip('\\0').split('\\0'),
@@ -152,6 +152,7 @@ fn assert_same(exec: &Value, fork: &Value, engines: usize) {
         }
         assert_eq!(fork["seen"], exec["seen"]);
         assert_eq!(fork["seen"]["environment"]["SLURM_PROCID"], id);
+        assert_eq!(fork["seen"]["preloaded"], true);
     }
 }
 

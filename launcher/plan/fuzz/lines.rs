@@ -20,7 +20,7 @@ proptest! {
     #[test]
     fn no_line_of_a_program_is_believed_more_than_it_says(
         head in "|[0-9]{1,3}: |srun: |srun: error: |0: slurmstepd-node1: error: |\\[2026-11-27T05:03:38\\] error: |\\PC{0,6}",
-        middle in "|Detected 1 oom_kill event in StepId=1.|\\*\\*\\* STEP 1.|ipjob-engine rank |ipjob-engine not forked on node2: |ipjob-engine world of |node2: tasks? |\\PC{0,8}",
+        middle in "|Detected 1 oom_kill event in StepId=1.|\\*\\*\\* STEP 1.|ipjob-engine rank |ipjob-engine not forked on node2: |ipjob-engine cannot import x on node2: |ipjob-engine world of |node2: tasks? |\\PC{0,8}",
         end in "[0-9,: -]{0,14}|[0-9]{1,3} on \\PC{1,5} pid [0-9]{1,3} step \\PC{1,5}|\\PC{0,40}",
     ) {
         let line = format!("{head}{middle}{end}");
@@ -40,6 +40,10 @@ proptest! {
             }
             Some(Line::NotForked(told)) => {
                 prop_assert!(line.contains("ipjob-engine not forked on "));
+                prop_assert!(!told.to_string().contains(char::is_control));
+            }
+            Some(Line::NotImported(told)) => {
+                prop_assert!(line.contains("ipjob-engine cannot import "));
                 prop_assert!(!told.to_string().contains(char::is_control));
             }
             Some(Line::Waits(text)) => prop_assert!(text.starts_with("srun: ")),

@@ -3,9 +3,28 @@
 use super::{Context, with_users};
 use crate::plan::settings::Settings;
 use crate::plan::task_lines::WORLD_CODE;
+use crate::plan::text::Text;
 use crate::plan::threads::Rule;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
+
+/// The module that imports what `--preload` names.
+pub const PRELOAD_NAME: &str = "preload";
+
+/// Its program, which ipjob carries with it.
+pub const PRELOAD: &str = include_str!("../../engine/preload.py");
+
+/// The argument that has an engine read it.
+pub const CONFIG_FILE: &str = "--IPEngine.extra_config_file=";
+
+/// The variable that names the modules.
+const PRELOAD_VARIABLE: &str = "IPJOB_ENGINE_PRELOAD";
+
+/// The modules as `engine/preload.py` finds them.
+pub fn preload_variable(settings: &Settings) -> Option<(String, Text)> {
+    let order = settings.preload.order()?;
+    Some((PRELOAD_VARIABLE.to_owned(), Text::Plain(order)))
+}
 
 /// What starts one engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +106,15 @@ pub fn tells_its_world(settings: &Settings) -> bool {
     !settings.engine_args.iter().any(command)
 }
 
+/// Whether engines read the configuration file that preloads modules: they take only one beside the profile's, and the user's own goes first.
+pub fn preloads(settings: &Settings) -> bool {
+    let is_file = |arg: &String| {
+        let name = arg.split('=').next().unwrap_or_default();
+        name == "--config" || name.ends_with(".extra_config_file")
+    };
+    settings.preload.order().is_some() && !settings.engine_args.iter().any(is_file)
+}
+
 /// What keeps nannies from starting: an engine takes the first line of its nanny's output for its address (nanny.py), and a Python
 /// of this site prints a line of its own before it. A forked nanny is no Python that starts.
 pub fn nanny_fails<'a>(context: &'a Context, forked: bool) -> Option<&'a str> {
@@ -111,6 +139,10 @@ fn arguments(context: &Context, forked: bool) -> Vec<String> {
     ];
     if !context.nanny || nanny_fails(context, forked).is_some() {
         defaults.push("--IPEngine.enable_nanny=False".to_owned());
+    }
+    if preloads(context.settings) {
+        let file = context.profile.module(PRELOAD_NAME);
+        defaults.push(format!("{CONFIG_FILE}{}", file.display()));
     }
     let mut args = vec![
         context.profile_dir_argument(),

@@ -1,6 +1,6 @@
 //! The engines.
 
-use super::engine_command::EngineCommand;
+use super::engine_command::{EngineCommand, PRELOAD, PRELOAD_NAME, preload_variable, preloads};
 use super::{Context, mpiexec, ranks, srun, srun_variables};
 use crate::failure::Outcome;
 use crate::plan::environment;
@@ -10,7 +10,7 @@ use crate::plan::service::{Asking, Environment, Process, Readiness, Service, Str
 use crate::plan::settings::Launcher;
 use crate::plan::text::Text;
 use crate::plan::threads;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The variable from which ipengine takes what is else in its connection file (8.0 and later): no argv shows it.
 pub const CONNECTION_INFO: &str = "IPP_CONNECTION_INFO";
@@ -24,6 +24,7 @@ pub fn engines(
     let of_tasks = python.filter(|_| launcher != Launcher::Local);
     let command = EngineCommand::new(context, of_tasks.is_some());
     let mut environment = environment::of(Name::Engines, context);
+    environment.set.extend(preload_variable(context.settings));
     let mut order = None;
     let processes = match launcher {
         Launcher::Local => {
@@ -76,7 +77,10 @@ pub fn engines(
         name: Name::Engines,
         after: context.after(),
         processes,
-        carried: Vec::new(),
+        carried: preloads(context.settings)
+            .then(|| context.module(PRELOAD_NAME, PRELOAD))
+            .into_iter()
+            .collect(),
         environment,
         streams: Streams::Log,
         port: None,
@@ -113,11 +117,11 @@ fn set_threads(environment: &mut Environment, number: Option<u32>) {
 fn local(context: &Context, command: &EngineCommand) -> Vec<Process> {
     (0..context.engines)
         .map(|index| {
-            let mut args = command.args.clone();
+            let mut args = command.words(false);
             // Without it ids go by arrival; a busy id is refused politely (the engine takes the next free one).
             args.push(format!("--IPEngine.id={index}"));
             Process {
-                program: command.ipengine.clone(),
+                program: PathBuf::from(args.remove(0)),
                 args,
                 log: context.profile.log(Name::Engines, index),
             }

@@ -1,12 +1,13 @@
 //! Engines as forks of one Python.
 
-use super::engine_command::{EngineCommand, nanny_fails};
+use super::engine_command::{EngineCommand, nanny_fails, preloads};
 use super::{Context, srun_variables};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::name::Name;
 use crate::plan::service::Process;
 use crate::plan::settings::{EngineStart, Launcher, Nanny};
+use crate::plan::task_lines::NotImported;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -31,6 +32,8 @@ pub enum Said {
     },
     /// It forks none, because of this.
     Exec(String),
+    /// A module could not be imported beforehand.
+    NotImported(NotImported),
 }
 
 impl Said {
@@ -39,6 +42,9 @@ impl Said {
     pub fn read(line: &str) -> Option<Self> {
         if let Some(why) = line.strip_prefix("exec ") {
             return Some(Self::Exec(why.to_owned()));
+        }
+        if let Some(told) = NotImported::read(line) {
+            return Some(Self::NotImported(told));
         }
         let words: Vec<&str> = line.split(' ').collect();
         let ["engine", id, "pid", pid] = words[..] else {
@@ -61,7 +67,10 @@ pub fn forking(
         return None;
     }
     let found = match launcher {
-        Launcher::Local => python(context),
+        Launcher::Local if context.settings.engine_wrapper.is_empty() => python(context),
+        Launcher::Local => {
+            Err("--engine-wrapper runs each of them in a command of its own".to_owned())
+        }
         // Each task of the step has it forked.
         Launcher::Srun => in_a_step(context),
         Launcher::Mpiexec => in_tasks(context),
@@ -73,6 +82,15 @@ pub fn forking(
     found
         .inspect_err(|why| remarks.push(format!("starting engines one by one: {why}")))
         .ok()
+}
+
+/// Tells that engines which are not forked preload nothing, where a configuration file of the user's has the place of ours.
+pub fn check_preload(context: &Context, forked: bool, remarks: &mut Vec<String>) {
+    if context.settings.preload.order().is_some() && !preloads(context.settings) && !forked {
+        let why = "engines import the modules of --preload when they are first used: they take only one further configuration file, and \
+                   --engine-arg gives them another";
+        remarks.push(why.to_owned());
+    }
 }
 
 /// The one program that becomes all engines of this machine, which this Python runs: the script `ipengine` with the same arguments as

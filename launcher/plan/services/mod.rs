@@ -15,9 +15,9 @@ pub mod srun_variables;
 
 pub use controller::{controller, controller_again};
 pub use driver::driver;
-pub use engine_command::tells_its_world;
+pub use engine_command::{CONFIG_FILE, PRELOAD, tells_its_world};
 pub use engines::{CONNECTION_INFO, engines, own_threads};
-pub use fork::{Forked, Said, check_nannies, fork, forking};
+pub use fork::{Forked, Said, check_nannies, check_preload, fork, forking};
 pub use jupyter::jupyter;
 pub use on_ready::{OnReady, on_ready};
 pub use respawn::{Before, Replacement, Succession, replacement};

@@ -70,6 +70,7 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
                         }
                         Notice::NotForked(told)
                     }
+                    Line::NotImported(told) => Notice::NotImported(told),
                     Line::Rest(rest) => Notice::NodeTold(rest),
                     Line::Srun(words) => {
                         // All of these lines were read before: one pause is for all of them.
