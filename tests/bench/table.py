@@ -31,6 +31,11 @@ def spread(values, unit, digits):
     return text
 
 
+def median(values):
+    """The median alone."""
+    return statistics.median(values)
+
+
 def verdict(values, most):
     """Whether the median keeps the target."""
     return "ok" if statistics.median(values) <= most else "miss"
