@@ -41,10 +41,11 @@ class Lab:
     """`with Lab(binary, path) as lab:` is a cluster of two nodes; at its end it is taken down, with all that runs in it. With the name
     of a version of Slurm it is one of that, and `path` is in the virtual environment that was made there."""
 
-    def __init__(self, binary, path, slurm=None):
+    def __init__(self, binary, path, slurm=None, options=()):
         self.binary = binary
         self.path = path
         self.slurm = slurm
+        self.options = options
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="ipjob-bench-lab-")
@@ -57,7 +58,7 @@ class Lab:
         shutil.copy(self.binary, os.path.join(self.share, "ipjob"))
         for name in ("contender.py", "place.py", "process.py", "ready.py", "classic.sbatch"):
             shutil.copy(os.path.join(HERE, name), self.share)
-        up = ["up", "--share", self.share, "--slurm-conf", KILL_WAIT]
+        up = ["up", "--share", self.share, "--slurm-conf", KILL_WAIT, *self.options]
         if self.slurm:
             up += ["--slurm", self.slurm]
         for place in self.path:

@@ -30,7 +30,11 @@ def state(pid):
 
 def named(name, *marks):
     """The running processes of that name with these entries in their environment."""
-    return [pid for pid in carrying(*marks) if _read(f"/proc/{pid}/comm").strip().decode(errors="replace") == name]
+    return [pid for pid in carrying(*marks) if is_named(pid, name)]
+
+
+def is_named(pid, name):
+    return _read(f"/proc/{pid}/comm").strip().decode(errors="replace") == name
 
 
 def carrying(*marks):
