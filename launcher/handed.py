@@ -3,7 +3,7 @@
 ipjob listens for as long as the job lives, so that nobody else ever gets one of its ports, and who connects while the program
 is started again waits in the backlog. `take()` puts a descriptor of ours wherever this process, or one that it forks, binds one of these
 addresses with its port: Python's sockets and, once `take_zmq()` was called, ZeroMQ's. Each bind is told on the same stream as a line
-`PORT PID DESCRIPTOR`; `tell()` tells more. The descriptors pass no exec: kernels and other programs inherit none.
+`PORT PID DESCRIPTOR`; `tell()` tells more, and `hear()` hears what ipjob tells. The descriptors pass no exec: kernels and other programs inherit none.
 """
 import array
 import os
@@ -13,6 +13,8 @@ MOST = 64
 # By (address, port).
 handed = {}
 teller = None
+# The beginning of a line of ipjob's.
+heard = b""
 
 
 def receive():
@@ -41,6 +43,38 @@ def tell(line):
     except (AttributeError, OSError):
         # Nobody listens to it.
         pass
+
+
+def hear():
+    """The lines that ipjob has told since."""
+    global heard
+    try:
+        while data := teller.recv(1 << 16, socket.MSG_DONTWAIT):
+            heard += data
+    except (AttributeError, OSError):
+        # That was all.
+        pass
+    *lines, heard = heard.split(b"\n")
+    return lines
+
+
+def listen(loop, told):
+    """Has tornado's loop call `told()` whenever ipjob tells something, until ipjob is gone."""
+    if teller is None:
+        return
+
+    def readable(*_):
+        told()
+        try:
+            gone = teller.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            gone = False
+        except OSError:
+            gone = True
+        if gone:
+            loop.remove_handler(teller.fileno())
+
+    loop.add_handler(teller.fileno(), readable, loop.READ)
 
 
 def take():

@@ -10,15 +10,14 @@ heart has started, and the hub writes the list of all engines at every registrat
     misses: engines that start on a busy machine are slow to answer. Then it beats as ARGS say, for as long as the job lives;
   - the list is written again only once 20 times as long has passed as its last writing took, half a second at most: thousands of
     engines make it large, a network's file system makes it slow. The last change is always written. A hub that restores the list
-    writes it once, when it has all of it.
+    writes it once, when it has all of it. ipjob, which reads it, is told of each writing.
 
 ORDER is JSON: {"beat_ms": 100, "engines": 4, "patience_s": 60, "else": ["--HeartMonitor.period=250", ...]}; after `patience_s`
 the fast beats end in any case, and `beat_ms` 0 leaves the heartbeat alone. Where ipyparallel is not what is known here (8.8 and
 9.2 are), or the heart does not start as a fork of this program, its own way is left to it, with the arguments `else` in the
 place of those of the same names, and the log says so.
 
-What a client asks to end is told to ipjob on standard input (`handed.tell`), a moment before it ends: `shutdown engine 3`, `shutdown hub`. The hub
-hears of the first on its monitor, where all that passes the control scheduler comes along.
+ipjob and the hub tell each other of ends (ends.py).
 
 The script IPCONTROLLER is run as it stands.
 """
@@ -33,6 +32,7 @@ import time
 
 # Also where Python is told to look for nothing beside a script (PYTHONSAFEPATH).
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import ends
 import handed
 import handshakes
 
@@ -137,6 +137,7 @@ def write_the_list_seldom(hub):
         begin = time.monotonic()
         try:
             save(self)
+            handed.tell("engines listed")
         finally:
             end = time.monotonic()
             rests_until = end + min(REST * (end - begin), LONGEST_REST)
@@ -165,38 +166,6 @@ def write_the_list_seldom(hub):
     return None
 
 
-def tell_of_shutdowns(hub):
-    """Tells ipjob what a client asks to end; tells what hinders that."""
-    Hub = getattr(hub, "Hub", None)
-    begin, shutdown = (getattr(Hub, name, None) for name in ("__init__", "shutdown_request"))
-    if shutdown is None or list(inspect.signature(shutdown).parameters) != ["self", "client_id", "msg"]:
-        return "ipyparallel's Hub.shutdown_request is not what it was"
-
-    def shutdown_request(self, client_id, msg):
-        handed.tell("shutdown hub")
-        shutdown(self, client_id, msg)
-
-    def begin_and_listen(self, **kwargs):
-        begin(self, **kwargs)
-        passes = self.monitor_handlers[b"incontrol"]
-
-        def control(idents, frames):
-            try:
-                engine = self.by_ident.get(idents[0])
-                # Signed by who has the cluster's key, or it raises.
-                message = self.session.deserialize(frames)
-                if engine is not None and message["header"]["msg_type"] == "shutdown_request":
-                    handed.tell(f"shutdown engine {engine}")
-            finally:
-                passes(idents, frames)
-
-        self.monitor_handlers[b"incontrol"] = control
-
-    Hub.shutdown_request = shutdown_request
-    Hub.__init__ = begin_and_listen
-    return None
-
-
 def replaced(args, others):
     """ARGS with these in the place of those of the same names."""
     names = [arg.split("=")[0] for arg in others]
@@ -218,7 +187,9 @@ def main(order, ipcontroller, *args):
         # by forkserver, and a sitecustomize may choose that or spawn.
         multiprocessing.set_start_method("fork", force=True)
     try:
-        app, hub, heartmonitor = (importlib.import_module(f"ipyparallel.controller.{name}") for name in ("app", "hub", "heartmonitor"))
+        app, hub, heartmonitor, task_scheduler = (
+            importlib.import_module(f"ipyparallel.controller.{name}") for name in ("app", "hub", "heartmonitor", "task_scheduler")
+        )
     except ImportError:
         # The script itself says what is missing.
         pass
@@ -226,7 +197,9 @@ def main(order, ipcontroller, *args):
         handed.take_zmq(importlib.import_module("zmq"), handshakes.guard)
         say("the controller sleeps at its start", leave_out_the_sleep(app))
         say("the list of engines is written at every registration", write_the_list_seldom(hub))
-        say("what a client ends counts as dead", tell_of_shutdowns(hub))
+        say("what a client ends counts as dead", ends.tell_of_shutdowns(hub))
+        say("the hub hears of an engine's end from its nanny, or by its silence", ends.hear_of_ends(hub))
+        say("tasks of a dead engine fail late", ends.fail_tasks_soon(task_scheduler))
         if order["beat_ms"]:
             hindrance = beat_eagerly(order, heartmonitor)
             if hindrance:

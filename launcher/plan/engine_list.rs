@@ -30,6 +30,12 @@ impl EngineList {
         self.engines.keys().copied().collect()
     }
 
+    /// The names of the engines with ids below this one, by their ids.
+    pub fn names(&self, below: u32) -> impl Iterator<Item = (u32, &str)> {
+        let ours = self.engines.range(..below);
+        ours.map(|(id, name)| (*id, name.as_str()))
+    }
+
     /// Takes the place of an earlier list. The next id never falls: a hub that has read its list writes it again with 0 there,
     /// and would give the ids of living engines to new ones after the next `--restore`.
     pub fn follow(&mut self, newer: Self) {

@@ -1,27 +1,88 @@
-//! What the controller tells on its standard input (`controller/eager.py`): which of the sockets that it was handed it has taken, and that a
-//! client has asked an engine or the hub to end. Nothing else tells such an end from a death: an engine ends with exit code 1 after both.
+//! What the controller and ipjob tell each other on the controller's standard input (`controller/eager.py`, `controller/ends.py`). To us: which of
+//! the sockets that it was handed it has taken, that it has written the list of its engines, and that a client has asked an engine or the hub to end; nothing else tells such an
+//! end from a death: an engine ends with exit code 1 after both. To the hub: which engines have ended, which it would find out by their
+//! silence.
 //!
 //! docs/design/ends.md explains the design.
 
 use super::Supervisor;
 use super::event::{Asked, Event};
 use super::notice::Notice;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use crate::plan::engine_list::EngineList;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// The hub has written the list of its engines.
+const LISTED: &str = "engines listed";
+
+/// The hub, as far as it is told of ends.
+#[derive(Debug, Default)]
+pub(super) struct Hub {
+    /// What reaches the controller that was started last; none where it hears nothing.
+    lines: Option<UnboundedSender<String>>,
+    /// What the hub calls our engines, by their ids: the first that it listed under an id since that engine was started.
+    names: BTreeMap<u32, String>,
+    /// It has written the list of its engines.
+    pub listed: Arc<Notify>,
+}
+
+/// What the hub is told, as one line of JSON: `{"ended": {"3": "the name that it has in the hub"}}`, with `null` for one that was never
+/// listed.
+#[derive(Debug, Serialize)]
+struct Ended<'a> {
+    ended: BTreeMap<u32, Option<&'a str>>,
+}
+
+impl Hub {
+    /// The hub lists these engines: so many of them may be ours.
+    pub fn lists(&mut self, list: &EngineList, ours: u32) {
+        for (id, name) in list.names(ours) {
+            self.names.entry(id).or_insert_with(|| name.to_owned());
+        }
+    }
+
+    /// An engine starts again, under another name.
+    pub fn forget(&mut self, engine: u32) {
+        self.names.remove(&engine);
+    }
+
+    /// All do.
+    pub fn forget_all(&mut self) {
+        self.names.clear();
+    }
+
+    /// The line that tells these ends.
+    fn line(&self, engines: &[u32]) -> String {
+        let name = |id: &u32| (*id, self.names.get(id).map(String::as_str));
+        let ended = Ended {
+            ended: engines.iter().map(name).collect(),
+        };
+        // Numbers as keys and text as values: there is nothing that JSON cannot say.
+        serde_json::to_string(&ended).unwrap_or_default()
+    }
+}
 
 impl Supervisor<'_> {
-    /// Listens to the controller that was started last; lines of another kind are sent on.
+    /// Listens to the controller that was started last, which hears of ends from now on; lines of another kind are sent on.
     pub(super) fn listen_to_controller(&mut self) -> Option<UnboundedReceiver<String>> {
+        self.hub.lines = None;
         let told = self.children.told.take()?;
         told.set_nonblocking(true).ok()?;
-        let told = UnixStream::from_std(told).ok()?;
+        let (told, mut telling) = UnixStream::from_std(told).ok()?.into_split();
         let (others, receiver) = unbounded_channel();
         let sender = self.sender.clone();
+        let listed = Arc::clone(&self.hub.listed);
         tokio::spawn(async move {
             let mut lines = BufReader::new(told).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                if let Some(asked) = read(&line) {
+                if line == LISTED {
+                    listed.notify_one();
+                } else if let Some(asked) = read(&line) {
                     let _ = sender.send(Notice::Event(Event::ClientAsked(asked)));
                 } else {
                     // Once all sockets are taken nobody listens any more.
@@ -29,7 +90,24 @@ impl Supervisor<'_> {
                 }
             }
         });
+        let (lines, mut untold) = unbounded_channel::<String>();
+        self.hub.lines = Some(lines);
+        tokio::spawn(async move {
+            while let Some(line) = untold.recv().await {
+                if telling.write_all(line.as_bytes()).await.is_err() {
+                    // It has ended: the next one is given a list without those that have.
+                    return;
+                }
+            }
+        });
         Some(receiver)
+    }
+
+    /// Tells the hub that these engines have ended.
+    pub(super) fn tell_the_hub(&self, ended: &[u32]) {
+        if let Some(lines) = &self.hub.lines {
+            let _ = lines.send(format!("{}\n", self.hub.line(ended)));
+        }
     }
 }
 
@@ -61,5 +139,18 @@ mod tests {
         ] {
             assert_eq!(read(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn an_end_is_told_with_the_name_that_the_engine_had_first() {
+        let mut hub = Hub::default();
+        let list = |text: &str| EngineList::read(text).expect("a list");
+        hub.lists(&list(r#"{"engines": {"0": "f7dd", "2": "5ac0"}, "next_id": 3}"#), 2);
+        // Somebody else has taken the id meanwhile.
+        hub.lists(&list(r#"{"engines": {"0": "other"}, "next_id": 3}"#), 2);
+        let line = r#"{"ended":{"0":"f7dd","1":null}}"#;
+        assert_eq!(hub.line(&[0, 1]), line);
+        hub.forget(0);
+        assert_eq!(hub.line(&[0]), r#"{"ended":{"0":null}}"#);
     }
 }

@@ -18,6 +18,7 @@ use nix::sys::signal::Signal;
 use std::mem::take;
 use std::num::NonZeroU16;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Columns of the start's chart that -v shows, behind the time that stands before every line.
 const CHART_COLUMNS: usize = 70;
@@ -33,6 +34,7 @@ impl Supervisor<'_> {
                 }
             }
             Effect::EndSteps => self.end_steps(),
+            Effect::TellHub(ended) => self.tell_the_hub(&ended),
             Effect::GiveUp(unit) => self.give_up(unit),
             Effect::Ask(unit) if self.tenure.is_ours() => self.ask(unit),
             // Asked to end, a superseded life's services would remove files that are the newer one's: the machine, which hears of
@@ -264,6 +266,7 @@ impl Supervisor<'_> {
                     self.plan.profile.engines_list(),
                     expected,
                     service.start_limit,
+                    Arc::clone(&self.hub.listed),
                     self.sender.clone(),
                 );
             }

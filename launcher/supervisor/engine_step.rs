@@ -226,6 +226,7 @@ impl Supervisor<'_> {
         };
         self.publisher.edit().count_restart(Name::Engines);
         self.steps.forget_all();
+        self.hub.forget_all();
         self.children.forget_logs_of_engines();
         self.publisher.edit().step = OrNull::default();
         let id = Unit::EngineGroup;

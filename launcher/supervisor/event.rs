@@ -294,6 +294,8 @@ pub enum Effect {
     Kill(Unit),
     /// Have Slurm kill the engines' steps on all of their nodes.
     EndSteps,
+    /// Have the hub drop these engines, which have ended, and fail what was theirs to do.
+    TellHub(Vec<u32>),
     /// A unit is not started again: the record forgets how to reach it.
     GiveUp(Unit),
     /// End what still carries the incarnation: a service's, or with `None` all; answered by `Swept`.

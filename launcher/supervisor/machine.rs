@@ -20,6 +20,7 @@
 //! 12. An end that a client asked for is no failure: where it leaves nothing to use, the job ends with code 0. What it ended is started
 //!     again on request alone.
 //! 13. A request to start engines again is answered once: when all are there, when nothing more is on its way, or when it cannot be.
+//! 14. The hub is told of the end of each engine, once, and before that engine is started again.
 
 mod deadline;
 mod engine_step;
@@ -37,6 +38,7 @@ use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Readiness, Service};
 pub use crate::record::State;
 use crate::record::moment;
+use core::mem::take;
 use core::time::Duration;
 use deadline::Deadline;
 use engines::Engines;
@@ -211,6 +213,7 @@ impl Machine {
             Phase::Starting | Phase::Up => {
                 self.while_running(event, &mut out);
                 self.settle_request(&mut out);
+                self.tell_the_hub(&mut out);
             }
             Phase::Stopping { .. } | Phase::LastSweep { .. } => {
                 self.while_stopping(&event, &mut out);
@@ -218,6 +221,14 @@ impl Machine {
             Phase::Finished => {}
         }
         out
+    }
+
+    /// Tells the hub which engines have ended, before anything else: what starts again under the id of one is told from it by that.
+    fn tell_the_hub(&mut self, out: &mut Vec<Effect>) {
+        let ended = take(&mut self.engines.untold);
+        if !ended.is_empty() {
+            out.insert(0, Effect::TellHub(ended));
+        }
     }
 
     /// Takes a process out of its service's living; false if it was not there.

@@ -42,6 +42,7 @@ use crate::report::front::Front;
 use crate::report::pointer;
 use crate::report::writer::{Writer, Written};
 use children::Children;
+use controller_messages::Hub;
 use deadline::JobClock;
 use engine_step::EngineSteps;
 use event::{End, Event, Level};
@@ -71,6 +72,8 @@ struct Supervisor<'a> {
     steps: EngineSteps,
     /// Modules that were said to be none that can be imported.
     not_imported: BTreeSet<String>,
+    /// The hub, as far as it is told of ends.
+    hub: Hub,
     /// What is known of the job's end.
     clock: JobClock,
     /// Whether this life of the job is the last one.
@@ -165,6 +168,7 @@ pub async fn run(
         children: Children::new(plan),
         publisher: Publisher::start(plan, record, writer, ownership.clone(), sender.clone()),
         steps: EngineSteps::default(),
+        hub: Hub::default(),
         clock: JobClock::default(),
         tenure: Tenure::new(ownership, sender.clone()),
         kept: Kept::new(plan.secrets.token.clone(), wiring),

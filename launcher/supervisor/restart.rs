@@ -156,6 +156,7 @@ impl Supervisor<'_> {
         let ids = list.ids();
         let at = self.console.elapsed();
         self.publisher.edit().engines.listed(at, &ids);
+        self.hub.lists(&list, self.plan.engines);
         if self.machine.believes_the_hub() {
             self.kept.engines.follow(list);
         }
@@ -223,6 +224,7 @@ impl Supervisor<'_> {
 
     /// Starts one engine again.
     pub(super) fn replace(&mut self, engine: u32) {
+        self.hub.forget(engine);
         if self.plan.launcher == Launcher::Srun {
             return self.replace_by_step(engine);
         }

@@ -9,6 +9,9 @@ use crate::plan::name::Name;
 use crate::plan::service::{Asking, Carried, PortNeed, Process, Readiness, Service, Streams};
 use crate::plan::wiring::Start;
 
+/// What it and ipjob tell each other of ends.
+const ENDS: &str = include_str!("../../controller/ends.py");
+
 /// The program that runs ipcontroller: with sockets of ours, and without the pauses of its start.
 const EAGER: &str = include_str!("../../controller/eager.py");
 
@@ -60,6 +63,7 @@ pub fn controller(context: &Context) -> Service {
                 vec![
                     context.module("handed", HANDED),
                     context.module("handshakes", HANDSHAKES),
+                    context.module("ends", ENDS),
                     carried,
                 ],
             )

@@ -11,6 +11,7 @@ use crate::plan::engines::{SHOWN, named};
 use crate::plan::name::{Name, Unit};
 use crate::plan::task_lines::{Report, Words};
 use crate::record::moment;
+use core::mem::replace;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which engines are started again by themselves when one ends.
@@ -147,6 +148,8 @@ pub(super) struct Engines {
     all: BTreeMap<u32, Engine>,
     /// Engines in the hub's list that others started: the hub gives them ids beyond ours.
     guests: BTreeSet<u32>,
+    /// Those of ours whose end is still to be told to the hub.
+    pub untold: Vec<u32>,
     /// As few as are accepted.
     pub minimum: u32,
     /// Whether one process stands for all engines: then only the hub tells of a single one's end.
@@ -254,7 +257,9 @@ impl Engines {
     pub(super) fn lose(&mut self, ids: &[u32]) {
         for id in ids {
             if let Some(engine) = self.all.get_mut(id) {
-                engine.lost = true;
+                if !replace(&mut engine.lost, true) {
+                    self.untold.push(*id);
+                }
             }
         }
     }

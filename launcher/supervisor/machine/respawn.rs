@@ -192,8 +192,9 @@ impl Machine {
     pub(super) fn end_the_set(&mut self, out: &mut Vec<Effect>) {
         for engine in self.engines.each_mut() {
             engine.forget();
-            engine.lost = true;
         }
+        let all = self.engines.ids(|_| true);
+        self.engines.lose(&all);
         self.engines.unexplained = None;
         self.enter(Unit::EngineGroup, Stage::Draining, NANNIES, out);
     }

@@ -111,6 +111,8 @@ struct World {
     /// Engines and, as `None`, the hub that a client has ended and nobody has asked for since; `None` where no client ends
     /// anything and no user asks.
     ended_by_client: Option<BTreeSet<Option<u32>>>,
+    /// Engines whose end was told to the hub.
+    told: BTreeSet<u32>,
     /// The request that waits for its answer.
     request: Option<String>,
     /// What was started again and may turn out to be on hold; `None` where files can always be written.
@@ -140,6 +142,7 @@ impl World {
             hurried: false,
             finished: false,
             ended_by_client: None,
+            told: BTreeSet::new(),
             request: None,
             may_be_on_hold: None,
         };
@@ -360,8 +363,16 @@ impl World {
                 assert!(new, "rule 10: engine {engine} started twice");
                 let known = self.machine.engines.is(*engine, |engine| engine.listed);
                 assert!(!known, "rule 8: the hub still knows engine {engine}");
+                let told = self.told.remove(engine);
+                assert!(told, "rule 14: engine {engine} starts before its end was told");
             }
             Effect::Start { unit, .. } => self.check_restart(unit.service()),
+            Effect::TellHub(ended) => {
+                for engine in ended {
+                    let new = self.told.insert(*engine);
+                    assert!(new, "rule 14: the end of engine {engine} was told before");
+                }
+            }
             Effect::Announce => {
                 assert!(!self.announced, "rule 2: announced twice");
                 assert_ne!(self.machine.state(), State::Starting);
@@ -466,6 +477,8 @@ impl World {
         if name == Name::Engines {
             let known = self.machine.engines.any(|engine| engine.listed);
             assert!(!known, "rule 8: the hub still knows the set");
+            let told = take(&mut self.told).len();
+            assert_eq!(told, ENGINES as usize, "rule 14: a set starts");
         }
         self.ready.remove(&name);
         self.killed.remove(&name);

@@ -24,8 +24,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// Between two looks while something starts: half of it is added to the start each time that something is waited for. Half
 /// as long saves 7 ms of a whole start and doubles what the looks cost, on a network's file system too.
@@ -101,8 +102,15 @@ pub fn keep_connection_files(files: Arc<ConnectionFiles>, sender: Sender) -> Joi
 /// What tells one writing of the hub's list of engines from the next: hub.py rewrites it, in place, at every registration and loss.
 type Stamp = (u64, i64, i64, u64);
 
-/// Watches that list as long as the job lives: often until all are there or `limit` is over, then calmly.
-pub fn watch_engines(list: PathBuf, expected: u32, limit: Duration, sender: Sender) {
+/// Watches that list as long as the job lives: often until all are there or `limit` is over, then calmly, and whenever the hub has told
+/// that it is `written`.
+pub fn watch_engines(
+    list: PathBuf,
+    expected: u32,
+    limit: Duration,
+    written: Arc<Notify>,
+    sender: Sender,
+) {
     file_thread::spawn(async move {
         let begin = OwnTime::now();
         let mut seen = EngineList::default();
@@ -126,7 +134,7 @@ pub fn watch_engines(list: PathBuf, expected: u32, limit: Duration, sender: Send
                 }
             }
             if seen.len() >= expected as usize || begin.elapsed() > limit {
-                calm_pause().await;
+                let _ = timeout(next_round(CALM_PAUSE), written.notified()).await;
             } else {
                 pause_by_size(look).await;
             }

@@ -178,9 +178,9 @@ fn every_order_of_events_with_steps_of_one_engine_keeps_the_rules() {
     let (states, _) = orders::walk(world(), depth() - 1);
     assert!(states > 1_000, "only {states} states");
     let mut replaced = world();
-    let said = replaced.machine.on(killed(&[1]));
+    let said = replaced.clone().machine.on(killed(&[1]));
     let (timer, _) = pause(&said).expect("a pause");
-    replaced.timers.insert(timer);
+    replaced.hear(killed(&[1]));
     replaced.hear(listed(&[0]));
     replaced.hear(Event::TimeUp(timer));
     assert!(replaced.alive.contains(&Unit::Engine(1)));

@@ -1,0 +1,170 @@
+"""What ipjob and the hub tell each other of ends, on the stream that has brought the listening sockets (handed.py).
+
+A client's wish is told to ipjob a moment before it comes true: `shutdown engine 3`, `shutdown hub`. The hub hears of the first on its
+monitor, where all that passes the control scheduler comes along.
+
+The end of an engine is told to the hub as soon as ipjob knows of it, {"ended": {"3": "its uuid"}}: by itself the hub learns of it from a
+nanny, where there is one that outlives its engine, or by half a minute of silence. It is dropped as it would be then, and its tasks fail.
+Where ipjob never saw the engine in the hub's list it tells no uuid; what has that id is meant then, because ipjob tells an end before it
+starts another engine under the id, and the hub hears all that was told before it takes in who registers. A nanny tells the id alone, perhaps
+late: once ipjob has told an end of that id, nannies are not believed about it.
+
+Results that a dead engine had sent may still be on their way when it is dropped, and its tasks wait for them: those of load-balanced views
+for half a second here, and not for five.
+"""
+import inspect
+import json
+
+import handed
+
+# Seconds.
+ON_THE_WAY = 0.5
+
+
+def unknown(module, name, methods):
+    """What is not as it is known here of a class and its methods, each by the names of what it takes."""
+    known = getattr(module, name, None)
+    for method, words in methods.items():
+        found = getattr(known, method, None)
+        if found is None or list(inspect.signature(found).parameters) != ["self", *words]:
+            return f"ipyparallel's {name}.{method} is not what it was"
+    return None
+
+
+def tell_of_shutdowns(hub):
+    """Tells ipjob what a client asks to end; tells what hinders that."""
+    why = unknown(hub, "Hub", {"shutdown_request": ["client_id", "msg"]})
+    if why:
+        return why
+    Hub = hub.Hub
+    begin, shutdown = Hub.__init__, Hub.shutdown_request
+
+    def shutdown_request(self, client_id, msg):
+        handed.tell("shutdown hub")
+        shutdown(self, client_id, msg)
+
+    def begin_and_listen(self, **kwargs):
+        begin(self, **kwargs)
+        passes = self.monitor_handlers[b"incontrol"]
+
+        def control(idents, frames):
+            try:
+                engine = self.by_ident.get(idents[0])
+                # Signed by who has the cluster's key, or it raises.
+                message = self.session.deserialize(frames)
+                if engine is not None and message["header"]["msg_type"] == "shutdown_request":
+                    handed.tell(f"shutdown engine {engine}")
+            finally:
+                passes(idents, frames)
+
+        self.monitor_handlers[b"incontrol"] = control
+
+    Hub.shutdown_request = shutdown_request
+    Hub.__init__ = begin_and_listen
+    return None
+
+
+def hear_of_ends(hub):
+    """Lets the hub drop the engines of which ipjob tells that they have ended; tells what hinders that."""
+    why = unknown(
+        hub,
+        "Hub",
+        {
+            "register_engine": ["reg", "msg"],
+            "finish_registration": ["heart"],
+            "unregister_engine": ["ident", "msg"],
+            "_handle_stranded_msgs": ["eid", "uuid"],
+        },
+    )
+    if why:
+        return why
+    Hub = hub.Hub
+    begin, register, finish, unregister, strand = (
+        getattr(Hub, name)
+        for name in ("__init__", "register_engine", "finish_registration", "unregister_engine", "_handle_stranded_msgs")
+    )
+    # The ids of engines of which ipjob has told an end, and the uuids of those that were dropped with tasks that may not have failed, by id.
+    told, dropped = set(), {}
+
+    def hear(self):
+        for line in handed.hear():
+            for eid, uuid in json.loads(line)["ended"].items():
+                end(self, int(eid), uuid)
+
+    def end(self, eid, uuid):
+        told.add(eid)
+        pending = (engine for engine in self.incoming_registrations.values() if engine.id == eid)
+        engine = self.engines.get(eid) or next(pending, None)
+        if engine is None or uuid not in (None, engine.uuid):
+            return
+        self.log.info(f"ipjob: engine {eid} has ended")
+        # Its results that are here already; later ones the hub takes from no engine that it does not know.
+        self.monitor.flush()
+        drop(self, engine.ident, {"content": {"id": eid, "queue": engine.uuid}})
+        fail(self, eid)
+
+    def fail(self, eid):
+        """Fails what an engine that was dropped had to do. Another one under its id begins with nothing."""
+        uuid = dropped.pop(eid, None)
+        if uuid is not None:
+            strand(self, eid, uuid)
+            self.queues[eid] = []
+
+    def drop(self, ident, msg):
+        eid = msg["content"].get("id")
+        if eid in self.engines:
+            dropped[eid] = self.engines[eid].uuid
+        unregister(self, ident, msg)
+
+    def unregister_engine(self, ident, msg):
+        # A nanny has no name: ZeroMQ makes one up that begins with a zero.
+        of_a_nanny = isinstance(ident, list) and ident[0][:1] == b"\0"
+        if not (of_a_nanny and msg["content"].get("id") in told):
+            drop(self, ident, msg)
+
+    def stranded(self, eid, uuid):
+        if dropped.get(eid) == uuid:
+            fail(self, eid)
+
+    def register_engine(self, reg, msg):
+        hear(self)
+        return register(self, reg, msg)
+
+    def finish_registration(self, heart):
+        engine = self.incoming_registrations.get(heart)
+        if engine is not None:
+            fail(self, engine.id)
+        finish(self, heart)
+
+    def begin_and_hear(self, **kwargs):
+        begin(self, **kwargs)
+        handed.listen(self.loop, lambda: hear(self))
+
+    Hub.register_engine = register_engine
+    Hub.finish_registration = finish_registration
+    Hub.unregister_engine = unregister_engine
+    Hub._handle_stranded_msgs = stranded
+    Hub.__init__ = begin_and_hear
+    return None
+
+
+def fail_tasks_soon(task_scheduler):
+    """Lets tasks of load-balanced views fail, or go to another engine, soon after theirs was dropped; tells what hinders that."""
+    why = unknown(task_scheduler, "TaskScheduler", {"_unregister_engine": ["uid"], "handle_stranded_tasks": ["engine"]})
+    if why:
+        return why
+    Scheduler = task_scheduler.TaskScheduler
+    unregister, strand = Scheduler._unregister_engine, Scheduler.handle_stranded_tasks
+
+    def handle_stranded_tasks(self, engine):
+        # Its own turn comes later.
+        if engine in self.completed:
+            strand(self, engine)
+
+    def unregister_engine(self, uid):
+        unregister(self, uid)
+        self.loop.call_later(ON_THE_WAY, self.handle_stranded_tasks, uid)
+
+    Scheduler._unregister_engine = unregister_engine
+    Scheduler.handle_stranded_tasks = handle_stranded_tasks
+    return None
