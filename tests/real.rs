@@ -7,6 +7,7 @@ mod client;
 mod controller;
 mod driver;
 mod eager;
+mod ends;
 mod foreign;
 mod fork;
 mod frontends;

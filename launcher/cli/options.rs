@@ -175,8 +175,8 @@ pub struct RunOptions {
     #[arg(long, env = "IPJOB_THREADS", value_name = "N", default_value = "auto", value_parser = values::threads, allow_negative_numbers = true, help_heading = "Engines")]
     pub threads: Threads,
 
-    /// Give every engine a nanny, a second Python that relays interrupts and signals to it and reports its end to the hub at
-    /// once. Without nannies engines start sooner and need less memory, and the hub drops a dead engine after 30 s.
+    /// Give every engine a nanny, a second Python that relays interrupts and signals to it. Without nannies engines start sooner
+    /// and need less memory.
     #[arg(long, value_enum, env = "IPJOB_NANNY", default_value_t = Nanny::Auto, value_name = "NANNY", help_heading = "Engines")]
     pub nanny: Nanny,
 

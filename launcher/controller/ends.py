@@ -106,9 +106,13 @@ def hear_of_ends(hub):
     def fail(self, eid):
         """Fails what an engine that was dropped had to do. Another one under its id begins with nothing."""
         uuid = dropped.pop(eid, None)
-        if uuid is not None:
-            strand(self, eid, uuid)
-            self.queues[eid] = []
+        if uuid is None:
+            return
+        strand(self, eid, uuid)
+        tasks, self.queues[eid] = self.queues[eid], []
+        for task in tasks:
+            # Without it no client but the task's own can read the failure.
+            self.db.update_record(task, {"result_metadata": {"engine": uuid, "status": "error"}})
 
     def drop(self, ident, msg):
         eid = msg["content"].get("id")

@@ -147,4 +147,10 @@ impl Service {
             _ => Unit::from(self.name),
         }
     }
+
+    /// Whether it and ipjob tell each other what happens: a controller that is run by a program of ours.
+    #[must_use]
+    pub fn talks(&self) -> bool {
+        self.name == Name::Controller && !self.carried.is_empty()
+    }
 }

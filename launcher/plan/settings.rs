@@ -99,7 +99,7 @@ pub enum Mpi {
     Type(String),
 }
 
-/// Whether every engine has a nanny: a second Python that tells the hub of its end and relays signals to it.
+/// Whether every engine has a nanny: a second Python that relays signals to it, and tells a hub that does not hear ipjob of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Nanny {
     /// Yes, unless this machine has too little memory for them

@@ -17,7 +17,7 @@ pub enum Stage {
     Starting,
     /// It works.
     Ready,
-    /// It is lost, and nannies that are left of it have the time to tell the hub.
+    /// It is lost, and nannies that are left of it have the time to tell a hub that does not hear us.
     Draining,
     /// It is lost, and what is left of it is being killed.
     Clearing,

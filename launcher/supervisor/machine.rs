@@ -183,6 +183,13 @@ impl Machine {
         self
     }
 
+    /// The same, with a hub that hears us, or not.
+    #[must_use]
+    pub fn with_a_hub_that_hears(mut self, hears: bool) -> Self {
+        self.engines.hub_hears = hears;
+        self
+    }
+
     /// The same, with so much of the limit gone already.
     #[must_use]
     pub fn begun_before(mut self, gone: Duration) -> Self {

@@ -49,7 +49,7 @@ impl Supervisor<'_> {
     /// What gives a service the ports that it had before: they are held for it as long as the job lives.
     pub(super) fn ports_again(&mut self, service: &Service) -> Result<Given, Failure> {
         let mut given = Given::default();
-        let tells = service.name == Name::Controller && !service.carried.is_empty();
+        let tells = service.talks();
         let wiring = self.kept.wiring();
         let parcel = match (&service.port, &self.children.reservation, wiring) {
             (Some(PortNeed::One { argument, .. }), Some(held), _) => {

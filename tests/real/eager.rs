@@ -111,7 +111,13 @@ fn a_jobs_controller_is_eager_unless_its_heartbeat_is_the_users() {
         let log = fs::read_to_string(place.profile("job_local").join("log/ipjob-controller.log"))
             .expect("a log");
         assert!(log.contains(&format!("beating every {period}ms")), "{log}");
-        for own_way in [OWN_WAY, "sleeps", "at every registration"] {
+        for own_way in [
+            OWN_WAY,
+            "sleeps",
+            "at every registration",
+            "by its silence",
+            "fail late",
+        ] {
             assert!(!log.contains(own_way), "{log}");
         }
         job.stop();

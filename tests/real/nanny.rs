@@ -32,16 +32,14 @@ fn engines_have_a_nanny_each_or_none_and_a_dead_one_is_told_either_way() {
         job.wait_line(&format!("engine 1 (pid {pid}) ended with signal 9"));
         let record = job.wait_state(&["degraded"]);
         assert_eq!(record["engines"]["missing"], json!([1]));
-        if number > 0 {
-            // The hub hears of the death from the nanny, and keeps its list in a file; without one it takes its heartbeats.
-            let hub = job.profile().join("log/enginesipjob0.json");
-            wait_for("the hub's goodbye", || {
-                let known: Value = serde_json::from_slice(&fs::read(&hub).ok()?).ok()?;
-                known["engines"].get("1").is_none().then_some(())
-            });
-            let left = python::ask(&place, &venv, "execute.py", &["job_local"]);
-            assert_eq!(left["ids"], json!([0]));
-        }
+        // The hub hears of it from ipjob, and keeps its list in a file.
+        let hub = job.profile().join("log/enginesipjob0.json");
+        wait_for("the hub's goodbye", || {
+            let known: Value = serde_json::from_slice(&fs::read(&hub).ok()?).ok()?;
+            known["engines"].get("1").is_none().then_some(())
+        });
+        let left = python::ask(&place, &venv, "execute.py", &["job_local"]);
+        assert_eq!(left["ids"], json!([0]));
         job.stop();
     }
 }

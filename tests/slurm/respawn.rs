@@ -5,6 +5,7 @@ use crate::support::lab::{ALICE, SlurmJob};
 use crate::support::{Lab, wait_for};
 use serde_json::{Value, json};
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// The hub drops a silent engine after 5 s, and not after 30 s.
 const IMPATIENT: &str = "--controller-arg=--HeartMonitor.max_heartmonitor_misses=20";
@@ -149,7 +150,7 @@ fn an_mpi_world_that_loses_a_rank_starts_again_as_a_whole() {
     let lab = needed!(Lab::up(&[]));
     let job = lab.submit(
         &["-N2", "--ntasks-per-node=2", "--time=20"],
-        &format!("exec ipjob --mode notebook --respawn set {IMPATIENT}"),
+        "exec ipjob --mode notebook --respawn set",
     );
     let before = job.wait_state("ready");
     let profile = format!("job_{}", job.id);
@@ -165,7 +166,11 @@ fn an_mpi_world_that_loses_a_rank_starts_again_as_a_whole() {
     assert_eq!(lines.next().expect("a line").expect("text"), world);
 
     signal(&lab, &before["engines"]["list"][3], "KILL");
+    let begin = Instant::now();
     let after = wait_restarts(&job, 1);
+    let took = begin.elapsed();
+    let silence = Duration::from_secs(30);
+    assert!(took < silence, "the hub was not told: {took:?}");
     assert_ne!(after["step"], before["step"]);
     for part in ["controller", "jupyter"] {
         assert_eq!(after["restarts"][part], 0);

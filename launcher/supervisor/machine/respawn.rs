@@ -188,7 +188,7 @@ impl Machine {
     }
 
     /// Ends what is left of the set, on all nodes. None is asked: that would finalize MPI, which waits for the lost one. Before,
-    /// nannies that outlive their engines have the time to tell the hub.
+    /// nannies that outlive their engines have the time to tell a hub that hears nothing from us.
     pub(super) fn end_the_set(&mut self, out: &mut Vec<Effect>) {
         for engine in self.engines.each_mut() {
             engine.forget();
@@ -196,7 +196,12 @@ impl Machine {
         let all = self.engines.ids(|_| true);
         self.engines.lose(&all);
         self.engines.unexplained = None;
-        self.enter(Unit::EngineGroup, Stage::Draining, NANNIES, out);
+        let pause = if self.engines.hub_hears {
+            Duration::ZERO
+        } else {
+            NANNIES
+        };
+        self.enter(Unit::EngineGroup, Stage::Draining, pause, out);
     }
 
     /// The pause before the next start is over.
