@@ -145,7 +145,10 @@ mod tests {
     fn an_end_is_told_with_the_name_that_the_engine_had_first() {
         let mut hub = Hub::default();
         let list = |text: &str| EngineList::read(text).expect("a list");
-        hub.lists(&list(r#"{"engines": {"0": "f7dd", "2": "5ac0"}, "next_id": 3}"#), 2);
+        hub.lists(
+            &list(r#"{"engines": {"0": "f7dd", "2": "5ac0"}, "next_id": 3}"#),
+            2,
+        );
         // Somebody else has taken the id meanwhile.
         hub.lists(&list(r#"{"engines": {"0": "other"}, "next_id": 3}"#), 2);
         let line = r#"{"ended":{"0":"f7dd","1":null}}"#;

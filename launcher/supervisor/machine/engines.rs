@@ -258,10 +258,10 @@ impl Engines {
     /// These engines, or as many of them as are ours, have ended.
     pub(super) fn lose(&mut self, ids: &[u32]) {
         for id in ids {
-            if let Some(engine) = self.all.get_mut(id) {
-                if !replace(&mut engine.lost, true) {
-                    self.untold.push(*id);
-                }
+            if let Some(engine) = self.all.get_mut(id)
+                && !replace(&mut engine.lost, true)
+            {
+                self.untold.push(*id);
             }
         }
     }

@@ -364,7 +364,10 @@ impl World {
                 let known = self.machine.engines.is(*engine, |engine| engine.listed);
                 assert!(!known, "rule 8: the hub still knows engine {engine}");
                 let told = self.told.remove(engine);
-                assert!(told, "rule 14: engine {engine} starts before its end was told");
+                assert!(
+                    told,
+                    "rule 14: engine {engine} starts before its end was told"
+                );
             }
             Effect::Start { unit, .. } => self.check_restart(unit.service()),
             Effect::TellHub(ended) => {
