@@ -14,10 +14,10 @@ rc = ipp.Client(profile=sys.argv[1], timeout=PATIENCE_S)
 rc.wait_for_engines(3, timeout=PATIENCE_S)
 
 
-def sleep():
-    import time
+def endless():
+    import threading
 
-    time.sleep(1000)
+    threading.Event().wait()
 
 
 def pid():
@@ -49,7 +49,7 @@ def nanny_tells(engine):
 
 
 pids = rc[:].apply_sync(pid)
-task = rc[1].apply_async(sleep)
+task = rc[1].apply_async(endless)
 os.kill(pids[1], signal.SIGKILL)
 found = {"direct": failed(task)}
 other = ipp.Client(profile=sys.argv[1], timeout=PATIENCE_S)
@@ -57,7 +57,7 @@ found["of_another_client"] = failed(other.get_result(task.msg_ids, owner=False))
 rc.wait_for_engines(3, timeout=PATIENCE_S)
 found["back"] = rc[1].apply_sync(pid) != pids[1]
 found["late"] = nanny_tells(1)
-task = rc.load_balanced_view(targets=[0]).apply_async(sleep)
+task = rc.load_balanced_view(targets=[0]).apply_async(endless)
 os.kill(pids[0], signal.SIGKILL)
 found["balanced"] = failed(task)
 rc.wait_for_engines(3, timeout=PATIENCE_S)
