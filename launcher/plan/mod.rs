@@ -104,6 +104,8 @@ pub struct Here {
     pub cpus: u32,
     /// The variables of our own environment, by name and text; what is no Unicode in a value is replaced.
     pub environment: Vec<(String, String)>,
+    /// This program, where the system tells.
+    pub program: Option<PathBuf>,
     /// The directory of this program, where PATH does not lead to it.
     pub own_directory: Option<PathBuf>,
     /// Where Jupyter's runtime directory will be, on a disk of this node that takes sockets; `None` where there is no place for it.
@@ -243,6 +245,8 @@ pub struct Plan {
     pub threads: threads::Decision,
     /// What an engine that this process starts itself is given of this machine.
     pub own_share: Share,
+    /// This program, which `ipjob ssh` runs on the job's nodes; `None` where its path is not known.
+    pub program: Option<PathBuf>,
     /// Whether the server of a hub's user runs us: its users have no other way in.
     pub in_hub: bool,
     /// What a person is told about the plan, for example that --allow-root was added.
@@ -354,6 +358,7 @@ impl Plan {
             own_share,
             remarks,
             warnings: unfit.into_iter().chain(out_of_reach).collect(),
+            program: here.program.clone(),
             in_hub: here.in_hub,
         })
     }
