@@ -15,27 +15,62 @@ pub mod task;
 
 use crate::engine::private_profile::PrivateProfile;
 use crate::failure::{Failure, Outcome};
+use crate::here::os::affinity;
 use crate::here::os::memory::Memory;
 use crate::here::profile::directory;
-use crate::here::site::identity;
-use crate::plan::services::{CONNECTION_INFO, Succession};
-use crate::plan::share::Share;
-use crate::plan::task_lines::{NotForked, Report};
-use crate::plan::threads::{self, Rule};
+use crate::here::site::{identity, topology};
+use crate::plan::services::{CONNECTION_INFO, Succession, cannot_bind};
+use crate::plan::share::{Node, Provision};
+use crate::plan::task_lines::{NotForked, Report, Unbound};
+use crate::plan::task_place::TaskPlace;
+use crate::plan::{bind, threads};
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+/// What an engine is given of its node, where its task finds it out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// How many threads its libraries may start.
+    pub threads: Option<threads::Rule>,
+    /// What it is bound to.
+    pub bind: Option<bind::Rule>,
+}
+
+impl Rules {
+    /// What that is here.
+    fn provision(self, again: Option<&Succession>) -> Outcome<Provision> {
+        let environment = environment();
+        let machine = topology::machine(self.bind.is_some(), &environment)?;
+        let mut place = TaskPlace {
+            is_bound: machine.is_bound,
+            ..TaskPlace::read(&environment)
+        };
+        if let Some(who) = again {
+            (place.index, place.tasks) = (Some(who.local), Some(who.tasks));
+        }
+        let node = Node {
+            environment: &environment,
+            place,
+            machine: &machine,
+        };
+        Provision::of(self.threads, self.bind, &node).map_err(|why| {
+            let rule = self.bind.map(|rule| rule.to_string());
+            cannot_bind(&rule.unwrap_or_default(), &why)
+        })
+    }
+}
+
 /// Reports and becomes the command, or runs it; or has it forked by this Python, where one is given and can. With the limit of
 /// `--idle-timeout` the node is watched for rest. `again` says which engine it is where its rank does not, and
-/// `threads` how many its libraries may start.
+/// `rules` what it is given of its node.
 pub fn run(
     fork: Option<&Path>,
     idle_limit_ms: Option<u64>,
     again: Option<&Succession>,
-    threads: Option<Rule>,
+    rules: Rules,
     command: &[String],
 ) -> Outcome<u8> {
     let Some((program, args)) = command.split_first() else {
@@ -61,8 +96,7 @@ pub fn run(
     let cannot_run = |error: std::io::Error| {
         Failure::missing(format!("{program} cannot be run on {node}")).because(error)
     };
-    let number = threads.and_then(|rule| rule.number(&environment(), identity::cpus()));
-    let share = Share { threads: number };
+    let provision = rules.provision(again)?;
     let report = |pid: u32| {
         let report = Report {
             rank,
@@ -70,7 +104,7 @@ pub fn run(
             pid,
             step: step(),
             memory: Memory::limit_here(),
-            share: share.clone(),
+            share: provision.share.clone(),
         };
         task::tell(&report.line());
     };
@@ -86,6 +120,18 @@ pub fn run(
     {
         idle_watch::start(limit, &node);
     }
+    if let Some(why) = provision.remark.clone() {
+        let node = node.clone();
+        task::tell(&Unbound { node, why }.line());
+    }
+    if let Some(cpus) = &provision.share.cpus {
+        affinity::bind(cpus).map_err(|error| {
+            Failure::missing(format!(
+                "an engine cannot be bound to CPUs {cpus} on {node}"
+            ))
+            .because(error)
+        })?;
+    }
     let private = PrivateProfile::where_not_shared(args, &node)?;
     let mut command = Command::new(program);
     match &private {
@@ -97,7 +143,10 @@ pub fn run(
         command.env("SLURM_PROCID", who.id.to_string());
         command.env("SLURM_LOCALID", who.local.to_string());
     }
-    command.envs(number.into_iter().flat_map(threads::variables));
+    for name in &provision.dropped {
+        command.env_remove(name);
+    }
+    command.envs(provision.set.iter().map(|(name, text)| (name, text)));
     // In an MPI world the rank is the id by itself.
     if !args.iter().any(|arg| arg == "--mpi") {
         command.arg(format!("--IPEngine.id={rank}"));

@@ -177,7 +177,7 @@ fn what_each_engine_gets_is_told() {
         (
             shared,
             "note",
-            "every engine sees all GPUs of its node (2 here), 2 engines on each -> --gpus-per-task",
+            "every engine sees all GPUs of its node (2 here), 2 engines on each -> --bind gpu",
             "2 engines on 1 nodes: 2 share the",
         ),
         (

@@ -1,5 +1,6 @@
 //! Do engines start by whatever starts programs here: one mpiexec, or ipjob itself started as several ranks?
 
+mod bind;
 mod mpiexec;
 mod ranks;
 mod start;

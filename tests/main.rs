@@ -35,6 +35,5 @@ mod scale;
 mod security;
 mod slurm;
 mod source_rules;
-mod ssh;
 mod templates;
 mod unshared;

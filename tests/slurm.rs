@@ -2,6 +2,7 @@
 
 mod address;
 mod beyond;
+mod bind;
 mod cancel;
 mod cells;
 mod engines;

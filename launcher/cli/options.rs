@@ -5,7 +5,7 @@ use super::values::{self, StartLimit};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::process;
 use crate::plan::settings::{
-    Curve, EngineStart, Followed, Frontend, Launcher, Mode, Mpi, Nanny, PortRange, Preload,
+    Bind, Curve, EngineStart, Followed, Frontend, Launcher, Mode, Mpi, Nanny, PortRange, Preload,
     Respawn, Settings, StartLimits, Threads,
 };
 use crate::plan::wiring::Start;
@@ -168,6 +168,10 @@ pub struct RunOptions {
         help_heading = "Engines"
     )]
     pub engine_wrapper: Option<String>,
+
+    /// What to bind each engine to.
+    #[arg(long, value_enum, env = "IPJOB_BIND", default_value_t = Bind::Auto, value_name = "WHAT", help_heading = "Engines")]
+    pub bind: Bind,
 
     /// Threads that the numerical libraries of each engine use: `auto` for as many as the engine has CPUs, unless `OMP_NUM_THREADS`,
     /// `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`, `NUMEXPR_NUM_THREADS` or `BLIS_NUM_THREADS` is set already; N; or `off` to set
@@ -383,6 +387,7 @@ impl RunOptions {
             mpi: self.mpi.clone(),
             srun_args: self.srun_args.clone(),
             engine_start: self.engine_start,
+            bind: self.bind,
             threads: self.threads,
             preload: self.preload.clone(),
             respawn: self.respawn,

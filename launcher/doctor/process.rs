@@ -2,7 +2,13 @@
 
 use super::finding::Finding;
 use crate::here::os::{limits, process};
+use crate::here::site::{identity, topology};
 use crate::plan::allocation::Allocation;
+use crate::plan::bind::Rule;
+use crate::plan::settings::{Launcher, Threads};
+use crate::plan::share::{Machine, Node, Provision};
+use crate::plan::task_place::TaskPlace;
+use crate::plan::threads;
 use nix::unistd::getppid;
 
 /// Whether Slurm's signals reach us: only the batch script's own process gets them.
@@ -67,6 +73,7 @@ pub fn shares(
         "cores",
         format!("{} engines on {nodes} nodes: {cores}", allocation.engines),
     ));
+    findings.push(threads(allocation, environment));
     let gpus_each = slurm.and_then(|slurm| slurm.gpus_of_each(allocation.engines));
     let here = get("SLURM_GPUS_ON_NODE").or_else(|| get("CUDA_VISIBLE_DEVICES"));
     findings.push(match (gpus_each, here) {
@@ -77,7 +84,68 @@ pub fn shares(
                 "every engine sees all GPUs of its node ({gpus} here), {per_node} engines on each"
             ),
         )
-        .advise("--gpus-per-task gives each its own, or --engine-wrapper chooses by SLURM_LOCALID"),
+        .advise("--bind gpu gives each its own and CPUs near it, --gpus-per-task lets Slurm do it"),
         (None, None) => Finding::ok("gpus", "none in this job"),
     });
+    if gpus_each.is_none() && here.is_some() {
+        findings.push(binding(per_node, on_node, environment));
+    }
+}
+
+/// How many threads the engines' libraries use.
+fn threads(allocation: &Allocation, environment: &[(String, String)]) -> Finding {
+    let launcher = match allocation.slurm {
+        Some(_) => Launcher::Srun,
+        None => Launcher::Local,
+    };
+    let (cpus, engines) = (identity::cpus(), allocation.engines);
+    let decided = threads::decide(
+        Threads::Auto,
+        environment,
+        allocation,
+        launcher,
+        cpus,
+        engines,
+    );
+    Finding::ok("threads", decided.to_string())
+}
+
+/// So many engines of a node are shown at the most.
+const SHOWN: u32 = 16;
+
+/// What `--bind gpu` would give to so many engines of this node.
+fn binding(engines: u32, cpus: Option<u32>, environment: &[(String, String)]) -> Finding {
+    let share = |machine: &Machine, index: u32| {
+        let place = TaskPlace {
+            index: Some(index),
+            tasks: Some(engines),
+            cpus,
+            is_bound: false,
+        };
+        let node = Node {
+            environment,
+            place,
+            machine,
+        };
+        Provision::of(None, Some(Rule::Gpu), &node)
+    };
+    let all = topology::machine(true, environment).map_err(|failure| failure.to_string());
+    let all = all.and_then(|machine| {
+        let shown = (0..engines.min(SHOWN)).map(|index| share(&machine, index));
+        shown.collect::<Result<Vec<_>, _>>()
+    });
+    let shares = match all {
+        Ok(shares) => shares,
+        Err(why) => return Finding::note("bind", format!("--bind gpu would fail here: {why}")),
+    };
+    let unbound = shares.iter().find_map(|own| own.remark.clone());
+    let shares = (0..).zip(&shares);
+    let shares = shares.map(|(index, own): (u32, _)| format!("{index}: {}", own.share));
+    let rest = if engines > SHOWN { " ..." } else { "" };
+    let all: Vec<String> = shares.collect();
+    let text = format!("--bind gpu would give here: {}{rest}", all.join("; "));
+    match unbound {
+        Some(why) => Finding::note("bind", format!("{text}; no CPUs: {why}")),
+        None => Finding::ok("bind", text),
+    }
 }

@@ -1,6 +1,7 @@
 """Forks the engines of this machine: `python fork.py ORDER IPENGINE ARGS...`.
 
-ORDER is a JSON file, [{"id": 3, "log": "/path"}, ...]; each engine gets ARGS and its id. What became of it is told on descriptor 0,
+ORDER is a JSON file, [{"id": 3, "log": "/path", "set": {"X": "1"}, "dropped": ["Y"], "cpus": [0, 1]}, ...]; each engine gets ARGS, its id,
+its variables and CPUs. What became of it is told on descriptor 0,
 which is the writing end of a pipe, so that nothing that a site-wide module prints is mixed into it:
 
     engine 3 pid 117        it was forked
@@ -26,6 +27,11 @@ def main(order, ipengine, *args):
     for engine in engines:
         pid = os.fork()
         if pid == 0:
+            os.environ.update(engine["set"])
+            for name in engine["dropped"]:
+                os.environ.pop(name, None)
+            if engine["cpus"]:
+                bind(engine["cpus"])
             log = os.open(engine["log"], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
             return become(ipengine, engine["id"], [*args, f"--IPEngine.id={engine['id']}"], nannies, os.dup(log), log)
         os.write(0, f"engine {engine['id']} pid {pid}\n".encode())

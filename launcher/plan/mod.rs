@@ -5,8 +5,10 @@
 //! of start, each with its argv, its environment, its log, what it waits for, when it is ready and how it is stopped.
 
 pub mod allocation;
+pub mod bind;
 pub mod cluster_file;
 pub mod connection;
+pub mod cpus;
 pub mod curve;
 pub mod engine_list;
 pub mod engines;
@@ -43,6 +45,7 @@ pub mod task_place;
 pub mod template;
 pub mod text;
 pub mod threads;
+pub mod topology;
 pub mod version;
 pub mod wiring;
 pub mod world;
@@ -56,7 +59,7 @@ use profile::Profile;
 pub use secrets::Secrets;
 use service::Service;
 use settings::{Launcher, Mode, Respawn, Settings};
-use share::Share;
+use share::{Machine, Shares};
 use std::path::PathBuf;
 use version::Version;
 use wiring::Start;
@@ -100,12 +103,10 @@ pub struct Here {
     pub in_hub: bool,
     /// Whether we are root: Jupyter then needs --allow-root.
     pub root: bool,
-    /// The CPUs that this process may use.
-    pub cpus: u32,
+    /// What this process may use of the machine.
+    pub machine: Machine,
     /// The variables of our own environment, by name and text; what is no Unicode in a value is replaced.
     pub environment: Vec<(String, String)>,
-    /// This program, where the system tells.
-    pub program: Option<PathBuf>,
     /// The directory of this program, where PATH does not lead to it.
     pub own_directory: Option<PathBuf>,
     /// Where Jupyter's runtime directory will be, on a disk of this node that takes sockets; `None` where there is no place for it.
@@ -241,12 +242,8 @@ pub struct Plan {
     pub replacement: Option<services::Replacement>,
     /// How the other ranks start their engines, with the launcher `ranks`.
     pub order: Option<rendezvous::Order>,
-    /// How many threads each engine gets.
-    pub threads: threads::Decision,
-    /// What an engine that this process starts itself is given of this machine.
-    pub own_share: Share,
-    /// This program, which `ipjob ssh` runs on the job's nodes; `None` where its path is not known.
-    pub program: Option<PathBuf>,
+    /// What engines are given of their nodes.
+    pub shares: Shares,
     /// Whether the server of a hub's user runs us: its users have no other way in.
     pub in_hub: bool,
     /// What a person is told about the plan, for example that --allow-root was added.
@@ -277,14 +274,6 @@ impl Plan {
         let (start, remark) = wiring::start(settings.starting, &settings.controller_args, config)?;
         let mut remarks: Vec<String> = remark.into_iter().chain(counted.remark).collect();
         let encrypted = curve::decide(settings.curve, &here.ipyparallel)?;
-        let threads = threads::decide(
-            settings.threads,
-            &here.environment,
-            &allocation,
-            launcher,
-            here.cpus,
-            engines,
-        );
         let context = services::Context {
             settings: &settings,
             allocation: &allocation,
@@ -298,19 +287,19 @@ impl Plan {
             minimum,
             heartbeat: heartbeat::of(&settings.controller_args, here, engines),
             nanny: counted.nanny,
-            threads: threads.rule(),
+            threads: None,
+            bind: None,
         };
+        let (context, shares) = services::shares(context, launcher)?;
         let python = services::forking(&context, launcher, &mut remarks);
-        let (engine_service, order) = services::engines(&context, launcher, python.as_deref())?;
+        let (engine_service, order) =
+            services::engines(&context, launcher, python.as_deref(), &shares.own)?;
         services::check_nannies(&context, python.is_some(), &mut remarks)?;
         services::check_preload(&context, python.is_some(), &mut remarks);
         let fork = python
             .filter(|_| launcher == Launcher::Local)
             .map(|python| services::fork(&context, python));
         let on_ready = services::on_ready(&context);
-        let own_share = Share {
-            threads: services::own_threads(&context),
-        };
         let replacement = services::replacement(&context, launcher, together);
         let mut services = vec![services::controller(&context), engine_service];
         match settings.mode {
@@ -331,6 +320,8 @@ impl Plan {
                 profile.name.as_str()
             )
         });
+        let warnings = unfit.into_iter().chain(out_of_reach);
+        let warnings = warnings.chain(shares.unbound()).collect();
         Ok(Self {
             ipyparallel: here.ipyparallel.clone(),
             is_listed: here.package.is_some(),
@@ -354,11 +345,9 @@ impl Plan {
             respawn,
             replacement,
             order,
-            threads,
-            own_share,
+            shares,
             remarks,
-            warnings: unfit.into_iter().chain(out_of_reach).collect(),
-            program: here.program.clone(),
+            warnings,
             in_hub: here.in_hub,
         })
     }

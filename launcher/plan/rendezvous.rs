@@ -4,7 +4,7 @@ use super::incarnation::Incarnation;
 use super::name::Name;
 use super::profile;
 use super::service::Process;
-use super::threads::Rule;
+use super::{bind, threads};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,7 +78,9 @@ pub struct Order {
     /// Variables that are set; none of them is secret.
     pub set: BTreeMap<String, String>,
     /// How many threads each engine gets; `None` where ipjob does not tell it.
-    pub threads: Option<Rule>,
+    pub threads: Option<threads::Rule>,
+    /// What each engine is bound to.
+    pub bind: Option<bind::Rule>,
     /// Where logs go.
     pub log_dir: PathBuf,
     /// How long a rank that a signal asks to end waits for the leader's word: what ends before the engines has so long.
@@ -123,6 +125,7 @@ mod tests {
             keeps_mpi: true,
             set: BTreeMap::new(),
             threads: None,
+            bind: None,
             log_dir: PathBuf::from("/p/log"),
             leader_first: Duration::from_secs(6),
             stop_limit: Duration::from_secs(6),

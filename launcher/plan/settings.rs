@@ -206,6 +206,19 @@ pub enum Respawn {
     Set,
 }
 
+/// What each engine is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bind {
+    /// What Slurm binds it to
+    Auto,
+    /// A GPU of its own and CPUs near it; more engines than GPUs share them in turns, fewer have several each
+    Gpu,
+    /// CPUs of its own: whole cores near each other, as far as they go
+    Cpu,
+    /// Nothing: it may use all CPUs and GPUs that the job has on its node
+    None,
+}
+
 /// How many threads the libraries of an engine start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
@@ -274,6 +287,8 @@ pub struct Settings {
     pub preload: Preload,
     /// Whether engines that end are started again; `None` takes what fits the mode.
     pub respawn: Option<Respawn>,
+    /// What each engine is bound to.
+    pub bind: Bind,
     /// How many threads each engine's libraries start.
     pub threads: Threads,
     /// A command that stands between the launcher and ipengine, by its words.

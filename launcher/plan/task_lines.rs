@@ -6,6 +6,7 @@ mod nodes;
 mod not_forked;
 mod not_imported;
 mod rest;
+mod sight;
 mod words;
 
 use super::share::Share;
@@ -23,6 +24,10 @@ pub enum Line {
     NotImported(NotImported),
     /// A task told whether the engines of its node are at rest.
     Rest(Rest),
+    /// An engine told what it sees of its node.
+    Sees(Sight),
+    /// A task told why it is bound to no CPUs.
+    Unbound(Unbound),
     /// srun itself said that something is wrong.
     Srun(Words),
     /// srun itself said that it waits for its place in the job, and why.
@@ -37,6 +42,8 @@ pub fn read(line: &str) -> Option<Line> {
         .or_else(|| World::read(line).map(Line::World))
         .or_else(|| NotForked::read(line).map(Line::NotForked))
         .or_else(|| NotImported::read(line).map(Line::NotImported))
+        .or_else(|| Sight::read(line).map(Line::Sees))
+        .or_else(|| Unbound::read(line).map(Line::Unbound))
         .or_else(|| Rest::read(line).map(Line::Rest))
         .or_else(|| Words::read(line).map(Line::Srun))
         .or_else(|| waits(line).map(Line::Waits))
@@ -52,6 +59,7 @@ fn waits(line: &str) -> Option<String> {
 pub use not_forked::NotForked;
 pub use not_imported::NotImported;
 pub use rest::Rest;
+pub use sight::{SIGHT_CODE, Sight, Unbound};
 pub use words::{Topic, Words, was_cancelled};
 
 /// The size of a task's MPI world.

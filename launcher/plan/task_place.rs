@@ -17,6 +17,8 @@ pub struct TaskPlace {
     pub tasks: Option<u32>,
     /// The CPUs that the step has on this node, where Slurm tells; several tasks may share them.
     pub cpus: Option<u32>,
+    /// Whether what started it has bound it to CPUs, which are its own then. No variable tells.
+    pub is_bound: bool,
 }
 
 impl TaskPlace {
@@ -38,6 +40,7 @@ impl TaskPlace {
                     index: Some(index),
                     tasks: Some(tasks),
                     cpus,
+                    is_bound: false,
                 };
             }
         }
@@ -53,6 +56,7 @@ impl TaskPlace {
             index: number("SLURM_LOCALID"),
             tasks: tasks.filter(|tasks| *tasks > 0),
             cpus,
+            is_bound: false,
         }
     }
 }
@@ -75,6 +79,7 @@ mod tests {
             index: Some(3),
             tasks: Some(4),
             cpus: Some(8),
+            is_bound: false,
         };
         assert_eq!(TaskPlace::read(&variables(&step)), of_slurm);
         let mut below_mpiexec = step.to_vec();
@@ -83,6 +88,7 @@ mod tests {
             index: Some(1),
             tasks: Some(2),
             cpus: Some(8),
+            is_bound: false,
         };
         assert_eq!(TaskPlace::read(&variables(&below_mpiexec)), of_mpi);
         for (name, value) in [("SLURM_NODEID", "9"), ("SLURM_STEP_TASKS_PER_NODE", "4(x")] {

@@ -60,7 +60,9 @@ impl fmt::Display for Decision {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Left(why) => write!(out, "not limited: {why}"),
-            Self::By(Rule::Number(number)) => write!(out, "{number} for each engine"),
+            Self::By(Rule::Number(number) | Rule::Part(number)) => {
+                write!(out, "{number} for each engine")
+            }
             Self::By(Rule::Cpus { promised }) => {
                 out.write_str("as many for each engine as it has CPUs on its node")?;
                 promised.map_or(Ok(()), |most| write!(out, ", at most {most}"))
@@ -75,6 +77,8 @@ impl fmt::Display for Decision {
 pub enum Rule {
     /// It is this.
     Number(u32),
+    /// It is this, the engine's part of this machine's CPUs, unless it is bound to others.
+    Part(u32),
     /// It is the number of its CPUs.
     Cpus {
         /// So many of them were asked for each task: of more, which Slurm does not keep it from, it uses no more.
@@ -83,14 +87,29 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The number of a task with these variables that may use so many CPUs, others of its node perhaps the same ones; `None` where a variable,
-    /// which a site's prologue of tasks may have set, has said it.
+    /// The number of an engine with these variables that may use so many CPUs, others of its node perhaps the same ones; `None` where a
+    /// variable, which a site's prologue of tasks may have set, has said it.
     #[must_use]
-    pub fn number(self, environment: &[(String, String)], bound: u32) -> Option<u32> {
+    pub fn of_shared(
+        self,
+        environment: &[(String, String)],
+        bound: u32,
+        place: TaskPlace,
+    ) -> Option<u32> {
+        match self {
+            Self::Number(number) | Self::Part(number) => Some(number),
+            Self::Cpus { .. } if given(environment).is_some() => None,
+            Self::Cpus { promised } => Some(of_task(bound, promised, place)),
+        }
+    }
+
+    /// The number of an engine that has so many CPUs for itself.
+    #[must_use]
+    pub fn of_own(self, environment: &[(String, String)], cpus: u32) -> Option<u32> {
         match self {
             Self::Number(number) => Some(number),
             Self::Cpus { .. } if given(environment).is_some() => None,
-            Self::Cpus { promised } => Some(of_task(bound, promised, TaskPlace::read(environment))),
+            Self::Part(_) | Self::Cpus { .. } => Some(cpus.max(1)),
         }
     }
 }
@@ -98,7 +117,7 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(number) => write!(out, "{number}"),
+            Self::Number(number) | Self::Part(number) => write!(out, "{number}"),
             Self::Cpus { promised: None } => out.write_str("cpus"),
             Self::Cpus {
                 promised: Some(most),
@@ -154,7 +173,7 @@ pub fn decide(
             .and_then(|(slurm, host)| slurm.cpus_on(host));
         let all = own.map_or(cpus, |own| own.min(cpus));
         let each = all.checked_div(engines).unwrap_or(1).max(1);
-        return Decision::By(Rule::Number(each));
+        return Decision::By(Rule::Part(each));
     }
     let promised = slurm
         .filter(|slurm| slurm.components.is_empty())
@@ -227,7 +246,7 @@ mod tests {
             );
             assert_eq!(
                 decided,
-                Decision::By(Rule::Number(each)),
+                Decision::By(Rule::Part(each)),
                 "{engines} on {cpus}"
             );
         }
@@ -254,9 +273,17 @@ mod tests {
         }
         let set = super::super::sample::variables(&[("OMP_NUM_THREADS", "1")]);
         let rule = Rule::Cpus { promised: None };
-        assert_eq!(rule.number(&[], 8), Some(8));
-        assert_eq!(rule.number(&set, 8), None);
-        assert_eq!(Rule::Number(3).number(&set, 8), Some(3));
+        let alone = TaskPlace::default();
+        for (rule, environment, number) in [
+            (rule, &[][..], Some(8)),
+            (rule, &set, None),
+            (Rule::Number(3), &set, Some(3)),
+        ] {
+            assert_eq!(rule.of_shared(environment, 8, alone), number);
+            assert_eq!(rule.of_own(environment, 8), number);
+        }
+        assert_eq!(Rule::Part(2).of_own(&[], 8), Some(8));
+        assert_eq!(Rule::Part(2).of_shared(&[], 8, alone), Some(2));
     }
 
     #[test]
@@ -265,6 +292,7 @@ mod tests {
             index: Some(0),
             tasks,
             cpus,
+            is_bound: false,
         };
         for (bound, promised, tasks, cpus, threads) in [
             // Bound to its own, and not.
@@ -296,7 +324,7 @@ mod tests {
             bound in 1..512_u32, promised in proptest::option::of(1..64_u32), tasks in proptest::option::of(1..64_u32),
             cpus in proptest::option::of(1..512_u32)
         ) {
-            let threads = of_task(bound, promised, TaskPlace { index: None, tasks, cpus });
+            let threads = of_task(bound, promised, TaskPlace { index: None, tasks, cpus, is_bound: false });
             prop_assert!(threads >= 1 && threads <= bound);
         }
     }

@@ -2,6 +2,9 @@
 
 use super::field::{Field, OrNull, or_default};
 use super::word::{Seconds, Text};
+use crate::plan::bind::Gpus;
+use crate::plan::cpus::Cpus;
+use crate::plan::share::Share;
 use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +53,29 @@ pub struct Engine {
     #[serde(default)]
     #[cfg_attr(test, schemars(range(min = 1)))]
     pub threads: OrNull<u32>,
+    /// The CPUs that ipjob has bound it to: `0-3,8`.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(regex(pattern = "^[0-9,-]+$")))]
+    pub cpus: OrNull<Text>,
+    /// The GPUs that ipjob has bound it to: `CUDA_VISIBLE_DEVICES=1`.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(regex(pattern = "^[A-Z_]+=.+$")))]
+    pub gpus: OrNull<Text>,
+    /// Whether it sees these CPUs and GPUs and no others, as it has told itself.
+    #[serde(default)]
+    pub confirmed: OrNull<bool>,
+}
+
+impl Engine {
+    /// What it was given of its node.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        Share {
+            threads: *self.threads,
+            cpus: self.cpus.as_deref().and_then(Cpus::read),
+            gpus: self.gpus.as_deref().and_then(Gpus::read),
+        }
+    }
 }
 
 impl Engines {
@@ -95,6 +121,15 @@ impl Engines {
         self.list.get(self.place_of(id).ok()?)
     }
 
+    /// Keeps whether the engine of this id sees what it was bound to; true where that was known.
+    pub fn confirm(&mut self, id: u32, sees: bool) -> bool {
+        let Ok(place) = self.place_of(id) else {
+            return false;
+        };
+        let confirmed = Some(sees).into();
+        std::mem::replace(&mut self.list[place].confirmed, confirmed) == confirmed
+    }
+
     fn place_of(&self, id: u32) -> Result<usize, usize> {
         self.list.binary_search_by_key(&id, |engine| engine.id)
     }
@@ -112,6 +147,9 @@ mod tests {
             pid,
             registered_at: OrNull::default(),
             threads: OrNull::default(),
+            cpus: OrNull::default(),
+            gpus: OrNull::default(),
+            confirmed: OrNull::default(),
         }
     }
 

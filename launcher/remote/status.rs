@@ -8,7 +8,7 @@ use crate::cli::jobs::StatusOptions;
 use crate::failure::Outcome;
 use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
-use crate::record::{AbsPath, Text};
+use crate::record::{AbsPath, Engine, OrNull, Text};
 use crate::report::output;
 use crate::report::table::{self, Cell};
 use crate::report::timeline;
@@ -21,6 +21,9 @@ use std::thread;
 
 /// Columns of a chart.
 const CHART_COLUMNS: usize = 80;
+
+/// So many engines are shown with what they are bound to.
+const MOST_BOUND: usize = 32;
 
 /// Shows the jobs.
 pub fn run(options: &StatusOptions) -> Outcome<u8> {
@@ -117,6 +120,7 @@ struct Row {
     log: Option<AbsPath>,
     restarts: BTreeMap<&'static str, u32>,
     warnings: Vec<String>,
+    bound: Vec<Bound>,
     slurm: Option<Slurm>,
     #[serde(skip)]
     name: String,
@@ -140,6 +144,48 @@ impl fmt::Display for Engines {
             0 => Ok(()),
             guests => write!(out, "+{guests}"),
         }
+    }
+}
+
+/// An engine that ipjob has bound to GPUs or CPUs.
+#[derive(Debug, Serialize)]
+struct Bound {
+    engine: u32,
+    node: String,
+    gpus: Option<String>,
+    cpus: Option<String>,
+    /// Whether it sees these and no others; null before it has told.
+    confirmed: Option<bool>,
+}
+
+impl Bound {
+    fn of(engine: &Engine) -> Option<Self> {
+        let text = |told: &OrNull<Text>| told.as_ref().map(Text::to_string);
+        let (gpus, cpus) = (text(&engine.gpus), text(&engine.cpus));
+        (gpus.is_some() || cpus.is_some()).then(|| Self {
+            engine: engine.id,
+            node: engine.node.to_string(),
+            gpus,
+            cpus,
+            confirmed: *engine.confirmed,
+        })
+    }
+
+    /// `bound    engine 3 on node1: CUDA_VISIBLE_DEVICES=1, CPUs 8-15`
+    fn line(&self) -> String {
+        let cpus = self.cpus.as_ref().map(|cpus| format!("CPUs {cpus}"));
+        let all: Vec<String> = self.gpus.iter().cloned().chain(cpus).collect();
+        let told = match self.confirmed {
+            Some(true) => "",
+            Some(false) => " (it sees others)",
+            None => " (not confirmed)",
+        };
+        format!(
+            "bound    engine {} on {}: {}{told}",
+            self.engine,
+            self.node,
+            all.join(", ")
+        )
     }
 }
 
@@ -199,6 +245,9 @@ impl Row {
             warnings: record
                 .map(|record| record.warnings.iter().map(Text::to_string).collect())
                 .unwrap_or_default(),
+            bound: record
+                .map(|record| record.engines.list.iter().filter_map(Bound::of).collect())
+                .unwrap_or_default(),
             slurm: line.map(|line| Slurm {
                 id: line.shown.clone(),
                 state: line.state.clone(),
@@ -245,6 +294,15 @@ impl Row {
             .collect();
         if !restarts.is_empty() {
             lines.push(format!("restarts {}", restarts.join(", ")));
+        }
+        lines.extend(self.bound.iter().take(MOST_BOUND).map(Bound::line));
+        if let Some(more) = self
+            .bound
+            .len()
+            .checked_sub(MOST_BOUND)
+            .filter(|more| *more > 0)
+        {
+            lines.push(format!("bound    {more} more, which the record has"));
         }
         lines.extend(
             self.warnings

@@ -3,9 +3,11 @@
 use super::output;
 use crate::failure::Outcome;
 use crate::plan::Plan;
+use crate::plan::bind::Rule;
 use crate::plan::name::Name;
 use crate::plan::service::{Environment, PortNeed, Process, Readiness, Service, Streams};
 use crate::plan::services::OnReady;
+use crate::plan::settings::Bind;
 use std::fmt::Write as _;
 
 /// Prints the plan to stdout.
@@ -26,7 +28,7 @@ pub fn text(plan: &Plan) -> String {
         plan.launcher,
         plan.engines,
         plan.minimum,
-        plan.threads,
+        plan.shares.threads,
         profile.name,
         profile.dir.display(),
         plan.ipyparallel
@@ -37,6 +39,7 @@ pub fn text(plan: &Plan) -> String {
         seconds(plan.settings.start.whole),
         seconds(plan.settings.stop)
     );
+    let _ = writeln!(out, "bind         {}", binding(plan));
     for remark in plan.remarks.iter().chain(&plan.warnings) {
         let _ = writeln!(out, "remark       {remark}");
     }
@@ -57,7 +60,16 @@ pub fn text(plan: &Plan) -> String {
         let _ = writeln!(out, "    {name:<12} {}", path.display());
     }
     for service in &plan.services {
-        describe(service, &mut out);
+        let shares: Vec<String> = match service.name {
+            Name::Engines => plan
+                .shares
+                .own
+                .iter()
+                .map(|own| own.share.to_string())
+                .collect(),
+            _ => Vec::new(),
+        };
+        describe(service, &shares, &mut out);
         if let (Name::Engines, Some(process)) = (service.name, &plan.fork) {
             let _ = writeln!(
                 out,
@@ -84,7 +96,24 @@ pub fn text(plan: &Plan) -> String {
     out
 }
 
-fn describe(service: &Service, out: &mut String) {
+/// What engines are bound to.
+fn binding(plan: &Plan) -> String {
+    let what = match (plan.shares.bind, plan.settings.bind) {
+        (Some(Rule::Gpu), _) => "each engine to its own GPU and to CPUs near it",
+        (Some(Rule::OwnGpus), _) => "each engine to the GPUs and CPUs that Slurm gives to its task",
+        (Some(Rule::Cpu), _) => "each engine to CPUs of its own",
+        (None, Bind::None) => "nothing",
+        (None, _) => "what Slurm binds engines to",
+    };
+    let found_there = plan.shares.bind.is_some() && plan.shares.own.len() < plan.engines as usize;
+    if found_there {
+        format!("{what}, found on its node")
+    } else {
+        what.to_owned()
+    }
+}
+
+fn describe(service: &Service, shares: &[String], out: &mut String) {
     let after = service
         .after
         .iter()
@@ -114,7 +143,10 @@ fn describe(service: &Service, out: &mut String) {
         seconds(service.stop_limit)
     );
     environment(&service.environment, out);
-    for process in &service.processes {
+    for (index, process) in service.processes.iter().enumerate() {
+        if let Some(share) = shares.get(index).filter(|share| !share.is_empty()) {
+            let _ = writeln!(out, "    bind  {share}");
+        }
         let mut line = argv(process);
         line.push_str(&port(service.port.as_ref()));
         let _ = writeln!(out, "    run   {line}");

@@ -2,10 +2,10 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::here::profile::{controller_config, directory, socket_directory};
-use crate::here::site::{address, hub, identity, mpi, packages, programs, versions};
+use crate::here::site::{address, hub, identity, mpi, packages, programs, topology, versions};
 use crate::plan::allocation::Allocation;
 use crate::plan::ranks::Rank;
-use crate::plan::settings::{EngineStart, Frontend, Launcher, Mode, Mpi, Nanny, Settings};
+use crate::plan::settings::{Bind, EngineStart, Frontend, Launcher, Mode, Mpi, Nanny, Settings};
 use crate::plan::{self, Here, Jupyter, Mpiexec, Ranks, Srun, version};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -86,6 +86,7 @@ pub async fn look(
         None => None,
     };
     let location = location.found().await;
+    let binds = matches!(settings.bind, Bind::Gpu | Bind::Cpu);
     let package = packages::installed(&ipcontroller, "ipjob");
     Ok(Here {
         srun,
@@ -105,9 +106,8 @@ pub async fn look(
         shaping_config,
         in_hub: hub::serves_us(&environment),
         root: nix::unistd::geteuid().is_root(),
-        cpus: identity::cpus(),
+        machine: topology::machine(binds, &environment)?,
         environment,
-        program: std::env::current_exe().ok(),
         own_directory: directory_off_the_path(),
         sockets,
         runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),

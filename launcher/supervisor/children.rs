@@ -7,12 +7,14 @@ use crate::here::os::memory::Memory;
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::stray_processes::Leftover;
 use crate::here::os::time_limited::{LOOK, within};
-use crate::here::os::{files, limits};
+use crate::here::os::{affinity, files, limits};
 use crate::here::profile::ports::Reservation;
+use crate::plan::cpus::Cpus;
 use crate::plan::environment::READY_URL;
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Carried, Environment, Process, Service, Streams};
 use crate::plan::services::OnReady;
+use crate::plan::share::Provision;
 use crate::plan::text::Text;
 use crate::plan::{Plan, secrets};
 use nix::sys::signal::{Signal, kill, killpg};
@@ -48,6 +50,8 @@ pub struct Children {
     node: String,
     /// How many engines the job has.
     engines: u32,
+    /// What each engine is given that we start ourselves, by their ids.
+    provisions: Vec<Provision>,
     /// What lines of logs are shown without: others may read the job's output.
     secrets: Vec<String>,
     /// What the kernel counts of our memory, where that can be read.
@@ -73,6 +77,7 @@ impl Children {
             incarnation: plan.incarnation.id.clone(),
             node: plan.incarnation.host.clone(),
             engines: plan.engines,
+            provisions: plan.shares.own.clone(),
             secrets: plan.secrets.words(),
             memory: Memory::own(),
             asked: BTreeMap::new(),
@@ -95,12 +100,17 @@ impl Children {
     ) -> Result<u32, Failure> {
         let mut command = in_environment(&service.environment, process)?;
         command.args(given.arguments);
+        // Engines of a step, which have indices as well where they start again, are given nothing here.
+        let index = id.engine().and_then(|index| usize::try_from(index).ok());
+        let provision = index.and_then(|index| self.provisions.get(index));
+        provide(&mut command, provision);
         if service.streams == Streams::Log {
             let log = into_log(&mut command, process, &log_head(&self.incarnation, &id))?;
             command.stdin(given.stdin.map_or_else(Stdio::null, Stdio::from));
             self.logs.insert(id, log);
         }
-        let pid = start(&mut command, process, &id)?;
+        let cpus = provision.and_then(|provision| provision.share.cpus.as_ref());
+        let pid = start(&mut command, process, &id, cpus)?;
         if !matches!(service.name, Name::Controller | Name::Jupyter) {
             limits::give_back_open_files(pid, self.engines_of(service));
         }
@@ -133,7 +143,7 @@ impl Children {
             pipe().map_err(|error| Failure::missing("no pipe can be made").because(error))?;
         // Not its standard output, into which site-wide modules may print.
         command.stdin(writer);
-        let pid = start(&mut command, process, &service.name)?;
+        let pid = start(&mut command, process, &service.name, None)?;
         limits::give_back_open_files(pid, 1);
         self.forking = Some(Forking::new(pid, log, ids));
         Ok(reader)
@@ -153,7 +163,7 @@ impl Children {
         let head = log_head(&self.incarnation, &"--on-ready");
         let log = into_log(&mut command, process, &head)?;
         command.stdin(Stdio::null());
-        let pid = start(&mut command, process, &"the command of --on-ready")?;
+        let pid = start(&mut command, process, &"the command of --on-ready", None)?;
         limits::give_back_open_files(pid, 1);
         Ok((pid, log))
     }
@@ -403,13 +413,27 @@ pub fn into_log(command: &mut Command, process: &Process, head: &str) -> Result<
     Ok(log)
 }
 
-/// Starts a command; its process id is returned.
+/// Gives a command its engine's variables, and takes those that the engine is not to have.
+fn provide(command: &mut Command, provision: Option<&Provision>) {
+    let Some(provision) = provision else {
+        return;
+    };
+    for name in &provision.dropped {
+        command.env_remove(name);
+    }
+    for (name, text) in &provision.set {
+        command.env(name, text);
+    }
+}
+
+/// Starts a command, bound to these CPUs or to all of ours; its process id is returned.
 pub fn start(
     command: &mut Command,
     process: &Process,
     name: &impl Display,
+    cpus: Option<&Cpus>,
 ) -> Result<u32, Failure> {
-    let child = command.spawn().map_err(|error| {
+    let child = affinity::while_bound(cpus, || command.spawn()).map_err(|error| {
         Failure::missing(format!(
             "{name} cannot be started: {}",
             process.program.display()

@@ -11,7 +11,7 @@ use crate::here::os::time_limited::{LOOK, within};
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{PortNeed, Readiness, Service};
 use crate::plan::settings::Frontend;
-use crate::plan::task_lines::Report;
+use crate::plan::task_lines::{Report, Sight, Unbound};
 use crate::record::{Address, Engine, OrNull, PageUrl, Text, Token};
 use crate::report::{output, summary, timeline};
 use nix::sys::signal::Signal;
@@ -22,6 +22,11 @@ use std::sync::Arc;
 
 /// Columns of the start's chart that -v shows, behind the time that stands before every line.
 const CHART_COLUMNS: usize = 70;
+
+/// What the record tells of a share.
+fn told(what: Option<&impl ToString>) -> OrNull<Text> {
+    what.map(|what| Text::ours(what.to_string())).into()
+}
 
 impl Supervisor<'_> {
     /// Carries out one effect; tells the end when it was the last.
@@ -106,7 +111,23 @@ impl Supervisor<'_> {
             // No task of ours: a program of the user's printed a line like it, perhaps again and again.
             return placed;
         }
+        self.watch_sight(report.rank);
         self.engine_placed(report)
+    }
+
+    /// Has an engine that has a log of its own be heard, where it tells what it is bound to.
+    fn watch_sight(&self, engine: u32) {
+        let is_step =
+            |service: &Service| matches!(service.ready, Readiness::Engines { step: true, .. });
+        let service = self.plan.service(Name::Engines);
+        if let (true, Some(service)) = (
+            self.plan.shares.are_told,
+            service.filter(|one| !is_step(one)),
+        ) && let Some(log) = self.children.log(Unit::Engine(engine))
+        {
+            let (log, limit) = (log.clone(), service.start_limit);
+            probes::ranks::watch_sight(log, engine, limit, self.sender.clone());
+        }
     }
 
     /// The record tells where an engine is.
@@ -119,8 +140,42 @@ impl Supervisor<'_> {
             pid: report.pid,
             registered_at: OrNull::default(),
             threads: report.share.threads.into(),
+            cpus: told(report.share.cpus.as_ref()),
+            gpus: told(report.share.gpus.as_ref()),
+            confirmed: OrNull::default(),
         });
         placed
+    }
+
+    /// An engine told what it sees of its node: what it was bound to, or else that is said.
+    pub(super) fn engine_sees(&mut self, sight: &Sight) -> Option<End> {
+        let engines = &self.publisher.record().engines;
+        let engine = match sight.task {
+            Some(task) => engines.get(task),
+            None => engines.list.iter().find(|engine| engine.pid == sight.pid),
+        };
+        let engine = engine.filter(|engine| engine.pid == sight.pid)?;
+        let share = engine.share();
+        // Where nothing was given it has nothing to confirm.
+        if share.cpus.is_none() && share.gpus.is_none() {
+            return None;
+        }
+        let (id, node) = (engine.id, engine.node.to_string());
+        let differs = sight.differs(&share);
+        let known = self.publisher.edit().engines.confirm(id, differs.is_none());
+        if let Some(differs) = differs.filter(|_| !known) {
+            let text = format!(
+                "engine {id} on {node} is not bound as it should be: it {differs}; does a wrapper, or a module that its Python imports, change that?"
+            );
+            self.say(Level::Warning, text);
+        }
+        None
+    }
+
+    /// A task told why it is bound to no CPUs.
+    pub(super) fn say_unbound(&mut self, told: &Unbound) -> Option<End> {
+        self.say(Level::Warning, told.to_string());
+        None
     }
 
     pub(super) fn say(&mut self, level: Level, text: String) {
@@ -257,7 +312,7 @@ impl Supervisor<'_> {
                             pid: *pid,
                             step: self.own_step(),
                             memory: None,
-                            share: self.plan.own_share.clone(),
+                            share: self.plan.shares.of(*index),
                         });
                     }
                     self.watch_own_world(service);

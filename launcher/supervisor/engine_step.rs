@@ -194,14 +194,13 @@ impl Supervisor<'_> {
         let who = Succession {
             id: engine,
             local: self.machine.neighbours_below(engine),
+            tasks: self.machine.engines_beside(engine),
             before: Before {
                 pid: place.pid,
                 step: place.step.clone().unwrap_or_default(),
             },
         };
-        let before = self.publisher.record().engines.get(engine);
-        let threads = before.and_then(|engine| *engine.threads);
-        Ok(replacement.process(&self.plan.profile, &place.node, &who, threads))
+        Ok(replacement.process(&self.plan.profile, &place.node, &who))
     }
 
     /// An engine that was started again told who it is, while its srun, of this process id, runs.

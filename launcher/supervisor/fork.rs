@@ -11,12 +11,15 @@ use crate::failure::Failure;
 use crate::here::os::files;
 use crate::here::os::stray_processes::Leftover;
 use crate::here::os::subreaper;
+use crate::plan::cpus::Cpus;
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Service};
 use crate::plan::services::{Forked, Said};
+use crate::plan::share::Provision;
 use crate::plan::task_lines::{NotImported, Report};
 use nix::sys::signal::Signal;
 use std::io::PipeReader;
+use std::iter::repeat;
 use std::os::fd::OwnedFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
@@ -53,11 +56,20 @@ impl Supervisor<'_> {
 
     fn write_program(&self, service: &Service) -> Result<(), Failure> {
         let profile = &self.plan.profile;
+        let nothing = Provision::default();
+        let provisions = self.plan.shares.own.iter().chain(repeat(&nothing));
         let order: Vec<Forked> = (0..)
-            .zip(&service.processes)
-            .map(|(id, process)| Forked {
+            .zip(service.processes.iter().zip(provisions))
+            .map(|(id, (process, own))| Forked {
                 id,
                 log: &process.log,
+                set: own
+                    .set
+                    .iter()
+                    .map(|(name, text)| (&**name, &**text))
+                    .collect(),
+                dropped: &own.dropped,
+                cpus: own.share.cpus.iter().flat_map(Cpus::iter).collect(),
             })
             .collect();
         let order = serde_json::to_vec(&order).map_err(std::io::Error::from);
@@ -145,7 +157,7 @@ impl Supervisor<'_> {
             pid,
             step: self.own_step(),
             memory: None,
-            share: self.plan.own_share.clone(),
+            share: self.plan.shares.of(index),
         });
         if self.children.asked(Name::Engines).is_some()
             && let Some(engine) = Leftover::of(pid)

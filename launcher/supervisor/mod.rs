@@ -328,6 +328,8 @@ impl Supervisor<'_> {
                 self.forking_is_silent();
                 return None;
             }
+            Notice::EngineSees(sight) => return self.engine_sees(&sight),
+            Notice::Unbound(told) => return self.say_unbound(&told),
             Notice::NotForked(_) | Notice::NotImported(_) => {
                 self.engines_lack(&notice);
                 return None;

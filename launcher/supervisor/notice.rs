@@ -13,7 +13,7 @@ use crate::plan::exit::RankEnd;
 use crate::plan::name::Name;
 use crate::plan::services::Said;
 use crate::plan::settings::Followed;
-use crate::plan::task_lines::{NotForked, NotImported, Report, Rest};
+use crate::plan::task_lines::{NotForked, NotImported, Report, Rest, Sight, Unbound};
 use crate::record::State;
 use crate::report::writer::Written;
 use std::collections::BTreeMap;
@@ -53,6 +53,10 @@ pub enum Notice {
     ForkingSaid(Said),
     /// What forks the engines tells nothing more.
     ForkingIsSilent,
+    /// An engine told what it sees of its node.
+    EngineSees(Sight),
+    /// A task of the engines' step told why it is bound to no CPUs.
+    Unbound(Unbound),
     /// A task of the engines' step told why it is not forked.
     NotForked(NotForked),
     /// A module could not be imported beforehand.

@@ -246,7 +246,7 @@ impl Supervisor<'_> {
                     pid,
                     step: self.own_step(),
                     memory: None,
-                    share: self.plan.own_share.clone(),
+                    share: self.plan.shares.of(engine),
                 });
             }
             Err(failure) => self.spawn_failed(id, failure),

@@ -1,5 +1,6 @@
 //! What the kernel and its file systems do for a program: processes, sockets, files, time. Nothing here knows of a profile or of Slurm.
 
+pub mod affinity;
 pub mod connections;
 pub mod cpu_time;
 pub mod files;

@@ -11,4 +11,5 @@ pub mod programs;
 pub mod scontrol;
 pub mod step_numbers;
 pub mod stepd;
+pub mod topology;
 pub mod versions;

@@ -32,6 +32,10 @@ proptest! {
             Some(Line::World(world)) => {
                 prop_assert!(line.contains("ipjob-engine world of "), "{:?}", world);
             }
+            Some(Line::Sees(sight)) => prop_assert!(line.contains("ipjob-engine sees pid "), "{:?}", sight),
+            Some(Line::Unbound(told)) => {
+                prop_assert!(!told.node.contains(char::is_whitespace) && !told.why.contains(char::is_control));
+            }
             Some(Line::Rest(rest)) => prop_assert!(line.contains(&rest.line()) || line.contains("ipjob-engine ")),
             Some(Line::Srun(words)) => {
                 let counted = words.text.contains("Detected ") && words.about == Some(Topic::OutOfMemory);

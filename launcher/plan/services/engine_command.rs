@@ -2,9 +2,9 @@
 
 use super::{Context, with_users};
 use crate::plan::settings::Settings;
-use crate::plan::task_lines::WORLD_CODE;
+use crate::plan::task_lines::{SIGHT_CODE, WORLD_CODE};
 use crate::plan::text::Text;
-use crate::plan::threads::Rule;
+use crate::plan::{bind, threads};
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 
@@ -34,37 +34,38 @@ pub struct EngineCommand {
     /// The program.
     pub ipengine: PathBuf,
     /// The arguments of every engine.
-    pub args: Vec<String>,
+    args: Vec<String>,
     /// Further ones of an engine that is one rank of an MPI world.
     in_world: Vec<String>,
+    /// Further ones of any other.
+    alone: Vec<String>,
     /// After so long without use the job ends itself.
     idle_limit: Option<Duration>,
     /// How many threads its task gives to it.
-    threads: Option<Rule>,
+    threads: Option<threads::Rule>,
+    /// What its task is bound to.
+    bind: Option<bind::Rule>,
 }
 
 impl EngineCommand {
     /// The command; whether its Python is `forked` decides what a nanny of it may be.
     pub fn new(context: &Context, forked: bool) -> Self {
-        let mut in_world = vec!["--mpi".to_owned()];
-        if tells_its_world(context.settings) {
-            in_world.push(format!("--IPEngine.startup_command={WORLD_CODE}"));
-        }
+        let sight = context.bind.map(|_| SIGHT_CODE);
+        let tells = |codes: &[&str]| {
+            let tells = !codes.is_empty() && tells_its_world(context.settings);
+            tells.then(|| format!("--IPEngine.startup_command={}", codes.join(", ")))
+        };
+        let in_world: Vec<&str> = std::iter::once(WORLD_CODE).chain(sight).collect();
+        let in_world = std::iter::once("--mpi".to_owned()).chain(tells(&in_world));
         Self {
             wrapper: context.settings.engine_wrapper.clone(),
             ipengine: context.here.ipengine.clone(),
             args: arguments(context, forked),
-            in_world,
+            in_world: in_world.collect(),
+            alone: tells(sight.as_slice()).into_iter().collect(),
             idle_limit: context.settings.idle,
             threads: context.threads,
-        }
-    }
-
-    /// The same with as many threads as an engine had before, where it is known.
-    pub fn with_threads(&self, number: Option<u32>) -> Self {
-        Self {
-            threads: number.map(Rule::Number).or(self.threads),
-            ..self.clone()
+            bind: context.bind,
         }
     }
 
@@ -72,11 +73,18 @@ impl EngineCommand {
     pub fn words(&self, in_world: bool) -> Vec<String> {
         let mut words = self.wrapper.clone();
         words.push(self.ipengine.display().to_string());
-        words.extend(self.args.iter().cloned());
-        if in_world {
-            words.extend(self.in_world.iter().cloned());
-        }
+        words.extend(self.args(in_world));
         words
+    }
+
+    /// The arguments of an engine, but for its id.
+    pub fn args(&self, in_world: bool) -> Vec<String> {
+        let further = if in_world {
+            &self.in_world
+        } else {
+            &self.alone
+        };
+        self.args.iter().chain(further).cloned().collect()
     }
 
     /// The words of a task of another program's that becomes the engine by way of `ipjob engine` with these options.
@@ -85,6 +93,7 @@ impl EngineCommand {
         words.extend(options);
         let limit = self.idle_limit;
         words.extend(limit.map(|limit| format!("--idle-limit={}", limit.as_millis())));
+        words.extend(self.bind.map(|rule| format!("--bind={rule}")));
         words.extend(self.threads.map(|rule| format!("--threads={rule}")));
         words.push("--".to_owned());
         words.extend(self.words(in_world));
@@ -100,7 +109,7 @@ pub fn forked_by(python: Option<&Path>) -> Vec<String> {
         .collect()
 }
 
-/// Whether engines tell the size of their MPI world: ipengine runs one command at its start, and the user's own goes first.
+/// Whether engines tell the size of their MPI world, and what they are bound to: ipengine runs one command at its start, and the user's own goes first.
 pub fn tells_its_world(settings: &Settings) -> bool {
     let command = |arg: &String| arg.starts_with("-c") || arg.contains("startup_command");
     !settings.engine_args.iter().any(command)

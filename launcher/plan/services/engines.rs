@@ -6,8 +6,9 @@ use crate::failure::Outcome;
 use crate::plan::environment;
 use crate::plan::name::Name;
 use crate::plan::rendezvous::Order;
-use crate::plan::service::{Asking, Environment, Process, Readiness, Service, Streams};
+use crate::plan::service::{Asking, Process, Readiness, Service, Streams};
 use crate::plan::settings::Launcher;
+use crate::plan::share::Provision;
 use crate::plan::text::Text;
 use crate::plan::threads;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub fn engines(
     context: &Context,
     launcher: Launcher,
     python: Option<&Path>,
+    provisions: &[Provision],
 ) -> Outcome<(Service, Option<Order>)> {
     let of_tasks = python.filter(|_| launcher != Launcher::Local);
     let command = EngineCommand::new(context, of_tasks.is_some());
@@ -27,10 +29,7 @@ pub fn engines(
     environment.set.extend(preload_variable(context.settings));
     let mut order = None;
     let processes = match launcher {
-        Launcher::Local => {
-            set_threads(&mut environment, own_threads(context));
-            local(context, &command)
-        }
+        Launcher::Local => local(context, &command),
         Launcher::Srun => {
             let slurm = context.allocation.slurm.as_ref();
             environment
@@ -67,12 +66,16 @@ pub fn engines(
                     .dropped
                     .retain(|variable| !environment::is_of_mpi(variable) || left(variable));
             }
-            set_threads(&mut environment, own_threads(context));
             (0..context.engines)
                 .map(|rank| order.process(rank))
                 .collect()
         }
     };
+    // Of what forks them as well: a library that is imported there reads them then.
+    let threads = provisions.first().and_then(|own| own.share.threads);
+    let variables = threads.into_iter().flat_map(threads::variables);
+    let variables = variables.map(|(name, text)| (name.to_owned(), Text::Plain(text)));
+    environment.set.extend(variables);
     let service = Service {
         name: Name::Engines,
         after: context.after(),
@@ -99,18 +102,6 @@ pub fn engines(
         stop_limit: context.stop_limit(Name::Engines),
     };
     Ok((service, order))
-}
-
-/// The threads of an engine that this process starts itself.
-pub fn own_threads(context: &Context) -> Option<u32> {
-    let here = context.here;
-    context.threads?.number(&here.environment, here.cpus)
-}
-
-fn set_threads(environment: &mut Environment, number: Option<u32>) {
-    let variables = number.into_iter().flat_map(threads::variables);
-    let set = variables.map(|(name, text)| (name.to_owned(), Text::Plain(text)));
-    environment.set.extend(set);
 }
 
 /// N processes of `ipengine` on this machine, each with its own id and log.

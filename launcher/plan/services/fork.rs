@@ -9,6 +9,7 @@ use crate::plan::service::Process;
 use crate::plan::settings::{EngineStart, Launcher, Nanny};
 use crate::plan::task_lines::NotImported;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// An engine as the program that forks it reads of it.
@@ -18,6 +19,12 @@ pub struct Forked<'a> {
     pub id: u32,
     /// Where its output goes: a file that is there.
     pub log: &'a std::path::Path,
+    /// Variables that it gets.
+    pub set: BTreeMap<&'a str, &'a str>,
+    /// Variables that it does not get.
+    pub dropped: &'a [String],
+    /// The CPUs that it is bound to; none where it is bound to no others than its Python.
+    pub cpus: Vec<u32>,
 }
 
 /// What the program that forks them tells.
@@ -102,7 +109,7 @@ pub fn fork(context: &Context, python: PathBuf) -> Process {
         context.profile.fork_order().display().to_string(),
         command.ipengine.display().to_string(),
     ];
-    args.extend(command.args);
+    args.extend(command.args(false));
     Process {
         program: python,
         args,
@@ -209,6 +216,11 @@ fn of_one_task(context: &Context) -> Option<&'static str> {
         .iter()
         .find(|(option, variable)| given(option) || variable.is_some_and(set))
         .map(|(option, _)| *option)
+}
+
+/// The same without what is about memory: by what Slurm gives each task devices of its own.
+pub fn devices_of_one_task(context: &Context) -> Option<&'static str> {
+    of_one_task(context).filter(|what| *what != "--mem-bind")
 }
 
 /// Whether a binding is none: `none`, `--mem-bind=quiet,none`.

@@ -1,5 +1,6 @@
 //! The services of a plan, one function each.
 
+mod binding;
 mod controller;
 mod driver;
 mod engine_command;
@@ -13,10 +14,11 @@ mod respawn;
 mod srun;
 pub mod srun_variables;
 
+pub use binding::{cannot_bind, shares};
 pub use controller::{controller, controller_again};
 pub use driver::driver;
 pub use engine_command::{CONFIG_FILE, PRELOAD, tells_its_world};
-pub use engines::{CONNECTION_INFO, engines, own_threads};
+pub use engines::{CONNECTION_INFO, engines};
 pub use fork::{Forked, Said, check_nannies, check_preload, fork, forking};
 pub use jupyter::jupyter;
 pub use on_ready::{OnReady, on_ready};
@@ -30,9 +32,8 @@ use super::name::Name;
 use super::profile::Profile;
 use super::service::Carried;
 use super::settings::Settings;
-use super::threads;
 use super::wiring::Start;
-use super::{Here, Secrets, service_args};
+use super::{Here, Secrets, bind, service_args, threads};
 use core::time::Duration;
 
 /// How a program takes the sockets on which ipjob listens for it.
@@ -65,6 +66,8 @@ pub struct Context<'a> {
     pub heartbeat: Heartbeat,
     /// Whether each engine has a nanny.
     pub nanny: bool,
+    /// What each engine is bound to by ipjob.
+    pub bind: Option<bind::Rule>,
     /// How many threads each engine gets; `None` where ipjob does not tell it.
     pub threads: Option<threads::Rule>,
 }

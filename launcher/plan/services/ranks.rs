@@ -38,6 +38,7 @@ pub fn order(
             .map(|(name, text)| (name.clone(), text.reveal().to_owned()))
             .collect(),
         threads: context.threads,
+        bind: context.bind,
         log_dir: context.profile.log_dir(),
         leader_first: context.stop_limit(Name::Jupyter).max(LEADER_FIRST),
         stop_limit: context.stop_limit(Name::Engines),

@@ -1,8 +1,9 @@
 //! One engine of a step again, as a step of one task. PURE.
 
 use super::engine_command::EngineCommand;
-use super::{Context, srun};
+use super::{Context, binding, srun};
 use crate::plan::World;
+use crate::plan::bind::Rule;
 use crate::plan::name::Name;
 use crate::plan::profile::Profile;
 use crate::plan::service::Process;
@@ -19,6 +20,8 @@ pub struct Succession {
     pub id: u32,
     /// Which of that step's tasks on its node it was: scripts that choose a GPU go by it.
     pub local: u32,
+    /// How many of them there were: alone in its step it has all that the job has there.
+    pub tasks: u32,
     /// The process that was this engine before, which may still live: frozen, it never registers again.
     pub before: Before,
 }
@@ -35,7 +38,11 @@ pub struct Before {
 impl fmt::Display for Succession {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Before { pid, step } = &self.before;
-        write!(out, "{},{},{pid},{step}", self.id, self.local)
+        write!(
+            out,
+            "{},{},{},{pid},{step}",
+            self.id, self.local, self.tasks
+        )
     }
 }
 
@@ -45,12 +52,13 @@ impl FromStr for Succession {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let words: Vec<&str> = text.split(',').collect();
         let number = |word: &str| word.parse::<u32>().map_err(|_| "no number");
-        let [id, local, pid, step] = words[..] else {
-            return Err("not `ID,LOCAL,PID,STEP`");
+        let [id, local, tasks, pid, step] = words[..] else {
+            return Err("not `ID,LOCAL,TASKS,PID,STEP`");
         };
         Ok(Self {
             id: number(id)?,
             local: number(local)?,
+            tasks: number(tasks)?,
             before: Before {
                 pid: number(pid)?,
                 step: step.to_owned(),
@@ -81,8 +89,12 @@ pub fn replacement(context: &Context, launcher: Launcher, together: bool) -> Opt
     }
     // All that the first step was told holds for this one too; what it is itself comes last, because srun takes the last word.
     let mut options = srun::shared(slurm);
+    options.extend(binding::of_srun(context));
     options.extend(context.settings.srun_args.iter().cloned());
-    options.extend(srun::of_each_task(context, slurm));
+    // Where ipjob binds it, it chooses among all of the node's again, as it did before.
+    if context.bind.is_none_or(|rule| rule == Rule::OwnGpus) {
+        options.extend(srun::of_each_task(context, slurm));
+    }
     options.extend(srun::of_world(&World::None));
     let of_one = [
         "--job-name=ipjob-engine",
@@ -100,21 +112,13 @@ pub fn replacement(context: &Context, launcher: Launcher, together: bool) -> Opt
 }
 
 impl Replacement {
-    /// The srun that starts this engine again on this node, with a log of its own, and with so many threads where that is known: alone in its
-    /// step it would take all CPUs of the job there for its own.
+    /// The srun that starts this engine again on this node, with a log of its own.
     #[must_use]
-    pub fn process(
-        &self,
-        profile: &Profile,
-        node: &str,
-        who: &Succession,
-        threads: Option<u32>,
-    ) -> Process {
+    pub fn process(&self, profile: &Profile, node: &str, who: &Succession) -> Process {
         let mut args = self.options.clone();
         args.push(format!("--nodelist={node}"));
         let again = vec![format!("--again={who}")];
-        let command = self.command.with_threads(threads);
-        args.extend(command.of_task(&self.ipjob, again, false));
+        args.extend(self.command.of_task(&self.ipjob, again, false));
         Process {
             program: self.srun.clone(),
             args,
@@ -132,13 +136,14 @@ mod tests {
         let who = Succession {
             id: 4,
             local: 1,
+            tasks: 2,
             before: Before {
                 pid: 117,
                 step: "12.0".to_owned(),
             },
         };
         assert_eq!(who.to_string().parse(), Ok(who));
-        for other in ["", "4", "4,1,117", "4,1,x,12.0", "4,1,117,12.0,5"] {
+        for other in ["", "4", "4,1,117,12.0", "4,1,2,x,12.0", "4,1,2,117,12.0,5"] {
             assert!(other.parse::<Succession>().is_err(), "{other}");
         }
     }

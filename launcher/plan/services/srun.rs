@@ -2,8 +2,8 @@
 //!
 //! docs/design/engines-in-slurm.md explains the design.
 
-use super::Context;
 use super::engine_command::{EngineCommand, forked_by};
+use super::{Context, binding};
 use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::service::Process;
@@ -26,6 +26,7 @@ pub fn step(context: &Context, command: &EngineCommand, python: Option<&Path>) -
     args.push(format!("--job-name={STEP_NAME}"));
     args.extend(size(context, slurm)?);
     args.extend(of_world(&srun.mpi));
+    args.extend(binding::of_srun(context));
     args.extend(context.settings.srun_args.iter().cloned());
     let in_world = srun.mpi != World::None;
     args.extend(command.of_task(&srun.ipjob, forked_by(python), in_world));

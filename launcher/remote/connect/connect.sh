@@ -88,7 +88,8 @@ connect() {
             id=$1 node=$2
             shift 2
             part raw
-            in_job exec "$id" "$node" "$@"
+            forget_own_job
+            exec srun --overlap --quiet --unbuffered --jobid="$id" --nodes=1 --ntasks=1 --nodelist="$node" --mpi=none "$@"
             ;;
         *) break ;;
         esac

@@ -387,4 +387,11 @@ impl Machine {
         let below = same.into_iter().filter(|id| *id < engine);
         u32::try_from(below.count()).unwrap_or(u32::MAX)
     }
+
+    /// How many engines are, or were, on the node of this one, itself among them.
+    pub fn engines_beside(&self, engine: u32) -> u32 {
+        let place = self.place_of(engine);
+        let beside = place.map(|report| self.engines.ids(|other| other.is_on(&report.node)).len());
+        u32::try_from(beside.unwrap_or(1)).unwrap_or(u32::MAX)
+    }
 }

@@ -57,18 +57,39 @@ pub fn watch(place: PathBuf, size: u32, sender: Sender) {
 
 /// Watches the log of our own engine until it has told the size of its MPI world, or `limit` is over.
 pub fn watch_world(log: Log, limit: Duration, sender: Sender) {
+    watch_for(log, limit, sender, |line| match line {
+        Line::World(world) => Some(Notice::Event(Event::World(world))),
+        _ => None,
+    });
+}
+
+/// Watches the log of an engine until it has told what it sees of its node, or `limit` is over.
+pub fn watch_sight(log: Log, engine: u32, limit: Duration, sender: Sender) {
+    watch_for(log, limit, sender, move |line| match line {
+        Line::Sees(mut sight) => {
+            sight.task = Some(engine);
+            Some(Notice::EngineSees(sight))
+        }
+        _ => None,
+    });
+}
+
+/// Watches a log until a line is what is waited for.
+fn watch_for(
+    log: Log,
+    limit: Duration,
+    sender: Sender,
+    mut wanted: impl FnMut(Line) -> Option<Notice> + Send + 'static,
+) {
     file_thread::spawn(async move {
         let begin = OwnTime::now();
         let mut offset = 0;
         while begin.elapsed() < limit && !sender.is_closed() {
             let (lines, next) = log.lines_from(offset);
             offset = next;
-            let world = lines.iter().find_map(|line| match read(line) {
-                Some(Line::World(world)) => Some(world),
-                _ => None,
-            });
-            if let Some(world) = world {
-                let _ = sender.send(Notice::Event(Event::World(world)));
+            let found = lines.iter().find_map(|line| wanted(read(line)?));
+            if let Some(notice) = found {
+                let _ = sender.send(notice);
                 return;
             }
             sleep(PAUSE).await;

@@ -44,6 +44,7 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
         let mut awaits_world = expected.world;
         let mut awaits_place = job.as_deref();
         let mut not_forked = false;
+        let mut unbound = false;
         let mut seen = BTreeSet::new();
         let mut offset = 0;
         while !sender.is_closed() {
@@ -71,6 +72,13 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
                         Notice::NotForked(told)
                     }
                     Line::NotImported(told) => Notice::NotImported(told),
+                    Line::Sees(sight) => Notice::EngineSees(sight),
+                    Line::Unbound(told) => {
+                        if std::mem::replace(&mut unbound, true) {
+                            continue;
+                        }
+                        Notice::Unbound(told)
+                    }
                     Line::Rest(rest) => Notice::NodeTold(rest),
                     Line::Srun(words) => {
                         // All of these lines were read before: one pause is for all of them.
@@ -175,6 +183,11 @@ pub fn watch_own(log: Log, srun: u32, engine: u32, sender: Sender) -> JoinHandle
                     Line::Task(report) if report.rank == engine && !is_back => {
                         is_back = true;
                         let _ = sender.send(Notice::EngineIsBack { srun, report });
+                    }
+                    Line::Sees(mut sight) => {
+                        // The label is that of the only task.
+                        sight.task = Some(engine);
+                        let _ = sender.send(Notice::EngineSees(sight));
                     }
                     Line::Rest(rest) => {
                         let _ = sender.send(Notice::NodeTold(rest));

@@ -2,20 +2,22 @@
 
 use super::Place;
 use crate::failure::{Failure, Outcome};
+use crate::here::os::affinity;
 use crate::here::os::log::Log;
 use crate::here::os::memory::Memory;
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::stray_processes;
 use crate::here::profile::directory;
 use crate::here::profile::rendezvous::Seat;
-use crate::here::site::identity;
+use crate::here::site::topology;
 use crate::plan::environment;
 use crate::plan::incarnation::Incarnation;
 use crate::plan::name::Unit;
 use crate::plan::rendezvous::Order;
-use crate::plan::share::Share;
-use crate::plan::task_lines::Report;
-use crate::plan::threads;
+use crate::plan::services::cannot_bind;
+use crate::plan::share::{Node, Provision};
+use crate::plan::task_lines::{Report, Unbound};
+use crate::plan::task_place::TaskPlace;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io::Write;
@@ -47,6 +49,11 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
     if let Some(left) = directory::leave_open_directory()? {
         writeln!(log, "{left}").map_err(no_log)?;
     }
+    let provision = provision(place, order)?;
+    if let Some(why) = provision.remark.clone() {
+        let node = node.clone();
+        writeln!(log, "{}", Unbound { node, why }.line()).map_err(no_log)?;
+    }
     let errors = log.try_clone().map_err(no_log)?;
     let mut command = Command::new(&process.program);
     command.args(&process.args);
@@ -58,38 +65,54 @@ pub fn start(place: &Place, seat: &Seat, leader: &Incarnation, order: &Order) ->
             command.env_remove(variable);
         }
     }
-    let own = place.environment.as_slice();
-    let threads = order
-        .threads
-        .and_then(|rule| rule.number(own, identity::cpus()));
-    let child = command
+    for name in &provision.dropped {
+        command.env_remove(name);
+    }
+    command
         .envs(&order.set)
-        .envs(threads.into_iter().flat_map(threads::variables))
+        .envs(provision.set)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)
         // A group of its own: what the starter sends to ours must not end the engine before the leader's word.
-        .process_group(0)
-        .spawn()
-        .map_err(|error| {
-            Failure::missing(format!(
-                "engine {rank} cannot be started on {node}: {}",
-                process.program.display()
-            ))
-            .because(error)
-            .hint("is the environment with ipyparallel there on every node?")
-        })?;
+        .process_group(0);
+    let cpus = provision.share.cpus.as_ref();
+    let child = affinity::while_bound(cpus, || command.spawn()).map_err(|error| {
+        Failure::missing(format!(
+            "engine {rank} cannot be started on {node}: {}",
+            process.program.display()
+        ))
+        .because(error)
+        .hint("is the environment with ipyparallel there on every node?")
+    })?;
     let report = Report {
         rank,
         node: node.clone(),
         pid: child.id(),
         step: place.step.clone(),
         memory: Memory::limit_here(),
-        share: Share { threads },
+        share: provision.share,
     };
     // The leader counts engines by the hub; without the report only their place is missing in the record.
     let _ = seat.report(&report);
     Ok(child.id())
+}
+
+/// What the engine is given of this node.
+fn provision(place: &Place, order: &Order) -> Outcome<Provision> {
+    let machine = topology::machine(order.bind.is_some(), &place.environment)?;
+    let node = Node {
+        environment: &place.environment,
+        place: TaskPlace {
+            is_bound: machine.is_bound,
+            ..TaskPlace::read(&place.environment)
+        },
+        machine: &machine,
+    };
+    Provision::of(order.threads, order.bind, &node).map_err(|why| {
+        let rule = order.bind.map(|rule| rule.to_string());
+        cannot_bind(&rule.unwrap_or_default(), &why)
+    })
 }
 
 /// Signals the engine; a kill is for the group that it leads as well.
