@@ -4,7 +4,6 @@ import atexit
 import os
 import re
 import shlex
-import sys
 import threading
 import time
 
