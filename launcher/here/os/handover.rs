@@ -58,6 +58,13 @@ pub fn is_ours(stream: &impl AsFd) -> bool {
     peer.is_ok_and(|peer| peer.uid == rustix::process::getuid())
 }
 
+/// What is received stays ours: no child inherits it.
+#[cfg(target_os = "linux")]
+const KEPT: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+
+#[cfg(not(target_os = "linux"))]
+const KEPT: RecvFlags = RecvFlags::empty();
+
 /// There are such names on Linux only.
 #[cfg(not(target_os = "linux"))]
 pub fn listen(_: &str) -> io::Result<UnixListener> {
@@ -167,7 +174,7 @@ fn streams(stream: &UnixStream) -> io::Result<[OwnedFd; 2]> {
         stream,
         &mut [IoSliceMut::new(&mut byte)],
         &mut control,
-        RecvFlags::CMSG_CLOEXEC,
+        KEPT,
     )?;
     let rights = control.drain().filter_map(|message| match message {
         RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
