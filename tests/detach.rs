@@ -293,6 +293,53 @@ fn clusters_of_one_home_have_names_of_their_own_and_leave_them_free() {
 }
 
 #[test]
+fn a_profile_name_of_two_ipython_directories_means_the_one_in_force() {
+    let place = Place::with_fakes();
+    let [other, none] = ["other", "none"].map(|name| place.dir().join(name));
+    fs::create_dir(&other).expect("made");
+    let run = |directory: &Path, words: &str| {
+        let mut command = place.ipjob(words.split(' '));
+        let output = command.env("IPYTHONDIR", directory).output();
+        let output = output.expect("it runs");
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    };
+    let own = place.ipython_dir();
+    for directory in [&own, &other] {
+        let (code, text) = run(directory, "--mode cluster-only -n 1 --detach");
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("profile job_local\n"), "{text}");
+    }
+    let (code, text) = run(&none, "stop job_local");
+    assert_eq!(code, Some(2), "{text}");
+    let words = "the profile job_local is in use in several IPython directories: ";
+    assert!(text.contains(words), "{text}");
+    for directory in [&own, &other] {
+        assert!(text.contains(&directory.display().to_string()), "{text}");
+    }
+    let (_, shown) = run(&none, "status");
+    let rows = shown.lines().filter(|line| line.starts_with("job_local "));
+    assert_eq!(rows.count(), 2, "{shown}");
+    let (code, told) = run(&other, "connect job_local");
+    assert_eq!(code, Some(0), "{told}");
+    let named = format!("other clusters too: job_local in {}", own.display());
+    assert!(told.contains(&named), "{told}");
+    let (code, text) = run(&other, "stop job_local");
+    assert_eq!(code, Some(0), "{text}");
+    ended(&other.join("profile_job_local"));
+    assert_eq!(
+        record(&place.profile("job_local")).expect("a record")["state"],
+        "ready"
+    );
+    let (code, text) = run(&none, "stop job_local");
+    assert_eq!(code, Some(0), "{text}");
+    ended(&place.profile("job_local"));
+}
+
+#[test]
 fn a_program_is_told_of_every_failure_in_the_same_form() {
     let place = Place::empty();
     for (words, code, message) in [

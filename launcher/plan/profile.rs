@@ -22,6 +22,19 @@ pub const KEY_FILE: &str = "session.key";
 /// The name of the file that says that ipjob made the directory.
 pub const MADE_BY_IPJOB: &str = ".made-by-ipjob";
 
+/// The IPython directory of the profile that this record is of.
+#[must_use]
+pub fn ipython_dir(record: &str) -> Option<&str> {
+    let (profile, _) = record.rsplit_once('/')?;
+    Some(profile.rsplit_once('/')?.0)
+}
+
+/// Whether both are the same directory, as they are written.
+#[must_use]
+pub fn is_same(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}
+
 /// One profile directory. All paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {

@@ -221,6 +221,7 @@ mod tests {
             cluster: Some("lab".to_owned()),
             queue,
             foreign: None,
+            ipython_dir: None,
             traces: vec![trace],
         };
         let jobs = jobs::chosen(&found, None, "here").expect("jobs");

@@ -8,6 +8,7 @@ use super::shell::Session;
 use super::target::{Host, Job};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::text::printable;
+use crate::plan::profile;
 use crate::record::{Pointer, Record};
 use jiff::Timestamp;
 
@@ -31,6 +32,8 @@ pub struct Found {
     pub queue: Queue,
     /// The job that was asked for, where it is in the queue and not this user's.
     pub foreign: Option<Line>,
+    /// The IPython directory of a shell there: of clusters whose profiles have the same name, that in it is meant.
+    pub ipython_dir: Option<String>,
     /// Pointers and records that may be of the job that was asked for.
     pub traces: Vec<Trace>,
 }
@@ -67,6 +70,11 @@ pub enum RecordFile {
 }
 
 impl Trace {
+    /// The IPython directory of its profile, by where its record lies.
+    #[must_use]
+    pub fn ipython_dir(&self) -> Option<&str> {
+        profile::ipython_dir(self.record_path.as_deref()?)
+    }
     /// The record, if it is one.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
@@ -141,6 +149,7 @@ struct Round {
     cluster: Option<String>,
     queue: Option<Queue>,
     foreign: Option<Line>,
+    ipython_dir: Option<String>,
     traces: Vec<Trace>,
     /// Whether the last trace is a pointer whose record has not come.
     open: bool,
@@ -162,6 +171,7 @@ impl Round {
             "cluster" => self.cluster = Some(printable(words)).filter(|name| !name.is_empty()),
             "queue" if words == "absent" => self.queue = Some(Queue::Absent),
             "queue" => self.queue = Some(Queue::read(words.trim().parse().ok(), &part.text())),
+            "profiles" => self.ipython_dir = Some(words.to_owned()),
             "owner" => self.foreign = part.text().lines().find_map(Line::read),
             "pointer" => {
                 let pointer = Pointer::read(&part.body);
@@ -228,6 +238,7 @@ impl Round {
             cluster: self.cluster,
             queue,
             foreign: self.foreign,
+            ipython_dir: self.ipython_dir,
             traces: self.traces,
         })
     }

@@ -297,6 +297,7 @@ show_records() {
     done
     # Where no pointer could be written, the usual place tells.
     [ -n "$IPYTHONDIR" ] || IPYTHONDIR=$HOME/.ipython
+    part profiles "$IPYTHONDIR"
     case $job in
     '') numbers='*' prefix= ;;
     *[!0-9_]* | *_*_* | _* | *_) numbers=$job prefix= ;;

@@ -274,6 +274,7 @@ mod tests {
             cluster: Some("lab".to_owned()),
             queue,
             foreign: None,
+            ipython_dir: None,
             traces,
         }
     }

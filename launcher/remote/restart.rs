@@ -82,7 +82,7 @@ pub(super) fn meant(
 ) -> Outcome<Job> {
     let mut jobs = jobs::chosen(found, wanted, place)?;
     if wanted.is_some() {
-        return the_one(jobs);
+        return the_one(found, jobs);
     }
     if let Some(life) = own {
         let job = jobs.into_iter().find(|job| is_of(job, life));

@@ -10,10 +10,10 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::here::os::own_time::OwnTime;
 use crate::here::os::text::printable;
 use crate::plan::job::JobId;
+use crate::plan::profile::is_same;
 use crate::plan::slurm::short;
 use crate::record::{LifeId, Record, Text};
 use crate::report::console::Console;
-use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
     let place = place(target.host.as_ref());
     let mut search = Search::begin(target.host.as_ref(), Some(wanted))?;
     let found = search.found()?;
-    let job = the_one(jobs::chosen(&found, Some(wanted), &place)?)?;
+    let job = the_one(&found, jobs::chosen(&found, Some(wanted), &place)?)?;
     let Some(order) = order(&found, &job, &place)? else {
         console.step(&format!(
             "job {} has ended already: {}",
@@ -116,28 +116,51 @@ fn is_dead(job: &Job, since: OwnTime, asked: OwnTime, options: &StopOptions) -> 
     job.id.is_none() || since.elapsed() >= CACHED || asked.elapsed() >= options.timeout
 }
 
-/// The job that is meant, where several have the same profile: the one that lives.
-pub(super) fn the_one(jobs: Vec<Job>) -> Outcome<Job> {
+/// The job that is meant, where several have the same profile: the one that lives; of several, the one of the IPython directory in force.
+pub(super) fn the_one(found: &Found, jobs: Vec<Job>) -> Outcome<Job> {
     let (over, mut live): (Vec<Job>, Vec<Job>) =
         jobs.into_iter().partition(|job| job.state.is_over());
     match live.len() {
-        0 => over
-            .into_iter()
-            .last()
-            .ok_or_else(|| Failure::no_job("there is no such job")),
-        1 => Ok(live.remove(0)),
-        _ => {
-            let words = jobs::words(&live).join(", ");
-            let one = live.iter().map(Job::name).collect::<BTreeSet<_>>();
-            let failure = match one.first().filter(|_| one.len() == 1) {
-                Some(name) => Failure::usage(format!("job {name} has several clusters: {words}"))
-                    .hint("give the profile of one in the place of the job id"),
-                None => Failure::usage(format!("several jobs have that name: {words}"))
-                    .hint("give a job id; an element of a job array is written 6_2"),
-            };
-            Err(failure)
+        0 => {
+            return over
+                .into_iter()
+                .last()
+                .ok_or_else(|| Failure::no_job("there is no such job"));
         }
+        1 => return Ok(live.remove(0)),
+        _ => {}
     }
+    let words = jobs::words(&live).join(", ");
+    let first = &live[0];
+    if live.iter().any(|job| job.name() != first.name()) {
+        return Err(
+            Failure::usage(format!("several jobs have that name: {words}"))
+                .hint("give a job id; an element of a job array is written 6_2"),
+        );
+    }
+    let name = first.name();
+    if live.iter().any(|job| job.profile != first.profile) {
+        return Err(
+            Failure::usage(format!("job {name} has several clusters: {words}"))
+                .hint("give the profile of one in the place of the job id"),
+        );
+    }
+    let is_here = |job: &Job| {
+        let places = job.trace.ipython_dir().zip(found.ipython_dir.as_deref());
+        places.is_some_and(|(its, own)| is_same(its, own))
+    };
+    if let Some(at) = live.iter().position(is_here) {
+        return Ok(live.remove(at));
+    }
+    let places: Vec<&str> = live
+        .iter()
+        .map(|job| job.trace.ipython_dir().unwrap_or("?"))
+        .collect();
+    Err(Failure::usage(format!(
+        "the profile {name} is in use in several IPython directories: {}",
+        places.join(", ")
+    ))
+    .hint("set IPYTHONDIR to the directory of the one that is meant, where it runs"))
 }
 
 fn obey(search: &mut Search, order: &Order, job: &Job) -> Outcome<()> {

@@ -3,6 +3,7 @@ use crate::support::{Lab, lab::ALICE, wait_for};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 
 /// In place of a browser: notes its arguments and the file that they name, with its mode.
 const BROWSER: &str = r#"#!/bin/sh
@@ -141,4 +142,69 @@ fn services_on_the_node_s_loopback_address_are_reached_through_the_node() {
     assert_eq!(views(&lab, &profile), "[0]");
     connect.interrupt();
     job.cancel();
+}
+
+#[test]
+fn each_cluster_of_a_job_is_awaited_and_reached_by_its_profile() {
+    let lab = needed!(Lab::up(&[]));
+    let start = "ipjob --mode cluster-only --mpi none -n 1";
+    let job = lab.submit(
+        &["-N1", "-n2"],
+        &format!("{start} --detach && exec {start}"),
+    );
+    let (first, second) = (format!("job_{}", job.id), format!("job_{}-2", job.id));
+    let record = lab.home(format!(".ipython/profile_{second}/ipjob.json"));
+    wait_for(&format!("the second: {}", job.output()), || {
+        record.exists().then_some(())
+    });
+    let wait = |words: &str| lab.shell(ALICE, "laptop", &format!("ipjob wait login:{words}"));
+    let expect = |words: &str, code: i32, text: &str| {
+        let done = wait(words);
+        assert_eq!(done.code, code, "{words}: {}", done.text);
+        assert!(done.text.contains(text), "{words}: {}", done.text);
+    };
+    let (one, two) = (first.as_str(), second.as_str());
+    expect(&format!("{two} --timeout 60s"), 0, "is ready");
+    expect(&format!("{one} --for ready"), 0, "is ready");
+    let several = format!("job {} has several clusters: {one}, {two}", job.id);
+    expect(&job.id, 2, &several);
+    expect(
+        &format!("{two} --for ended --timeout 10ms"),
+        3,
+        "is still ready",
+    );
+    expect("4711", 5, "you have no job 4711 on login");
+
+    let mut reached = Connect::start(&lab, one, &[&format!("login:{}", job.id)]);
+    reached.wait_line(&format!(
+        "{} is the name of other clusters too: {two} (give a profile",
+        job.id
+    ));
+    let mut other = Connect::start(&lab, two, &[&format!("login:{two}")]);
+    other.wait_line("ready: job");
+    for profile in [one, two] {
+        assert_eq!(views(&lab, profile), "[0]");
+    }
+    // The end of the one is not the other's.
+    let ended = lab
+        .on(ALICE, "laptop")
+        .args(["ipjob", "wait", &format!("login:{one}"), "--for", "ended"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("lab runs");
+    let stopped = lab.shell(ALICE, "laptop", &format!("ipjob stop login:{one}"));
+    assert_eq!(stopped.code, 0, "{}", stopped.text);
+    let ended = ended.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let text = String::from_utf8_lossy(&ended.stderr);
+    assert!(text.contains("has ended: SIGTERM (exit code 0)"), "{text}");
+    expect(&format!("{one} --for ready"), 3, "is ended");
+    let (code, output) = reached.finish();
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("has ended: SIGTERM"), "{output}");
+    assert_eq!(views(&lab, two), "[0]");
+    job.scancel();
+    let (code, output) = other.finish();
+    assert_eq!(code, 0, "{output}");
+    job.finish();
 }

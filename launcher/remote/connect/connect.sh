@@ -15,17 +15,20 @@ show_beside() {
     esac
 }
 
-# Slurm is asked while the record leaves something open, less and less often as long as nothing changes.
+# Slurm is asked while the record leaves something open, less and less often as long as nothing changes. With several clusters of a job the
+# one that is meant may not be that which is ready ($unready tells of others): then for a minute.
 is_open() {
     case $new in
-    *'"state": "ready"'* | *'"state": "degraded"'*) [ -z "$(find "$first" -mmin -4 2>/dev/null)" ] ;;
+    *'"state": "ready"'* | *'"state": "degraded"'*)
+        [ "$unready" -gt 0 ] && [ "$pause" -lt 30 ] || [ -z "$(find "$first" -mmin -4 2>/dev/null)" ]
+        ;;
     *) true ;;
     esac
 }
 
 # Every look ends with a part that says nothing: a part counts once the next one has begun.
 watch() {
-    lines= old= ask=0 pause=2 beat=0
+    lines= old= ask=0 pause=2 beat=0 unready=0
     part host "$(uname -n)"
     part user "$(id -un)"
     # In this shell itself, so that it keeps what was found of the directories ($held): each look is in a shell of its own.
@@ -41,6 +44,7 @@ watch() {
         first=$(printf '%s\n' "$new" | sed -n "s/^$mark record //p" | head -n 1)
         if [ "$new" != "$old" ] || [ -z "$old$lines" ]; then
             [ "$new" = "$old" ] || ask=0 pause=2
+            unready=$(printf '%s\n' "$new" | grep -c '^  "state": "\(starting\|stopping\|ended\)"')
             if is_open && [ "$ask" -le 0 ]; then
                 look_at_queue
                 ask=$pause

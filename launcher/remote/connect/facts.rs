@@ -5,7 +5,7 @@ use super::event::{Event, Phase, Queued, Seen};
 use crate::failure::Failure;
 use crate::here::os::text::printable;
 use crate::plan::job::{JobId, element};
-use crate::plan::profile::ProfileName;
+use crate::plan::profile::{ProfileName, ipython_dir, is_same};
 use crate::plan::settings::Mode;
 use crate::record::{PageUrl, Record, State};
 use crate::remote::parts::Part;
@@ -52,6 +52,19 @@ pub struct Facts {
     /// Bytes of these records.
     taken: usize,
     closed: Option<String>,
+    /// The IPython directory of a shell there.
+    ipython_dir: Option<String>,
+    /// Which of a job's clusters was taken first: it stays that one.
+    kept: Option<Kept>,
+}
+
+/// A cluster of a job.
+#[derive(Clone, Debug)]
+struct Kept {
+    /// Where its record lies.
+    path: String,
+    /// How often the job had been requeued.
+    restart: u32,
 }
 
 impl Facts {
@@ -70,6 +83,8 @@ impl Facts {
             found: Vec::new(),
             taken: 0,
             closed: None,
+            ipython_dir: None,
+            kept: None,
         }
     }
 
@@ -106,7 +121,11 @@ impl Facts {
 
     /// The remote end begins anew.
     pub fn restart(&mut self) {
-        *self = Self::new(self.job.clone(), self.place.clone());
+        let kept = self.kept.take();
+        *self = Self {
+            kept,
+            ..Self::new(self.job.clone(), self.place.clone())
+        };
     }
 
     /// Takes one part.
@@ -155,6 +174,7 @@ impl Facts {
                 }
             }
             "closed" => self.closed = Some(printable(&part.words)),
+            "profiles" => self.ipython_dir = Some(part.words.clone()),
             "beat" => told.extend(self.stale().map(Told::Event)),
             "look" => told.extend(self.look()),
             _ => {}
@@ -167,6 +187,11 @@ impl Facts {
         let Some(job) = self.job.clone() else {
             return vec![self.choose()];
         };
+        let living = self.living(&job);
+        let earlier = self.kept.as_ref().map(|kept| kept.restart);
+        if living.as_ref().map(|living| living.restart) > earlier {
+            self.kept = living;
+        }
         // The record first: Slurm's word alone, that a job is gone, would hide what the record says of it.
         let mut told = vec![Told::Event(self.record(&job))];
         told.extend(self.queued(&job).map(Told::Event));
@@ -182,9 +207,27 @@ impl Facts {
             .then(|| Event::Stale(record.age_s(now).unwrap_or(0)))
     }
 
-    /// The record of the job: of several the one that lives, of these the first cluster's, and of that the youngest.
+    /// The record of the job: of several the one that lives, of these that of the cluster that was taken before, else of the first cluster.
     fn chosen(&self, job: &Job) -> Option<&Found> {
-        let meant = |found: &&Found| match &found.record {
+        self.meant(job).max_by_key(|found| {
+            let record = found.record.as_ref().ok();
+            let is_old = |record: &Record| self.now.is_some_and(|now| record.is_stale(now));
+            let own = self.ipython_dir.as_deref();
+            let place = ipython_dir(&found.path).zip(own);
+            // Of several clusters of one job always the same: the first, whose name is the shortest.
+            (
+                record.is_some_and(|record| !record.has_ended()),
+                record.is_some_and(|record| !is_old(record)),
+                record.map(|record| Reverse((*record.profile.name).clone())),
+                place.is_some_and(|(its, own)| is_same(its, own)),
+                record.and_then(|record| *record.updated),
+            )
+        })
+    }
+
+    /// The records that may be the job's. Another cluster of the job is another one, unless it is a later life's.
+    fn meant(&self, job: &Job) -> impl Iterator<Item = &Found> {
+        let is_it = move |found: &&Found| match &found.record {
             // One that cannot be read was found by the job's own pointer, or lies in its profile.
             Err(_) => match job {
                 Job::Profile(name) => found.path.ends_with(&format!("/profile_{name}/ipjob.json")),
@@ -192,15 +235,45 @@ impl Facts {
             },
             Ok(record) => self.is_meant(job, record) && self.is_of_this_cluster(record),
         };
-        self.found.iter().filter(meant).max_by_key(|found| {
-            let record = found.record.as_ref().ok();
-            // Of several clusters of one job always the same: the first, whose name is the shortest.
-            (
-                record.is_some_and(|record| !record.has_ended()),
-                record.map(|record| Reverse((*record.profile.name).clone())),
-                record.and_then(|record| *record.updated),
-            )
+        let is_kept = |found: &&Found| {
+            self.kept.as_ref().is_none_or(|kept| {
+                let restart = found.record.as_ref().ok().and_then(|it| *it.job.restart);
+                found.path == kept.path || restart > Some(kept.restart)
+            })
+        };
+        self.found.iter().filter(is_it).filter(is_kept)
+    }
+
+    /// The cluster that the job is taken for, once it lives.
+    fn living(&self, job: &Job) -> Option<Kept> {
+        let found = self.chosen(job)?;
+        let record = found.record.as_ref().ok()?;
+        (!record.has_ended()).then(|| Kept {
+            path: found.path.clone(),
+            restart: record.job.restart.unwrap_or_default(),
         })
+    }
+
+    /// The other clusters of the job that live, by what names each.
+    #[must_use]
+    pub fn others(&self) -> Vec<String> {
+        let Some((job, own)) = self.job.as_ref().zip(self.kept.as_ref()) else {
+            return Vec::new();
+        };
+        let records = self.found.iter().filter_map(|found| {
+            let record = found.record.as_ref().ok()?;
+            let is_it = self.is_meant(job, record) && self.is_of_this_cluster(record);
+            let lives = !record.has_ended() && self.now.is_none_or(|now| !record.is_stale(now));
+            (found.path != own.path && is_it && lives).then_some((found, record))
+        });
+        let named = records.filter_map(|(found, record)| {
+            let name = record.profile.name.as_ref()?;
+            Some(match job {
+                Job::Profile(_) => format!("{name} in {}", ipython_dir(&found.path)?),
+                Job::Id(_) | Job::Element(_) => name.to_string(),
+            })
+        });
+        named.collect()
     }
 
     fn is_meant(&self, job: &Job, record: &Record) -> bool {
@@ -351,6 +424,11 @@ impl Facts {
         let name = |record: &Record| {
             named(record).or_else(|| record.profile.name.as_ref().map(ToString::to_string))
         };
+        // Several clusters of one job have its name.
+        let several = |record: &Record| {
+            let same = |other: &&&Record| name(other) == name(record);
+            alive.iter().filter(same).count() > 1
+        };
         match alive.as_slice() {
             [only] => match (only.job.id.as_deref(), only.profile.name.as_ref()) {
                 (Some(id), _) => Told::Only(match named(only) {
@@ -366,14 +444,20 @@ impl Facts {
                 Failure::no_job(format!("no running ipjob jobs found on {}", self.place))
                     .hint("name a pending job by its id: HOST:JOB"),
             )),
-            several => {
+            all => {
                 let mut failure = Failure::usage(format!(
                     "{} jobs run on {}: name one",
-                    several.len(),
+                    all.len(),
                     self.place
                 ));
-                for record in several {
-                    let name = name(record).unwrap_or_else(|| "?".to_owned());
+                for record in all {
+                    let profile = || record.profile.name.as_ref().map(ToString::to_string);
+                    let name = if several(record) {
+                        profile()
+                    } else {
+                        name(record)
+                    };
+                    let name = name.unwrap_or_else(|| "?".to_owned());
                     let nodes: Vec<&str> = record.job.nodes.iter().map(|node| &**node).collect();
                     let mode = record.mode.map(|mode| mode.to_string());
                     failure = failure.hint(format!(
@@ -514,6 +598,69 @@ mod tests {
         facts.take(&part("records", "", ""));
         facts.take(&part("record", "/x/profile_a/ipjob.json", &long));
         assert_eq!(facts.found.len(), 1);
+    }
+
+    /// What a host tells of clusters of job 7: name, state and how often the job was requeued.
+    fn clusters(told: &[(&str, &str, u32)]) -> Vec<Part> {
+        let record = |(name, state, restart): &(&str, &str, u32)| {
+            let record = json!({"version": 1, "state": state, "job": {"cluster": "lab", "id": "7", "restart": restart},
+                "profile": {"name": name}, "updated": "2026-11-22T14:09:30Z", "refresh_s": 60});
+            part(
+                "record",
+                &format!("/h/profile_{name}/ipjob.json"),
+                &record.to_string(),
+            )
+        };
+        let head = [
+            part(
+                "queue",
+                "0",
+                "7|7|RUNNING|1|1764000000|1764003600|n1|ada|None|x",
+            ),
+            part("records", "", ""),
+        ];
+        let end = [part("look", "", "")];
+        head.into_iter()
+            .chain(told.iter().map(record))
+            .chain(end)
+            .collect()
+    }
+
+    #[test]
+    fn of_several_clusters_the_one_that_was_taken_first_stays_and_the_others_are_named() {
+        let mut facts = Facts::new(Some(Job::Id("7".to_owned())), "daint".to_owned());
+        let mut hears = |told: &[(&str, &str, u32)]| {
+            for part in clusters(told) {
+                facts.take(&part);
+            }
+            let name = facts.profile().map(ToString::to_string);
+            (name.unwrap_or_default(), facts.others())
+        };
+        let one = |name: &str, others: &[&str]| {
+            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+            (name.to_owned(), others)
+        };
+        let both = [("job_7-2", "ready", 0), ("job_7", "starting", 0)];
+        assert_eq!(hears(&both), one("job_7", &["job_7-2"]));
+        let left = [("job_7-2", "ready", 0), ("job_7", "ended", 0)];
+        assert_eq!(hears(&left), one("job_7", &["job_7-2"]));
+        // A later life of the job is followed, whatever its profile.
+        let later = [("job_7", "ended", 0), ("mine", "ready", 1)];
+        assert_eq!(hears(&later).0, "mine");
+    }
+
+    #[test]
+    fn clusters_of_the_only_job_are_named_by_their_profiles() {
+        let mut facts = Facts::new(None, "daint".to_owned());
+        let told: Vec<Told> = clusters(&[("job_7", "ready", 0), ("job_7-2", "ready", 0)])
+            .iter()
+            .flat_map(|part| facts.take(part))
+            .collect();
+        let Some(Told::Event(Event::Refused(failure))) = told.last() else {
+            panic!("{told:?}");
+        };
+        assert!(failure.hints[0].starts_with("job_7: "), "{failure:?}");
+        assert!(failure.hints[1].starts_with("job_7-2: "), "{failure:?}");
     }
 
     #[test]

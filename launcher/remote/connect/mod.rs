@@ -565,6 +565,22 @@ impl Connect<'_> {
         Ok(())
     }
 
+    /// Tells of other clusters that the name could mean.
+    fn name_others(&self) {
+        let others = self.facts.others().join(", ");
+        let Some(job) = self.facts.job().filter(|_| !others.is_empty()) else {
+            return;
+        };
+        let which = match job {
+            Job::Profile(_) => "IPYTHONDIR tells there which is meant",
+            Job::Id(_) | Job::Element(_) => "give a profile in the place of the job id",
+        };
+        self.console.step(&format!(
+            "{} is the name of other clusters too: {others} ({which})",
+            job.as_str()
+        ));
+    }
+
     fn announce(&mut self, reach: &Reach, again: bool) -> Outcome<()> {
         self.console.still();
         let profile = match &self.profile {
@@ -584,6 +600,7 @@ impl Connect<'_> {
             again,
         };
         announce::tell(&ready, self.options, self.console)?;
+        self.name_others();
         // Nobody may sit there when a job is requeued.
         if self.options.open
             && !again
