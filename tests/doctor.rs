@@ -212,4 +212,42 @@ fn gpus_of_their_own_reach_the_engines() {
     let ended = job.finish();
     assert_eq!(ended.code, 0, "{}", ended.output);
     assert!(ended.output.contains("gpus "), "{}", ended.output);
+    a_task_with_a_gpu_is_one_engine(&lab);
+}
+
+/// Whatever the way to ask for GPUs, in the batch script, in a hub's step and as what --detach leaves.
+fn a_task_with_a_gpu_is_one_engine(lab: &Lab) {
+    let client = lab.script(
+        "client.py",
+        "import ipyparallel as ipp, os
+profile = os.environ.get('IPJOB_CLIENT_PROFILE') or 'job_' + os.environ['SLURM_JOB_ID']
+rc = ipp.Client(profile=profile, timeout=30)
+print('ENGINES', *rc[:].apply_sync(lambda: __import__('os').environ['CUDA_VISIBLE_DEVICES']))",
+    );
+    let ipjob = "ipjob -q --mode cluster-only --mpi none";
+    let client = format!("python3 {}", client.display());
+    let script = format!(
+        "set -e\n{ipjob} -- {client}\n{ipjob} -n 4 -- {client}\n\
+         srun --export=ALL -N1 -n1 {ipjob} -- {client}\n\
+         {ipjob} --detach >/dev/null; {client}; ipjob stop job_$SLURM_JOB_ID\n\
+         {ipjob} --detach --launcher local -n 2 >/dev/null; {client}"
+    );
+    let once = format!("{ipjob} -- {client}");
+    for (gpus, script, wanted) in [
+        (
+            "--gres=gpu:1",
+            &script,
+            &["0", "0 0 0 0", "0", "0", "0 0"][..],
+        ),
+        ("--gpus=1", &once, &["0"]),
+        ("--gpus-per-node=1", &once, &["0"]),
+    ] {
+        let job = lab.submit(&["-N1", "-n1", "-c4", gpus], script);
+        let ended = job.finish();
+        let told = ended.output.lines();
+        let told: Vec<&str> = told
+            .filter_map(|line| line.strip_prefix("ENGINES "))
+            .collect();
+        assert_eq!(told, wanted, "{gpus}: {}", ended.output);
+    }
 }
