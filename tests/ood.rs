@@ -164,4 +164,16 @@ fn a_session_of_two_nodes_is_used_by_its_card() {
     let ended = job.cancel();
     assert!(!ended.output.contains(&password), "{}", ended.output);
     job.assert_nothing_left();
+
+    // Once that one has ended it is free at once, whatever connections linger.
+    let third = lab.submit(
+        &["-N1", "-n1", "-w", &values["host"]],
+        &format!("rm -rf second/*\ncp -r apps/ipjob/template/* second\n{body}"),
+    );
+    let connection = lab.home("second/connection.yml");
+    wait_for(&format!("the third card: {}", third.output()), || {
+        assert!(!third.output().contains("error:"), "{}", third.output());
+        connection.exists().then_some(())
+    });
+    third.cancel();
 }

@@ -84,6 +84,11 @@ impl Lab {
         Ok(lab)
     }
 
+    /// Whether the lab's machines have the programs of this one; another version of Slurm comes with a root file system of its own.
+    pub fn has_programs_of_this_machine() -> bool {
+        env::var_os("IPJOB_TEST_SLURM").is_none()
+    }
+
     /// The program as the lab's users see it.
     pub fn ipjob(&self) -> PathBuf {
         self.share().join("ipjob")
