@@ -69,7 +69,8 @@ fn engines_run_in_the_components_that_were_named() {
         assert_eq!(code, 0, "{options}: {output}");
         let told = format!("DRIVER {ids} {hosts}");
         assert!(output.contains(&told), "{options}: {output}");
-        let one_by_one = output.contains("starting engines one by one: --engine-start fork");
+        let one_by_one =
+            output.contains("starting engines one by one: engines of a step over components");
         assert_eq!(options.contains("fork"), one_by_one, "{options}: {output}");
         // Each component's part of the step was asked.
         assert!(

@@ -31,7 +31,7 @@ DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
 
 
 def import_once():
-    """ipyparallel itself must be there; the traceback of its import is the engines' own."""
+    """ipyparallel itself must be there."""
     # As the engine itself does it: pydevd would warn of frozen modules.
     name = "PYDEVD_DISABLE_FILE_VALIDATION"
     unset = name not in os.environ
@@ -52,7 +52,10 @@ FORK_LIMIT = 5
 
 def prepare(tell, own=None):
     """Imports what all engines have in common; tells of modules that cannot be preloaded, and returns what speaks against a fork."""
-    import_once()
+    try:
+        import_once()
+    except Exception as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())
     for module in FOREIGN:
         if module in sys.modules:
             return f"{module} was imported before ipyparallel"

@@ -58,6 +58,9 @@ const TRIES: u32 = 1000;
 /// How often an engine is looked at of which nobody tells any more.
 const LOOK: u16 = 500;
 
+/// How often the Python is looked at that is to end, ten milliseconds each.
+const LAST_LOOKS: u32 = 200;
+
 /// Our stdout and stderr.
 const STREAMS: [RawFd; 2] = [1, 2];
 
@@ -127,25 +130,28 @@ pub fn run(
     let order = Order::of(id, command, descriptors)
         .map_err(|error| format!("its CPUs are not known: {error}"))?;
     let (mut stream, listener) = meet(node)?;
-    let mut first = None;
+    let mut forker = None;
     if let Some(listener) = listener {
         let child = start(python, command, common, listener);
-        first = Some(child.map_err(failed(&format!("{} cannot be started", python.display())))?);
+        forker = Some(child.map_err(failed(&format!("{} cannot be started", python.display())))?);
     }
     // Until an engine is there signals end this task, as they would end an engine of its own that still imports.
     send(&mut stream, &order, socket).map_err(failed("nothing forks engines"))?;
     let mut lines = BufReader::new(stream);
     let mut line = String::new();
     let _ = lines.read_line(&mut line);
-    // It has made a process of its own out of itself by now, unless it does not fork: then it ends.
-    let end = first.and_then(|mut first| first.wait().ok());
     let pid = match line.trim_end().split_once(' ') {
         Some(("engine", pid)) => pid
             .parse()
             .map_err(|_| format!("{pid:?} is not a process id"))?,
         Some(("ended", status)) => return Ok(status_of(status)),
-        Some(("exec", why)) => return Err(why.to_owned()),
+        Some(("exec", why)) => {
+            // It ends as soon as it has told all that were waiting; an engine is nobody's parent.
+            let _ = forker.as_mut().map(Child::wait);
+            return Err(why.to_owned());
+        }
         _ => {
+            let end = forker.as_mut().and_then(|forker| forker.wait().ok());
             return Err(end
                 .filter(|end| !end.success())
                 .map_or_else(String::new, |end| {
@@ -158,7 +164,22 @@ pub fn run(
     let signals = signals().ok();
     let engine = Leftover::of(pid);
     started(pid);
-    Ok(wait(lines, engine, signals.as_ref()))
+    let (status, asked) = wait(lines, engine, signals.as_ref());
+    if asked && let Some(forker) = &mut forker {
+        await_its_end(forker);
+    }
+    Ok(status)
+}
+
+/// Waits a moment for the Python, as all engines of the node are asked to end together: what it and they have used of CPUs is counted as this
+/// task's, by way of its children that it has waited for.
+fn await_its_end(forker: &mut Child) {
+    for _ in 0..LAST_LOOKS {
+        if !matches!(forker.try_wait(), Ok(None)) {
+            return;
+        }
+        sleep(Duration::from_millis(10));
+    }
 }
 
 /// The way to what forks this node's engines, and what it listens on where this task is the first.
@@ -275,14 +296,14 @@ fn signals() -> nix::Result<SignalFd> {
     SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
-/// Hands signals on until the engine's end is told.
+/// Hands signals on until the engine's end is told; returns its status, and whether a signal had come.
 fn wait(
     mut lines: BufReader<UnixStream>,
     engine: Option<Leftover>,
     signals: Option<&SignalFd>,
-) -> ExitStatus {
+) -> (ExitStatus, bool) {
     let mut line = String::new();
-    let mut told = true;
+    let (mut told, mut asked) = (true, false);
     loop {
         let mut ready = vec![];
         ready.extend(signals.map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)));
@@ -300,19 +321,20 @@ fn wait(
             let number = i32::try_from(caught.ssi_signo).unwrap_or_default();
             if let (Some(engine), Ok(signal)) = (engine, Signal::try_from(number)) {
                 engine.signal(signal);
+                asked = true;
             }
         }
         if speaks {
             line.clear();
             let _ = lines.read_line(&mut line);
             if let Some(status) = line.trim_end().strip_prefix("ended ") {
-                return status_of(status);
+                return (status_of(status), asked);
             }
             // What forked it was killed; the engine can do without it.
             told = false;
         }
         if !told && engine.is_none_or(|engine| Leftover::of(engine.pid) != Some(engine)) {
-            return unknown();
+            return (unknown(), asked);
         }
     }
 }

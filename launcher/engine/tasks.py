@@ -195,16 +195,7 @@ def main(_, closed, ipengine, *args):
     listener = socket.socket(fileno=os.dup(0))
     put(os.open(os.devnull, os.O_RDONLY))
     sys.argv = [ipengine, *args]
-    why = hindrance(listener)
-    # The first task has started us, and may end before the others.
-    if not why and os.fork():
-        os._exit(0)
-    os.setpgid(0, 0)
-    if not why:
-        try:
-            why = prepare(lambda line: os.write(1, line), listener)
-        except Exception as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())
+    why = prepare(lambda line: os.write(1, line), listener)
     share()
     # They are the first task's.
     put(*(os.open(os.devnull, os.O_RDWR) for _ in range(3)))
@@ -215,6 +206,8 @@ def main(_, closed, ipengine, *args):
         if tasks.engine:
             number, args, streams = tasks.engine
             return become(ipengine, number, args, nannies, *streams)
+    # What modules want done at the end of a program is the engines' to do.
+    os._exit(0)
 
 
 if __name__ == "__main__":

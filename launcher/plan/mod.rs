@@ -58,7 +58,7 @@ use incarnation::Incarnation;
 use profile::Profile;
 pub use secrets::Secrets;
 use service::Service;
-use settings::{Launcher, Mode, Respawn, Settings};
+use settings::{EngineStart, Launcher, Mode, Respawn, Settings};
 use share::{Machine, Shares};
 use std::path::PathBuf;
 use version::Version;
@@ -232,6 +232,8 @@ pub struct Plan {
     pub minimum: u32,
     /// Services in the order of start; they are stopped in the reverse order.
     pub services: Vec<Service>,
+    /// How engines come to be.
+    pub creation: services::Creation,
     /// What forks all engines in the place of their service's own processes.
     pub fork: Option<service::Process>,
     /// What is run once the job is ready.
@@ -291,14 +293,14 @@ impl Plan {
             bind: None,
         };
         let (context, shares) = services::shares(context, launcher)?;
-        let python = services::forking(&context, launcher, &mut remarks);
-        let (engine_service, order) =
-            services::engines(&context, launcher, python.as_deref(), &shares.own)?;
+        let creation = services::creation(&context, launcher, &mut remarks);
+        let python = creation.python();
+        let (engine_service, order) = services::engines(&context, launcher, python, &shares.own)?;
         services::check_nannies(&context, python.is_some(), &mut remarks)?;
         services::check_preload(&context, python.is_some(), &mut remarks);
         let fork = python
             .filter(|_| launcher == Launcher::Local)
-            .map(|python| services::fork(&context, python));
+            .map(|python| services::fork(&context, python.to_owned()));
         let on_ready = services::on_ready(&context);
         let replacement = services::replacement(&context, launcher, together);
         let mut services = vec![services::controller(&context), engine_service];
@@ -340,6 +342,7 @@ impl Plan {
             engines,
             minimum,
             services,
+            creation,
             fork,
             on_ready,
             respawn,
@@ -359,6 +362,12 @@ impl Plan {
             signing: self.secrets.key.reveal(),
             server: self.encrypted.then_some(self.secrets.curve.public.reveal()),
         }
+    }
+
+    /// Whether engines were to be forks by the user's own word, so that it matters to him if they are none.
+    #[must_use]
+    pub fn asks_for_forks(&self) -> bool {
+        self.settings.engine_start == EngineStart::Fork
     }
 
     /// The service of that name, where the plan has one.

@@ -61,11 +61,13 @@ impl fmt::Display for Launcher {
 /// How a node's engines come to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EngineStart {
+    /// As fork, where nothing stands against it; -v, --dry-run and the record say what does
+    Auto,
+    /// One Python per node imports ipyparallel and forks the engines, which is faster, takes less memory and opens fewer files. The same
+    /// as exec with the launcher ranks, with types of srun --mpi other than pmi2 and pmix, or where modules run threads or hold a GPU
+    Fork,
     /// Each engine is a Python of its own
     Exec,
-    /// One Python per node imports ipyparallel and forks the engines, which is faster, takes less memory and opens fewer files; same
-    /// as exec with the launcher ranks, with types of srun --mpi other than pmi2 and pmix, or where site-wide modules run threads or hold a GPU
-    Fork,
 }
 
 /// What engines import before they count as ready.
@@ -84,6 +86,16 @@ impl Preload {
         match self {
             Self::Auto => Some("numpy?".to_owned()),
             Self::Modules(modules) => (!modules.is_empty()).then(|| modules.join(",")),
+        }
+    }
+}
+
+impl fmt::Display for Preload {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => out.write_str("numpy, where it is installed"),
+            Self::Modules(modules) if modules.is_empty() => out.write_str("off"),
+            Self::Modules(modules) => out.write_str(&modules.join(", ")),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::field::{Field, OrNull, or_default};
 use super::word::{Seconds, Text};
 use crate::plan::bind::Gpus;
 use crate::plan::cpus::Cpus;
+use crate::plan::services::Creation;
 use crate::plan::share::Share;
 use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
@@ -25,12 +26,27 @@ pub struct Engines {
     pub missing: Vec<u32>,
     /// How many are in the hub's list beside them: others started them.
     pub guests: Field<u32>,
+    /// How they come to be.
+    pub start: Field<EngineStart>,
+    /// Why they, or those of a node, are not forked.
+    pub not_forked: OrNull<Text>,
     /// Those that were started.
     #[serde(deserialize_with = "or_default")]
     pub list: Vec<Engine>,
     /// When the hub's list had each for the first time.
     #[serde(skip)]
     registered_at: BTreeMap<u32, Seconds>,
+}
+
+/// How engines come to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum EngineStart {
+    /// One Python per node forks those of its node.
+    Fork,
+    /// Each is a Python of its own.
+    Exec,
 }
 
 /// One engine as the record tells it.
@@ -80,15 +96,29 @@ impl Engine {
 
 impl Engines {
     /// So many, none of which has been started.
-    pub(super) fn new(expected: u32) -> Self {
+    pub(super) fn new(expected: u32, creation: &Creation) -> Self {
+        let start = match creation {
+            Creation::Fork(_) => EngineStart::Fork,
+            Creation::Exec(_) => EngineStart::Exec,
+        };
         Self {
             expected: expected.into(),
+            start: start.into(),
+            not_forked: creation.hindrance().map(Text::ours).into(),
             registered: 0.into(),
             missing: (0..expected).collect(),
             guests: 0.into(),
             list: Vec::new(),
             registered_at: BTreeMap::new(),
         }
+    }
+
+    /// Keeps that they, or those of a node, are no forks after all.
+    pub fn are_not_forked(&mut self, all: bool, why: &str) {
+        if all {
+            self.start = EngineStart::Exec.into();
+        }
+        self.not_forked = Some(Text::ours(why)).into();
     }
 
     /// Keeps an engine that told who it is, in the place of what was known of its rank.
@@ -155,7 +185,7 @@ mod tests {
 
     #[test]
     fn engines_are_dated_by_their_first_sight_whichever_comes_first() {
-        let mut engines = Engines::new(3);
+        let mut engines = Engines::new(3, &Creation::Exec(None));
         engines.place(engine(2, 7));
         engines.listed(1.0, &BTreeSet::from([0, 2]));
         engines.listed(2.0, &BTreeSet::from([0, 1, 2]));

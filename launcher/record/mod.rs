@@ -484,7 +484,7 @@ impl Record {
                 ipyparallel: Text::ours(plan.ipyparallel.to_string()).into(),
                 encrypted: plan.encrypted.into(),
             },
-            engines: Engines::new(plan.engines),
+            engines: Engines::new(plan.engines, &plan.creation),
             restarts: Restarts {
                 controller: 0.into(),
                 engines: 0.into(),

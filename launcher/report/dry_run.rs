@@ -22,12 +22,14 @@ pub fn text(plan: &Plan) -> String {
     let profile = &plan.profile;
     let _ = writeln!(
         out,
-        "mode         {}\nstart        {}\nlauncher     {}\nengines      {} (at least {})\nthreads      {}\nprofile      {}\ndirectory    {}\nipyparallel  {}",
+        "mode         {}\nstart        {}\nlauncher     {}\nengines      {} (at least {})\nengine start {}\npreload      {}\nthreads      {}\nprofile      {}\ndirectory    {}\nipyparallel  {}",
         plan.settings.mode,
         plan.start,
         plan.launcher,
         plan.engines,
         plan.minimum,
+        plan.creation,
+        plan.settings.preload,
         plan.shares.threads,
         profile.name,
         profile.dir.display(),

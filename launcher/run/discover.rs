@@ -51,7 +51,7 @@ pub async fn look(
         Mode::ClusterOnly => None,
     };
     let launcher = plan::launcher(settings, allocation, rank.is_some());
-    let engine_python = python.filter(|_| settings.engine_start == EngineStart::Fork);
+    let engine_python = python.filter(|_| settings.engine_start != EngineStart::Exec);
     let srun = match launcher {
         Launcher::Srun => Some(find_srun(settings, allocation, &ipengine)?),
         _ => None,

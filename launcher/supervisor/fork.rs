@@ -14,7 +14,7 @@ use crate::here::os::subreaper;
 use crate::plan::cpus::Cpus;
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Service};
-use crate::plan::services::{Forked, Said};
+use crate::plan::services::{Forked, ONE_BY_ONE, Said};
 use crate::plan::share::Provision;
 use crate::plan::task_lines::{NotImported, Report};
 use nix::sys::signal::Signal;
@@ -48,7 +48,7 @@ impl Supervisor<'_> {
             Ok(()) => true,
             Err(failure) => {
                 self.children.forking = None;
-                self.say_exec(&failure.to_string());
+                self.say_exec(true, &failure.to_string());
                 false
             }
         }
@@ -97,7 +97,7 @@ impl Supervisor<'_> {
                 None
             }
             Said::Exec(why) => {
-                self.say_exec(&why);
+                self.say_exec(true, &why);
                 let forking = self.children.forking.as_mut()?;
                 forking.untold.clear();
                 forking.gave_up = true;
@@ -109,7 +109,7 @@ impl Supervisor<'_> {
     /// Says what engines start without.
     pub(super) fn engines_lack(&mut self, notice: &Notice) {
         match notice {
-            Notice::NotForked(told) => self.say_exec(&told.to_string()),
+            Notice::NotForked(told) => self.say_exec(false, &told.to_string()),
             Notice::NotImported(told) => self.say_not_imported(told),
             _ => {}
         }
@@ -136,9 +136,15 @@ impl Supervisor<'_> {
         }));
     }
 
-    pub(super) fn say_exec(&mut self, why: &str) {
-        let text = format!("starting engines one by one, not forked: {why}");
-        self.say(Level::Step, text);
+    /// All engines, or those of a node, are no forks after all.
+    fn say_exec(&mut self, all: bool, why: &str) {
+        let level = if self.plan.asks_for_forks() {
+            Level::Step
+        } else {
+            Level::Detail
+        };
+        self.say(level, format!("{ONE_BY_ONE}, not forked: {why}"));
+        self.publisher.edit().engines.are_not_forked(all, why);
     }
 
     /// It forked an engine.

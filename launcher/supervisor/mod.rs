@@ -37,6 +37,7 @@ use crate::here::site::identity;
 use crate::plan::Plan;
 use crate::plan::name::Name;
 use crate::plan::service::Service;
+use crate::plan::services::ONE_BY_ONE;
 use crate::plan::settings::Respawn;
 use crate::record::{AbsPath, REFRESH_S, Record, State};
 use crate::report::console::Console;
@@ -192,6 +193,9 @@ pub async fn run(
     };
     for remark in plan.remarks.iter().chain(&directory.remarks) {
         supervisor.console.step(remark);
+    }
+    if let Some(why) = plan.creation.hindrance().filter(|_| !plan.asks_for_forks()) {
+        supervisor.console.detail(&format!("{ONE_BY_ONE}: {why}"));
     }
     for text in &plan.warnings {
         supervisor.say(Level::Warning, text.clone());

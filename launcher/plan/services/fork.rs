@@ -8,9 +8,10 @@ use crate::plan::name::Name;
 use crate::plan::service::Process;
 use crate::plan::settings::{EngineStart, Launcher, Nanny};
 use crate::plan::task_lines::NotImported;
+use core::fmt;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An engine as the program that forks it reads of it.
 #[derive(Debug, Serialize)]
@@ -64,14 +65,49 @@ impl Said {
     }
 }
 
-/// The Python that engines are forked by; none where they are started one by one, which is remarked where forks were asked for.
-pub fn forking(
-    context: &Context,
-    launcher: Launcher,
-    remarks: &mut Vec<String>,
-) -> Option<PathBuf> {
+/// How engines come to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// This Python forks those of its node.
+    Fork(PathBuf),
+    /// Each is a Python of its own; where forks would have been taken, because of this.
+    Exec(Option<String>),
+}
+
+impl Creation {
+    /// The Python that forks them.
+    #[must_use]
+    pub fn python(&self) -> Option<&Path> {
+        match self {
+            Self::Fork(python) => Some(python),
+            Self::Exec(_) => None,
+        }
+    }
+
+    /// What speaks against a fork.
+    #[must_use]
+    pub fn hindrance(&self) -> Option<&str> {
+        match self {
+            Self::Exec(why) => why.as_deref(),
+            Self::Fork(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Creation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fork(python) => write!(out, "fork, by {}", python.display()),
+            Self::Exec(None) => out.write_str("exec"),
+            Self::Exec(Some(why)) => write!(out, "exec: {why}"),
+        }
+    }
+}
+
+/// How engines come to be; that they are no forks is remarked where forks were asked for.
+pub fn creation(context: &Context, launcher: Launcher, remarks: &mut Vec<String>) -> Creation {
     if context.settings.engine_start == EngineStart::Exec {
-        return None;
+        return Creation::Exec(None);
     }
     let found = match launcher {
         Launcher::Local if context.settings.engine_wrapper.is_empty() => python(context),
@@ -82,14 +118,22 @@ pub fn forking(
         Launcher::Srun => in_a_step(context),
         Launcher::Mpiexec => in_tasks(context),
         Launcher::Ranks => Err(
-            "--engine-start fork works with the launchers local, srun and mpiexec, not ranks"
-                .to_owned(),
+            "engines are forked by the launchers local, srun and mpiexec, not by ranks".to_owned(),
         ),
     };
-    found
-        .inspect_err(|why| remarks.push(format!("starting engines one by one: {why}")))
-        .ok()
+    match found {
+        Ok(python) => Creation::Fork(python),
+        Err(why) => {
+            if context.settings.engine_start == EngineStart::Fork {
+                remarks.push(format!("{ONE_BY_ONE}: {why}"));
+            }
+            Creation::Exec(Some(why))
+        }
+    }
 }
+
+/// How it is said that engines are no forks, which they could have been.
+pub const ONE_BY_ONE: &str = "starting engines one by one";
 
 /// Tells that engines which are not forked preload nothing, where a configuration file of the user's has the place of ours.
 pub fn check_preload(context: &Context, forked: bool, remarks: &mut Vec<String>) {
@@ -156,8 +200,7 @@ fn in_a_step(context: &Context) -> Result<PathBuf, String> {
         ));
     }
     if slurm.is_some_and(|slurm| !slurm.components.is_empty()) {
-        let why =
-            "--engine-start fork does not work for a step over components of a heterogeneous job";
+        let why = "engines of a step over components of a heterogeneous job are not forked";
         return Err(why.to_owned());
     }
     if let Some(what) = of_one_task(context) {

@@ -19,7 +19,7 @@ pub use controller::{controller, controller_again};
 pub use driver::driver;
 pub use engine_command::{CONFIG_FILE, PRELOAD, tells_its_world};
 pub use engines::{CONNECTION_INFO, engines};
-pub use fork::{Forked, Said, check_nannies, check_preload, fork, forking};
+pub use fork::{Creation, Forked, ONE_BY_ONE, Said, check_nannies, check_preload, creation, fork};
 pub use jupyter::jupyter;
 pub use on_ready::{OnReady, on_ready};
 pub use respawn::{Before, Replacement, Succession, replacement};
