@@ -13,6 +13,10 @@ use crate::plan::name::{Name, Unit};
 use crate::plan::task_lines::{Report, Topic, Words, World, was_cancelled};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
+/// What Slurm knows where memory was short: one count for all tasks of a node and what they started. srun says `Out Of Memory` of each
+/// task there that ends later, whatever ended it (seen on 22.05: of one that was killed by hand after another one's child).
+const COUNTED: &str = "Slurm counted a kill for want of memory";
+
 impl Machine {
     /// srun has ended, and with it every engine.
     pub(super) fn step_ended(
@@ -113,13 +117,12 @@ impl Machine {
                 .take(SHOWN)
                 .map(|id| self.engine_of_the_step(*id))
                 .collect();
-            let who = if names.is_empty() {
-                "engines".to_owned()
-            } else {
-                names.join(", ")
-            };
             let limit = self.limit_of(&words.tasks);
-            let told = format!("{who}: out of memory{limit}, by Slurm's count");
+            let told = if names.is_empty() {
+                format!("{COUNTED} among the engines and what they started{limit}")
+            } else {
+                format!("{} ended after {COUNTED} there{limit}", names.join(", "))
+            };
             warning(out, format!("{told}; {MORE_MEMORY}"));
             // Of the count alone nobody knows whose end it was.
             if !words.tasks.is_empty() || self.engines.short_of_memory.is_none() {
@@ -134,9 +137,10 @@ impl Machine {
         }
         let fresh = self.not_known_as_lost(tasks);
         // What is heard late of an engine that is being started again is not the cause of the next end, nor is in a step that works
-        // what tells of no end.
+        // what tells of no end: the kernel may have killed what an engine had started, hours before.
         let is_late = self.replaces() && of_tasks && fresh.is_empty();
-        if !is_late && (starts || of_tasks || words.about.is_some()) {
+        let of_others = words.about.is_some() && !words.is_about_memory();
+        if !is_late && (starts || of_tasks || of_others) {
             self.engines.srun_said.get_or_insert(words);
         }
         self.tasks_gone(&fresh, Noticed::SrunsWords, out);
@@ -265,7 +269,7 @@ impl Machine {
             .filter(|rank| tasks.is_empty() || tasks.contains(rank))
             .filter_map(|rank| self.place_of(rank)?.memory);
         told.next().map_or_else(String::new, |bytes| {
-            format!(", where the memory limit is {} MiB", bytes >> 20)
+            format!(" (the memory limit is {} MiB)", bytes >> 20)
         })
     }
 

@@ -333,7 +333,7 @@ fn late_words_of_srun_are_not_told_of_the_engine_that_came_in_its_place() {
     let words = Words::new("srun: error: node1: task 1: Out Of Memory", vec![1]);
     let told = format!("{:?}", world.machine.on(Event::SrunSaid(words)));
     assert!(
-        told.contains("engine 1, before it was started again: out of memory"),
+        told.contains("engine 1, before it was started again ended after Slurm counted a kill"),
         "{told}"
     );
     assert!(!told.contains("200"), "{told}");

@@ -165,7 +165,7 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let counted = "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0.";
     let told = said(&mut machine, counted);
     assert_eq!(told[0], counted);
-    assert!(told[1].starts_with("engines: out of memory, by Slurm's count; ask Slurm"));
+    assert!(told[1].starts_with("Slurm counted a kill for want of memory among the engines and what they started; ask Slurm"));
     let _ = machine.on(Event::Placed(Report {
         rank: 1,
         node: "node2".to_owned(),
@@ -176,7 +176,7 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     }));
     let words = "srun: error: node2: task 1: Out Of Memory";
     let told = said(&mut machine, words);
-    let whose = "engine 1 (rank 1 on node2, pid 56): out of memory, where the memory limit is 600 MiB, by Slurm's count";
+    let whose = "engine 1 (rank 1 on node2, pid 56) ended after Slurm counted a kill for want of memory there (the memory limit is 600 MiB)";
     assert!(told[1].starts_with(whose), "{told:?}");
     let _ = machine.on(Event::Exited {
         unit: Unit::EngineGroup,
@@ -192,6 +192,29 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let failure = end.failure.as_ref().expect("a failure");
     assert_eq!(failure.cause, Some(format!("{counted}; {whose}")));
     assert_eq!(failure.hints, [MORE_MEMORY]);
+}
+
+#[test]
+fn a_child_that_was_short_of_memory_is_no_cause_of_a_later_end() {
+    let mut machine = started(None);
+    registered(&mut machine, &[0, 1, 2]);
+    let counted = "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0.";
+    let told = said(&mut machine, counted);
+    assert!(told[1].contains("what they started"), "{told:?}");
+    let _ = machine.on(Event::Exited {
+        unit: Unit::EngineGroup,
+        pid: 7,
+        exit: Exit::Code(137),
+        tail: Vec::new(),
+        memory: None,
+    });
+    let _ = machine.on(Event::Taken(Taken::Not));
+    let Phase::Stopping { end, .. } = &machine.phase else {
+        panic!("it goes on");
+    };
+    let failure = end.failure.as_ref().expect("a failure");
+    assert_eq!((&failure.cause, failure.about), (&None, None));
+    assert!(!failure.hints.iter().any(|hint| hint == MORE_MEMORY));
 }
 
 #[test]
