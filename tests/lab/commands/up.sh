@@ -19,10 +19,11 @@ command_up() {
     say "$(slurmd -V), packages ready"
 
     CGROUP=
-    if cgroup_available; then CGROUP=$(cgroup_name); fi
+    CGROUP_VERSION=$(cgroup_version)
+    [ -z "$CGROUP_VERSION" ] || CGROUP=$(cgroup_name)
     MEMORY=
     if [ -n "$CONSTRAIN" ]; then
-        [ -n "$CGROUP" ] || missing "no freezer of cgroup version 1 is here, and no job can be constrained"
+        [ -n "$CGROUP" ] || missing "no control groups are here, and no job can be constrained"
         MEMORY=$(cgroup_memory)
     fi
     machines_name

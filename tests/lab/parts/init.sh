@@ -58,12 +58,20 @@ mount -t tmpfs -o mode=1777 tmpfs /var/tmp
 
 if [ -n "$CGROUP" ]; then
     # In this cgroup namespace the mount shows the machine's own group as the root of the hierarchy.
-    mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
-    mkdir /sys/fs/cgroup/freezer
-    mount -t cgroup -o freezer cgroup /sys/fs/cgroup/freezer
-    if [ -n "$MEMORY" ]; then
-        mkdir /sys/fs/cgroup/memory
-        mount -t cgroup -o memory cgroup /sys/fs/cgroup/memory
+    if [ "$CGROUP_VERSION" = 2 ]; then
+        # Slurm looks at the first mount of that place, which would be the host's.
+        ! mountpoint -q /sys/fs/cgroup || umount --lazy /sys/fs/cgroup
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+        mkdir /sys/fs/cgroup/{machine,slurmd}
+        echo 1 >/sys/fs/cgroup/machine/cgroup.procs
+    else
+        mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
+        mkdir /sys/fs/cgroup/freezer
+        mount -t cgroup -o freezer cgroup /sys/fs/cgroup/freezer
+        if [ -n "$MEMORY" ]; then
+            mkdir /sys/fs/cgroup/memory
+            mount -t cgroup -o memory cgroup /sys/fs/cgroup/memory
+        fi
     fi
 fi
 

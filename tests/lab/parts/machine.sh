@@ -49,6 +49,7 @@ machine_boot() {
         kill -0 "$keeper" 2>/dev/null || fail "$machine did not boot: $(cat "$STATE/log/$machine.init.log")"
         sleep 0.02
     done
+    cgroup_settle "$machine" "$keeper"
     network_connect "$machine" "$(machine_pid "$machine")"
 }
 
@@ -79,7 +80,10 @@ machine_start_daemons() {
             --log-file=/run/munge/munged.log --pid-file=/run/munge/munged.pid
         case $machine in
             ctl) machine_enter ctl slurmctld ;;
-            node*) machine_enter "$machine" slurmd ;;
+            node*)
+                # In version 2 of control groups it has one of its own.
+                machine_enter "$machine" bash -c \
+                    'group=/sys/fs/cgroup/slurmd; [ ! -d $group ] || echo $$ >$group/cgroup.procs; exec slurmd' ;;
         esac
         case $machine in
             login | node*)

@@ -8,11 +8,18 @@ slurm_create() {
         echo "Name=gpu File=/run/gpu[0-$((GPUS - 1))]" >"$STATE/etc/slurm/gres.conf"
     fi
     if [ -n "$CGROUP" ]; then
-        printf '%s\n' CgroupPlugin=cgroup/v1 CgroupAutomount=no CgroupMountpoint=/sys/fs/cgroup \
-            ConstrainCores=no ConstrainDevices=no "ConstrainRAMSpace=$([ -n "$MEMORY" ] && echo yes || echo no)" \
+        # Without systemd Slurm has to make its groups of version 2 itself.
+        local plugin=(CgroupPlugin=cgroup/v1 CgroupAutomount=no)
+        [ "$CGROUP_VERSION" = 1 ] || plugin=(CgroupPlugin=cgroup/v2 IgnoreSystemd=yes)
+        printf '%s\n' "${plugin[@]}" CgroupMountpoint=/sys/fs/cgroup ConstrainCores=no \
+            ConstrainDevices=no "ConstrainRAMSpace=$([ -n "$MEMORY" ] && echo yes || echo no)" \
             ConstrainSwapSpace=no \
             >"$STATE/etc/slurm/cgroup.conf"
     fi
+    # Read where the site's line says so: JobContainerType=job_container/tmpfs or, from 25.11 on, NamespaceType=namespace/linux.
+    printf '%s\n' AutoBasePath=true BasePath=/run/job-tmp Dirs=/tmp,/dev/shm >"$STATE/etc/slurm/job_container.conf"
+    printf '%s\n' defaults: '  auto_base_path: true' '  base_path: /run/job-tmp' '  clone_ns_flags: [CLONE_NEWPID]' \
+        >"$STATE/etc/slurm/namespace.yaml"
     head -c 128 /dev/urandom >"$STATE/keys/munge.key"
     # slurmctld runs as the user slurm and writes these. It makes the list of ended jobs 0600 if it is not there yet,
     # and then `sacct -c`, all that there is of sacct without slurmdbd, could not read it.

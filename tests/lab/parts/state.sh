@@ -67,7 +67,8 @@ state_remove() {
 settings_write() {
     {
         printf 'SLURM=%q\n' "$SLURM"
-        printf 'NODES=%q\nGPUS=%q\nCGROUP=%q\nMEMORY=%q\n' "$NODES" "$GPUS" "$CGROUP" "$MEMORY"
+        printf 'NODES=%q\nGPUS=%q\n' "$NODES" "$GPUS"
+        printf 'CGROUP=%q\nCGROUP_VERSION=%q\nMEMORY=%q\n' "$CGROUP" "$CGROUP_VERSION" "$MEMORY"
         printf 'USERS=(%s)\n' "${USERS[*]}"
         printf 'SHARES=()\n'
         # printf would print one line even for no share at all.
