@@ -128,7 +128,7 @@ impl Supervisor<'_> {
         };
         self.steps.scancel = Some(child.id());
         timers::once(
-            service.stop_limit / 2,
+            service.stop_limit / 3,
             Notice::ScancelIsLate,
             self.sender.clone(),
         );

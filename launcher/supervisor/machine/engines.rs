@@ -62,6 +62,8 @@ pub(super) struct Engine {
     pub life: Life,
     /// Whether it is being ended to be started again.
     pub again: bool,
+    /// Whether it has left the hub's list after it was asked to end with the job.
+    pub left: bool,
 }
 
 impl Engine {
@@ -293,6 +295,20 @@ impl Engines {
         }
         self.guests = ids.range(self.expected()..).copied().collect();
         gone
+    }
+
+    /// The hub lists these engines while they are asked to end with the job.
+    pub(super) fn leave(&mut self, ids: &BTreeSet<u32>) {
+        for id in self.list(ids) {
+            if let Some(engine) = self.all.get_mut(&id) {
+                engine.left = true;
+            }
+        }
+    }
+
+    /// Whether each has ended, as far as the hub tells of those that were asked.
+    pub(super) fn all_have_left(&self) -> bool {
+        self.all.values().all(|engine| engine.lost || engine.left)
     }
 
     /// All that the hub lists.

@@ -65,6 +65,11 @@ impl Machine {
             Event::Swept(None) if matches!(self.phase, Phase::LastSweep { .. }) => self.finish(out),
             Event::StopAsked { by, insists: true } => self.hurry(&format!("{by} again"), out),
             Event::Superseded(by) => self.hurry(by, out),
+            Event::Registered(ids)
+                if self.engines.step && self.stage(Name::Engines) == Stage::Terminating =>
+            {
+                self.engines.leave(ids);
+            }
             Event::SlurmKillsIn(left) => out.push(Effect::SetTimer(Timer::SlurmKills, *left)),
             Event::TimeLeft { left, limit } => self.time_left_in_the_stop(*left, *limit, out),
             Event::Cancelled => self.cancelled_in_the_stop(out),
