@@ -23,7 +23,7 @@ use crate::plan::services::{CONNECTION_INFO, Succession, cannot_bind};
 use crate::plan::share::{Node, Provision};
 use crate::plan::task_lines::{NotForked, Report, Unbound};
 use crate::plan::task_place::TaskPlace;
-use crate::plan::{bind, threads};
+use crate::plan::{bind, slurm, threads};
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -147,6 +147,8 @@ pub fn run(
         command.env_remove(name);
     }
     command.envs(provision.set.iter().map(|(name, text)| (name, text)));
+    // The --label of the engines' srun: an srun that the engine runs would label its lines as well.
+    command.env_remove("SLURM_LABELIO");
     // In an MPI world the rank is the id by itself.
     if !args.iter().any(|arg| arg == "--mpi") {
         command.arg(format!("--IPEngine.id={rank}"));
@@ -191,6 +193,5 @@ fn environment() -> Vec<(String, String)> {
 /// The step as Slurm names it: `123.0`.
 fn step() -> Option<String> {
     let job = env::var("SLURM_JOB_ID").ok()?;
-    let step = env::var("SLURM_STEP_ID").ok()?;
-    Some(format!("{job}.{step}"))
+    slurm::step_name(&job, &env::var("SLURM_STEP_ID").ok()?)
 }

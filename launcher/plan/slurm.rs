@@ -206,6 +206,12 @@ pub fn step(id: &str) -> Option<u64> {
     id.parse().ok().filter(|id| *id < FIRST_SPECIAL_STEP)
 }
 
+/// The step's name, `123.0`, of `SLURM_JOB_ID` and `SLURM_STEP_ID`.
+#[must_use]
+pub fn step_name(job: &str, id: &str) -> Option<String> {
+    step(id).map(|step| format!("{job}.{step}"))
+}
+
 /// Whether these are the variables of a task of a step.
 #[must_use]
 pub fn is_of_a_step(environment: &[(String, String)]) -> bool {
@@ -319,6 +325,8 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(step(id), number, "{id}");
+            let name = number.map(|number| format!("7.{number}"));
+            assert_eq!(step_name("7", id), name, "{id}");
         }
     }
 

@@ -60,7 +60,7 @@ pub use not_forked::NotForked;
 pub use not_imported::NotImported;
 pub use rest::Rest;
 pub use sight::{SIGHT_CODE, Sight, Unbound};
-pub use words::{Topic, Words, was_cancelled};
+pub use words::{Topic, Words, cancelled};
 
 /// The size of a task's MPI world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use crate::plan::incarnation::Incarnation;
 use crate::plan::ranks::Rank;
 use crate::plan::services::ranks::not_ranks;
 use crate::plan::settings::{Launcher, Settings};
+use crate::plan::slurm;
 use crate::report::console::Console;
 use crate::supervisor::rank::{self, Place};
 use std::path::PathBuf;
@@ -70,7 +71,7 @@ pub fn follow(
     let place = Place {
         rank,
         node: variable("SLURMD_NODENAME").unwrap_or_else(identity::host),
-        step: step.map(|(job, step)| format!("{job}.{step}")),
+        step: step.and_then(|(job, step)| slurm::step_name(&job, &step)),
         environment,
     };
     runtime.block_on(async {

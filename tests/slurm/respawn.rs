@@ -60,6 +60,17 @@ fn killed_and_frozen_engines_come_back_as_steps_of_their_own() {
         json!([7, 7, 7, 0]),
         "the others keep their variables"
     );
+    // Each engine starts a step of its own on its node, the one that was started again as well: what srun finds in its environment is
+    // its step's, and not the batch script's.
+    let nested = "import subprocess\nstep = int(os.environ['SLURM_STEP_ID'])\nline = ['srun', '--overlap', '-N1', '-n1', '-w', node, 'hostname']\ndone = subprocess.run(line, capture_output=True, text=True)\nhost = done.stdout.strip() or done.stderr";
+    let names = ["step", "host", "node"];
+    let nested = px(&lab, "login", &profile, nested, &names);
+    assert_eq!(
+        nested[1].as_array().map(|steps| &steps[..3]),
+        Some(&[json!(0), json!(0), json!(0)][..])
+    );
+    assert!(nested[1][3].as_u64() > Some(0), "{nested}");
+    assert_eq!(nested[2], nested[3], "where their own steps ran");
     let list = after["engines"]["list"].as_array().expect("a list");
     let pids: Vec<&Value> = list.iter().map(|engine| &engine["pid"]).collect();
     assert_eq!(json!(pids), seen[5]);

@@ -165,20 +165,19 @@ fn ended_tasks(error: &str) -> Option<Vec<u32>> {
     names.iter().map(|name| name.parse().ok()).collect()
 }
 
-/// Whether somebody cancelled the step, by the lines of its log. Where srun had told of a task's end before, Slurm ended the others for that
-/// (`--kill-on-bad-exit`), which 22.05 and 24.11 tell in the same words. `is_own` tells the step by its number.
-#[must_use]
-pub fn was_cancelled(lines: &[String], is_own: impl Fn(u64) -> bool) -> bool {
+/// The line of a step's log that says that somebody cancelled it. Where its tasks end `together` (`--kill-on-bad-exit`) and srun had told of
+/// one's end before, Slurm ended the others for that, which 22.05 and 24.11 tell in the same words. `is_own` tells the step by its number.
+pub fn cancelled(lines: &[String], together: bool, is_own: impl Fn(u64) -> bool) -> Option<&str> {
     for line in lines {
         match (Told::read(line), Words::read(line)) {
             (Some(told), _) if told.what == What::Cancelled && told.step.is_some_and(&is_own) => {
-                return true;
+                return Some(line.trim());
             }
-            (_, Some(words)) if !words.tasks.is_empty() => return false,
+            (_, Some(words)) if together && !words.tasks.is_empty() => return None,
             _ => {}
         }
     }
-    false
+    None
 }
 
 #[cfg(test)]
@@ -298,10 +297,11 @@ mod tests {
     /// The log of a step that `scancel JOB.STEP` ended, as each version wrote it, and what Slurm writes where it ends a step itself.
     #[test]
     fn a_cancelled_step_is_told_from_one_that_slurm_ends() {
-        let cancelled = |text: &str| {
+        let among = |text: &str, together: bool| {
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-            was_cancelled(&lines, |step| step == 4)
+            super::cancelled(&lines, together, |step| step == 4).is_some()
         };
+        let cancelled = |text: &str| among(text, true);
         for text in [
             "0: slurmstepd-node1: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:40 ***\nsrun: Job step aborted: Waiting up to 7 seconds for job step to finish.\nsrun: error: node2: tasks 2-3: Killed",
             "srun: Job step aborted: Waiting up to 7 seconds for job step to finish.\n0: [2026-11-27T05:03:44.475] error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:44 DUE to SIGNAL Killed ***\nsrun: error: node1: tasks 0-1: Killed",
@@ -326,5 +326,14 @@ mod tests {
         ] {
             assert!(!cancelled(text), "{text}");
         }
+        let later = "srun: error: node2: task 3: Killed\n0: slurmstepd-node1: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:42 ***";
+        assert!(
+            !among(later, true),
+            "the other ranks of a world end with it"
+        );
+        assert!(
+            among(later, false),
+            "of itself the end of one ends no other"
+        );
     }
 }

@@ -10,7 +10,7 @@ use crate::plan::engines::{SHOWN, named};
 use crate::plan::exit::MORE_MEMORY;
 use crate::plan::last_words::LastWords;
 use crate::plan::name::{Name, Unit};
-use crate::plan::task_lines::{Report, Topic, Words, World, was_cancelled};
+use crate::plan::task_lines::{Report, Topic, Words, World, cancelled};
 use crate::supervisor::event::{Exit, OutOfMemory};
 
 /// What Slurm knows where memory was short: one count for all tasks of a node and what they started. srun says `Out Of Memory` of each
@@ -29,16 +29,29 @@ impl Machine {
     ) {
         let said = || self.words_in(tail);
         let cause = self.engines.srun_said.clone().or_else(said);
+        let together = self.engines.world || self.engines.together();
+        // What srun said of a task and the last lines have no more came before all of them.
+        let said_before = |words: &Words| {
+            let in_tail = tail.iter().any(|line| line.trim() == words.text);
+            !words.tasks.is_empty() && !in_tail
+        };
+        let cancelled = cancelled(tail, together, |step| self.is_step_of_engines(step))
+            .filter(|_| !(together && self.engines.srun_said.as_ref().is_some_and(said_before)));
         let starter = &self.engines.starter;
         let text = format!("the engines' {starter} (pid {pid}) ended with {exit}");
         let mut failure = Failure::new(self.kind_of_now(), text);
         if let Some(memory) = memory {
             failure = memory.explain(failure);
+        } else if let Some(told) = cancelled {
+            // With the whole job as well: then Slurm's signal to us is on its way.
+            failure = failure
+                .about(About::JobEnds)
+                .because(told)
+                .hint(gone::CANCELLED);
         } else if let Some(words) = cause {
             failure = gone::by_slurm(failure, &words);
             if failure.about != Some(About::Memory) {
-                let cancelled = was_cancelled(tail, |step| self.is_step_of_engines(step));
-                failure = failure.hint(gone::next_step_of_srun(&words, cancelled));
+                failure = failure.hint(gone::next_step_of_srun(&words));
             }
             failure.cause = Some(self.with_memory(&words));
         } else {

@@ -454,11 +454,13 @@ pub(super) const OTHER_MPI: &str = "seen now and then with MPICH 5.0, with any p
 /// Where more of engines that one starter has started is to be found.
 pub(super) const LINES_OF_ENGINES: &str = "the last lines of the engines' log are above";
 
+/// What happened to engines whose log has slurmstepd's word of it.
+pub(super) const CANCELLED: &str =
+    "somebody cancelled the engines' step (scancel JOB.STEP), as the engines' log says";
+
 /// What to do about engines that ended as srun says.
-pub(super) fn next_step_of_srun(words: &Words, cancelled: bool) -> &'static str {
-    if cancelled {
-        "somebody cancelled the engines' step (scancel JOB.STEP), as the engines' log says"
-    } else if words.about == Some(Topic::Killed) {
+pub(super) fn next_step_of_srun(words: &Words) -> &'static str {
+    if words.about == Some(Topic::Killed) {
         "killed by SIGKILL (the kernel's out-of-memory killer? `sacct --format=JobID,State,MaxRSS,ReqMem` tells)"
     } else {
         LINES_OF_ENGINES

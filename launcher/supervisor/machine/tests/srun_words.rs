@@ -123,6 +123,40 @@ fn a_cancelled_step_is_no_matter_of_memory() {
 }
 
 #[test]
+fn a_world_that_its_lost_rank_ended_was_not_cancelled() {
+    let end = |world: bool| {
+        let mut machine = started(None);
+        machine.engines.world = world;
+        registered(&mut machine, &[0, 1, 2]);
+        let first = "srun: error: node2: task 2: Out Of Memory";
+        let _ = said(&mut machine, first);
+        // Long enough ago for the last lines to be others.
+        let told =
+            "0: slurmstepd: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-26T19:54:15 ***";
+        let killed = "srun: error: node1: tasks 0-1: Killed";
+        let _ = machine.on(Event::Exited {
+            unit: Unit::EngineGroup,
+            pid: 7,
+            exit: Exit::Code(137),
+            tail: [told, killed].map(str::to_owned).to_vec(),
+            memory: None,
+        });
+        let _ = machine.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
+        let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
+            panic!("it goes on");
+        };
+        end.failure
+            .as_ref()
+            .expect("a failure")
+            .cause
+            .clone()
+            .expect("a cause")
+    };
+    assert!(end(true).contains("task 2: Out Of Memory"));
+    assert!(end(false).contains("CANCELLED AT"));
+}
+
+#[test]
 fn a_request_of_mpi_that_slurm_could_not_read_is_the_cause_until_the_world_stands() {
     let end = |ready: bool| {
         let mut machine = started(None);
@@ -165,7 +199,9 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let counted = "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0.";
     let told = said(&mut machine, counted);
     assert_eq!(told[0], counted);
-    assert!(told[1].starts_with("Slurm counted a kill for want of memory among the engines and what they started; ask Slurm"));
+    assert!(told[1].starts_with(
+        "Slurm counted a kill for want of memory among the engines and what they started; ask Slurm"
+    ));
     let _ = machine.on(Event::Placed(Report {
         rank: 1,
         node: "node2".to_owned(),
@@ -192,6 +228,41 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let failure = end.failure.as_ref().expect("a failure");
     assert_eq!(failure.cause, Some(format!("{counted}; {whose}")));
     assert_eq!(failure.hints, [MORE_MEMORY]);
+}
+
+#[test]
+fn an_srun_that_outlives_its_engines_is_told_from_engines_that_do_not_end() {
+    let told = |left: &[u32]| {
+        let mut machine = started(None);
+        registered(&mut machine, &[0, 1, 2]);
+        let _ = machine.on(Event::StopAsked {
+            by: "SIGTERM".to_owned(),
+            insists: false,
+        });
+        registered(&mut machine, left);
+        let effects = machine.on(Event::TimeUp(Timer::Stage {
+            unit: Unit::EngineGroup,
+            generation: 0,
+            stage: Stage::Terminating,
+        }));
+        assert!(effects.contains(&Effect::Kill(Unit::EngineGroup)));
+        let said = |wanted: Level| {
+            let texts = effects.iter().filter_map(move |effect| match effect {
+                Effect::Say(level, text) if *level == wanted => Some(text.clone()),
+                _ => None,
+            });
+            texts.collect::<Vec<_>>()
+        };
+        (said(Level::Step), said(Level::Warning))
+    };
+    let (steps, warnings) = told(&[]);
+    assert_eq!(warnings, [""; 0]);
+    let text = "the engines ended, and srun did not: killed after its share of --stop-timeout";
+    assert_eq!(steps, [text]);
+    let (steps, warnings) = told(&[1]);
+    assert_eq!(steps, [""; 0]);
+    let text = "engines did not end when asked: killed after its share of --stop-timeout";
+    assert_eq!(warnings, [text]);
 }
 
 #[test]
