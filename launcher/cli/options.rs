@@ -180,7 +180,7 @@ pub struct RunOptions {
     pub threads: Threads,
 
     /// Give every engine a nanny, a second Python that relays interrupts and signals to it. Without nannies engines start sooner
-    /// and need less memory.
+    /// and need less memory, and ipjob itself sends them to engines of `--launcher local` that no wrapper starts.
     #[arg(long, value_enum, env = "IPJOB_NANNY", default_value_t = Nanny::Auto, value_name = "NANNY", help_heading = "Engines")]
     pub nanny: Nanny,
 

@@ -12,12 +12,13 @@ heart has started, and the hub writes the list of all engines at every registrat
     engines make it large, a network's file system makes it slow. The last change is always written. A hub that restores the list
     writes it once, when it has all of it. ipjob, which reads it, is told of each writing.
 
-ORDER is JSON: {"beat_ms": 100, "engines": 4, "patience_s": 60, "else": ["--HeartMonitor.period=250", ...]}; after `patience_s`
+ORDER is JSON: {"beat_ms": 100, "engines": 4, "signals": 4, "patience_s": 60, "else": ["--HeartMonitor.period=250", ...]}; after `patience_s`
 the fast beats end in any case, and `beat_ms` 0 leaves the heartbeat alone. Where ipyparallel is not what is known here (8.8 and
 9.2 are), or the heart does not start as a fork of this program, its own way is left to it, with the arguments `else` in the
 place of those of the same names, and the log says so.
 
-ipjob and the hub tell each other of ends (ends.py).
+ipjob and the hub tell each other of ends and signals (messages.py); `signals` of ORDER is how many engines have no nanny to send them
+those of clients.
 
 The script IPCONTROLLER is run as it stands.
 """
@@ -32,9 +33,9 @@ import time
 
 # Also where Python is told to look for nothing beside a script (PYTHONSAFEPATH).
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-import ends
 import handed
 import handshakes
+import messages
 
 del sys.path[0]
 
@@ -197,9 +198,12 @@ def main(order, ipcontroller, *args):
         handed.take_zmq(importlib.import_module("zmq"), handshakes.guard)
         say("the controller sleeps at its start", leave_out_the_sleep(app))
         say("the list of engines is written at every registration", write_the_list_seldom(hub))
-        say("what a client ends counts as dead", ends.tell_of_shutdowns(hub))
-        say("the hub hears of an engine's end from its nanny, or by its silence", ends.hear_of_ends(hub))
-        say("tasks of a dead engine fail late", ends.fail_tasks_soon(task_scheduler))
+        messages.listen(hub)
+        say("what a client ends counts as dead", messages.tell_of_shutdowns(hub))
+        say("the hub hears of an engine's end from its nanny, or by its silence", messages.hear_of_ends(hub))
+        say("tasks of a dead engine fail late", messages.fail_tasks_soon(task_scheduler))
+        if order["signals"]:
+            say("engines get no signals from clients", messages.pass_signals_on(app, hub, order["signals"]))
         if order["beat_ms"]:
             hindrance = beat_eagerly(order, heartmonitor)
             if hindrance:

@@ -134,6 +134,13 @@ pub fn count(settings: &Settings, allocation: &Allocation, launcher: Launcher) -
     })
 }
 
+/// Whether ipjob itself sends engines the signals that clients send, as their nannies would: each is a process of this machine that ipjob knows,
+/// and not in a wrapper, and the hub tells of them.
+pub fn signals_ours(settings: &Settings, launcher: Launcher, here: &Here) -> bool {
+    let known = settings.engine_wrapper.is_empty() && here.ipengine_python.is_some();
+    launcher == Launcher::Local && known && here.eager_python.is_some()
+}
+
 /// Whether engines have nannies, and what a person is told of it.
 fn nannies(asked: Nanny, expected: u32, free: Option<u64>) -> (bool, Option<String>) {
     let needed = u64::from(expected) * (BYTES_PER_ENGINE + BYTES_PER_NANNY);

@@ -75,6 +75,8 @@ pub struct Here {
     pub eager_python: Option<PathBuf>,
     /// `ipengine` as found on PATH.
     pub ipengine: PathBuf,
+    /// The Python of a script whose first line names it: a process that runs that is the engine itself.
+    pub ipengine_python: Option<PathBuf>,
     /// The Python that `ipengine` runs with, where its first line tells and engines are to be forked.
     pub engine_python: Option<PathBuf>,
     /// What that of engines that are started one by one prints when it starts, where anything.
@@ -291,6 +293,7 @@ impl Plan {
             nanny: counted.nanny,
             threads: None,
             bind: None,
+            signals_ours: engines::signals_ours(&settings, launcher, here),
         };
         let (context, shares) = services::shares(context, launcher)?;
         let creation = services::creation(&context, launcher, &mut remarks);

@@ -51,6 +51,7 @@ pub async fn look(
         Mode::ClusterOnly => None,
     };
     let launcher = plan::launcher(settings, allocation, rank.is_some());
+    let ipengine_python = python.clone();
     let engine_python = python.filter(|_| settings.engine_start != EngineStart::Exec);
     let srun = match launcher {
         Launcher::Srun => Some(find_srun(settings, allocation, &ipengine)?),
@@ -96,6 +97,7 @@ pub async fn look(
         location,
         jupyter_address,
         eager_python,
+        ipengine_python,
         ipcontroller,
         ipengine,
         engine_python,

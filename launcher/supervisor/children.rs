@@ -304,11 +304,11 @@ impl Children {
         all.filter(move |unit| unit.service() == service)
     }
 
-    /// Signals one process.
-    pub fn signal_one(&self, unit: Unit, signal: Signal) {
-        for pid in self.pids_of(unit) {
-            let _ = kill(pid, signal);
-        }
+    /// Signals one process; tells whether there was one.
+    pub fn signal_one(&self, unit: Unit, signal: impl Into<Option<Signal>>) -> bool {
+        let signal = signal.into();
+        let pids = self.pids_of(unit).into_iter();
+        pids.filter(|pid| kill(*pid, signal).is_ok()).count() > 0
     }
 
     /// Kills the processes of a unit and the groups that they lead.

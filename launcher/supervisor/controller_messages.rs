@@ -1,14 +1,16 @@
-//! What the controller and ipjob tell each other on the controller's standard input (`controller/eager.py`, `controller/ends.py`). To us: which of
+//! What the controller and ipjob tell each other on the controller's standard input (`controller/messages.py`). To us: which of
 //! the sockets that it was handed it has taken, that it has written the list of its engines, and that a client has asked an engine or the hub to end; nothing else tells such an
-//! end from a death: an engine ends with exit code 1 after both. To the hub: which engines have ended, which it would find out by their
-//! silence.
+//! end from a death: an engine ends with exit code 1 after both; and that a client sends a signal to an engine that has no nanny. To the hub: which
+//! engines have ended, which it would find out by their silence, and what has become of a signal.
 //!
 //! docs/design/ends.md explains the design.
 
 use super::Supervisor;
-use super::event::{Asked, Event};
-use super::notice::Notice;
+use super::event::{Asked, End, Event};
+use super::notice::{Notice, Signalling};
 use crate::plan::engine_list::EngineList;
+use crate::plan::name::Unit;
+use nix::sys::signal::Signal;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +40,12 @@ struct Ended<'a> {
     ended: BTreeMap<u32, Option<&'a str>>,
 }
 
+/// What has become of signals, as one line of JSON: `{"signalled": {"17": null}}`, or why one was not sent.
+#[derive(Debug, Serialize)]
+struct Signalled {
+    signalled: BTreeMap<u64, Option<String>>,
+}
+
 impl Hub {
     /// The hub lists these engines: so many of them may be ours.
     pub fn lists(&mut self, list: &EngineList, ours: u32) {
@@ -56,14 +64,20 @@ impl Hub {
         self.names.clear();
     }
 
-    /// The line that tells these ends.
-    fn line(&self, engines: &[u32]) -> String {
+    /// What tells these ends.
+    fn ended(&self, engines: &[u32]) -> Ended<'_> {
         let name = |id: &u32| (*id, self.names.get(id).map(String::as_str));
-        let ended = Ended {
+        Ended {
             ended: engines.iter().map(name).collect(),
-        };
+        }
+    }
+
+    /// Tells it something, as one line.
+    fn tell(&self, what: &impl Serialize) {
         // Numbers as keys and text as values: there is nothing that JSON cannot say.
-        serde_json::to_string(&ended).unwrap_or_default()
+        if let (Some(lines), Ok(line)) = (&self.lines, serde_json::to_string(what)) {
+            let _ = lines.send(format!("{line}\n"));
+        }
     }
 }
 
@@ -84,6 +98,8 @@ impl Supervisor<'_> {
                     listed.notify_one();
                 } else if let Some(asked) = read(&line) {
                     let _ = sender.send(Notice::Event(Event::ClientAsked(asked)));
+                } else if let Some(signalling) = read_signal(&line) {
+                    let _ = sender.send(Notice::SignalSent(signalling));
                 } else {
                     // Once all sockets are taken nobody listens any more.
                     let _ = others.send(line);
@@ -105,9 +121,26 @@ impl Supervisor<'_> {
 
     /// Tells the hub that these engines have ended.
     pub(super) fn tell_the_hub(&self, ended: &[u32]) {
-        if let Some(lines) = &self.hub.lines {
-            let _ = lines.send(format!("{}\n", self.hub.line(ended)));
-        }
+        self.hub.tell(&self.hub.ended(ended));
+    }
+
+    /// Sends an engine the signal that a client sends it, which is no end of the job.
+    pub(super) fn signal_engine(&self, sent: Signalling) -> Option<End> {
+        let unit = Unit::Engine(sent.engine);
+        let signal = match sent.signal {
+            // It only asks whether the process is there.
+            0 => Ok(None),
+            number => Signal::try_from(number).map(Some),
+        };
+        let why = match signal {
+            Ok(signal) if self.children.signal_one(unit, signal) => None,
+            Ok(_) => Some(format!("{unit} does not run")),
+            Err(_) => Some(format!("there is no signal {}", sent.signal)),
+        };
+        self.hub.tell(&Signalled {
+            signalled: BTreeMap::from([(sent.request, why)]),
+        });
+        None
     }
 }
 
@@ -120,6 +153,17 @@ fn read(line: &str) -> Option<Asked> {
             Some(Asked::Engine(id))
         }
     }
+}
+
+/// What a line says: `signal engine 3 2 17`.
+fn read_signal(line: &str) -> Option<Signalling> {
+    let mut words = line.strip_prefix("signal engine ")?.split(' ');
+    let sent = Signalling {
+        engine: words.next()?.parse().ok()?,
+        signal: words.next()?.parse().ok()?,
+        request: words.next()?.parse().ok()?,
+    };
+    words.next().is_none().then_some(sent)
 }
 
 #[cfg(test)]
@@ -138,6 +182,20 @@ mod tests {
             "a line",
         ] {
             assert_eq!(read(other), None, "{other}");
+            assert_eq!(read_signal(other), None, "{other}");
+        }
+        let sent = Signalling {
+            engine: 3,
+            signal: 2,
+            request: 17,
+        };
+        assert_eq!(read_signal("signal engine 3 2 17"), Some(sent));
+        for other in [
+            "signal engine 3 2",
+            "signal engine 3 2 17 4",
+            "signal engine 3 INT 17",
+        ] {
+            assert_eq!(read_signal(other), None, "{other}");
         }
     }
 
@@ -151,9 +209,11 @@ mod tests {
         );
         // Somebody else has taken the id meanwhile.
         hub.lists(&list(r#"{"engines": {"0": "other"}, "next_id": 3}"#), 2);
-        let line = r#"{"ended":{"0":"f7dd","1":null}}"#;
-        assert_eq!(hub.line(&[0, 1]), line);
+        let line = |hub: &Hub, engines: &[u32]| serde_json::to_string(&hub.ended(engines)).ok();
+        let told = line(&hub, &[0, 1]);
+        assert_eq!(told.as_deref(), Some(r#"{"ended":{"0":"f7dd","1":null}}"#));
         hub.forget(0);
-        assert_eq!(hub.line(&[0]), r#"{"ended":{"0":null}}"#);
+        let told = line(&hub, &[0]);
+        assert_eq!(told.as_deref(), Some(r#"{"ended":{"0":null}}"#));
     }
 }

@@ -345,6 +345,7 @@ impl Supervisor<'_> {
             Notice::FrontIsGone => self.front_is_gone()?,
             Notice::FollowedIsGone(followed) => self.followed_is_gone(&followed),
             Notice::ControllerWired(wired) => self.controller_wired(wired),
+            Notice::SignalSent(sent) => return self.signal_engine(sent),
             Notice::NodeTold(rest) => {
                 // Programs of the user's print into that log as well.
                 let mut engines = self.publisher.record().engines.list.iter();

@@ -24,6 +24,17 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Where every source sends to.
 pub type Sender = UnboundedSender<Notice>;
 
+/// A signal that a client sends to an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signalling {
+    /// The engine's id.
+    pub engine: u32,
+    /// The signal's number.
+    pub signal: i32,
+    /// The number of the request, for the answer.
+    pub request: u64,
+}
+
 /// Something that happened, before it is an event for the machine: some of it carries facts for the record.
 #[derive(Debug)]
 pub enum Notice {
@@ -49,6 +60,8 @@ pub enum Notice {
     FollowedIsGone(Followed),
     /// The controller is ready.
     ControllerWired(Wired),
+    /// A client sends a signal to an engine that has no nanny.
+    SignalSent(Signalling),
     /// What forks the engines told something.
     ForkingSaid(Said),
     /// What forks the engines tells nothing more.

@@ -16,7 +16,7 @@ fn file(name: &str) -> PathBuf {
 /// Runs the program with another script in the place of ipcontroller's, behind these: what was printed and what was said.
 fn run(venv: &Path, behind: &[PathBuf], script: &Path) -> (String, String) {
     let place = Place::with_venv(venv);
-    let order = json!({"beat_ms": 10, "engines": 1, "patience_s": 600, "else": ["--period=250"]});
+    let order = json!({"beat_ms": 10, "engines": 1, "signals": 0, "patience_s": 600, "else": ["--period=250"]});
     let output = place
         .command(venv.join("bin/python"))
         .env("PYTHONPATH", file("launcher"))

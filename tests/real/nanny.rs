@@ -43,3 +43,24 @@ fn engines_have_a_nanny_each_or_none_and_a_dead_one_is_told_either_way() {
         job.stop();
     }
 }
+
+#[test]
+fn engines_are_interrupted_and_signalled_with_and_without_nannies() {
+    for (name, nanny) in [("main", "off"), ("ipp88", "off"), ("main", "on")] {
+        let venv = needed!(venv(name));
+        let place = Place::with_venv(&venv);
+        let options = ["--mode", "cluster-only", "-n", "2", "--nanny", nanny];
+        let mut job = Job::start(&place, &options);
+        job.wait_ready();
+        let found = python::ask(&place, &venv, "signals.py", &["job_local"]);
+        assert_eq!(
+            found,
+            json!({
+                "by_name": ["KeyboardInterrupt", true], "by_number": ["KeyboardInterrupt", true], "px": [0, 0],
+                "no_signal": "AttributeError", "too_high": true, "left": [0],
+            }),
+            "{name} --nanny {nanny}"
+        );
+        job.stop();
+    }
+}

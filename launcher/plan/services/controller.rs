@@ -2,6 +2,7 @@
 //!
 //! docs/design/start.md explains the design.
 
+use super::engine_command::without_nannies;
 use super::{Context, HANDED, with_users};
 use crate::plan::environment;
 use crate::plan::heartbeat::{Heartbeat, Order};
@@ -9,8 +10,8 @@ use crate::plan::name::Name;
 use crate::plan::service::{Asking, Carried, PortNeed, Process, Readiness, Service, Streams};
 use crate::plan::wiring::Start;
 
-/// What it and ipjob tell each other of ends.
-const ENDS: &str = include_str!("../../controller/ends.py");
+/// What it and ipjob tell each other.
+const MESSAGES: &str = include_str!("../../controller/messages.py");
 
 /// The program that runs ipcontroller: with sockets of ours, and without the pauses of its start.
 const EAGER: &str = include_str!("../../controller/eager.py");
@@ -63,7 +64,7 @@ pub fn controller(context: &Context) -> Service {
                 vec![
                     context.module("handed", HANDED),
                     context.module("handshakes", HANDSHAKES),
-                    context.module("ends", ENDS),
+                    context.module("messages", MESSAGES),
                     carried,
                 ],
             )
@@ -95,6 +96,11 @@ fn eager(context: &Context) -> Vec<String> {
     let order = Order {
         beat_ms: context.heartbeat.eager_ms.unwrap_or_default(),
         engines: context.engines,
+        signals: if context.signals_ours && without_nannies(context) {
+            context.engines
+        } else {
+            0
+        },
         patience_s: context.settings.start.whole.as_secs().max(1),
         other: Heartbeat::of(context.engines, false).arguments(),
     };

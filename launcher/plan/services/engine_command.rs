@@ -131,6 +131,12 @@ pub fn nanny_fails<'a>(context: &'a Context, forked: bool) -> Option<&'a str> {
     printed.filter(|_| context.nanny && !forked)
 }
 
+/// Whether no engine has a nanny, as its arguments say: the user's own count as well.
+pub fn without_nannies(context: &Context) -> bool {
+    let none = "--IPEngine.enable_nanny=False";
+    arguments(context, false).iter().any(|arg| arg == none)
+}
+
 /// The arguments that every ipengine gets.
 fn arguments(context: &Context, forked: bool) -> Vec<String> {
     let patience = context.settings.start.whole.as_secs().max(1);

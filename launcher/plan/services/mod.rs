@@ -66,6 +66,8 @@ pub struct Context<'a> {
     pub heartbeat: Heartbeat,
     /// Whether each engine has a nanny.
     pub nanny: bool,
+    /// Whether ipjob can send signals to engines in the place of nannies.
+    pub signals_ours: bool,
     /// What each engine is bound to by ipjob.
     pub bind: Option<bind::Rule>,
     /// How many threads each engine gets; `None` where ipjob does not tell it.

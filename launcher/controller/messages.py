@@ -1,4 +1,4 @@
-"""What ipjob and the hub tell each other of ends, on the stream that has brought the listening sockets (handed.py).
+"""What ipjob and the hub tell each other, on the stream that has brought the listening sockets (handed.py).
 
 A client's wish is told to ipjob a moment before it comes true: `shutdown engine 3`, `shutdown hub`. The hub hears of the first on its
 monitor, where all that passes the control scheduler comes along.
@@ -11,14 +11,25 @@ late: once ipjob has told an end of that id, nannies are not believed about it.
 
 Results that a dead engine had sent may still be on their way when it is dropped, and its tasks wait for them: those of load-balanced views
 for half a second here, and not for five.
+
+A signal that a client sends to an engine without a nanny is told to ipjob, `signal engine 3 2 17`: number and request. ipjob sends it and
+answers {"signalled": {"17": null}}, or why not in the place of null. The client is answered on the engines' side of the control scheduler: the
+engine itself does not know this request, and says so in its log.
 """
 import inspect
+import itertools
 import json
+import signal
 
 import handed
 
 # Seconds.
 ON_THE_WAY = 0.5
+
+# What is done with what ipjob tells, by its kind.
+heard = {}
+# What is done with a request to an engine that passes the control scheduler, by its kind.
+on_control = {}
 
 
 def unknown(module, name, methods):
@@ -31,17 +42,17 @@ def unknown(module, name, methods):
     return None
 
 
-def tell_of_shutdowns(hub):
-    """Tells ipjob what a client asks to end; tells what hinders that."""
-    why = unknown(hub, "Hub", {"shutdown_request": ["client_id", "msg"]})
-    if why:
-        return why
-    Hub = hub.Hub
-    begin, shutdown = Hub.__init__, Hub.shutdown_request
+def hear(self):
+    """Lets the hub do what ipjob has told it."""
+    for line in handed.hear():
+        for kind, what in json.loads(line).items():
+            if kind in heard:
+                heard[kind](self, what)
 
-    def shutdown_request(self, client_id, msg):
-        handed.tell("shutdown hub")
-        shutdown(self, client_id, msg)
+
+def listen(hub):
+    """Lets the hub hear ipjob, and look at the requests to engines, once each: a message that is read again counts as forged."""
+    begin = hub.Hub.__init__
 
     def begin_and_listen(self, **kwargs):
         begin(self, **kwargs)
@@ -52,15 +63,31 @@ def tell_of_shutdowns(hub):
                 engine = self.by_ident.get(idents[0])
                 # Signed by who has the cluster's key, or it raises.
                 message = self.session.deserialize(frames)
-                if engine is not None and message["header"]["msg_type"] == "shutdown_request":
-                    handed.tell(f"shutdown engine {engine}")
+                see_to = on_control.get(message["header"]["msg_type"])
+                if engine is not None and see_to:
+                    see_to(self, engine, idents[1], message)
             finally:
                 passes(idents, frames)
 
         self.monitor_handlers[b"incontrol"] = control
+        handed.listen(self.loop, lambda: hear(self))
 
-    Hub.shutdown_request = shutdown_request
-    Hub.__init__ = begin_and_listen
+    hub.Hub.__init__ = begin_and_listen
+
+
+def tell_of_shutdowns(hub):
+    """Tells ipjob what a client asks to end; tells what hinders that."""
+    why = unknown(hub, "Hub", {"shutdown_request": ["client_id", "msg"]})
+    if why:
+        return why
+    shutdown = hub.Hub.shutdown_request
+
+    def shutdown_request(self, client_id, msg):
+        handed.tell("shutdown hub")
+        shutdown(self, client_id, msg)
+
+    hub.Hub.shutdown_request = shutdown_request
+    on_control["shutdown_request"] = lambda hub, engine, client, message: handed.tell(f"shutdown engine {engine}")
     return None
 
 
@@ -79,17 +106,15 @@ def hear_of_ends(hub):
     if why:
         return why
     Hub = hub.Hub
-    begin, register, finish, unregister, strand = (
-        getattr(Hub, name)
-        for name in ("__init__", "register_engine", "finish_registration", "unregister_engine", "_handle_stranded_msgs")
+    register, finish, unregister, strand = (
+        getattr(Hub, name) for name in ("register_engine", "finish_registration", "unregister_engine", "_handle_stranded_msgs")
     )
     # The ids of engines of which ipjob has told an end, and the uuids of those that were dropped with tasks that may not have failed, by id.
     told, dropped = set(), {}
 
-    def hear(self):
-        for line in handed.hear():
-            for eid, uuid in json.loads(line)["ended"].items():
-                end(self, int(eid), uuid)
+    def ended(self, engines):
+        for eid, uuid in engines.items():
+            end(self, int(eid), uuid)
 
     def end(self, eid, uuid):
         told.add(eid)
@@ -140,15 +165,11 @@ def hear_of_ends(hub):
             fail(self, engine.id)
         finish(self, heart)
 
-    def begin_and_hear(self, **kwargs):
-        begin(self, **kwargs)
-        handed.listen(self.loop, lambda: hear(self))
-
+    heard["ended"] = ended
     Hub.register_engine = register_engine
     Hub.finish_registration = finish_registration
     Hub.unregister_engine = unregister_engine
     Hub._handle_stranded_msgs = stranded
-    Hub.__init__ = begin_and_hear
     return None
 
 
@@ -171,4 +192,52 @@ def fail_tasks_soon(task_scheduler):
 
     Scheduler._unregister_engine = unregister_engine
     Scheduler.handle_stranded_tasks = handle_stranded_tasks
+    return None
+
+
+def pass_signals_on(app, hub, engines):
+    """Has ipjob send the signals that clients send to the first so many engines; tells what hinders that."""
+    why = unknown(app, "IPController", {"connect": ["socket", "url"], "engine_url": ["channel", "index"]})
+    if why:
+        return why
+    zmq, util, error = hub.zmq, hub.util, hub.error
+    # Clients that wait for an answer with what they have asked, by the numbers of the requests; what answers them.
+    asked, replies, numbers = {}, [], itertools.count(1)
+
+    def signal_request(self, engine, client, message):
+        if engine >= engines:
+            # A guest has its own nanny.
+            return
+        sig = message["content"].get("sig")
+        try:
+            sig = int(getattr(signal, sig) if isinstance(sig, str) else sig)
+        except (AttributeError, TypeError, ValueError):
+            return reply(self, client, message, error.wrap_exception())
+        number = next(numbers)
+        asked[number] = client, message
+        handed.tell(f"signal engine {engine} {sig} {number}")
+
+    def signalled(self, answers):
+        for number, why in answers.items():
+            client, message = asked.pop(int(number), (None, None))
+            if client is None:
+                # Another controller was asked.
+                continue
+            content = {"status": "ok"}
+            if why:
+                try:
+                    raise ProcessLookupError(why)
+                except ProcessLookupError:
+                    content = error.wrap_exception()
+            reply(self, client, message, content)
+
+    def reply(self, client, message, content):
+        if not replies:
+            socket = self.query.socket.context.socket(zmq.DEALER)
+            self.parent.connect(socket, util.disambiguate_url(self.parent.engine_url("control")))
+            replies.append(socket)
+        self.session.send(replies[0], "signal_reply", ident=[client], content=content, parent=message)
+
+    on_control["signal_request"] = signal_request
+    heard["signalled"] = signalled
     return None
