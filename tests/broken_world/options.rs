@@ -33,6 +33,9 @@ const WRONG: &[(&str, &[&str])] = &[
         "NOTEBOOK -n 99999999999999999999",
         &["99999999999999999999", "--engines"],
     ),
+    ("NOTEBOOK --threads 0", &["'0'", "--threads", "auto, off"]),
+    ("NOTEBOOK --threads many", &["'many'", "--threads", "65536"]),
+    ("NOTEBOOK --bind core", &["'core'", "--bind", "gpu", "none"]),
     (
         "NOTEBOOK -n 2 --min-engines 3",
         &["--min-engines 3", "the 2 engines"],

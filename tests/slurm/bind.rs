@@ -120,10 +120,6 @@ fn an_engine_that_starts_again_has_the_gpu_that_it_had() {
     for field in ["gpus", "cpus", "threads"] {
         assert_eq!(engine(&after)[field], engine(&before)[field], "{field}");
     }
-    assert_eq!(
-        after["warnings"].as_array().map(Vec::len),
-        Some(1),
-        "{after}"
-    );
+    assert!(!after["warnings"].to_string().contains("bound"), "{after}");
     job.cancel();
 }
