@@ -20,7 +20,7 @@ def check(path):
 
 
 def measure(path, binary, threads):
-    """The seconds of PRODUCTS products on each of the engines at once, and the threads of all of them together."""
+    """The seconds and CPU seconds of PRODUCTS products on each of the engines at once, and the threads of all of them together."""
     cpus = ",".join(map(str, sorted(os.sched_getaffinity(0))[:CPUS]))
     with Place(path) as place:
         place.start(["taskset", "--cpu-list", cpus, binary, "--mode", "cluster-only", "-n", str(ENGINES), "--threads", threads,
