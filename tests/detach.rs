@@ -323,10 +323,6 @@ fn a_profile_name_of_two_ipython_directories_means_the_one_in_force() {
     let (_, shown) = run(&none, "status");
     let rows = shown.lines().filter(|line| line.starts_with("job_local "));
     assert_eq!(rows.count(), 2, "{shown}");
-    let (code, told) = run(&other, "connect job_local");
-    assert_eq!(code, Some(0), "{told}");
-    let named = format!("other clusters too: job_local in {}", own.display());
-    assert!(told.contains(&named), "{told}");
     let (code, text) = run(&other, "stop job_local");
     assert_eq!(code, Some(0), "{text}");
     ended(&other.join("profile_job_local"));

@@ -226,28 +226,23 @@ print('ENGINES', *rc[:].apply_sync(lambda: __import__('os').environ['CUDA_VISIBL
     );
     let ipjob = "ipjob -q --mode cluster-only --mpi none";
     let client = format!("python3 {}", client.display());
-    let script = format!(
-        "set -e\n{ipjob} -- {client}\n{ipjob} -n 4 -- {client}\n\
-         srun --export=ALL -N1 -n1 {ipjob} -- {client}\n\
-         {ipjob} --detach >/dev/null; {client}; ipjob stop job_$SLURM_JOB_ID\n\
-         {ipjob} --detach --launcher local -n 2 >/dev/null; {client}"
-    );
     let once = format!("{ipjob} -- {client}");
+    let more = format!("{ipjob} -n 4 -- {client}");
+    let in_a_step = format!("srun --export=ALL -N1 -n1 {once}");
+    let detached = format!("{ipjob} --detach >/dev/null; {client}");
+    let local = format!("{ipjob} --detach --launcher local -n 2 >/dev/null; {client}");
     for (gpus, script, wanted) in [
-        (
-            "--gres=gpu:1",
-            &script,
-            &["0", "0 0 0 0", "0", "0", "0 0"][..],
-        ),
-        ("--gpus=1", &once, &["0"]),
-        ("--gpus-per-node=1", &once, &["0"]),
+        ("--gres=gpu:1", &once, "0"),
+        ("--gres=gpu:1", &more, "0 0 0 0"),
+        ("--gres=gpu:1", &in_a_step, "0"),
+        ("--gres=gpu:1", &detached, "0"),
+        ("--gres=gpu:1", &local, "0 0"),
+        ("--gpus=1", &once, "0"),
+        ("--gpus-per-node=1", &once, "0"),
     ] {
         let job = lab.submit(&["-N1", "-n1", "-c4", gpus], script);
         let ended = job.finish();
-        let told = ended.output.lines();
-        let told: Vec<&str> = told
-            .filter_map(|line| line.strip_prefix("ENGINES "))
-            .collect();
-        assert_eq!(told, wanted, "{gpus}: {}", ended.output);
+        let told = format!("ENGINES {wanted}\n");
+        assert!(ended.output.contains(&told), "{gpus}: {}", ended.output);
     }
 }

@@ -260,18 +260,16 @@ impl Facts {
         let Some((job, own)) = self.job.as_ref().zip(self.kept.as_ref()) else {
             return Vec::new();
         };
-        let records = self.found.iter().filter_map(|found| {
+        let named = self.found.iter().filter_map(|found| {
             let record = found.record.as_ref().ok()?;
-            let is_it = self.is_meant(job, record) && self.is_of_this_cluster(record);
             let lives = !record.has_ended() && self.now.is_none_or(|now| !record.is_stale(now));
-            (found.path != own.path && is_it && lives).then_some((found, record))
-        });
-        let named = records.filter_map(|(found, record)| {
+            let is_it = self.is_meant(job, record) && self.is_of_this_cluster(record);
             let name = record.profile.name.as_ref()?;
-            Some(match job {
+            let told = match job {
                 Job::Profile(_) => format!("{name} in {}", ipython_dir(&found.path)?),
                 Job::Id(_) | Job::Element(_) => name.to_string(),
-            })
+            };
+            (found.path != own.path && lives && is_it).then_some(told)
         });
         named.collect()
     }
@@ -451,12 +449,8 @@ impl Facts {
                     self.place
                 ));
                 for record in all {
-                    let profile = || record.profile.name.as_ref().map(ToString::to_string);
-                    let name = if several(record) {
-                        profile()
-                    } else {
-                        name(record)
-                    };
+                    let profile = record.profile.name.as_ref().map(ToString::to_string);
+                    let name = profile.filter(|_| several(record)).or_else(|| name(record));
                     let name = name.unwrap_or_else(|| "?".to_owned());
                     let nodes: Vec<&str> = record.job.nodes.iter().map(|node| &**node).collect();
                     let mode = record.mode.map(|mode| mode.to_string());
@@ -619,11 +613,8 @@ mod tests {
             ),
             part("records", "", ""),
         ];
-        let end = [part("look", "", "")];
-        head.into_iter()
-            .chain(told.iter().map(record))
-            .chain(end)
-            .collect()
+        let all = head.into_iter().chain(told.iter().map(record));
+        all.chain([part("look", "", "")]).collect()
     }
 
     #[test]
@@ -633,20 +624,36 @@ mod tests {
             for part in clusters(told) {
                 facts.take(&part);
             }
-            let name = facts.profile().map(ToString::to_string);
-            (name.unwrap_or_default(), facts.others())
+            let name = facts.profile().expect("one").to_string();
+            (name, facts.others().join(" "))
         };
-        let one = |name: &str, others: &[&str]| {
-            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-            (name.to_owned(), others)
-        };
-        let both = [("job_7-2", "ready", 0), ("job_7", "starting", 0)];
-        assert_eq!(hears(&both), one("job_7", &["job_7-2"]));
-        let left = [("job_7-2", "ready", 0), ("job_7", "ended", 0)];
-        assert_eq!(hears(&left), one("job_7", &["job_7-2"]));
+        for state in ["starting", "ended"] {
+            let (one, others) = hears(&[("job_7-2", "ready", 0), ("job_7", state, 0)]);
+            assert_eq!((one.as_str(), others.as_str()), ("job_7", "job_7-2"));
+        }
         // A later life of the job is followed, whatever its profile.
         let later = [("job_7", "ended", 0), ("mine", "ready", 1)];
         assert_eq!(hears(&later).0, "mine");
+    }
+
+    #[test]
+    fn of_several_ipython_directories_the_one_in_force_is_meant_and_the_others_are_named() {
+        let record = json!({"version": 1, "state": "ready", "job": {"id": null}, "profile": {"name": "job_local"},
+            "updated": "2026-11-22T14:09:30Z", "refresh_s": 60});
+        let job = Job::Profile(ProfileName::new("job_local").expect("a name"));
+        for (own, chosen, other) in [("/a/", "/a", "/b"), ("/b", "/b", "/a")] {
+            let mut facts = Facts::new(Some(job.clone()), "this machine".to_owned());
+            facts.take(&part("records", "", ""));
+            facts.take(&part("profiles", own, ""));
+            for place in ["/a", "/b"] {
+                let path = format!("{place}/profile_job_local/ipjob.json");
+                facts.take(&part("record", &path, &record.to_string()));
+            }
+            facts.take(&part("look", "", ""));
+            let found = facts.chosen(&job).expect("one");
+            assert!(found.path.starts_with(&format!("{chosen}/")), "{found:?}");
+            assert_eq!(facts.others(), [format!("job_local in {other}")]);
+        }
     }
 
     #[test]
@@ -659,8 +666,11 @@ mod tests {
         let Some(Told::Event(Event::Refused(failure))) = told.last() else {
             panic!("{told:?}");
         };
-        assert!(failure.hints[0].starts_with("job_7: "), "{failure:?}");
-        assert!(failure.hints[1].starts_with("job_7-2: "), "{failure:?}");
+        let hints = failure.hints.join("\n");
+        assert!(
+            hints.starts_with("job_7: ") && hints.contains("\njob_7-2: "),
+            "{hints}"
+        );
     }
 
     #[test]
