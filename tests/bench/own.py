@@ -67,7 +67,7 @@ def shares(binary, engines):
     """
     with FakePlace([]) as place:
         begin = time.time()
-        child = place.start([binary, "--mode", "notebook", "-n", str(engines)], stderr=-1)
+        child = place.start([binary, "--mode", "notebook", "-n", str(engines), "--engine-start", "exec"], stderr=-1)
         ready = seen(child.stderr, rb"ready: \d+ engines", place)
         profile = place.find(".ipython/profile_*")[0]
         starts = last_starts(place)

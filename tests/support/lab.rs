@@ -1,6 +1,7 @@
 //! A Slurm cluster of a test's own (tests/lab), with this project's program and virtual environment in its users' reach.
 
 use super::ended::assert_nothing_left;
+use super::place::{WAY, engine_start};
 use super::{Needed, Skipped, binary, venv, wait_for};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -156,6 +157,11 @@ impl Lab {
                     .map(|few| ["-e", few])
                     .into_iter()
                     .flatten(),
+            )
+            .args(
+                engine_start()
+                    .into_iter()
+                    .flat_map(|way| ["-e".to_owned(), format!("{WAY}={way}")]),
             )
             .arg(machine);
         command

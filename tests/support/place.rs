@@ -7,10 +7,21 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// ipjob's variable for how engines are started.
+pub const WAY: &str = "IPJOB_ENGINE_START";
+
+/// How engines are started where a test does not say it: `make test ENGINE_START=exec` runs every test of engines in the other way.
+pub fn engine_start() -> Option<String> {
+    let way = std::env::var("IPJOB_TEST_ENGINE_START").ok();
+    way.filter(|way| !way.is_empty())
+}
+
 /// A test's own place; it goes with the test.
 pub struct Place {
     dir: tempfile::TempDir,
     path: Vec<PathBuf>,
+    /// How its engines are started where a test does not say it.
+    engine_start: Option<String>,
 }
 
 impl Place {
@@ -22,7 +33,11 @@ impl Place {
             .expect("a directory");
         fs::create_dir(dir.path().join("bin")).expect("bin");
         let path = vec![dir.path().join("bin")];
-        Self { dir, path }
+        Self {
+            dir,
+            path,
+            engine_start: engine_start(),
+        }
     }
 
     /// A place whose programs are a virtual environment's.
@@ -35,7 +50,9 @@ impl Place {
     /// A place whose programs are the fakes of tests/fakes: they behave well unless a variable tells them otherwise, and
     /// log what happens to them to the file that [`Place::fake_log`] reads.
     pub fn with_fakes() -> Self {
-        let place = Self::empty();
+        let mut place = Self::empty();
+        // Their Python has nothing that could be imported for all.
+        place.engine_start = Some("exec".to_owned());
         for program in ["ipcontroller", "ipengine", "jupyter-lab"] {
             place.link_fake(program, program);
         }
@@ -106,6 +123,7 @@ impl Place {
             .env("HOME", self.dir.path())
             .env("LANG", "C.UTF-8")
             .env("FAKE_LOG", self.dir.path().join("fakes.log"))
+            .envs(self.engine_start.iter().map(|way| (WAY, way)))
             .current_dir(self.dir.path());
         command
     }
