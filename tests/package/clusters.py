@@ -28,6 +28,8 @@ def main(url, notebook):
             browser.wait("document.querySelector('.jp-Notebook .jp-CodeCell .cm-content').innerText.includes('Cluster.from_file')")
             print(run_cells(browser, None, "[stdout:0] process|[stdout:1] process"))
             browser.click(".ipp-ClusterListingItem[data-cluster-id='job_local:'] .ipp-ClusterListingItem-stop")
+            # It has been sent when it has had its effect, and not before.
+            browser.value("new Promise(done => { const look = () => fetch('/').then(() => setTimeout(look, 50), () => done(true)); look(); })")
         finally:
             browser.socket.close()
             browser.process.terminate()
