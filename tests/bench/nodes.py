@@ -56,9 +56,9 @@ class Nodes(Lab):
                   f"exec ipjob --mode cluster-only --mpi {mpi} --engine-start {way}\n")
         self.on("login", "sh", "-c", f"cat >job.{mark[-8:]} <<'END'\n{script}END")
         job = self.on("login", "sbatch", "--parsable", f"--nodes={NODES}", f"--ntasks-per-node={engines}", "--mem=0",
-                      f"job.{mark[-8:]}").strip()
+                      f"--output=output.{mark[-8:]}", f"job.{mark[-8:]}").strip()
         home = os.path.join(self.state, "home", USER)
-        ready = wait_ready(os.path.join(home, f".ipython/profile_job_{job}/ipjob.json"))
+        ready = wait_ready(os.path.join(home, f".ipython/profile_job_{job}/ipjob.json"), os.path.join(home, f"output.{mark[-8:]}"))
         cpu = process.spent_s(process.carrying(mark, "IPJOB_SERVICE=engines"))
         with open(os.path.join(home, f"begin.{mark[-8:]}")) as file:
             begin = float(file.read())
@@ -115,7 +115,7 @@ def compiled(program):
     return os.path.exists("/dev/fuse")
 
 
-def wait_ready(record):
+def wait_ready(record, output):
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
@@ -128,4 +128,5 @@ def wait_ready(record):
         if state == "ended":
             break
         time.sleep(PAUSE)
-    raise Unmeasurable(f"{record} is not ready: {state}")
+    with open(output, errors="replace") as file:
+        raise Unmeasurable(f"a job is not ready, but {state}:\n{''.join(file.readlines()[-30:])}")
