@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus};
 /// None is.
 pub fn run(
     _python: &Path,
+    _id: u32,
     _command: &Command,
     _common: &[String],
     node: &str,
