@@ -45,6 +45,7 @@ pub fn main() -> ExitCode {
         Some(Command::Completions { shell }) => cli::print_completions(shell),
         Some(Command::Man) => cli::print_man(),
         Some(Command::Connect(options)) => remote::connect::run(&options, &mut console),
+        Some(Command::Ssh(options)) => remote::inside::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Status(options)) => remote::status::run(&options),
         Some(Command::Stop(options)) => remote::stop::run(&options, &console),
@@ -52,6 +53,10 @@ pub fn main() -> ExitCode {
         Some(Command::Restart(options)) => remote::restart::run(&options, &console),
         Some(Command::Clean(options)) => remote::clean::run(&options, &console),
         Some(Command::Relay { targets }) => remote::relay::far_end(&targets),
+        Some(Command::Sshd { record, key }) => remote::inside::sshd::serve(&record, &key),
+        Some(Command::Session { record, step }) => {
+            remote::inside::session::run(&record, step, &console)
+        }
         Some(Command::Probe { target, marker }) => doctor::probe(target, &marker),
         Some(Command::Engine {
             fork,

@@ -35,5 +35,6 @@ mod scale;
 mod security;
 mod slurm;
 mod source_rules;
+mod ssh;
 mod templates;
 mod unshared;

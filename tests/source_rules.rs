@@ -29,7 +29,16 @@ const ROOMS: &[&str] = &["os", "site", "profile"];
 const LONGEST: usize = 700;
 
 /// What judges, of the part that runs elsewhere.
-const PURE_REMOTE: &[&str] = &["job_state", "jobs", "queue", "target"];
+const PURE_REMOTE: &[&str] = &[
+    "inside/ending",
+    "inside/entry",
+    "inside/environment",
+    "inside/place",
+    "job_state",
+    "jobs",
+    "queue",
+    "target",
+];
 
 /// What the deciding parts must not know.
 const IMPURE: &[&str] = &[

@@ -6,6 +6,7 @@ pub mod jobs;
 mod manual;
 pub mod options;
 mod paths;
+pub mod ssh;
 mod template;
 mod values;
 pub mod variables;
@@ -29,6 +30,7 @@ use connect::ConnectOptions;
 use doctor::DoctorOptions;
 use jobs::{CleanOptions, RestartOptions, StatusOptions, StopOptions, WaitOptions};
 use options::RunOptions;
+use ssh::SshOptions;
 use std::env;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,6 +46,7 @@ const STYLES: Styles = Styles::styled()
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
        ipjob connect [HOST:]JOB [OPTIONS]
+       ipjob ssh [HOST:]JOB [--node NODE] [-- COMMAND]
        ipjob status [HOST:][JOB] [--json] [--watch] [--timeline]
        ipjob stop [HOST:]JOB
        ipjob wait [HOST:][JOB] [--for ready|ended] [--timeout TIME]
@@ -88,6 +91,11 @@ pub enum Command {
     /// Reconnects by itself without ever asking for a secret, follows the job when it is requeued, and exits when it ends.
     /// Ctrl-C removes everything that it created.
     Connect(ConnectOptions),
+    /// Get into a running job: a shell or a command on one of its nodes, with the job's environment.
+    ///
+    /// It is your ssh program, through your login to HOST and a step of the job (srun), so nodes need not allow ssh, and nothing
+    /// listens on a port. Each session has keys of its own. The exit code is the command's, or 255 if there was no session.
+    Ssh(SshOptions),
     /// Show job status: state, engines, time left, where jobs run and what Slurm says.
     ///
     /// Without HOST it shows this machine's jobs and, on a login node, those in Slurm's queue. With HOST it asks there, with
@@ -143,6 +151,22 @@ pub enum Command {
         /// Where the connections go.
         #[arg(required = true)]
         targets: Vec<SocketAddr>,
+    },
+    /// Serve one ssh connection over stdin and stdout; `ipjob ssh` has srun start this on a node.
+    #[command(hide = true)]
+    Sshd {
+        /// The record of the job.
+        record: PathBuf,
+        /// The public key that gets in.
+        key: String,
+    },
+    /// Become what an ssh session asks for, with the job's environment; the sshd above starts this.
+    #[command(hide = true)]
+    Session {
+        /// The record of the job.
+        record: PathBuf,
+        /// The process that srun has started.
+        step: u32,
     },
     /// Report who we are and become an engine; srun starts this.
     #[command(hide = true)]

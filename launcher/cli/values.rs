@@ -148,6 +148,15 @@ pub fn remote_program(text: &str) -> Result<String, String> {
     Err("expected a path of letters, digits and ._@+-/".to_owned())
 }
 
+/// Reads the name of a node.
+pub fn node(text: &str) -> Result<String, String> {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+    if !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err("expected the name of a node".to_owned())
+}
+
 /// Reads the name of a profile.
 pub fn profile_name(text: &str) -> Result<ProfileName, String> {
     ProfileName::new(text).map_err(|fault| format!("it {fault}"))

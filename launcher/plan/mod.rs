@@ -109,6 +109,8 @@ pub struct Here {
     pub machine: Machine,
     /// The variables of our own environment, by name and text; what is no Unicode in a value is replaced.
     pub environment: Vec<(String, String)>,
+    /// This program, where the system tells.
+    pub program: Option<PathBuf>,
     /// The directory of this program, where PATH does not lead to it.
     pub own_directory: Option<PathBuf>,
     /// Where Jupyter's runtime directory will be, on a disk of this node that takes sockets; `None` where there is no place for it.
@@ -248,6 +250,8 @@ pub struct Plan {
     pub order: Option<rendezvous::Order>,
     /// What engines are given of their nodes.
     pub shares: Shares,
+    /// This program, which `ipjob ssh` runs on the job's nodes; `None` where its path is not known.
+    pub program: Option<PathBuf>,
     /// Whether the server of a hub's user runs us: its users have no other way in.
     pub in_hub: bool,
     /// What a person is told about the plan, for example that --allow-root was added.
@@ -354,6 +358,7 @@ impl Plan {
             shares,
             remarks,
             warnings,
+            program: here.program.clone(),
             in_hub: here.in_hub,
         })
     }

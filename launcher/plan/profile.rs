@@ -255,6 +255,12 @@ pub fn request(dir: &Path, restart: u32) -> PathBuf {
     runtime(dir, restart).join(super::request::FILE)
 }
 
+/// Where the keys of sessions are (`ipjob ssh`), in a profile directory by the job's life of that restart count.
+#[must_use]
+pub fn ssh(dir: &Path, restart: u32) -> PathBuf {
+    runtime(dir, restart).join("ssh")
+}
+
 /// The name of a log: the engines have one each.
 #[must_use]
 pub fn log_name(name: Name, index: u32) -> String {

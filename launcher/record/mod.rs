@@ -94,6 +94,8 @@ pub struct Record {
     pub log: OrNull<AbsPath>,
     /// The exit code, once the job has ended.
     pub exit: OrNull<u8>,
+    /// The program of ipjob itself, which `ipjob ssh` runs on nodes of the job.
+    pub program: OrNull<AbsPath>,
     /// The host that Jupyter and the controller run on.
     pub host: Field<Text>,
     /// The address that Jupyter listens on.
@@ -477,6 +479,11 @@ impl Record {
                 log_dir: AbsPath::of(&plan.profile.log_dir())?.into(),
             },
             launcher: plan.launcher.into(),
+            program: plan
+                .program
+                .as_deref()
+                .and_then(|program| AbsPath::of(program).ok())
+                .into(),
             host: Text::ours(&plan.incarnation.host).into(),
             controller: Controller {
                 client_file: AbsPath::of(&plan.profile.own_client_file())?.into(),

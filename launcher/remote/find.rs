@@ -2,15 +2,16 @@
 //!
 //! docs/design/jobs.md explains the design.
 
-use super::parts::{END, Part};
+use super::parts::{END, Part, RAW};
 use super::queue::{self, Line, Queue};
-use super::shell::Session;
+use super::shell::{LastWords, Session, Streams};
 use super::target::{Host, Job};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::text::printable;
 use crate::plan::profile;
 use crate::record::{Pointer, Record};
 use jiff::Timestamp;
+use std::time::Duration;
 
 /// The scripts; their heads say what they are told.
 const SCRIPT: &str = concat!(include_str!("find.sh"), include_str!("orders.sh"));
@@ -122,9 +123,35 @@ impl Search {
         self.answer()
     }
 
+    /// Gives an order after which the streams carry something else. The parts before that are returned; without streams, where the order
+    /// was refused.
+    pub fn streams(&mut self, words: &[&str]) -> Outcome<(Vec<Part>, Option<Streams>)> {
+        self.0.tell(words);
+        let mut parts = self.answer()?;
+        let streams = match parts.pop_if(|part| part.kind == RAW) {
+            Some(_) => Some(self.0.streams()?),
+            None => None,
+        };
+        Ok((parts, streams))
+    }
+
+    /// What there is once those streams have ended, and what was said meanwhile.
+    pub fn after_streams(&mut self, limit: Duration) -> (LastWords, Option<Found>) {
+        let words = self.0.last_words(limit);
+        let mut round = Round::default();
+        for part in &words.parts {
+            round.take(part);
+        }
+        (words, round.found().ok())
+    }
+
     fn answer(&mut self) -> Outcome<Vec<Part>> {
         let mut parts = Vec::new();
         while let Some(part) = self.0.next()? {
+            if part.kind == RAW {
+                parts.push(part);
+                return Ok(parts);
+            }
             if part.kind == END {
                 return Ok(parts);
             }

@@ -15,6 +15,14 @@ forget_own_job() {
     done
 }
 
+# Runs a command in the job $2, on its node $3, beside whatever runs there; $1 is what srun is started by: exec, limited, or nothing.
+in_job() {
+    by=$1 in_id=$2 in_node=$3
+    shift 3
+    forget_own_job
+    $by srun --quiet --overlap --unbuffered --jobid="$in_id" --nodelist="$in_node" --nodes=1 --ntasks=1 --mpi=none --export=ALL "$@"
+}
+
 # The user's own defaults for squeue may hide jobs.
 look_at_queue() {
     lines=

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod find;
 #[cfg(test)]
 mod fuzz;
+pub mod inside;
 pub mod job_state;
 pub mod jobs;
 pub mod parts;

@@ -22,9 +22,7 @@ ask() {
     waiting) limited scancel --state=PENDING "$id" ;;
     process) /bin/sh -c "$ask_process" sh "$pid" "$start" "$boot" ;;
     node)
-        forget_own_job
-        limited srun --quiet --overlap --jobid="$id" --nodelist="$node" --nodes=1 --ntasks=1 --mpi=none --export=ALL \
-            /bin/sh -c "$ask_process" sh "$pid" "$start" "$boot"
+        in_job limited "$id" "$node" /bin/sh -c "$ask_process" sh "$pid" "$start" "$boot"
         ;;
     esac
 }
@@ -44,6 +42,41 @@ request() {
         ;;
     esac
     printf '%s\n%s\n' "$life" "$line" >"$path"
+}
+
+# One ssh session in the job: after the part `raw` these streams are its own. What has become of the job is told on stderr then.
+session() {
+    if ! fault=$(make_host_key 2>&1); then
+        part refused
+        printf '%s\n' "$fault"
+        part end
+        return
+    fi
+    part host_key "$(ssh-keygen -y -f "$directory/host")"
+    part raw
+    in_job '' "$id" "$node" "$program" sshd "$record" "$key" <&3
+    code=$?
+    # The end of stdout is the session's.
+    exec >&2
+    part code "$code"
+    part over
+    look
+}
+
+# The host key of the job, in $directory: whoever asks first makes it, for all.
+make_host_key() {
+    umask 077
+    if ! is_own "${directory%/*}"; then
+        echo "${directory%/*} is not there, or not yours"
+        return 1
+    fi
+    mkdir -p "$directory" || return
+    [ ! -f "$directory/host" ] || return 0
+    ssh-keygen -q -t ecdsa -N '' -C '' -f "$directory/host-$$" || return
+    # Some file systems have no second names.
+    ln "$directory/host-$$" "$directory/host" 2>/dev/null || mv -n "$directory/host-$$" "$directory/host"
+    rm -f "$directory/host-$$" "$directory/host-$$.pub"
+    [ -f "$directory/host" ]
 }
 
 kept() {
@@ -153,6 +186,11 @@ follow() {
             part asked "$?"
             printf '%s\n' "$answer"
             part end
+            ;;
+        session)
+            word directory && word key && word id && word node && word program && word record || return
+            session
+            return
             ;;
         remove)
             word dry && word pointer && word record && word life || return

@@ -131,6 +131,12 @@ impl Line {
         })
     }
 
+    /// Whether the job is just giving its nodes back: what is left of it is being ended.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.state == "COMPLETING"
+    }
+
     /// What the state means. One that this program does not know counts as running, so that nothing of it is removed.
     #[must_use]
     pub fn phase(&self) -> Phase {

@@ -4,7 +4,7 @@
 //! always the same, whatever shell that is. Nothing of ssh is overruled but what would disturb: forwards and X11 of the user's
 //! configuration. Prompts reach the terminal, because ssh asks there and not on its stdin.
 
-use super::parts::{END, Part, Parts};
+use super::parts::{END, Part, Parts, RAW};
 use super::ssh;
 use super::target::{Host, place};
 use crate::failure::{Failure, Outcome};
@@ -13,7 +13,7 @@ use crate::here::site::identity;
 use crate::report::dry_run::quoted;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -28,18 +28,38 @@ const SILENCE: Duration = Duration::from_secs(120);
 const LONGEST_PART: usize = crate::record::LONGEST_RECORD;
 const LONGEST_ROUND: usize = 64 * 1024 * 1024;
 
-/// Bytes of the errors that are kept.
-const LONGEST_ERRORS: u64 = 64 * 1024;
+/// Bytes of the errors that are kept: they may hold the parts that a script tells after its streams were another's.
+const LONGEST_ERRORS: u64 = 4 * 1024 * 1024;
 
 /// A script that runs.
 pub struct Session {
     host: Option<Host>,
     child: Child,
-    orders: Sender<String>,
+    mark: String,
+    orders: Option<Sender<String>>,
+    writer: Option<JoinHandle<Option<ChildStdin>>>,
     parts: Receiver<Part>,
-    errors: Option<JoinHandle<String>>,
+    rest: Receiver<BufReader<ChildStdout>>,
+    errors: Option<Receiver<String>>,
     begun: bool,
     taken: usize,
+}
+
+/// The streams of a script that carry something else, after its part `raw`.
+pub struct Streams {
+    /// What it reads.
+    pub to: ChildStdin,
+    /// What it prints.
+    pub from: BufReader<ChildStdout>,
+}
+
+/// What a script said last on its stderr, where its streams were another's.
+#[derive(Debug)]
+pub struct LastWords {
+    /// What is no part.
+    pub errors: String,
+    /// The parts.
+    pub parts: Vec<Part>,
 }
 
 impl Session {
@@ -62,32 +82,39 @@ impl Session {
             })?;
         let text = with_words(script, &mark, words);
         let (orders, lines) = channel::<String>();
-        if let Some(mut stdin) = child.stdin.take() {
-            // ssh reads it only once it is connected, and may end before.
+        // ssh reads it only once it is connected, and may end before.
+        let writer = child.stdin.take().map(|mut stdin| {
             thread::spawn(move || {
-                for line in std::iter::once(text).chain(lines) {
-                    if stdin.write_all(line.as_bytes()).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
+                let mut lines = std::iter::once(text).chain(lines);
+                let all = lines.try_for_each(|line| stdin.write_all(line.as_bytes()));
+                all.ok().map(|()| stdin)
+            })
+        });
         let (sender, parts) = sync_channel(16);
+        let (handing_over, rest) = channel();
         if let Some(stdout) = child.stdout.take() {
+            let mark = mark.clone();
             thread::spawn(move || {
                 let mut parts = Parts::new(BufReader::new(stdout), &mark, LONGEST_PART);
                 // A stream that breaks is the script's end.
-                while let Ok(Some(part)) = parts.next()
-                    && sender.send(part).is_ok()
-                {}
+                while let Ok(Some(part)) = parts.next() {
+                    let is_last = part.kind == RAW;
+                    if sender.send(part).is_err() || is_last {
+                        break;
+                    }
+                }
+                let _ = handing_over.send(parts.into_rest());
             });
         }
         let errors = child.stderr.take().map(collect);
         Ok(Self {
             host: host.cloned(),
             child,
-            orders,
+            mark,
+            orders: Some(orders),
+            writer,
             parts,
+            rest,
             errors,
             begun: false,
             taken: 0,
@@ -139,7 +166,31 @@ impl Session {
             .flat_map(|line| line.chars().filter(|char| !char.is_control()).chain(['\n']))
             .collect();
         // A script that has ended is told of by the next part.
-        let _ = self.orders.send(text);
+        let _ = self.orders.as_ref().map(|orders| orders.send(text));
+    }
+
+    /// The streams themselves, once the part `raw` has come: no orders and parts from here on.
+    pub fn streams(&mut self) -> Outcome<Streams> {
+        self.orders = None;
+        let to = self.writer.take().and_then(|writer| writer.join().ok()?);
+        match (to, self.rest.recv()) {
+            (Some(to), Ok(from)) => Ok(Streams { to, from }),
+            _ => Err(self.failure(format!("{} does not listen", self.place()))),
+        }
+    }
+
+    /// Waits so long for the end of a script whose streams were handed over, and takes its last words.
+    pub fn last_words(&mut self, limit: Duration) -> LastWords {
+        let errors = self.errors.take();
+        let said = errors.and_then(|errors| own_time::receive(&errors, limit).ok());
+        let said = said.unwrap_or_default();
+        let begin = format!("{} ", self.mark);
+        let at = said.lines().position(|line| line.starts_with(&begin));
+        let errors = said.lines().take(at.unwrap_or(usize::MAX));
+        let errors = errors.collect::<Vec<_>>().join("\n");
+        let mut told = Parts::new(said.as_bytes(), &self.mark, LONGEST_PART);
+        let parts = std::iter::from_fn(|| told.next().ok().flatten()).collect();
+        LastWords { errors, parts }
     }
 
     /// What is said of the end of the script.
@@ -148,7 +199,7 @@ impl Session {
             .child
             .wait()
             .map_err(|error| Failure::missing("a child cannot be waited for").because(error))?;
-        let errors = self.errors.take().and_then(|reader| reader.join().ok());
+        let errors = self.errors.take().and_then(|errors| errors.recv().ok());
         let errors = errors.unwrap_or_default();
         match &self.host {
             _ if status.success() => Ok(()),
@@ -205,7 +256,8 @@ fn with_words(script: &str, mark: &str, words: &[&str]) -> String {
     format!("mark={mark}\nset -- {}\n{script}\nexit\n", words.join(" "))
 }
 
-fn collect(stream: ChildStderr) -> JoinHandle<String> {
+fn collect(stream: ChildStderr) -> Receiver<String> {
+    let (sender, collected) = channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         let mut stream = BufReader::new(stream);
@@ -216,8 +268,9 @@ fn collect(stream: ChildStderr) -> JoinHandle<String> {
         {
             stream.consume(rest);
         }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    collected
 }
 
 /// How the child ended, in words.

@@ -1,14 +1,20 @@
 //! The user's own ssh program: how it is called, and what is said when it fails.
 
 use crate::failure::{Failure, Outcome};
+use crate::here::os::run_program;
 use crate::here::os::text::printable;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 /// The options of every ssh: no terminal there, no X11, none of the user's own forwards, which may be taken by another ssh.
 pub const OPTIONS: [&str; 4] = ["-T", "-x", "-o", "ClearAllForwardings=yes"];
 
 /// ssh's own exit code for a failure of its own.
 pub const FAILED: i32 = 255;
+
+/// How long `ssh -G` may take, which only reads files.
+const CONFIGURATION_LIMIT: Duration = Duration::from_secs(10);
 
 /// Lines of its errors that are shown.
 const MOST_LINES: usize = 30;
@@ -20,6 +26,24 @@ pub fn program() -> Outcome<PathBuf> {
             .hint("install OpenSSH's client, or put the directory of ssh into PATH")
             .hint("on the cluster itself leave HOST out: no ssh is needed then")
     })
+}
+
+/// The user as whom this ssh logs in to a host, by its configuration.
+#[must_use]
+pub fn user_of(ssh: &Path, host: &str) -> Option<String> {
+    let mut command = Command::new(ssh);
+    // It may have been reaped already where children are waited for elsewhere: its output is what counts.
+    let answer = run_program::ask(command.args(["-G", "--", host]), CONFIGURATION_LIMIT);
+    setting(&answer.output, "user").map(str::to_owned)
+}
+
+/// A setting of `ssh -G`.
+fn setting<'a>(shown: &'a str, name: &str) -> Option<&'a str> {
+    shown
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.trim())
 }
 
 /// The last lines of errors, fit for a terminal.
@@ -60,6 +84,13 @@ pub fn failed(host: &str, errors: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_read() {
+        let shown = "host login\nuser ada\nproxyjump none\n";
+        assert_eq!(setting(shown, "user"), Some("ada"));
+        assert_eq!(setting(shown, "port"), None);
+    }
 
     #[test]
     fn sshs_own_words_decide_the_hint() {

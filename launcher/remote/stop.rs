@@ -322,18 +322,8 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
         }
         _ => {}
     }
-    if let Some(id) = job
-        .id
-        .as_ref()
-        .filter(|_| job.cluster != found.cluster || found.queue == Queue::Absent)
-    {
-        let cluster = job.cluster.as_deref().unwrap_or("another");
-        return Err(Failure::missing(format!(
-            "job {id} runs on cluster {cluster}, whose queue cannot be seen from {place}"
-        ))
-        .hint(format!(
-            "name a login node of {cluster}: `ipjob stop HOST:{id}`"
-        )));
+    if let Some(failure) = elsewhere(found, job, place, "stop") {
+        return Err(failure);
     }
     let Some(record) = job.record() else {
         let failure = Failure::no_job(format!(
@@ -375,6 +365,21 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
             }
         }
     }
+}
+
+/// Why nothing can be asked of the Slurm of a job from where we have looked; `command` is ipjob's for it.
+pub(super) fn elsewhere(found: &Found, job: &Job, place: &str, command: &str) -> Option<Failure> {
+    let id = job.id.as_ref()?;
+    if job.cluster == found.cluster && found.queue != Queue::Absent {
+        return None;
+    }
+    let cluster = job.cluster.as_deref().unwrap_or("another");
+    let failure = Failure::missing(format!(
+        "job {id} runs on cluster {cluster}, whose queue cannot be seen from {place}"
+    ));
+    Some(failure.hint(format!(
+        "name a login node of {cluster}: `ipjob {command} HOST:{id}`"
+    )))
 }
 
 fn process(record: &Record) -> Option<Process> {

@@ -28,6 +28,11 @@ pub fn stream() -> impl Write + Send + 'static {
     io::stdout()
 }
 
+/// stdout without a buffer of ours.
+pub fn pipe() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
 /// Whether a person watches stdout.
 #[must_use]
 pub fn is_watched() -> bool {

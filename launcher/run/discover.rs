@@ -110,6 +110,7 @@ pub async fn look(
         root: nix::unistd::geteuid().is_root(),
         machine: topology::machine(binds, &environment)?,
         environment,
+        program: std::env::current_exe().ok(),
         own_directory: directory_off_the_path(),
         sockets,
         runtime_dir_is_ours: identity::owns_xdg_runtime_dir(),

@@ -3,8 +3,10 @@
 use super::text::printable;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
 /// What /proc/PID/stat tells of a process.
@@ -205,6 +207,24 @@ pub fn descendants_but(pid: u32, left_out: impl Fn(u32) -> bool) -> BTreeSet<u32
         }
     }
     found
+}
+
+/// A process's first environment; `None` where it is not ours to read.
+#[must_use]
+pub fn environment(pid: u32) -> Option<Vec<(OsString, OsString)>> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let pair = |entry: &[u8]| {
+        let at = entry.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = entry.split_at(at);
+        let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+        (at > 0).then(|| (text(name), text(value.get(1..).unwrap_or_default())))
+    };
+    Some(
+        environment
+            .split(|byte| *byte == 0)
+            .filter_map(pair)
+            .collect(),
+    )
 }
 
 /// A variable of a process's first environment; `None` where it is not ours to read.

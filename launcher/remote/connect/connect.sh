@@ -92,8 +92,7 @@ connect() {
             id=$1 node=$2
             shift 2
             part raw
-            forget_own_job
-            exec srun --overlap --quiet --unbuffered --jobid="$id" --nodes=1 --ntasks=1 --nodelist="$node" --mpi=none "$@"
+            in_job exec "$id" "$node" "$@"
             ;;
         *) break ;;
         esac

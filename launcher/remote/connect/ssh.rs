@@ -103,16 +103,6 @@ pub fn forward(local: u16, endpoint: &super::endpoints::Endpoint) -> String {
     format!("127.0.0.1:{local}:{remote}:{}", endpoint.port)
 }
 
-/// A setting of `ssh -G`.
-#[must_use]
-pub fn setting<'a>(shown: &'a str, name: &str) -> Option<&'a str> {
-    shown
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value.trim())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,12 +154,5 @@ mod tests {
         };
         assert_eq!(forward(1, &endpoint("fd00::1")), "127.0.0.1:1:[fd00::1]:80");
         assert_eq!(forward(1, &endpoint("10.0.0.1")), "127.0.0.1:1:10.0.0.1:80");
-    }
-
-    #[test]
-    fn settings_are_read() {
-        let shown = "host login\nuser ada\nproxyjump none\n";
-        assert_eq!(setting(shown, "user"), Some("ada"));
-        assert_eq!(setting(shown, "port"), None);
     }
 }

@@ -4,21 +4,16 @@ use super::endpoints::Reach;
 use super::event::{Event, Way};
 use super::notice::Notice;
 use super::ssh_process::{Output, Program};
-use super::{Connect, probe, ssh, ssh_errors};
+use super::{Connect, own_ssh, probe, ssh, ssh_errors};
 use crate::failure::{Failure, Outcome};
-use crate::here::os::run_program;
 use crate::plan::exit::Exit;
 use crate::remote::relay;
 use nix::sys::signal::Signal;
 use std::io::{BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::{ChildStdout, Command};
-use std::time::Duration;
+use std::process::ChildStdout;
 use std::{mem, thread};
-
-/// How long `ssh -G` may take, which only reads files.
-const CONFIGURATION_LIMIT: Duration = Duration::from_secs(10);
 
 impl Connect<'_> {
     pub(super) fn bridge(&mut self, way: Way, reach: Reach, may_ask: bool) -> Outcome<()> {
@@ -130,15 +125,8 @@ impl Connect<'_> {
             .as_ref()
             .map(|host| host.as_str().to_owned());
         let sender = self.sender.clone();
-        // ssh -G only reads files; that it may have been reaped already does not matter, its output is what counts.
         thread::spawn(move || {
-            let user_of = |name: &str| {
-                let answer = run_program::ask(
-                    Command::new(&ssh).args(["-G", "--", name]),
-                    CONFIGURATION_LIMIT,
-                );
-                ssh::setting(&answer.output, "user").map(str::to_owned)
-            };
+            let user_of = |name: &str| own_ssh::user_of(&ssh, name);
             // A name that no configuration has gets the user of this machine.
             let default = user_of("ipjob-host-without-configuration.invalid");
             let own = user_of(&node);

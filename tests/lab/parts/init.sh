@@ -3,7 +3,7 @@
 # usage: init.sh LAB_DIR STATE MACHINE
 #
 # What a machine has of its own: /run, /etc (what differs), /home (the cluster's or the laptop's), /tmp and /var/tmp
-# (local to the node, as on a real cluster), /dev/shm, /proc, its part of /sys/fs/cgroup. All else is the host's.
+# (local to the node, as on a real cluster), /dev/shm, /dev/pts, /proc, its part of /sys/fs/cgroup. All else is the host's.
 set -euo pipefail
 LAB_DIR=$1
 STATE=$2
@@ -53,6 +53,8 @@ mount --bind etc/slurm /etc/slurm
 
 mount --bind home /home
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+# With tty's group, as glibc asks for it: without that no sshd but root's can make a terminal, and a host in a container may have it so.
+mount -t devpts -o "mode=620,ptmxmode=666,gid=$(getent group tty | cut -d: -f3)" devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=1777 tmpfs /var/tmp
 
