@@ -249,10 +249,12 @@ def find_modules_of(ipengine, ours):
         sys.path[0] = os.path.dirname(os.path.realpath(ipengine))
 
 
-def share():
+def share(in_world=False):
     """What is collected by none stays shared by all. What a site's module printed is written once, not by each fork again, and
     not where an engine reads its nanny's address."""
     sys.stdout.flush()
     sys.stderr.flush()
     gc.collect()
     gc.freeze()
+    if in_world:
+        use_up_heap()

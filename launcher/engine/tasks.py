@@ -196,7 +196,7 @@ def main(_, closed, ipengine, *args):
     put(os.open(os.devnull, os.O_RDONLY))
     sys.argv = [ipengine, *args]
     why = prepare(lambda line: os.write(1, line), listener)
-    share()
+    share("--mpi" in args)
     # They are the first task's.
     put(*(os.open(os.devnull, os.O_RDWR) for _ in range(3)))
     nannies = None if why else fork_nannies(args, listener)
