@@ -154,7 +154,11 @@ fn any(address: Ipv4Addr, avoid: &BTreeSet<u16>, hold: Hold) -> Outcome<Reservat
     let mut avoided = Vec::new();
     loop {
         let reservation = reserve_one(address, 0, hold).map_err(|error| {
-            Failure::missing(format!("no port is available on {address}"))
+            let message = match error {
+                Errno::EADDRNOTAVAIL => format!("{address} is no address of this machine"),
+                _ => format!("no port is available on {address}"),
+            };
+            Failure::missing(message)
                 .because(error.desc())
                 .hint("check --address; `sysctl net.ipv4.ip_local_port_range` shows the ports that the kernel chooses from")
         })?;
@@ -290,6 +294,14 @@ mod tests {
         // std's TcpListener sets SO_REUSEADDR, as tornado and ZeroMQ do.
         let owner = TcpListener::bind((LOCAL, held.port));
         assert!(owner.is_ok(), "{owner:?}");
+    }
+
+    #[test]
+    fn an_address_that_is_not_of_this_machine_is_named() {
+        // Of a network that is kept for documentation.
+        let elsewhere = Ipv4Addr::new(192, 0, 2, 1);
+        let refused = reserve_all(&[elsewhere], None, Hold::Bound).expect_err("not ours");
+        assert_eq!(refused.message, "192.0.2.1 is no address of this machine");
     }
 
     #[test]
