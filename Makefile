@@ -11,9 +11,9 @@ ARCH := $(shell uname -m)
 BINARY := $(CURDIR)/target/ipjob
 VENVS := main ipp88 ipp71 nb6 hub hub5 wheel
 # The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, the completions
-# through their shells, a page of Jupyter in a browser, and jobs in a home that hangs and with a clock that is set.
+# through their shells, a page of Jupyter in a browser, files by rsync, and jobs in a home that hangs and with a clock that is set.
 # `a|b` means either: newer Debians have renamed it.
-TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base zsh fish openssl chromium bindfs faketime
+TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base zsh fish openssl rsync chromium bindfs faketime
 # What did not run for want of something, a line each: `WHAT LACKS<tab>TEST`.
 SKIPPED = $(CURDIR)/target/skipped
 PREFIX = /usr/local
