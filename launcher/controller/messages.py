@@ -7,7 +7,7 @@ The end of an engine is told to the hub as soon as ipjob knows of it, {"ended": 
 nanny, where there is one that outlives its engine, or by half a minute of silence. It is dropped as it would be then, and its tasks fail.
 Where ipjob never saw the engine in the hub's list it tells no uuid; what has that id is meant then, because ipjob tells an end before it
 starts another engine under the id, and the hub hears all that was told before it takes in who registers. A nanny tells the id alone, perhaps
-late: once ipjob has told an end of that id, nannies are not believed about it.
+late: once ipjob has told an end of that id, nannies are not believed about it until the next engine under the id has been there for a while.
 
 Results that a dead engine had sent may still be on their way when it is dropped, and its tasks wait for them: those of load-balanced views
 for half a second here, and not for five.
@@ -20,11 +20,15 @@ import inspect
 import itertools
 import json
 import signal
+import time
 
 import handed
 
 # Seconds.
 ON_THE_WAY = 0.5
+# Seconds by which the report of a nanny may be late, counted from the registration of the next engine: as long as the hub bears an engine's
+# silence.
+LATE = 30
 
 # What is done with what ipjob tells, by its kind.
 heard = {}
@@ -43,11 +47,14 @@ def unknown(module, name, methods):
 
 
 def hear(self):
-    """Lets the hub do what ipjob has told it."""
+    """Lets the hub do what ipjob has told it. What goes wrong with one line hinders neither the next one nor who registers meanwhile."""
     for line in handed.hear():
-        for kind, what in json.loads(line).items():
-            if kind in heard:
-                heard[kind](self, what)
+        try:
+            for kind, what in json.loads(line).items():
+                if kind in heard:
+                    heard[kind](self, what)
+        except Exception:
+            self.log.error("ipjob: not done: %r", line, exc_info=True)
 
 
 def listen(hub):
@@ -109,15 +116,23 @@ def hear_of_ends(hub):
     register, finish, unregister, strand = (
         getattr(Hub, name) for name in ("register_engine", "finish_registration", "unregister_engine", "_handle_stranded_msgs")
     )
-    # The ids of engines of which ipjob has told an end, and the uuids of those that were dropped with tasks that may not have failed, by id.
-    told, dropped = set(), {}
+    # By id: until when nannies are not believed, because ipjob has told an end; and the uuids of engines that were dropped with tasks that may
+    # not have failed.
+    told, dropped = {}, {}
 
     def ended(self, engines):
         for eid, uuid in engines.items():
-            end(self, int(eid), uuid)
+            try:
+                end(self, int(eid), uuid)
+            except Exception:
+                self.log.error("ipjob: engine %s is not dropped", eid, exc_info=True)
 
     def end(self, eid, uuid):
-        told.add(eid)
+        told[eid] = float("inf")
+        if eid in dropped and uuid in (None, dropped[eid]):
+            # Its nanny was faster.
+            self.monitor.flush()
+            fail(self, eid)
         pending = (engine for engine in self.incoming_registrations.values() if engine.id == eid)
         engine = self.engines.get(eid) or next(pending, None)
         if engine is None or uuid not in (None, engine.uuid):
@@ -133,11 +148,19 @@ def hear_of_ends(hub):
         uuid = dropped.pop(eid, None)
         if uuid is None:
             return
-        strand(self, eid, uuid)
-        tasks, self.queues[eid] = self.queues[eid], []
+        tasks = self.queues.get(eid, [])
+        try:
+            strand(self, eid, uuid)
+        except Exception:
+            self.log.error("ipjob: tasks of engine %s do not fail", eid, exc_info=True)
+        self.queues[eid] = []
         for task in tasks:
-            # Without it no client but the task's own can read the failure.
-            self.db.update_record(task, {"result_metadata": {"engine": uuid, "status": "error"}})
+            try:
+                # Without it no client but the task's own can read the failure.
+                self.db.update_record(task, {"result_metadata": {"engine": uuid, "status": "error"}})
+            except Exception:
+                # The database keeps only so many records, whoever still waits for them.
+                self.log.error("ipjob: the failure of task %s is not written", task, exc_info=True)
 
     def drop(self, ident, msg):
         eid = msg["content"].get("id")
@@ -148,7 +171,7 @@ def hear_of_ends(hub):
     def unregister_engine(self, ident, msg):
         # A nanny has no name: ZeroMQ makes one up that begins with a zero.
         of_a_nanny = isinstance(ident, list) and ident[0][:1] == b"\0"
-        if not (of_a_nanny and msg["content"].get("id") in told):
+        if not (of_a_nanny and time.monotonic() < told.get(msg["content"].get("id"), 0)):
             drop(self, ident, msg)
 
     def stranded(self, eid, uuid):
@@ -163,6 +186,8 @@ def hear_of_ends(hub):
         engine = self.incoming_registrations.get(heart)
         if engine is not None:
             fail(self, engine.id)
+            if engine.id in told:
+                told[engine.id] = time.monotonic() + LATE
         finish(self, heart)
 
     heard["ended"] = ended

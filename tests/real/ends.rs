@@ -38,3 +38,22 @@ fn tasks_fail_at_once(name: &str, options: &[&str]) {
     );
     job.stop();
 }
+
+#[test]
+fn the_hub_does_what_it_hears_whatever_its_database_has_lost_and_whoever_tells_first() {
+    for name in ["main", "ipp88"] {
+        let venv = needed!(venv(name));
+        let place = Place::with_venv(&venv);
+        let programs = concat!(env!("CARGO_MANIFEST_DIR"), "/launcher");
+        let found = python::ask(&place, &venv, "hub_hears.py", &[programs]);
+        let (open, failed) = (json!([null, null]), json!(["EngineError", "error"]));
+        assert_eq!(
+            found,
+            json!({
+                "listed": [], "failed": [failed, failed], "successor": "v5", "nanny_first": [open, failed],
+                "believed": [false, true],
+            }),
+            "{name}"
+        );
+    }
+}
