@@ -169,8 +169,15 @@ class Job:
         """Ends what waits for its engines, once it is over for this reason, and closes the clients."""
         with self.lock:
             clients, self.clients = list(self.clients), weakref.WeakSet()
+        failures = []
         for client in clients:
-            release(client, self.told(reason))
+            try:
+                release(client, self.told(reason))
+            except Exception as failure:
+                # Of this client alone: the others wait too.
+                failures.append(failure)
+        if failures:
+            raise failures[0]
 
     def told(self, reason):
         """What a user reads of its end."""

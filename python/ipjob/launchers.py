@@ -79,8 +79,11 @@ class _Launcher(BaseLauncher):
         threading.Thread(target=self._watch, args=(job,), name="ipjob", daemon=True).start()
 
     def _watch(self, job):
-        job.release(job.wait_until(job.over))
-        self._ended(job.wait_until(job.ended))
+        try:
+            job.release(job.wait_until(job.over))
+        finally:
+            # Whatever came of that: ipyparallel hears of the end from nobody else.
+            self._ended(job.wait_until(job.ended))
 
     def _ended(self, reason):
         if not self.job:
