@@ -123,12 +123,15 @@ pub fn with_record(
         let code = record
             .exit
             .map_or_else(String::new, |code| format!(" (exit code {code})"));
-        let still = line.is_some_and(|line| line.phase() == Phase::Running);
         let note = format!("{reason}{code}");
-        return (
-            State::Ended,
-            Some(if still { and_squeue(note) } else { note }),
-        );
+        let note = match line.filter(|line| line.phase() == Phase::Running) {
+            Some(line) if outlives_its_cluster(record, line) => {
+                format!("{note}; the Slurm job is still {}", line.state)
+            }
+            Some(_) => and_squeue(note),
+            None => note,
+        };
+        return (State::Ended, Some(note));
     }
     let gone = asked
         && matches!(found.queue, Queue::Told(_))
@@ -173,6 +176,18 @@ pub fn with_record(
         }
         _ => dead(and_squeue(silent)),
     }
+}
+
+/// Whether the job in Slurm has another end than its cluster: where ipjob is a step or a process of a job that is not its own (a notebook's,
+/// a hub's, that of salloc), and that is not ending yet.
+pub(super) fn outlives_its_cluster(record: &Record, line: &Line) -> bool {
+    line.phase() == Phase::Running && !line.is_ending() && !is_batch(record)
+}
+
+/// Whether ipjob is the job's batch script, whose end is the job's.
+fn is_batch(record: &Record) -> bool {
+    let to = record.job.signal_to.as_ref();
+    to.is_some_and(|to| to.step().is_none())
 }
 
 /// What its services lack.

@@ -286,7 +286,7 @@ mod tests {
     /// A trace of job 5 on the cluster `lab`, with these changes to its record.
     fn trace(changes: &[(&str, Value)]) -> Trace {
         let mut record = json!({
-            "version": 1, "state": "ready", "reason": null, "job": {"cluster": "lab", "id": "5", "nodes": ["n1"], "restart": 0},
+            "version": 1, "state": "ready", "reason": null, "job": {"cluster": "lab", "id": "5", "nodes": ["n1"], "restart": 0, "signal_to": null},
             "incarnation": {"id": "lab.5.0.aa", "host": "n1", "boot": "b-9", "pid": 42, "pid_start": 7},
             "profile": {"name": "job_5", "dir": "/h"}, "updated": "2026-11-22T14:09:30Z", "refresh_s": 60, "exit": null
         });
@@ -370,6 +370,24 @@ mod tests {
                 ],
                 State::Ended,
                 "SIGTERM (exit code 0); squeue says COMPLETING",
+            ),
+            // A notebook's job, in which ipjob was a step.
+            (
+                told(&[RUNNING]),
+                vec![
+                    ended.clone(),
+                    ("/job/signal_to", json!("5.1")),
+                    ("/reason", json!("SIGTERM")),
+                    ("/exit", json!(0)),
+                ],
+                State::Ended,
+                "SIGTERM (exit code 0); the Slurm job is still RUNNING",
+            ),
+            (
+                told(&[RUNNING]),
+                vec![ended.clone(), ("/job/signal_to", json!("batch"))],
+                State::Ended,
+                "no reason given; squeue says RUNNING",
             ),
             (
                 told(&["5|5|PENDING|1|1764000000|N/A||ada|BeginTime|x"]),

@@ -1,7 +1,7 @@
 //! `ipjob stop`: asks a job for its end, in the way that reaches its ipjob, and waits for it.
 
 use super::find::{Found, Search};
-use super::job_state::State;
+use super::job_state::{State, outlives_its_cluster};
 use super::jobs::{self, Job};
 use super::queue::{Phase, Queue};
 use super::target::{self, Target, place};
@@ -42,8 +42,8 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
     let job = the_one(&found, jobs::chosen(&found, Some(wanted), &place)?)?;
     let Some(order) = order(&found, &job, &place)? else {
         console.step(&format!(
-            "job {} has ended already: {}",
-            job.full_name(),
+            "{} has ended already: {}",
+            ended(&job),
             note(&job)
         ));
         return Ok(0);
@@ -73,11 +73,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         dead_since = (now.state == State::Dead).then(|| dead_since.unwrap_or_else(OwnTime::now));
         match now.state {
             State::Ended => {
-                console.step(&format!(
-                    "job {} has ended: {}",
-                    job.full_name(),
-                    note(&now)
-                ));
+                console.step(&format!("{} has ended: {}", ended(&now), note(&now)));
                 return Ok(0);
             }
             State::Dead if matches!(order, Order::Waiting { .. }) => {
@@ -109,6 +105,14 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         }
         shown = now.state;
     }
+}
+
+/// What has ended, where its job has: only the cluster in it, where the job in Slurm goes on.
+pub(super) fn ended(job: &Job) -> String {
+    let goes_on = (job.record().zip(job.line.as_ref()))
+        .is_some_and(|(record, line)| outlives_its_cluster(record, line));
+    let what = if goes_on { "the cluster of job" } else { "job" };
+    format!("{what} {}", job.full_name())
 }
 
 /// Whether a job that seems dead since then can be believed to be: only what Slurm tells of may be newer than the record.

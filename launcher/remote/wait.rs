@@ -4,7 +4,7 @@ use super::find::Search;
 use super::job_state::State;
 use super::jobs::Job;
 use super::restart::meant;
-use super::stop::{CACHED, note, pause};
+use super::stop::{CACHED, ended, note, pause};
 use super::target::{self, Target, place};
 use crate::cli::jobs::{Moment, WaitOptions};
 use crate::failure::{Failure, Outcome};
@@ -72,7 +72,7 @@ pub fn run(options: &WaitOptions, console: &Console) -> Outcome<u8> {
 
 fn reached(job: &Job) -> String {
     match job.state {
-        State::Ended => format!("job {} has ended: {}", job.full_name(), note(job)),
+        State::Ended => format!("{} has ended: {}", ended(job), note(job)),
         state => format!("job {} is {}", job.full_name(), state.word()),
     }
 }

@@ -75,8 +75,10 @@ fn clusters_of_one_job_are_told_apart_and_end_in_order_when_it_is_cancelled() {
     assert!(which.text.contains(&all), "{}", which.text);
     let stopped = shell(format!("ipjob stop {}", names[2]));
     assert_eq!(stopped.code, 0, "{}", stopped.text);
-    let told = format!("job {id} ({}) has ended", names[2]);
+    let told = format!("the cluster of job {id} ({}) has ended: ", names[2]);
     assert!(stopped.text.contains(&told), "{}", stopped.text);
+    let still = "; the Slurm job is still RUNNING";
+    assert!(stopped.text.contains(still), "{}", stopped.text);
     job.scancel();
     assert_eq!(job.finish().state, "CANCELLED");
     for name in &names {

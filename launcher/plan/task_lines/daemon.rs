@@ -18,8 +18,10 @@ pub enum What {
     Cancelled,
     /// Its side of PMI could not read what the MPI library of a task asked of it.
     BadRequest,
-    /// Slurm itself ended it: `DUE TO TASK FAILURE`, `TIME LIMIT`, `PREEMPTION`, `JOB REQUEUE`, `NODE FAILURE`.
+    /// Slurm itself ended it: `DUE TO TIME LIMIT`, `PREEMPTION`, `JOB REQUEUE`, `NODE FAILURE`.
     Ended,
+    /// Slurm itself ended it because of the end of one of its tasks: `DUE TO TASK FAILURE`.
+    EndedForTask,
 }
 
 impl Told {
@@ -53,6 +55,7 @@ impl Told {
         let what = match how.split_once(' ') {
             None => What::Cancelled,
             Some((_, reason)) if reason.starts_with("DUE to SIGNAL ") => What::Cancelled,
+            Some((_, "DUE TO TASK FAILURE")) => What::EndedForTask,
             Some(_) => What::Ended,
         };
         Some(Self {

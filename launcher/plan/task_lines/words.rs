@@ -27,6 +27,12 @@ pub enum Topic {
     JobEnds,
     /// Somebody or something killed tasks with SIGKILL: `srun: error: node2: task 4: Killed`.
     Killed,
+    /// srun itself ended the step: it could not start tasks on a node, or lost a node's daemon.
+    /// `srun: error: Task launch for StepId=1.0 failed on node node2: Communication connection failure`
+    GivenUp,
+    /// Slurm itself ended the step, for more than the end of a task, and said why:
+    /// `slurmstepd: error: *** STEP 1.0 ON node1 CANCELLED AT ... DUE TO NODE FAILURE ***`
+    Ended,
     /// Slurm takes these nodes for lost.
     NodesFailed(Vec<String>),
     /// Slurm's side of PMI could not read what an MPI library asked of it.
@@ -49,6 +55,8 @@ impl Topic {
         let failed = failed_nodes(words);
         if job_is_ending(words) {
             Some(Self::JobEnds)
+        } else if is_given_up(words) {
+            Some(Self::GivenUp)
         } else if node_is_refused(words) {
             Some(Self::NodeRefused)
         } else {
@@ -75,7 +83,16 @@ impl Words {
         self.about == Some(Topic::OutOfMemory)
     }
 
-    /// Reads a line that srun itself wrote because something is wrong, or slurmstepd because memory was short.
+    /// Whether they explain what srun tells of tasks after them: these were killed with their step.
+    #[must_use]
+    pub fn explain_later_ends(&self) -> bool {
+        matches!(
+            self.about,
+            Some(Topic::GivenUp | Topic::Ended | Topic::NodesFailed(_))
+        )
+    }
+
+    /// Reads a line that srun itself wrote because something is wrong, or slurmstepd because memory was short or it ends the step.
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let text = line.trim();
@@ -83,7 +100,9 @@ impl Words {
             let about = match told.what {
                 What::OutOfMemory => Topic::OutOfMemory,
                 What::BadRequest => Topic::BadRequest,
-                What::Cancelled | What::Ended => return None,
+                What::Ended => Topic::Ended,
+                // srun has told of the task.
+                What::Cancelled | What::EndedForTask => return None,
             };
             return Some(Self {
                 text: text.to_owned(),
@@ -104,6 +123,24 @@ fn job_is_ending(words: &str) -> bool {
         || ["already completing or completed", "Job credential revoked"]
             .iter()
             .any(|end| words.ends_with(end))
+}
+
+/// Whether srun ends its step because of what it says so.
+fn is_given_up(words: &str) -> bool {
+    let error = words.strip_prefix("srun: error: ").unwrap_or(words);
+    let of_task = error
+        .strip_prefix("task ")
+        .and_then(|rest| rest.split_once(" launch failed: "));
+    [
+        "Task launch for ",
+        "Application launch failed: ",
+        "Cannot communicate with node ",
+        "Aborting, ",
+        "step_launch_notify_io_failure: aborting, ",
+    ]
+    .iter()
+    .any(|begin| error.starts_with(begin))
+        || of_task.is_some_and(|(task, _)| task.parse::<u32>().is_ok())
 }
 
 /// What srun calls the signals that end tasks: the C library's English words, whatever the language is.
@@ -165,8 +202,12 @@ fn ended_tasks(error: &str) -> Option<Vec<u32>> {
     names.iter().map(|name| name.parse().ok()).collect()
 }
 
+/// What srun says where a signal asks it to end: it kills its tasks.
+const SRUN_ENDS: &str = "srun: forcing job termination";
+
 /// The line of a step's log that says that somebody cancelled it. Where its tasks end `together` (`--kill-on-bad-exit`) and srun had told of
-/// one's end before, Slurm ended the others for that, which 22.05 and 24.11 tell in the same words. `is_own` tells the step by its number.
+/// one's end before, Slurm ended the others for that, which 22.05 and 24.11 tell in the same words; so they do where srun had given the step
+/// up, or was itself asked to end. `is_own` tells the step by its number.
 pub fn cancelled(lines: &[String], together: bool, is_own: impl Fn(u64) -> bool) -> Option<&str> {
     for line in lines {
         match (Told::read(line), Words::read(line)) {
@@ -174,6 +215,8 @@ pub fn cancelled(lines: &[String], together: bool, is_own: impl Fn(u64) -> bool)
                 return Some(line.trim());
             }
             (_, Some(words)) if together && !words.tasks.is_empty() => return None,
+            (_, Some(words)) if words.about == Some(Topic::GivenUp) => return None,
+            _ if line.trim() == SRUN_ENDS => return None,
             _ => {}
         }
     }
@@ -200,6 +243,11 @@ mod tests {
         ("srun: error: Unable to create step for job 1: Requested node configuration is not available", &[], Some(Topic::NodeRefused)),
         ("srun: error: Unable to create step for job 1: Memory required by task is not available", &[], None),
         ("srun: error: Only allocated 2 nodes asked for 3", &[], None),
+        ("srun: error: Task launch for StepId=1.0 failed on node node2: Communication connection failure", &[], Some(Topic::GivenUp)),
+        ("srun: error: Application launch failed: Communication connection failure", &[], Some(Topic::GivenUp)),
+        ("srun: error: task 3 launch failed: Unspecified error", &[], Some(Topic::GivenUp)),
+        ("0: slurmstepd-node1: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:04:42 DUE TO TIME LIMIT ***", &[], Some(Topic::Ended)),
+        ("0: slurmstepd-node1: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:04:42 DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***", &[], Some(Topic::Ended)),
         // 22.05
         ("2: slurmstepd-node2: error: Detected 1 oom-kill event(s) in StepId=1.3. Some of your processes may have been killed by the cgroup out-of-memory handler.", &[], Some(Topic::OutOfMemory)),
         ("slurmstepd: error: Detected 2 oom-kill event(s) in StepId=4.0.", &[], Some(Topic::OutOfMemory)),
@@ -220,6 +268,8 @@ mod tests {
         "srun: Job step aborted: Waiting up to 7 seconds for job step to finish.",
         "srun: Cancelled pending job step with signal 15",
         "srun: Step created for job 1",
+        "srun: forcing job termination",
+        "0: [2026-11-27T05:03:46.358] error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:46 DUE TO TASK FAILURE ***",
         "srun: Step created for StepId=1.10",
         "0: slurmstepd-node1: error: execve(): /nosuch: No such file or directory",
         "0: [2026-11-27T05:03:46.495] error: execve(): /nosuch: No such file or directory",
@@ -325,6 +375,16 @@ mod tests {
             "srun: error: node1: task 0: Killed",
         ] {
             assert!(!cancelled(text), "{text}");
+        }
+        // srun has ended its step itself.
+        let told = "0: slurmstepd-node1: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:42 ***";
+        for before in [
+            "srun: error: Task launch for StepId=1.4 failed on node node2: Communication connection failure",
+            "srun: error: task 3 launch failed: Unspecified error",
+            "srun: error: step_launch_notify_io_failure: aborting, io error with slurmstepd on node 1",
+            "srun: forcing job termination",
+        ] {
+            assert!(!among(&format!("{before}\n{told}"), false), "{before}");
         }
         let later = "srun: error: node2: task 3: Killed\n0: slurmstepd-node1: error: *** STEP 1.4 ON node1 CANCELLED AT 2026-11-27T05:03:42 ***";
         assert!(

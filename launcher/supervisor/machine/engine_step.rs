@@ -35,8 +35,11 @@ impl Machine {
             let in_tail = tail.iter().any(|line| line.trim() == words.text);
             !words.tasks.is_empty() && !in_tail
         };
-        let cancelled = cancelled(tail, together, |step| self.is_step_of_engines(step))
-            .filter(|_| !(together && self.engines.srun_said.as_ref().is_some_and(said_before)));
+        let explained = self.engines.srun_said.as_ref().is_some_and(|words| {
+            words.about == Some(Topic::GivenUp) || together && said_before(words)
+        });
+        let cancelled =
+            cancelled(tail, together, |step| self.is_step_of_engines(step)).filter(|_| !explained);
         let starter = &self.engines.starter;
         let text = format!("the engines' {starter} (pid {pid}) ended with {exit}");
         let mut failure = Failure::new(self.kind_of_now(), text);
@@ -117,7 +120,9 @@ impl Machine {
             }
             return;
         }
-        if self.engines.were_asked(&words.tasks) {
+        if words.about == Some(Topic::Ended) {
+            // Where the whole job ends, Slurm's signal tells it.
+        } else if self.engines.were_asked(&words.tasks) {
             step_line(out, words.text.clone());
             self.say_shut_down(&words.tasks, out);
         } else {
@@ -153,10 +158,49 @@ impl Machine {
         // what tells of no end: the kernel may have killed what an engine had started, hours before.
         let is_late = self.replaces() && of_tasks && fresh.is_empty();
         let of_others = words.about.is_some() && !words.is_about_memory();
-        if !is_late && (starts || of_tasks || of_others) {
+        if words.explain_later_ends() {
+            self.explain(words);
+        } else if of_tasks && !is_late && self.is_of_other_nodes(&words.tasks) {
+            self.engines.srun_said = Some(words);
+        } else if !is_late && (starts || of_tasks || of_others) {
             self.engines.srun_said.get_or_insert(words);
         }
         self.tasks_gone(&fresh, Noticed::SrunsWords, out);
+    }
+
+    /// Slurm told why it kills tasks: that is the cause of what is heard of them later, and of an end that was heard just before. The end of
+    /// another task, hours ago, is not, but where it takes all with it.
+    fn explain(&mut self, words: Words) {
+        let is_of_ours = match &words.about {
+            Some(Topic::NodesFailed(nodes)) => !self.engines_on(nodes).is_empty(),
+            _ => true,
+        };
+        if let Some(end) = &mut self.engines.unexplained
+            && is_of_ours
+            && end.failure.about != Some(About::Memory)
+        {
+            end.failure.cause = Some(words.text.clone());
+            end.failure.hints = vec![gone::next_step_of_srun(&words).to_owned()];
+            end.signal_comes |= words.about == Some(Topic::Ended);
+        }
+        let together = self.engines.world || self.engines.together();
+        let known = self.engines.srun_said.as_ref();
+        let is_first = known
+            .is_some_and(|known| known.explain_later_ends() || together && !known.tasks.is_empty());
+        if !is_first {
+            self.engines.srun_said = Some(words);
+        }
+    }
+
+    /// Whether what is known is that nodes failed on which none of these tasks was: engines without MPI outlive those of other nodes.
+    fn is_of_other_nodes(&self, tasks: &[u32]) -> bool {
+        let known = self.engines.srun_said.as_ref();
+        let Some(Topic::NodesFailed(nodes)) = known.and_then(|words| words.about.as_ref()) else {
+            return false;
+        };
+        let there = self.engines_on(nodes);
+        let together = self.engines.world || self.engines.together();
+        !together && !tasks.iter().any(|task| there.contains(task))
     }
 
     /// What is known besides of engines that never were ready.
@@ -173,11 +217,17 @@ impl Machine {
         failure
     }
 
-    /// The first of Slurm's words in the last lines of an srun.
+    /// The first of Slurm's words in the last lines of an srun, or those that explain the others.
     fn words_in(&self, tail: &[String]) -> Option<Words> {
-        tail.iter()
-            .filter_map(|line| Words::read(line))
-            .find(|words| (words.step).is_none_or(|step| self.is_step_of_engines(step)))
+        let is_own = |words: &Words| (words.step).is_none_or(|step| self.is_step_of_engines(step));
+        let said = || {
+            tail.iter()
+                .filter_map(|line| Words::read(line))
+                .filter(is_own)
+        };
+        said()
+            .find(Words::explain_later_ends)
+            .or_else(|| said().next())
     }
 
     /// Whether the step of this number is one of the engines', as far as they have told: an engine may run steps of its own, whose words

@@ -427,7 +427,7 @@ pub(super) fn too_few(mut failure: Failure, end: &Failure) -> Failure {
 pub(super) fn by_slurm(failure: Failure, words: &Words) -> Failure {
     match words.about {
         Some(Topic::OutOfMemory) => failure.hint(MORE_MEMORY).about(About::Memory),
-        Some(Topic::JobEnds) => failure.about(About::JobEnds),
+        Some(Topic::JobEnds | Topic::Ended) => failure.about(About::JobEnds),
         _ => failure,
     }
 }
@@ -462,6 +462,8 @@ pub(super) const CANCELLED: &str =
 pub(super) fn next_step_of_srun(words: &Words) -> &'static str {
     if words.about == Some(Topic::Killed) {
         "killed by SIGKILL (the kernel's out-of-memory killer? `sacct --format=JobID,State,MaxRSS,ReqMem` tells)"
+    } else if words.about == Some(Topic::GivenUp) {
+        "srun ended the engines' step for that (`sinfo -N -l` shows how its nodes are)"
     } else {
         LINES_OF_ENGINES
     }

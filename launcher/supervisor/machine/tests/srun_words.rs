@@ -122,6 +122,92 @@ fn a_cancelled_step_is_no_matter_of_memory() {
     assert!(hint(&of_a_task).contains("out-of-memory killer?"));
 }
 
+/// The failure that a job of three engines ends with after these words of Slurm's, where its srun has ended or all its tasks have.
+fn failure_after(words: &[&str], ready: bool, tail: Option<&[&str]>) -> Failure {
+    let mut machine = started(None);
+    for (rank, node) in [(0, "node1"), (1, "node1"), (2, "node2")] {
+        let _ = machine.on(Event::Placed(Report {
+            rank,
+            node: node.to_owned(),
+            pid: 56,
+            step: Some("4.0".to_owned()),
+            memory: None,
+            share: Share::default(),
+        }));
+    }
+    if ready {
+        registered(&mut machine, &[0, 1, 2]);
+    }
+    for words in words {
+        let _ = said(&mut machine, words);
+    }
+    if let Some(tail) = tail {
+        let _ = machine.on(Event::Exited {
+            unit: Unit::EngineGroup,
+            pid: 7,
+            exit: Exit::Code(137),
+            tail: tail.iter().map(|line| (*line).to_owned()).collect(),
+            memory: None,
+        });
+    }
+    let _ = machine.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
+    let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
+        panic!("it goes on after {words:?}");
+    };
+    end.failure.clone().expect("a failure")
+}
+
+#[test]
+fn a_step_that_srun_gave_up_was_not_cancelled_by_somebody() {
+    let launch =
+        "srun: error: Task launch for StepId=4.0 failed on node node2: Unable to contact slurmd";
+    let told = "0: slurmstepd: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-26T19:54:15 ***";
+    let killed = "srun: error: node1: tasks 0-1: Killed";
+    for (before, tail) in [
+        (&[launch][..], &[launch, told, killed][..]),
+        // Long enough ago for the last lines to be others, or too short for the log to have been read.
+        (&[launch], &[told, killed]),
+        (&[], &[launch, told, killed]),
+    ] {
+        let failure = failure_after(before, false, Some(tail));
+        assert_eq!(failure.cause.as_deref(), Some(launch), "{before:?}");
+        let hints = failure.hints.join("; ");
+        assert!(
+            hints.contains("srun ended the engines' step for that"),
+            "{hints}"
+        );
+        assert!(!hints.contains("scancel"), "{hints}");
+    }
+}
+
+#[test]
+fn a_node_that_failed_is_the_cause_of_the_ends_that_it_brings() {
+    let node = "srun: error: Node failure on node[1-2]";
+    let ended = "0: slurmstepd-node1: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-27T05:05:16 DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***";
+    let killed = "srun: error: node1: tasks 0-1: Killed";
+    let others = "srun: error: node2: task 2: Killed";
+    for cause in [node, ended] {
+        for words in [[cause, killed, others], [killed, others, cause]] {
+            let failure = failure_after(&words, true, None);
+            assert!(failure.to_string().contains(cause), "{words:?}: {failure}");
+            let failure = failure_after(&[], true, Some(&words));
+            assert!(failure.to_string().contains(cause), "{words:?}: {failure}");
+            let hints = failure.hints.join("; ");
+            assert!(!hints.contains("out-of-memory killer"), "{hints}");
+        }
+    }
+    // Of what was lost long before nothing follows.
+    let failure = failure_after(&[others, ended], true, Some(&[killed]));
+    assert_eq!(failure.cause.as_deref(), Some(ended));
+    let other_node = "srun: error: Node failure on node2";
+    let failure = failure_after(&[other_node, others, killed], true, None);
+    let text = failure.to_string();
+    assert!(
+        text.contains(killed) && !text.contains(other_node),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_world_that_its_lost_rank_ended_was_not_cancelled() {
     let end = |world: bool| {
