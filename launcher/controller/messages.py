@@ -16,9 +16,11 @@ A signal that a client sends to an engine without a nanny is told to ipjob, `sig
 answers {"signalled": {"17": null}}, or why not in the place of null. The client is answered on the engines' side of the control scheduler: the
 engine itself does not know this request, and says so in its log.
 """
+import contextlib
 import inspect
 import itertools
 import json
+import logging
 import signal
 import time
 
@@ -137,10 +139,10 @@ def hear_of_ends(hub):
         engine = self.engines.get(eid) or next(pending, None)
         if engine is None or uuid not in (None, engine.uuid):
             return
-        self.log.info(f"ipjob: engine {eid} has ended")
         # Its results that are here already; later ones the hub takes from no engine that it does not know.
         self.monitor.flush()
-        drop(self, engine.ident, {"content": {"id": eid, "queue": engine.uuid}})
+        with quietly():
+            drop(self, engine.ident, {"content": {"id": eid, "queue": engine.uuid}})
         fail(self, eid)
 
     def fail(self, eid):
@@ -196,6 +198,18 @@ def hear_of_ends(hub):
     Hub.unregister_engine = unregister_engine
     Hub._handle_stranded_msgs = stranded
     return None
+
+
+@contextlib.contextmanager
+def quietly():
+    """Without lines of log that only inform. While the disk hangs another process of the controller may be in the middle of one, and no signal
+    ends a process that waits for its turn."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def fail_tasks_soon(task_scheduler):

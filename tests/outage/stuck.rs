@@ -44,13 +44,16 @@ fn a_controller_is_waited_for_and_then_replaced() {
     let before = job.wait_ready();
     client(&freezer.0, &before, "push");
     freezer.freeze();
-    // The hub, a child of the main process, writes its list of engines.
-    send(engine(&before, 1), Signal::SIGKILL);
+    // The heart monitor, a child of the main process, writes a line of log about a heart that is silent. Of an end the main process
+    // itself, the hub, would write, and hang.
+    let silent = engine(&before, 1);
+    send(silent, Signal::SIGSTOP);
     let controller = pid_of(&before["controller"]["pid"]);
-    wait_for("a hub that hangs", || {
+    wait_for("a heart monitor that hangs", || {
         children_of(controller).into_iter().find_map(hangs)
     });
     send(controller, Signal::SIGKILL);
+    send(silent, Signal::SIGCONT);
     recovers(&freezer, &mut job, "controller");
 }
 
