@@ -78,7 +78,16 @@ fn a_file_that_hides_a_module_of_pythons_is_named() {
         let place = Place::with_venv(&venv);
         let file = place.dir().join(format!("{module}.py"));
         fs::write(&file, "x = 1\n").expect("a file");
-        let mut job = Job::start(&place, &["--mode", "cluster-only", "-n", "1"]);
+        // What forks engines has imported Python's own before it looks there.
+        let exec = [
+            "--mode",
+            "cluster-only",
+            "-n",
+            "1",
+            "--engine-start",
+            "exec",
+        ];
+        let mut job = Job::start(&place, &exec);
         let (code, transcript) = job.finish();
         assert_eq!(code, 4, "{transcript}");
         let file = file.display();
