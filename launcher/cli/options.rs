@@ -122,7 +122,7 @@ pub struct RunOptions {
     #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStart::Auto, value_name = "WAY", help_heading = "Engines")]
     pub engine_start: EngineStart,
 
-    /// Import these modules before engines count as ready, where they are forked once per node: `auto` (numpy, where it is installed; nothing in an MPI world), `off`, or
+    /// Import these modules before engines count as ready, where they are forked once per node: `auto` (numpy, where it is installed), `off`, or
     /// modules with commas. What a module draws or reads when it is imported is then the same in all engines of a node.
     #[arg(long, env = "IPJOB_PRELOAD", value_name = "MODULES", default_value = "auto", value_parser = values::preload, help_heading = "Engines")]
     pub preload: Preload,

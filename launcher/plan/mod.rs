@@ -58,7 +58,7 @@ use incarnation::Incarnation;
 use profile::Profile;
 pub use secrets::Secrets;
 use service::Service;
-use settings::{EngineStart, Launcher, Mode, Preload, Respawn, Settings};
+use settings::{EngineStart, Launcher, Mode, Respawn, Settings};
 use share::{Machine, Shares};
 use std::path::PathBuf;
 use version::Version;
@@ -119,19 +119,6 @@ pub struct Here {
     pub runtime_dir_is_ours: bool,
     /// The Python package `ipjob` of ipcontroller's Python.
     pub package: Option<Version>,
-}
-
-impl Here {
-    /// Whether engines form one MPI world.
-    #[must_use]
-    pub fn makes_a_world(&self) -> bool {
-        let srun = self
-            .srun
-            .as_ref()
-            .is_some_and(|srun| srun.mpi != World::None);
-        let mpiexec = self.mpiexec.as_ref().is_some_and(|mpiexec| mpiexec.world);
-        srun || mpiexec || self.ranks.as_ref().is_some_and(|ranks| ranks.world)
-    }
 }
 
 /// What the launcher `srun` works with.
@@ -276,7 +263,7 @@ pub struct Plan {
 impl Plan {
     /// Decides what will be started.
     pub fn new(
-        mut settings: Settings,
+        settings: Settings,
         allocation: Allocation,
         incarnation: Incarnation,
         secrets: Secrets,
@@ -285,11 +272,6 @@ impl Plan {
         let profile = Profile::new(&settings.ipython_dir, &settings.profile)
             .in_life(allocation.restart)
             .with_sockets(here.sockets.clone());
-        // Of twelve starts of MPICH 5.0.2 with Slurm's pmi2 and all of UCX's transports six failed with numpy imported before the fork, none
-        // without it: what MPICH asks of pmi2 is malformed then.
-        if settings.preload == Preload::Auto && here.makes_a_world() {
-            settings.preload = Preload::Modules(Vec::new());
-        }
         let launcher = launcher(&settings, &allocation, here.ranks.is_some());
         let respawn = engines::respawn(&settings, launcher, here, &allocation)?;
         let together = engines::end_together(launcher, here);

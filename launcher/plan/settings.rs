@@ -73,7 +73,7 @@ pub enum EngineStart {
 /// What engines import before they count as ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Preload {
-    /// numpy, where it is installed; nothing in an MPI world.
+    /// numpy, where it is installed.
     Auto,
     /// These modules, by their full names; none are `off`.
     Modules(Vec<String>),
