@@ -121,6 +121,19 @@ pub struct Here {
     pub package: Option<Version>,
 }
 
+impl Here {
+    /// Whether engines form one MPI world.
+    #[must_use]
+    pub fn makes_a_world(&self) -> bool {
+        let srun = self
+            .srun
+            .as_ref()
+            .is_some_and(|srun| srun.mpi != World::None);
+        let mpiexec = self.mpiexec.as_ref().is_some_and(|mpiexec| mpiexec.world);
+        srun || mpiexec || self.ranks.as_ref().is_some_and(|ranks| ranks.world)
+    }
+}
+
 /// What the launcher `srun` works with.
 #[derive(Clone, Debug)]
 pub struct Srun {

@@ -115,13 +115,16 @@ pub fn tells_its_world(settings: &Settings) -> bool {
     !settings.engine_args.iter().any(command)
 }
 
-/// Whether engines read the configuration file that preloads modules: they take only one beside the profile's, and the user's own goes first.
-pub fn preloads(settings: &Settings) -> bool {
+/// Whether engines read the configuration file that preloads modules, and gives MPI fresh memory: they take only one beside the profile's, and
+/// the user's own goes first.
+pub fn preloads(context: &Context) -> bool {
     let is_file = |arg: &String| {
         let name = arg.split('=').next().unwrap_or_default();
         name == "--config" || name.ends_with(".extra_config_file")
     };
-    settings.preload.order().is_some() && !settings.engine_args.iter().any(is_file)
+    let settings = context.settings;
+    let has_work = settings.preload.order().is_some() || context.here.makes_a_world();
+    has_work && !settings.engine_args.iter().any(is_file)
 }
 
 /// What keeps nannies from starting: an engine takes the first line of its nanny's output for its address (nanny.py), and a Python
@@ -155,7 +158,7 @@ fn arguments(context: &Context, forked: bool) -> Vec<String> {
     if !context.nanny || nanny_fails(context, forked).is_some() {
         defaults.push("--IPEngine.enable_nanny=False".to_owned());
     }
-    if preloads(context.settings) {
+    if preloads(context) {
         let file = context.profile.module(PRELOAD_NAME);
         defaults.push(format!("{CONFIG_FILE}{}", file.display()));
     }

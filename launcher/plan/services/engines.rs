@@ -80,7 +80,7 @@ pub fn engines(
         name: Name::Engines,
         after: context.after(),
         processes,
-        carried: preloads(context.settings)
+        carried: preloads(context)
             .then(|| context.module(PRELOAD_NAME, PRELOAD))
             .into_iter()
             .collect(),

@@ -137,7 +137,7 @@ pub const ONE_BY_ONE: &str = "starting engines one by one";
 
 /// Tells that engines which are not forked preload nothing, where a configuration file of the user's has the place of ours.
 pub fn check_preload(context: &Context, forked: bool, remarks: &mut Vec<String>) {
-    if context.settings.preload.order().is_some() && !preloads(context.settings) && !forked {
+    if context.settings.preload.order().is_some() && !preloads(context) && !forked {
         let why = "engines import the modules of --preload when they are first used: they take only one further configuration file, and \
                    --engine-arg gives them another";
         remarks.push(why.to_owned());
