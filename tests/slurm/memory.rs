@@ -1,7 +1,11 @@
 //! Memory runs out in a job that Slurm constrains: whose end it was, where, and what the limit is.
 
-use crate::support::{Lab, lab::ALICE, lab::SlurmJob, wait_for};
+use crate::support::lab::{ALICE, SlurmJob, is_newer};
+use crate::support::{Lab, wait_for};
 use serde_json::{Value, json};
+
+/// A site where one task that is short of memory ends its whole step, which 22.05 does not know.
+const OOM_KILL_STEP: [&str; 2] = ["--slurm-conf", "TaskPluginParam=OOMKillStep"];
 
 /// What an engine does that needs more than there is.
 const GREEDY: &str = "hoard = [bytearray(b'x') * (16 << 20) for _ in range(200)]";
@@ -34,12 +38,9 @@ fn wait_told(job: &SlurmJob, begin: &str) -> String {
 
 #[test]
 fn an_engine_of_the_other_node_that_took_too_much_is_told_with_rank_node_and_limit() {
-    let mut lab = vec!["--constrain", "memory"];
-    // A site where one task that is short of memory ends its whole step, which 22.05 does not know.
-    if std::env::var_os("IPJOB_TEST_SLURM").is_some() {
-        lab.extend(["--slurm-conf", "TaskPluginParam=OOMKillStep"]);
-    }
-    let lab = needed!(Lab::up(&lab));
+    let options = [&["--constrain", "memory"], OOM_KILL_STEP.as_slice()].concat();
+    let options = if is_newer() { &options } else { &options[..2] };
+    let lab = needed!(Lab::up(options));
     let options = ["-N2", "--ntasks-per-node=2", "--mem=600"];
     // As in each job of such a site.
     let site = "export SLURM_OOM_KILL_STEP=1\nexec ipjob --mode cluster-only --mpi none";

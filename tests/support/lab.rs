@@ -396,7 +396,12 @@ impl SlurmJob<'_> {
 /// With all of its transports, MPICH 5 tells Slurm's pmi2 longer addresses than that takes: on 24.11 and 26.05 its `MPI_Init` then fails
 /// or hangs ("invalid client request"), now and then, and where much was imported before nearly always. 22.05 goes on as it is.
 fn few_transports() -> Option<&'static str> {
-    env::var_os("IPJOB_TEST_SLURM").map(|_| "UCX_TLS=tcp,self")
+    is_newer().then_some("UCX_TLS=tcp,self")
+}
+
+/// Whether labs have another version of Slurm than this machine's own: 24.11 or later.
+pub fn is_newer() -> bool {
+    env::var_os("IPJOB_TEST_SLURM").is_some()
 }
 
 /// The first directory above `path`, or the path itself, that not everybody may enter, where machines see the host's.
