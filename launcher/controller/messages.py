@@ -3,6 +3,7 @@
 A client's wish is told to ipjob a moment before it comes true: `shutdown engine 3`, `shutdown hub`. The hub hears of the first on its
 monitor, where all that passes the control scheduler comes along.
 
+Where it is known how this ipyparallel drops engines, ipjob is told so once, `hears ends`.
 The end of an engine is told to the hub as soon as ipjob knows of it, {"ended": {"3": "its uuid"}}: by itself the hub learns of it from a
 nanny, where there is one that outlives its engine, or by half a minute of silence. It is dropped as it would be then, and its tasks fail.
 Where ipjob never saw the engine in the hub's list it tells no uuid; what has that id is meant then, because ipjob tells an end before it
@@ -197,6 +198,7 @@ def hear_of_ends(hub):
     Hub.finish_registration = finish_registration
     Hub.unregister_engine = unregister_engine
     Hub._handle_stranded_msgs = stranded
+    handed.tell("hears ends")
     return None
 
 

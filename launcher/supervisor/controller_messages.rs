@@ -22,6 +22,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// The hub has written the list of its engines.
 const LISTED: &str = "engines listed";
 
+/// The hub drops the engines of which we tell it that they have ended: its ipyparallel is known.
+const HEARS: &str = "hears ends";
+
 /// The hub, as far as it is told of ends.
 #[derive(Debug, Default)]
 pub(super) struct Hub {
@@ -96,6 +99,8 @@ impl Supervisor<'_> {
             while let Ok(Some(line)) = lines.next_line().await {
                 if line == LISTED {
                     listed.notify_one();
+                } else if line == HEARS {
+                    let _ = sender.send(Notice::Event(Event::HubHears));
                 } else if let Some(asked) = read(&line) {
                     let _ = sender.send(Notice::Event(Event::ClientAsked(asked)));
                 } else if let Some(signalling) = read_signal(&line) {

@@ -222,6 +222,8 @@ pub enum Event {
     Superseded(String),
     /// Nothing of a service (or, with `None`, of the whole job) runs any more.
     Swept(Option<Name>),
+    /// The hub drops the engines of which we tell it that they have ended.
+    HubHears,
     /// A client has asked an engine or the hub to end, and it does so in a moment.
     ClientAsked(Asked),
     /// The user asks for the engines that are lost.

@@ -183,13 +183,6 @@ impl Machine {
         self
     }
 
-    /// The same, with a hub that hears us, or not.
-    #[must_use]
-    pub fn with_a_hub_that_hears(mut self, hears: bool) -> Self {
-        self.engines.hub_hears = hears;
-        self
-    }
-
     /// The same, with so much of the limit gone already.
     #[must_use]
     pub fn begun_before(mut self, gone: Duration) -> Self {
@@ -357,6 +350,7 @@ impl Machine {
             Event::Active => self.in_use(out),
             Event::Idle(since) => self.not_in_use(since, out),
             Event::Swept(service) => self.swept(service, out),
+            Event::HubHears => self.engines.hub_hears = true,
             Event::ClientAsked(whom) => self.client_asked(whom, out),
             Event::RestartAsked { request, all } => self.restart_asked(request, all, out),
         }

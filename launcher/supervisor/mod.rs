@@ -35,8 +35,6 @@ use crate::here::profile::ownership::Ownership;
 use crate::here::profile::rendezvous::Leader;
 use crate::here::site::identity;
 use crate::plan::Plan;
-use crate::plan::name::Name;
-use crate::plan::service::Service;
 use crate::plan::services::ONE_BY_ONE;
 use crate::plan::settings::Respawn;
 use crate::record::{AbsPath, REFRESH_S, Record, State};
@@ -96,18 +94,11 @@ struct Supervisor<'a> {
     sender: Sender,
 }
 
-/// Whether the hub hears what we tell it.
-fn hears(plan: &Plan) -> bool {
-    let controller = plan.service(Name::Controller);
-    controller.is_some_and(Service::talks)
-}
-
 /// The machine of a job of which so many seconds are gone.
 fn machine(plan: &Plan, elapsed: f64) -> Machine {
     Machine::new(&plan.services, plan.settings.start.whole)
         .begun_before(Duration::try_from_secs_f64(elapsed).unwrap_or_default())
         .in_slurm(plan.allocation.job.is_some())
-        .with_a_hub_that_hears(hears(plan))
         .stopping_before_the_end(plan.settings.stop_before)
         .ending_when_idle(plan.settings.idle)
         .expecting_a_world(plan.world.clone())

@@ -50,7 +50,7 @@ fn the_hub_does_what_it_hears_whatever_its_database_has_lost_and_whoever_tells_f
         assert_eq!(
             found,
             json!({
-                "listed": [], "failed": [failed, failed], "successor": "v5", "nanny_first": [open, failed],
+                "says": "hears ends\n", "listed": [], "failed": [failed, failed], "successor": "v5", "nanny_first": [open, failed],
                 "believed": [false, true],
             }),
             "{name}"

@@ -69,7 +69,7 @@ def nanny(engine):
 
 handed.teller, ipjob = socket.socketpair()
 assert messages.hear_of_ends(hub) is None
-found = {}
+found = {"says": ipjob.recv(100).decode()}
 
 # The oldest record is culled though its task is not done.
 it = Hub()

@@ -150,7 +150,7 @@ pub(super) struct Engines {
     all: BTreeMap<u32, Engine>,
     /// Engines in the hub's list that others started: the hub gives them ids beyond ours.
     guests: BTreeSet<u32>,
-    /// Whether the hub hears us: one that does not learns of ends from nannies, or by silence.
+    /// Whether the hub has said that it hears us: one that does not learns of ends from nannies, or by silence.
     pub hub_hears: bool,
     /// Those of ours whose end is still to be told to it.
     pub untold: Vec<u32>,

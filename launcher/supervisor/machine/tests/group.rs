@@ -253,6 +253,18 @@ fn every_order_of_events_with_sets_keeps_the_rules() {
 }
 
 #[test]
+fn a_set_waits_for_no_nannies_where_the_hub_hears_of_its_end() {
+    let mut world = world();
+    let _ = world.machine.on(Event::HubHears);
+    let _ = world.machine.on(killed(&[1]));
+    let lost = world.machine.on(Event::Taken(Taken::Not));
+    let Effect::SetTimer(timer, _) = ENDED else {
+        unreachable!("it is one");
+    };
+    assert!(lost.contains(&Effect::SetTimer(timer, Duration::ZERO)));
+}
+
+#[test]
 fn engines_of_a_set_that_starts_again_live_as_their_group_does() {
     let mut world = world();
     for event in [
