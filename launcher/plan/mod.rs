@@ -323,7 +323,10 @@ impl Plan {
             .map(|python| services::fork(&context, python.to_owned()));
         let on_ready = services::on_ready(&context);
         let replacement = services::replacement(&context, launcher, together);
-        let mut services = vec![services::controller(&context), engine_service];
+        let mut services = vec![
+            services::controller(&context, python.is_some()),
+            engine_service,
+        ];
         match settings.mode {
             Mode::Notebook => services.push(services::jupyter(&context, &mut remarks)?),
             Mode::ClusterOnly if settings.arguments.is_empty() => {}

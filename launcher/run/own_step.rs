@@ -128,7 +128,7 @@ async fn arrival(
 fn reason(srun: &mut Question, otherwise: &dyn std::fmt::Display) -> String {
     let said = srun.errors();
     let mut lines = said.lines().map(str::trim);
-    let error = lines.find(|line| line.starts_with("srun: error: ") || line.contains("error:"));
+    let error = lines.find(|line| line.contains("error:"));
     error.map_or_else(
         || format!("srun: {otherwise}"),
         |line| line.chars().take(200).collect(),

@@ -1,7 +1,7 @@
 //! Sites whose Python prints when it starts: a sitecustomize that greets.
 
 use super::python;
-use crate::support::{Job, Place, carriers, venv};
+use crate::support::{Job, Place, carriers, command_line, venv};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -29,6 +29,12 @@ fn engines_that_are_forked_have_their_nannies() {
     let mut job = start(&place, &["--engine-start", "fork"]);
     let record = job.wait_ready();
     assert_eq!(nannies(&record), 3, "one of each, and what forks them");
+    let hub = record["controller"]["pid"].as_u64().expect("a pid");
+    let hub = command_line(u32::try_from(hub).expect("a pid"));
+    assert!(
+        hub.contains("\"signals\":0"),
+        "nannies send the signals: {hub}"
+    );
     let seen = python::ask(&place, &venv, "execute.py", &["job_local"]);
     assert_eq!(seen["ids"], json!([0, 1]));
     for id in 0..2 {

@@ -19,9 +19,10 @@ const EAGER: &str = include_str!("../../controller/eager.py");
 /// How it ends connections of strangers that send much.
 const HANDSHAKES: &str = include_str!("../../controller/handshakes.py");
 
-/// `ipcontroller` on the address that its peers reach, with our key and a heartbeat that fits the number of engines.
+/// `ipcontroller` on the address that its peers reach, with our key and a heartbeat that fits the number of engines, which are
+/// `forked` or not.
 #[must_use]
-pub fn controller(context: &Context) -> Service {
+pub fn controller(context: &Context, forked: bool) -> Service {
     let patience = context.settings.start.whole.as_secs().max(1);
     let mut args = vec![
         context.profile_dir_argument(),
@@ -54,7 +55,7 @@ pub fn controller(context: &Context) -> Service {
     args.extend(with_users(defaults, &context.settings.controller_args));
     let (program, carried) = match &context.here.eager_python {
         Some(python) => {
-            args.splice(..0, eager(context));
+            args.splice(..0, eager(context, forked));
             let carried = Carried {
                 path: context.profile.controller_program(),
                 text: EAGER,
@@ -92,11 +93,11 @@ pub fn controller(context: &Context) -> Service {
 }
 
 /// The arguments of that program before ipcontroller's own.
-fn eager(context: &Context) -> Vec<String> {
+fn eager(context: &Context, forked: bool) -> Vec<String> {
     let order = Order {
         beat_ms: context.heartbeat.eager_ms.unwrap_or_default(),
         engines: context.engines,
-        signals: if context.signals_ours && without_nannies(context) {
+        signals: if context.signals_ours && without_nannies(context, forked) {
             context.engines
         } else {
             0

@@ -134,10 +134,10 @@ pub fn nanny_fails<'a>(context: &'a Context, forked: bool) -> Option<&'a str> {
     printed.filter(|_| context.nanny && !forked)
 }
 
-/// Whether no engine has a nanny, as its arguments say: the user's own count as well.
-pub fn without_nannies(context: &Context) -> bool {
+/// Whether no engine has a nanny, as its arguments say where its Python is `forked` or not: the user's own count as well.
+pub fn without_nannies(context: &Context, forked: bool) -> bool {
     let none = "--IPEngine.enable_nanny=False";
-    arguments(context, false).iter().any(|arg| arg == none)
+    arguments(context, forked).iter().any(|arg| arg == none)
 }
 
 /// The arguments that every ipengine gets.
