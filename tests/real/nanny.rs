@@ -11,7 +11,11 @@ use std::fs;
 fn nannies(record: &Value) -> usize {
     carriers(record["incarnation"]["id"].as_str().expect("an id"))
         .into_iter()
-        .filter(|(pid, _)| command_line(*pid).contains("ipyparallel.engine.nanny"))
+        // What forks them is none.
+        .filter(|(pid, _)| {
+            let line = command_line(*pid);
+            line.contains("ipyparallel.engine.nanny") && !line.contains("(forks them)")
+        })
         .count()
 }
 
