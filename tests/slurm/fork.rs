@@ -98,31 +98,25 @@ fn a_forked_engine_of_a_step_sees_what_one_of_its_own_sees() {
     let options = ["--cpus", "2", "--slurm-conf", "TaskPlugin=task/affinity"];
     let lab = needed!(Lab::up(&options));
     let driver = lab.script("driver.py", DRIVER);
-    let run = |way: &str| {
-        let driver = driver.display();
-        format!("ipjob --mode cluster-only --engine-start {way} -- python3 {driver}")
-    };
+    let mut seen: Vec<Value> = vec![];
     // Two tasks on one node, one on the other; then fewer engines than tasks; then as the ranks of one MPI world.
-    let lines = [
-        run("exec --mpi none"),
-        run("fork --mpi none"),
-        run("exec --mpi none -n 2"),
-        run("fork --mpi none -n 2"),
-        run("exec --mpi pmi2"),
-        run("fork --mpi pmi2"),
-    ];
-    let job = lab.submit(&["-N2", "-n3"], &lines.join("\n"));
-    let ended = job.finish();
-    assert_eq!(ended.code, 0, "{}", ended.output);
-    let seen: Vec<Value> = ended
-        .output
-        .lines()
-        .filter_map(|line| line.strip_prefix("SEEN "))
-        .map(|text| serde_json::from_str(text).expect("JSON"))
-        .collect();
-    assert_eq!(seen.len(), lines.len(), "{}", ended.output);
-    for (pair, engines) in seen.chunks(2).zip([3, 2, 3]) {
-        assert_same(&pair[0], &pair[1], engines);
+    for (options, engines) in [("--mpi none", 3), ("--mpi none -n 2", 2), ("--mpi pmi2", 3)] {
+        let run = |way: &str| {
+            let driver = driver.display();
+            format!("ipjob --mode cluster-only --engine-start {way} {options} -- python3 {driver}")
+        };
+        let job = lab.submit(
+            &["-N2", "-n3"],
+            &format!("{}\n{}", run("exec"), run("fork")),
+        );
+        let ended = job.finish();
+        assert_eq!(ended.code, 0, "{}", ended.output);
+        let before = seen.len();
+        let told = ended.output.lines();
+        let told = told.filter_map(|line| line.strip_prefix("SEEN "));
+        seen.extend(told.map(|text| serde_json::from_str::<Value>(text).expect("JSON")));
+        assert_eq!(seen.len(), before + 2, "{}", ended.output);
+        assert_same(&seen[before], &seen[before + 1], engines);
     }
     for rank in 0..3 {
         assert_eq!(seen[5][rank.to_string()]["sum"], json!([rank, 3, 6]));
