@@ -51,7 +51,7 @@ fn engines_that_are_started_one_by_one_go_without_nannies_which_is_said() {
     for name in ["main", "ipp88"] {
         let venv = needed!(venv(name));
         let place = Place::with_venv(&venv);
-        let mut job = start(&place, &[]);
+        let mut job = start(&place, &["--engine-start", "exec"]);
         let line = job.wait_line("engines start without nannies: the Python of ");
         assert!(line.contains("prints \"Welcome to the site\""), "{line}");
         let record = job.wait_ready();
@@ -66,7 +66,7 @@ fn engines_that_are_started_one_by_one_go_without_nannies_which_is_said() {
 fn nannies_that_are_insisted_on_are_refused_with_the_reason() {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
-    let mut job = start(&place, &["--nanny", "on"]);
+    let mut job = start(&place, &["--nanny", "on", "--engine-start", "exec"]);
     let (code, transcript) = job.finish();
     assert_eq!(code, 4, "{transcript}");
     assert!(
