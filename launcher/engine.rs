@@ -19,7 +19,10 @@ use crate::here::os::affinity;
 use crate::here::os::memory::Memory;
 use crate::here::profile::directory;
 use crate::here::site::{identity, topology};
-use crate::plan::services::{CONNECTION_INFO, Succession, cannot_bind};
+use crate::plan::services::{
+    CONNECTION_INFO, PRELOAD_VARIABLE, Succession, WITHOUT_PRELOAD, cannot_bind,
+};
+use crate::plan::settings::Preload;
 use crate::plan::share::{Node, Provision};
 use crate::plan::task_lines::{NotForked, Report, Unbound};
 use crate::plan::task_place::TaskPlace;
@@ -164,10 +167,19 @@ pub fn run(
                 drop(private);
                 return Ok(exit_like::like(status));
             }
-            Err(why) => task::tell_not_forked(&NotForked {
-                node: node.clone(),
-                why,
-            }),
+            Err(refusal) => {
+                let mut why = refusal.why;
+                let is_default = env::var(PRELOAD_VARIABLE).ok() == Preload::Auto.order();
+                if refusal.broke && is_default {
+                    // It may be what broke it, and nobody has asked for it.
+                    command.env_remove(PRELOAD_VARIABLE);
+                    if !why.is_empty() {
+                        why.push_str(WITHOUT_PRELOAD);
+                    }
+                }
+                let node = node.clone();
+                task::tell_not_forked(&NotForked { node, why });
+            }
         }
     }
     let Some(private) = private else {

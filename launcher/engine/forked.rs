@@ -5,6 +5,7 @@
 //! docs/design/fork.md explains the design.
 
 use super::pmi;
+use super::task::Refusal;
 use crate::here::os::stray_processes::Leftover;
 use crate::plan::environment::is_of_mpi;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
@@ -119,7 +120,7 @@ pub fn run(
     common: &[String],
     node: &str,
     started: impl FnOnce(u32),
-) -> Result<ExitStatus, Why> {
+) -> Result<ExitStatus, Refusal> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| format!("{what}: {error}")
@@ -136,7 +137,10 @@ pub fn run(
         forker = Some(child.map_err(failed(&format!("{} cannot be started", python.display())))?);
     }
     // Until an engine is there signals end this task, as they would end an engine of its own that still imports.
-    send(&mut stream, &order, socket).map_err(failed("nothing forks engines"))?;
+    send(&mut stream, &order, socket).map_err(|error| Refusal {
+        why: failed("nothing forks engines")(error),
+        broke: true,
+    })?;
     let mut lines = BufReader::new(stream);
     let mut line = String::new();
     let _ = lines.read_line(&mut line);
@@ -148,15 +152,19 @@ pub fn run(
         Some(("exec", why)) => {
             // It ends as soon as it has told all that were waiting; an engine is nobody's parent.
             let _ = forker.as_mut().map(Child::wait);
-            return Err(why.to_owned());
+            return Err(why.to_owned().into());
         }
         _ => {
             let end = forker.as_mut().and_then(|forker| forker.wait().ok());
-            return Err(end
+            let why = end
                 .filter(|end| !end.success())
                 .map_or_else(String::new, |end| {
                     format!("the Python that forks them ended with {end}")
-                }));
+                });
+            return Err(Refusal {
+                why,
+                broke: line.is_empty(),
+            });
         }
     };
     // The launcher is to see its end when the engine closes it.

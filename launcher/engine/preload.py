@@ -1,6 +1,7 @@
 """Imports what --preload names before an engine counts as ready: as the engine's configuration file, which is read before it registers,
 and in the Python that forks a node's engines, of whose program this is the first part.
 """
+import faulthandler
 import importlib
 import os
 import sys
@@ -18,6 +19,10 @@ def preload(tell):
     os.environ.setdefault(*BACKEND)
     # As ipengine does it before the first cell.
     sys.path.insert(0, "")
+    # One that crashes is named in the log.
+    silent = not faulthandler.is_enabled()
+    if silent:
+        faulthandler.enable(2)
     for name in names:
         sought = name.rstrip("?")
         try:
@@ -27,7 +32,9 @@ def preload(tell):
             absent = isinstance(error, ModuleNotFoundError) and error.name == sought
             if not (absent and sought != name):
                 why = " ".join(f"{type(error).__name__}: {error}".split())
-                tell(f"ipjob-engine cannot import {sought} on {os.uname().nodename}: {why}\n".encode())
+                tell(f"ipjob-engine cannot import {name} on {os.uname().nodename}: {why}\n".encode())
+    if silent:
+        faulthandler.disable()
     if "" in sys.path:
         sys.path.remove("")
     if unset:

@@ -1,5 +1,6 @@
 //! Only Linux has what engines of a step are forked with; elsewhere only the laptop's commands are of use.
 
+use super::task::Refusal;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
@@ -11,6 +12,6 @@ pub fn run(
     _common: &[String],
     node: &str,
     _started: impl FnOnce(u32),
-) -> Result<ExitStatus, String> {
-    Err(format!("{node} does not run Linux"))
+) -> Result<ExitStatus, Refusal> {
+    Err(format!("{node} does not run Linux").into())
 }

@@ -13,7 +13,7 @@ use crate::plan::cpus::Cpus;
 use crate::plan::environment::READY_URL;
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Carried, Environment, Process, Service, Streams};
-use crate::plan::services::OnReady;
+use crate::plan::services::{OnReady, PRELOAD_VARIABLE};
 use crate::plan::share::Provision;
 use crate::plan::text::Text;
 use crate::plan::{Plan, secrets};
@@ -66,6 +66,10 @@ pub struct Children {
     pub reservation: Option<Reservation>,
     /// What forks the engines, until it has told of all of them.
     pub forking: Option<Forking>,
+    /// Whether it has forked none and will not.
+    pub gave_up: bool,
+    /// Whether engines import nothing beforehand although it is ordered.
+    pub without_preload: bool,
     /// Where the controller that was started last tells what happens to it, until that is listened to.
     pub told: Option<UnixStream>,
 }
@@ -86,6 +90,8 @@ impl Children {
             logs: BTreeMap::new(),
             reservation: None,
             forking: None,
+            gave_up: false,
+            without_preload: false,
             told: None,
         }
     }
@@ -100,6 +106,9 @@ impl Children {
     ) -> Result<u32, Failure> {
         let mut command = in_environment(&service.environment, process)?;
         command.args(given.arguments);
+        if self.without_preload && service.name == Name::Engines {
+            command.env_remove(PRELOAD_VARIABLE);
+        }
         // Engines of a step, which have indices as well where they start again, are given nothing here.
         let index = id.engine().and_then(|index| usize::try_from(index).ok());
         let provision = index.and_then(|index| self.provisions.get(index));
@@ -479,8 +488,6 @@ pub struct Forking {
     pub exit: Option<Exit>,
     /// Whether it tells nothing more.
     pub silent: bool,
-    /// Whether it has told that it forks none.
-    pub gave_up: bool,
 }
 
 /// The program that forks the engines, from its start until all that it forked is told.
@@ -495,18 +502,12 @@ impl Forking {
             early: BTreeMap::new(),
             exit: None,
             silent: false,
-            gave_up: false,
         }
     }
 
     /// Itself, as a process that can be asked to end.
     pub fn process(&self) -> Option<Leftover> {
         self.process
-    }
-
-    /// Whether it has told that it forks none.
-    pub fn gave_up(&self) -> bool {
-        self.gave_up
     }
 
     /// A process has ended that is no known child.

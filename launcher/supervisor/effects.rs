@@ -1,6 +1,6 @@
 //! Carrying out what the machine says. No decision is made here: what turns out otherwise than it was meant goes back as an event.
 
-use super::children::{Forking, TAIL_LINES, write_carried};
+use super::children::{TAIL_LINES, write_carried};
 use super::event::{Effect, End, Event, Level, Look, Timer};
 use super::notice::{Answer, Notice, Wired};
 use super::probes::jupyter::Probe;
@@ -239,9 +239,8 @@ impl Supervisor<'_> {
         if service.ready == Readiness::Started {
             self.console.still();
         }
-        let gave_up = self.children.forking.as_ref().is_some_and(Forking::gave_up);
         if let (Name::Engines, Some(process)) = (name, &self.plan.fork)
-            && !gave_up
+            && !self.children.gave_up
             && self.start_forking(service, process)
         {
             return;

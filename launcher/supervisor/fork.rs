@@ -14,7 +14,8 @@ use crate::here::os::subreaper;
 use crate::plan::cpus::Cpus;
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Service};
-use crate::plan::services::{Forked, ONE_BY_ONE, Said};
+use crate::plan::services::{Forked, ONE_BY_ONE, Said, WITHOUT_PRELOAD};
+use crate::plan::settings::Preload;
 use crate::plan::share::Provision;
 use crate::plan::task_lines::{NotImported, Report};
 use nix::sys::signal::Signal;
@@ -98,9 +99,8 @@ impl Supervisor<'_> {
             }
             Said::Exec(why) => {
                 self.say_exec(true, &why);
-                let forking = self.children.forking.as_mut()?;
-                forking.untold.clear();
-                forking.gave_up = true;
+                self.children.gave_up = true;
+                self.children.forking.as_mut()?.untold.clear();
                 Some(Event::NotForked)
             }
         }
@@ -194,6 +194,12 @@ impl Supervisor<'_> {
         let Some(forking) = self.children.forking.take_if(settled) else {
             return;
         };
+        let engines = self.plan.service(Name::Engines);
+        let told_none =
+            engines.is_some_and(|engines| engines.processes.len() == forking.untold.len());
+        if told_none && self.children.asked(Name::Engines).is_none() {
+            return self.forking_broke(&forking);
+        }
         for index in forking.untold {
             let unit = Unit::Engine(index);
             self.children.borrow_log(unit, forking.log.clone());
@@ -206,6 +212,22 @@ impl Supervisor<'_> {
                 memory: None,
             }));
         }
+    }
+}
+
+impl Supervisor<'_> {
+    /// It has ended without a word. What broke it may be numpy, which nobody has asked for: engines by themselves start without it.
+    fn forking_broke(&mut self, forking: &Forking) {
+        let exit = forking.exit.clone().unwrap_or(Exit::Code(0));
+        let mut why = format!("the Python that forks them ended with {exit} before the first");
+        if self.plan.settings.preload == Preload::Auto {
+            self.children.without_preload = true;
+            why.push_str(WITHOUT_PRELOAD);
+        }
+        self.children.gave_up = true;
+        self.say(Level::Warning, format!("{ONE_BY_ONE}, not forked: {why}"));
+        self.publisher.edit().engines.are_not_forked(true, &why);
+        let _ = self.sender.send(Notice::Event(Event::NotForked));
     }
 }
 

@@ -151,6 +151,70 @@ fn is_declined(module: &str, text: &str, why: &str) {
     job.stop();
 }
 
+/// A numpy whose import kills engines and what forks them, and not the controller, which imports it as well: its machine's CPUs know
+/// what an older node's do not.
+fn breaks_numpy(place: &Place, signal: &str) {
+    let text = format!(
+        "import os, signal\ncommand = open('/proc/self/cmdline', 'rb').read()\nif b'/fork.py' in command or b'/ipengine' in command:\n    os.kill(os.getpid(), signal.{signal})\n"
+    );
+    with_module(place, "numpy/__init__.py", &text);
+}
+
+#[test]
+fn a_default_numpy_that_crashes_keeps_no_engine_from_its_start() {
+    let venv = needed!(venv("main"));
+    for signal in ["SIGILL", "SIGSEGV"] {
+        let place = Place::with_venv(&venv);
+        breaks_numpy(&place, signal);
+        let mut job = start(&place, &["--mode", "cluster-only", "-n", "2"]);
+        let number = if signal == "SIGILL" { 4 } else { 11 };
+        job.wait_line(&format!(
+            "warning: starting engines one by one, not forked: the Python that forks them ended with signal {number} ({signal}) before \
+             the first; they do not import numpy at their start, as with --preload off"
+        ));
+        let record = job.wait_ready();
+        assert_eq!(record["engines"]["start"], "exec");
+        let why = record["engines"]["not_forked"].as_str().expect("why");
+        assert!(why.contains(signal), "{why}");
+        // Python's own word on the crash is in the log.
+        let log = fs::read_to_string(job.profile().join("log/ipjob-engines.log")).expect("a log");
+        assert!(log.contains("numpy/__init__.py"), "{log}");
+        job.stop();
+    }
+}
+
+#[test]
+fn engines_whose_python_breaks_before_it_forks_start_one_by_one() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    let text =
+        "import os\nif b'/fork.py' in open('/proc/self/cmdline', 'rb').read():\n    os._exit(3)\n";
+    with_module(&place, "sitecustomize.py", text);
+    let options = [&args("auto", "2")[..], &["--preload", "numpy"]].concat();
+    let mut job = start(&place, &options);
+    job.wait_line("not forked: the Python that forks them ended with exit code 3 before the first");
+    job.wait_ready();
+    // Asked for by name, it is imported.
+    let seen = python::ask(&place, &venv, "preloaded.py", &["job_local", "numpy"]);
+    assert_eq!(seen["0"]["preloaded"]["numpy"], true);
+    job.stop();
+}
+
+#[test]
+fn a_default_numpy_that_cannot_be_imported_is_not_told_as_an_option_of_the_users() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    with_module(
+        &place,
+        "numpy/__init__.py",
+        "raise ImportError('libopenblas')\n",
+    );
+    let mut job = start(&place, &["--mode", "cluster-only", "-n", "1"]);
+    job.wait_line("warning: numpy, which engines import by default (--preload off leaves it out), cannot be imported on");
+    job.wait_ready();
+    job.stop();
+}
+
 #[test]
 fn threads_before_the_fork_are_seen() {
     is_declined(

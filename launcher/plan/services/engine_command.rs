@@ -18,7 +18,11 @@ pub const PRELOAD: &str = include_str!("../../engine/preload.py");
 pub const CONFIG_FILE: &str = "--IPEngine.extra_config_file=";
 
 /// The variable that names the modules.
-const PRELOAD_VARIABLE: &str = "IPJOB_ENGINE_PRELOAD";
+pub const PRELOAD_VARIABLE: &str = "IPJOB_ENGINE_PRELOAD";
+
+/// What is said of engines that are started by themselves after a Python that was to fork them broke.
+pub const WITHOUT_PRELOAD: &str =
+    "; they do not import numpy at their start, as with --preload off";
 
 /// The modules as `engine/preload.py` finds them.
 pub fn preload_variable(settings: &Settings) -> Option<(String, Text)> {

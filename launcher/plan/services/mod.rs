@@ -17,7 +17,9 @@ pub mod srun_variables;
 pub use binding::{cannot_bind, shares};
 pub use controller::{controller, controller_again};
 pub use driver::driver;
-pub use engine_command::{CONFIG_FILE, PRELOAD, tells_its_world};
+pub use engine_command::{
+    CONFIG_FILE, PRELOAD, PRELOAD_VARIABLE, WITHOUT_PRELOAD, tells_its_world,
+};
 pub use engines::{CONNECTION_INFO, engines};
 pub use fork::{Creation, Forked, ONE_BY_ONE, Said, check_nannies, check_preload, creation, fork};
 pub use jupyter::jupyter;

@@ -9,7 +9,7 @@ const HEAD: &str = "ipjob-engine cannot import ";
 /// Which module, where and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotImported {
-    /// Its name.
+    /// Its name; `numpy?` is the default's.
     pub module: String,
     /// The node.
     pub node: String,
@@ -39,10 +39,16 @@ impl NotImported {
 impl fmt::Display for NotImported {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { module, node, why } = self;
-        write!(
-            out,
-            "--preload: {module} cannot be imported on {node}: {why}"
-        )
+        match module.strip_suffix('?') {
+            None => write!(
+                out,
+                "--preload: {module} cannot be imported on {node}: {why}"
+            ),
+            Some(module) => write!(
+                out,
+                "{module}, which engines import by default (--preload off leaves it out), cannot be imported on {node}: {why}"
+            ),
+        }
     }
 }
 
@@ -67,6 +73,11 @@ mod tests {
         assert_eq!(
             told.to_string(),
             "--preload: a.b cannot be imported on node2: ImportError: no: x"
+        );
+        let default = NotImported::read(&line.replace("a.b", "numpy?")).expect("a line");
+        assert_eq!(
+            default.to_string(),
+            "numpy, which engines import by default (--preload off leaves it out), cannot be imported on node2: ImportError: no: x"
         );
     }
 }
