@@ -66,6 +66,23 @@ impl Rules {
     }
 }
 
+/// The number that whoever started us has given us among all.
+fn rank() -> u32 {
+    let number = |name: &str| {
+        env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u32>().ok())
+    };
+    // Below mpiexec in a batch script SLURM_PROCID is the script's own, 0 for all; srun's own types of MPI agree with it.
+    let ranks = [
+        "OMPI_COMM_WORLD_RANK",
+        "PMI_RANK",
+        "PMIX_RANK",
+        "SLURM_PROCID",
+    ];
+    ranks.into_iter().find_map(number).unwrap_or(0)
+}
+
 /// Reports and becomes the command, or runs it; or has it forked by this Python, where one is given and can. With the limit of
 /// `--idle-timeout` the node is watched for rest. `again` says which engine it is where its rank does not, and
 /// `rules` what it is given of its node.
@@ -79,22 +96,7 @@ pub fn run(
     let Some((program, args)) = command.split_first() else {
         return Err(Failure::usage("`ipjob engine` needs a command after `--`"));
     };
-    let number = |name: &str| {
-        env::var(name)
-            .ok()
-            .and_then(|text| text.parse::<u32>().ok())
-    };
-    // Below mpiexec in a batch script SLURM_PROCID is the script's own, 0 for all; srun's own types of MPI agree with it.
-    let ranks = [
-        "OMPI_COMM_WORLD_RANK",
-        "PMI_RANK",
-        "PMIX_RANK",
-        "SLURM_PROCID",
-    ];
-    let rank = match again {
-        Some(who) => who.id,
-        None => ranks.into_iter().find_map(number).unwrap_or(0),
-    };
+    let rank = again.map_or_else(rank, |who| who.id);
     let node = env::var("SLURMD_NODENAME").unwrap_or_else(|_| identity::host());
     let cannot_run = |error: std::io::Error| {
         Failure::missing(format!("{program} cannot be run on {node}")).because(error)
