@@ -36,28 +36,67 @@ pub fn certain(
     let root = python.parent()?.parent()?;
     let config = fs::read_to_string(root.join("pyvenv.cfg")).ok();
     let library = library(root, config.as_deref())?;
-    let shuts_the_user_out = config.is_some_and(|text| {
-        configured(&text, "include-system-site-packages").is_none_or(|value| value == "false")
-    });
-    if !shuts_the_user_out && set("PYTHONNOUSERSITE").is_none() {
-        // The user's own packages go before those of a Python that is no virtual environment.
-        let users = Path::new(&set("HOME")?)
-            .join(".local/lib")
-            .join(library.file_name()?)
-            .join("site-packages");
-        if users.join(package).exists() {
-            return None;
-        }
+    let users = users_packages(&library, config.as_deref(), set);
+    if users.is_some_and(|packages| packages.join(package).exists()) {
+        return None;
     }
-    only(versions(&library, package))
+    only(versions(&library.join("site-packages"), package))
 }
 
-/// The version of a package that is installed for the Python of a program, wherever the program itself lies.
+/// The version of a package that the Python of a program finds, wherever the program itself lies: in PYTHONPATH, where modules of
+/// many sites put packages, among the user's own, or beside that Python.
 #[must_use]
 pub fn installed(program: &Path, package: &str) -> Option<Version> {
+    found(program, package, |name| std::env::var_os(name))
+}
+
+fn found(
+    program: &Path,
+    package: &str,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<Version> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let path = set("PYTHONPATH").unwrap_or_default();
+    // An empty entry is the working directory, from which nothing is taken.
+    let mut before = std::env::split_paths(&path).filter(|entry| !entry.as_os_str().is_empty());
+    if let Some(version) = before.find_map(|entry| only(versions(&entry, package))) {
+        return Some(version);
+    }
     let python = python_of(program)?;
-    let found = libraries(python.parent()?.parent()?);
-    only(found.iter().flat_map(|library| versions(library, package)))
+    let root = python.parent()?.parent()?;
+    let config = fs::read_to_string(root.join("pyvenv.cfg")).ok();
+    let libraries = libraries(root);
+    let users = libraries
+        .iter()
+        .filter_map(|library| users_packages(library, config.as_deref(), set));
+    let own = libraries
+        .iter()
+        .map(|library| library.join("site-packages"));
+    only(users.flat_map(|packages| versions(&packages, package)))
+        .or_else(|| only(own.flat_map(|packages| versions(&packages, package))))
+}
+
+/// Where the user's own packages for that library would lie: they go before those of a Python that is no virtual environment.
+fn users_packages(
+    library: &Path,
+    config: Option<&str>,
+    set: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    let shuts_the_user_out = config.is_some_and(|text| {
+        configured(text, "include-system-site-packages").is_none_or(|value| value == "false")
+    });
+    if shuts_the_user_out || set("PYTHONNOUSERSITE").is_some() {
+        return None;
+    }
+    let base = match set("PYTHONUSERBASE") {
+        Some(base) => PathBuf::from(base),
+        None => Path::new(&set("HOME")?).join(".local"),
+    };
+    Some(
+        base.join("lib")
+            .join(library.file_name()?)
+            .join("site-packages"),
+    )
 }
 
 /// The Python that a console script runs with, where its first lines tell.
@@ -136,10 +175,10 @@ fn configured<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim())
 }
 
-/// The versions that dist-info directories tell.
-fn versions(library: &Path, package: &str) -> Vec<Version> {
+/// The versions that dist-info directories tell, in a directory of packages.
+fn versions(packages: &Path, package: &str) -> Vec<Version> {
     let prefix = format!("{package}-");
-    let entries = fs::read_dir(library.join("site-packages"));
+    let entries = fs::read_dir(packages);
     entries
         .into_iter()
         .flatten()
@@ -242,6 +281,35 @@ mod tests {
         assert_eq!(told(&conda, &variables), None);
         assert_eq!(told(&venv, &variables).as_deref(), Some("9.0.1"));
         let without = [variables[0], ("PYTHONNOUSERSITE", "1")];
+        assert_eq!(told(&conda, &without).as_deref(), Some("9.0.1"));
+    }
+
+    #[test]
+    fn a_package_is_found_where_python_finds_it() {
+        let (_conda, conda) = prefix(&[("python3.12", "9.0.1")], None);
+        let (_venv, venv) = prefix(&[("python3.12", "9.0.1")], Some(VENV));
+        let (modules, _) = prefix(&[("python3.12", "8.8.0")], None);
+        let in_path = modules.path().join("lib/python3.12/site-packages");
+        let told = |program: &Path, variables: &[(&str, &Path)]| {
+            let variable = |wanted: &str| {
+                let mut all = variables.iter();
+                all.find(|(name, _)| *name == wanted)
+                    .map(|(_, value)| value.as_os_str().to_owned())
+            };
+            found(program, "ipyparallel", variable).map(|version| version.to_string())
+        };
+        assert_eq!(told(&venv, &[]).as_deref(), Some("9.0.1"));
+        let path = [("PYTHONPATH", in_path.as_path())];
+        assert_eq!(told(&venv, &path).as_deref(), Some("8.8.0"));
+        assert_eq!(
+            told(Path::new("/no/script"), &path).as_deref(),
+            Some("8.8.0")
+        );
+        assert_eq!(told(Path::new("/no/script"), &[]), None);
+        let users = [("PYTHONUSERBASE", modules.path())];
+        assert_eq!(told(&conda, &users).as_deref(), Some("8.8.0"));
+        assert_eq!(told(&venv, &users).as_deref(), Some("9.0.1"));
+        let without = [users[0], ("PYTHONNOUSERSITE", Path::new("1"))];
         assert_eq!(told(&conda, &without).as_deref(), Some("9.0.1"));
     }
 
