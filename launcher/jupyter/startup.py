@@ -1,4 +1,4 @@
-# PYTHONSTARTUP of the job's Jupyter: each IPython there, a kernel or one in a terminal, makes the job's profile the default of
+# PYTHONSTARTUP of the job's Jupyter: each IPython there that a person types in, a kernel or one in a terminal, makes the job's profile the default of
 # `ipp.Client()`. Its own profile is the user's: startup files, history and configuration were found before this runs.
 
 

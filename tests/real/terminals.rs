@@ -63,23 +63,25 @@ fn a_terminal_finds_what_the_job_was_started_with_in_every_shell() {
 }
 
 #[test]
-fn an_ipython_in_a_terminal_has_the_jobs_client_and_a_plain_python_names_the_profile() {
+fn an_interactive_ipython_has_the_jobs_client_and_a_plain_python_names_the_profile() {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = with_shell(&place, "/bin/bash", ".bashrc", "", "lab");
     job.wait_ready();
     let ids = "print('ids', ipp.Client(profile=profile).ids)";
-    for (program, profile) in [
-        ("ipython", "None"),
-        ("python", "os.environ['IPJOB_CLIENT_PROFILE']"),
+    let code = |profile: &str| format!("import os, ipyparallel as ipp; profile = {profile}; {ids}");
+    for asked in [
+        format!(
+            "ipython --no-banner --simple-prompt <<<\"{}\"",
+            code("None")
+        ),
+        format!(
+            "python -c \"{}\"",
+            code("os.environ['IPJOB_CLIENT_PROFILE']")
+        ),
     ] {
-        let asked =
-            format!("{program} -c \"import os, ipyparallel as ipp; profile = {profile}; {ids}\"");
         let shown = typed(&place, &venv, &job, &asked);
-        assert!(
-            shown.lines().any(|line| line.trim() == "ids [0]"),
-            "{program}: {shown}"
-        );
+        assert!(shown.contains("ids [0]"), "{asked}: {shown}");
     }
     job.stop();
 }
