@@ -163,7 +163,8 @@ pub fn run(
         // A shared profile has the connection file; a second way to the same would only confuse.
         None => command.env_remove(CONNECTION_INFO),
     };
-    if let Some(python) = fork {
+    // Of one that this node lacks the error is said as where it is started by itself.
+    if let Some(python) = fork.filter(|_| Path::new(program).exists()) {
         match forked::run(python, rank, &command, args, &node, report) {
             Ok(status) => {
                 drop(private);

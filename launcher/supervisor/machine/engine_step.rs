@@ -30,13 +30,11 @@ impl Machine {
         let said = || self.words_in(tail);
         let cause = self.engines.srun_said.clone().or_else(said);
         let together = self.engines.world || self.engines.together();
-        // What srun said of a task and the last lines have no more came before all of them.
-        let said_before = |words: &Words| {
-            let in_tail = tail.iter().any(|line| line.trim() == words.text);
-            !words.tasks.is_empty() && !in_tail
-        };
+        // One that ended otherwise than by a cancellation's SIGTERM has taken the others with it, although Slurm's word of those may come first.
+        let has_taken_all =
+            |words: &Words| !words.tasks.is_empty() && words.about != Some(Topic::JobEnds);
         let explained = self.engines.srun_said.as_ref().is_some_and(|words| {
-            words.about == Some(Topic::GivenUp) || together && said_before(words)
+            words.about == Some(Topic::GivenUp) || together && has_taken_all(words)
         });
         let cancelled =
             cancelled(tail, together, |step| self.is_step_of_engines(step)).filter(|_| !explained);
