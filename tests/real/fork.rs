@@ -166,7 +166,7 @@ fn a_default_numpy_that_crashes_keeps_no_engine_from_its_start() {
     for signal in ["SIGILL", "SIGSEGV"] {
         let place = Place::with_venv(&venv);
         breaks_numpy(&place, signal);
-        let mut job = start(&place, &["--mode", "cluster-only", "-n", "2"]);
+        let mut job = start(&place, &args("auto", "2"));
         let number = if signal == "SIGILL" { 4 } else { 11 };
         job.wait_line(&format!(
             "warning: starting engines one by one, not forked: the Python that forks them ended with signal {number} ({signal}) before \

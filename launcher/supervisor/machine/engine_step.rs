@@ -154,7 +154,9 @@ impl Machine {
         let fresh = self.not_known_as_lost(tasks);
         // What is heard late of an engine that is being started again is not the cause of the next end, nor is in a step that works
         // what tells of no end: the kernel may have killed what an engine had started, hours before.
-        let is_late = self.replaces() && of_tasks && fresh.is_empty();
+        // A world is started again only once its srun has ended.
+        let together = self.engines.world || self.engines.together();
+        let is_late = self.replaces() && of_tasks && fresh.is_empty() && !together;
         let of_others = words.about.is_some() && !words.is_about_memory();
         if words.explain_later_ends() {
             self.explain(words);
