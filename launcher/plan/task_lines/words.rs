@@ -205,6 +205,9 @@ fn ended_tasks(error: &str) -> Option<Vec<u32>> {
 /// What srun says where a signal asks it to end: it kills its tasks.
 const SRUN_ENDS: &str = "srun: forcing job termination";
 
+/// What srun says where it ends the step itself, as with `--kill-on-bad-exit`; `srun: launch/slurm: _step_signal: ` goes before it on 22.05.
+const SRUN_ENDS_STEP: &str = "Terminating StepId=";
+
 /// The line of a step's log that says that somebody cancelled it. Where its tasks end `together` (`--kill-on-bad-exit`) and srun had told of
 /// one's end before, Slurm ended the others for that, which 22.05 and 24.11 tell in the same words; so they do where srun had given the step
 /// up, or was itself asked to end. `is_own` tells the step by its number.
@@ -217,6 +220,7 @@ pub fn cancelled(lines: &[String], together: bool, is_own: impl Fn(u64) -> bool)
             (_, Some(words)) if together && !words.tasks.is_empty() => return None,
             (_, Some(words)) if words.about == Some(Topic::GivenUp) => return None,
             _ if line.trim() == SRUN_ENDS => return None,
+            _ if line.starts_with("srun: ") && line.contains(SRUN_ENDS_STEP) => return None,
             _ => {}
         }
     }
@@ -363,6 +367,10 @@ mod tests {
                 "of another step"
             );
             assert!(!cancelled(&text.replace("0: ", "0: > ")), "said by a task");
+            for ends in ["launch/slurm: _step_signal: ", ""] {
+                let text = format!("srun: {ends}Terminating StepId=1.4\n{text}");
+                assert!(!cancelled(&text), "{text}");
+            }
         }
         for text in [
             // A rank of an MPI world has ended.
