@@ -119,7 +119,7 @@ pub struct RunOptions {
     pub launcher: LauncherArgument,
 
     /// How to create a node's engines.
-    #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStart::Exec, value_name = "WAY", help_heading = "Engines")]
+    #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStart::Auto, value_name = "WAY", help_heading = "Engines")]
     pub engine_start: EngineStart,
 
     /// Import these modules before engines count as ready, where they are forked once per node: `auto` (numpy, where it is installed), `off`, or

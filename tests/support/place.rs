@@ -10,7 +10,7 @@ use std::process::Command;
 /// ipjob's variable for how engines are started.
 pub const WAY: &str = "IPJOB_ENGINE_START";
 
-/// How engines are started where a test does not say it: `IPJOB_TEST_ENGINE_START=exec` or `fork` runs every test of engines that way.
+/// How engines are started where a test does not say it: `IPJOB_TEST_ENGINE_START=exec` runs every test of engines in the other way.
 pub fn engine_start() -> Option<String> {
     let way = std::env::var("IPJOB_TEST_ENGINE_START").ok();
     way.filter(|way| !way.is_empty())

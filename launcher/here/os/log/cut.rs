@@ -12,6 +12,9 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 /// Bytes that are moved at once.
 const BLOCK: usize = 256 * 1024;
 
+/// How often a cut begins anew because a writer was faster.
+const TRIES: u32 = 8;
+
 /// No log has less, however many there are.
 const LEAST: u64 = 1024 * 1024;
 
@@ -96,7 +99,7 @@ fn fit(path: &Path, cut: &Mutex<Cut>, most: u64) -> io::Result<bool> {
         .write(true)
         .custom_flags(NO_LINK)
         .open(path)?;
-    let length = file.metadata()?.len();
+    let mut length = file.metadata()?.len();
     if length <= most {
         return Ok(false);
     }
@@ -106,23 +109,30 @@ fn fit(path: &Path, cut: &Mutex<Cut>, most: u64) -> io::Result<bool> {
         // With more logs than at the last cut each has a smaller part, and its begin too.
         head = head.min(known.head);
     }
-    let begin = after_line(&file, length - part, part)?.max(known.head);
-    let said = format!(
-        "{HEAD}ipjob: {} bytes are left out here, so that this log has no more than {most}\n",
-        begin + known.gone - head
-    );
-    let behind = head + said.len() as u64;
-    // Only ever towards the begin: else what is moved would be written over before it is read.
-    if begin < behind {
-        return Ok(false);
-    }
-    let moved = file
-        .write_all_at(said.as_bytes(), head)
-        .and_then(|()| move_down(&file, begin, behind, most / 2));
-    // A disk that is full may not even take it where something stood: then room is what counts.
-    let (read, written) = match moved {
-        Ok(moved) => moved,
-        Err(_) => (file.metadata()?.len(), head),
+    let mut tries = 0;
+    let (read, written) = loop {
+        let begin = after_line(&file, length - part, part)?.max(known.head);
+        let said = format!(
+            "{HEAD}ipjob: {} bytes are left out here, so that this log has no more than {most}\n",
+            begin + known.gone - head
+        );
+        let behind = head + said.len() as u64;
+        // Only ever towards the begin: else what is moved would be written over before it is read.
+        if begin < behind {
+            return Ok(false);
+        }
+        let moved = file
+            .write_all_at(said.as_bytes(), head)
+            .and_then(|()| move_down(&file, begin, behind, most / 2));
+        length = file.metadata()?.len();
+        tries += 1;
+        match moved {
+            // So much was written meanwhile that the latest lines are not among what was moved: they are what counts.
+            Ok((read, _)) if read < length && tries < TRIES => {}
+            Ok(moved) => break moved,
+            // A disk that is full may not even take it where something stood: then room is what counts.
+            Err(_) => break (length, head),
+        }
     };
     file.set_len(written)?;
     *cut = Cut {
@@ -195,7 +205,9 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for count in 0..1_000_000 {
-                    writeln!(file, "line {count}").expect("writable");
+                    // In one write: a cut can lose what is written while it truncates, and of a line in three that is a part.
+                    let line = format!("line {count}\n");
+                    file.write_all(line.as_bytes()).expect("writable");
                 }
                 done.store(true, Ordering::SeqCst);
             });
