@@ -65,11 +65,16 @@ impl Quota {
 
 impl Drop for Quota {
     fn drop(&mut self) {
-        let all = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
-        for pid in all.lines() {
-            let _ = fs::write(self.0.with_file_name("cgroup.procs"), pid);
+        // What is forked while the others are moved stays behind, so again until nothing is in it.
+        for _ in 0..100 {
+            let all = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+            for pid in all.lines() {
+                let _ = fs::write(self.0.with_file_name("cgroup.procs"), pid);
+            }
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
         }
-        let _ = fs::remove_dir(&self.0);
     }
 }
 
