@@ -72,7 +72,7 @@ impl Drop for Quota {
                 let _ = fs::write(self.0.with_file_name("cgroup.procs"), pid);
             }
             if fs::remove_dir(&self.0).is_ok() {
-                return;
+                break;
             }
         }
     }

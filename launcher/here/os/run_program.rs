@@ -6,7 +6,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -163,13 +164,13 @@ impl Question {
     }
 
     /// What it has printed.
-    pub fn output(&mut self) -> String {
-        read(&mut self.output)
+    pub fn output(&self) -> String {
+        read(&self.output)
     }
 
     /// What it has said of its errors.
-    pub fn errors(&mut self) -> String {
-        read(&mut self.errors)
+    pub fn errors(&self) -> String {
+        read(&self.errors)
     }
 }
 
@@ -217,13 +218,16 @@ fn nameless() -> io::Result<File> {
     tempfile::tempfile()
 }
 
-/// The end of what was written to a file, as text.
-fn read(file: &mut File) -> String {
-    let mut bytes = Vec::new();
+/// The end of what was written to a file, as text. By place: the program may still write, and shares the file's own position.
+fn read(file: &File) -> String {
     let length = file.metadata().map_or(0, |data| data.len());
-    let _ = file
-        .seek(io::SeekFrom::Start(length.saturating_sub(LONGEST)))
-        .and_then(|_| file.take(LONGEST).read_to_end(&mut bytes));
+    let from = length.saturating_sub(LONGEST);
+    let mut bytes = vec![0; usize::try_from(length - from).unwrap_or_default()];
+    let whole = file.read_exact_at(&mut bytes, from);
+    // A script may have truncated it meanwhile.
+    if whole.is_err() {
+        bytes.clear();
+    }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
