@@ -302,6 +302,10 @@ install: $(BINARY) ## install program, man page, completions and modulefiles bel
 	put() { install -D -m 644 /dev/stdin "$$root/share/$$1"; }
 	install -D -m 755 $(BINARY) "$$root/bin/ipjob"
 	$(BINARY) man | put man/man1/ipjob.1
+	# The page names those of the commands.
+	for command in $$($(BINARY) man | sed -n 's/.*ipjob\\-\([a-z]*\)(1).*/\1/p'); do
+	  $(BINARY) man $$command | put man/man1/ipjob-$$command.1
+	done
 	$(BINARY) completions bash | put bash-completion/completions/ipjob
 	$(BINARY) completions zsh | put zsh/site-functions/_ipjob
 	$(BINARY) completions fish | put fish/vendor_completions.d/ipjob.fish

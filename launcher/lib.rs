@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Template(options)) => cli::print_template(&options),
         Some(Command::Completions { shell }) => cli::print_completions(shell),
-        Some(Command::Man) => cli::print_man(),
+        Some(Command::Man { command }) => cli::print_man(command.as_deref()),
         Some(Command::Connect(options)) => remote::connect::run(&options, &mut console),
         Some(Command::Ssh(options)) => remote::inside::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),

@@ -1,6 +1,8 @@
 //! The command line as people and shells meet it: the manual, the completions, the man page. What cannot be used is refused in
 //! `broken_world/options.rs`.
 
+mod completion;
+
 use crate::support::{Needed, Place, program};
 use ipjob::failure::EXIT_CODES;
 use std::collections::BTreeSet;
@@ -225,19 +227,6 @@ fn fish_can_read_its_completions() {
 }
 
 #[test]
-fn bash_completes_an_option_and_a_value() {
-    let script = printed(&["completions", "bash"]);
-    let complete = |words: &str, last: usize, current: &str, previous: &str| {
-        let asked = format!(
-            "{script}\nCOMP_WORDS=({words})\nCOMP_CWORD={last}\n_ipjob ipjob '{current}' '{previous}'\necho \"${{COMPREPLY[@]}}\"\n"
-        );
-        feed("/bin/bash", &[], &asked)
-    };
-    assert_eq!(complete("ipjob --mo", 1, "--mo", "ipjob"), "--mode\n");
-    assert_eq!(complete("ipjob --mode n", 2, "n", "--mode"), "notebook\n");
-}
-
-#[test]
 fn the_man_page_is_troff_and_names_every_option_and_variable() {
     let page = printed(&["man"]);
     assert!(
@@ -260,10 +249,6 @@ fn the_man_page_is_troff_and_names_every_option_and_variable() {
         );
     }
     let plain = page.replace("\\-", "-");
-    assert!(
-        !plain.contains("ipjob-doctor(1)"),
-        "a page that does not exist"
-    );
     for (option, _) in options(&printed(&["--help"])) {
         assert!(plain.contains(&option), "no {option} in {plain}");
         let variable = format!("IPJOB_{}", option[2..].to_uppercase().replace('-', "_"));
@@ -278,6 +263,67 @@ fn the_man_page_is_troff_and_names_every_option_and_variable() {
         shown.contains("ipjob") && shown.contains("cluster-only"),
         "{shown}"
     );
+}
+
+#[test]
+fn every_command_has_a_page_with_its_options() {
+    let page = printed(&["man"]).replace("\\-", "-");
+    let names: Vec<&str> = page
+        .split("ipjob-")
+        .filter_map(|rest| rest.split_once("(1)"))
+        .map(|(name, _)| name)
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()))
+        .collect();
+    assert!(names.len() > 9, "{names:?}");
+    let groff = needed!(system("groff"));
+    for name in names {
+        let page = printed(&["man", name]);
+        assert!(page.contains(&format!(".TH ipjob-{name} 1 ")), "{page}");
+        let plain = page.replace("\\-", "-");
+        for (option, _) in options(&printed(&[name, "--help"])) {
+            let option = option.split('[').next().expect("a name");
+            assert!(plain.contains(option), "no {option} in {plain}");
+        }
+        let shown = feed(&groff, &["-man", "-Tutf8", "-ww"], &page);
+        assert!(shown.contains(&format!("ipjob-{name}(1)")), "{shown}");
+    }
+    let refused = run(&["man", "probe"]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert!(errors.contains("no command \"probe\""), "{errors}");
+}
+
+#[test]
+fn an_entry_for_ssh_that_leads_nowhere_is_refused() {
+    for (target, hint) in [
+        ("job_local", "`ipjob status` tells which"),
+        ("daint:job_local-2", "`ssh daint`"),
+    ] {
+        let output = run(&["ssh", "--config", target]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(output.stdout.is_empty());
+        let named = target.rsplit(':').next().expect("a job");
+        let told = format!("{named} is a job without Slurm");
+        assert!(errors.contains(&told) && errors.contains(hint), "{errors}");
+    }
+}
+
+#[test]
+fn a_slip_in_a_commands_name_is_told_with_what_was_meant() {
+    for (words, meant) in [
+        (&["conect", "login:1"][..], "connect"),
+        (&["stauts"], "status"),
+        (&["--conect"], "connect"),
+    ] {
+        let output = run(words);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        let told = format!("did you mean `ipjob {meant}`?");
+        assert!(errors.contains(&told), "{errors}");
+    }
+    let errors = run(&["driver.py"]).stderr;
+    assert!(!String::from_utf8_lossy(&errors).contains("did you mean"));
 }
 
 /// The exit code and stderr of a dry run with these words and variables.
@@ -353,6 +399,8 @@ fn make_install_puts_everything_below_destdir() {
     for file in [
         "bin/ipjob",
         "share/man/man1/ipjob.1",
+        "share/man/man1/ipjob-connect.1",
+        "share/man/man1/ipjob-man.1",
         "share/bash-completion/completions/ipjob",
         "share/zsh/site-functions/_ipjob",
         "share/fish/vendor_completions.d/ipjob.fish",

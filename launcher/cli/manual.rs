@@ -1,11 +1,11 @@
-//! What the manual says besides the options, once for `--help` and once for the man page.
+//! What the manual says besides the options, once for `--help` and once for the man page; and the man pages.
 
 use super::{Cli, print};
-use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Outcome};
+use crate::failure::{DRIVER_EXIT_CODE, EXIT_CODES, Failure, Outcome};
 use crate::report::output;
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 use std::io;
 
 /// The sections: heading of `--help`, heading of the man page, lines.
@@ -72,15 +72,40 @@ pub fn after_help() -> String {
     sections.collect::<Vec<_>>().join("\n\n")
 }
 
-/// Prints the manual page.
-pub fn print_man() -> Outcome<u8> {
-    print(&page().map_err(|error| output::cannot_print(&error))?)
+/// Prints the manual page of ipjob, or of one of its commands.
+pub fn print_man(command: Option<&str>) -> Outcome<u8> {
+    let page = match command {
+        None => page(),
+        Some(name) => page_of(&named(name)?),
+    };
+    print(&page.map_err(|error| output::cannot_print(&error))?)
 }
 
-/// The manual page. Subcommands are told here, because they have no pages of their own that could be referred to.
+/// The commands that have a page.
+fn commands(program: &Command) -> impl Iterator<Item = &Command> {
+    program
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+}
+
+/// A command, with the name that it has for a user.
+fn named(name: &str) -> Outcome<Command> {
+    let mut program = Cli::command();
+    // Only a built program tells its commands the whole of their names.
+    program.build();
+    let found = commands(&program).find(|command| command.get_name() == name);
+    found.cloned().ok_or_else(|| {
+        let all: Vec<&str> = commands(&program).map(Command::get_name).collect();
+        Failure::usage(format!("ipjob has no command {name:?}"))
+            .hint(format!("it has {}", all.join(", ")))
+    })
+}
+
+/// The page of ipjob itself.
 fn page() -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let man = Man::new(Cli::command());
+    let program = Cli::command();
+    let man = Man::new(program.clone());
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
@@ -88,18 +113,11 @@ fn page() -> io::Result<Vec<u8>> {
     man.render_options_section(&mut page)?;
     let mut roff = Roff::default();
     roff.control("SH", ["COMMANDS"]);
-    for command in Cli::command()
-        .get_subcommands()
-        .filter(|command| !command.is_hide_set())
-    {
+    for command in commands(&program) {
         roff.control("TP", []);
-        roff.text([roman(format!("ipjob {}", command.get_name()))]);
-        roff.text([roman(
-            command
-                .get_about()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-        )]);
+        roff.text([bold(format!("ipjob-{}(1)", command.get_name()))]);
+        let about = command.get_about().map(ToString::to_string);
+        roff.text([roman(about.unwrap_or_default())]);
     }
     for (_, heading, lines) in sections() {
         roff.control("SH", [heading]);
@@ -112,5 +130,22 @@ fn page() -> io::Result<Vec<u8>> {
     }
     roff.to_writer(&mut page)?;
     man.render_version_section(&mut page)?;
+    Ok(page)
+}
+
+/// The page of one command.
+fn page_of(command: &Command) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let source = concat!("ipjob ", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.clone()).source(source);
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    let mut roff = Roff::default();
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([bold("ipjob(1)")]);
+    roff.to_writer(&mut page)?;
     Ok(page)
 }

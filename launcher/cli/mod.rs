@@ -1,5 +1,6 @@
 //! Flags and subcommands. The doc comments are the manual: `ipjob --help`, `ipjob man` and the completions come from them.
 
+mod completions;
 pub mod connect;
 pub mod doctor;
 pub mod jobs;
@@ -11,6 +12,7 @@ mod template;
 mod values;
 pub mod variables;
 
+pub use completions::print_completions;
 pub use manual::print_man;
 pub use template::print_template;
 
@@ -55,7 +57,7 @@ const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob template MODE [OPTIONS]
        ipjob doctor [--report[=FILE]]
        ipjob completions SHELL
-       ipjob man";
+       ipjob man [COMMAND]";
 
 /// Start an ipyparallel cluster with Jupyter, supervise it, and shut it down in order.
 ///
@@ -135,8 +137,11 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Print the manual page (troff) to stdout.
-    Man,
+    /// Print the manual page (troff) of ipjob, or of one of its commands, to stdout.
+    Man {
+        /// The command, such as `connect`.
+        command: Option<String>,
+    },
     /// Connect to an address and look for a file; the doctor starts this on every node.
     #[command(hide = true)]
     Probe {
@@ -222,6 +227,7 @@ impl Cli {
 pub fn parse() -> Result<Cli, ExitCode> {
     read().map_err(|mut error| {
         name_variable(&mut error);
+        name_command(&mut error);
         let _ = error.print();
         if error.use_stderr() && wants_json() {
             let text = error.render().to_string();
@@ -286,11 +292,23 @@ fn name_variable(error: &mut clap::Error) {
     }
 }
 
-/// Prints a completion script.
-pub fn print_completions(shell: Shell) -> Outcome<u8> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "ipjob", &mut script);
-    print(&script)
+/// A slip of the pen in a command's name is an argument that nobody expects.
+fn name_command(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
+        return;
+    };
+    if error.kind() != ErrorKind::UnknownArgument {
+        return;
+    }
+    let command = Cli::command();
+    let names = command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .map(clap::Command::get_name);
+    if let Some(meant) = variables::meant(word, names) {
+        let tip = StyledStr::from(format!("did you mean `ipjob {meant}`?"));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
 }
 
 /// Writes data to stdout and tells the exit code.

@@ -11,7 +11,7 @@ use crate::plan::settings::{
 use crate::plan::wiring::Start;
 use crate::report::console::Verbosity;
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ pub struct RunOptions {
     /// Command for `sh -c` that is run once, when the job is ready. It finds the record in `$IPJOB_READY_RECORD` and Jupyter's address in
     /// `$IPJOB_READY_URL`, and writes to `ipjob-on-ready.log` in the profile's log directory. It ends with the job; that it fails is a warning
     /// [default: none].
-    #[arg(long, env = "IPJOB_ON_READY", value_name = "COMMAND")]
+    #[arg(long, env = "IPJOB_ON_READY", value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub on_ready: Option<String>,
 
     /// Start the engines in this running job of yours, and the rest here, for instance on a login node [default: the job that this is in].
@@ -142,6 +142,7 @@ pub struct RunOptions {
         long,
         env = "IPJOB_LAUNCHER_COMMAND",
         value_name = "PATH",
+        value_hint = ValueHint::CommandName,
         help_heading = "Engines"
     )]
     pub launcher_command: Option<String>,
@@ -165,6 +166,7 @@ pub struct RunOptions {
         long,
         env = "IPJOB_ENGINE_WRAPPER",
         value_name = "CMD",
+        value_hint = ValueHint::CommandString,
         help_heading = "Engines"
     )]
     pub engine_wrapper: Option<String>,
@@ -232,7 +234,7 @@ pub struct RunOptions {
 
     /// Jupyter front end: `lab`, `notebook` (7, or the classic 6), `server`, or the path of a program that accepts a Jupyter
     /// server's arguments.
-    #[arg(long, env = "IPJOB_FRONTEND", value_name = "FRONTEND", default_value = "lab", value_parser = values::frontend, help_heading = "Jupyter")]
+    #[arg(long, env = "IPJOB_FRONTEND", value_name = "FRONTEND", value_hint = ValueHint::FilePath, default_value = "lab", value_parser = values::frontend, help_heading = "Jupyter")]
     pub frontend: Frontend,
 
     /// Address of Jupyter: an IPv4 address or the name of an interface [default: the controller's].

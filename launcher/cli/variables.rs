@@ -45,6 +45,14 @@ pub fn unknown_variables(environment: &[(String, String)]) -> Vec<String> {
         .collect()
 }
 
+/// The name that was most likely meant by a word: the nearest one, if it differs in no more than half its letters.
+pub(super) fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (far, nearest) = names
+        .map(|name| (distance(word, name), name))
+        .min_by_key(|(far, _)| *far)?;
+    (2 * far <= nearest.len().min(word.len())).then_some(nearest)
+}
+
 /// How many letters must be put in, taken out or changed to make one word of the other (Levenshtein's distance).
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
@@ -76,6 +84,24 @@ mod tests {
             ("kitten", "sitting", 3),
         ] {
             assert_eq!(distance(one, other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_like_no_name_means_none() {
+        let meant = |word| meant(word, ["connect", "status", "stop", "ssh"].into_iter());
+        for (word, name) in [
+            ("conect", Some("connect")),
+            ("conenct", Some("connect")),
+            ("stauts", Some("status")),
+            ("stpo", Some("stop")),
+            ("sto", Some("stop")),
+            ("shs", None),
+            ("driver.py", None),
+            ("--connect", Some("connect")),
+            ("", None),
+        ] {
+            assert_eq!(meant(word), name, "{word}");
         }
     }
 
