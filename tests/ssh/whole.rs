@@ -189,6 +189,8 @@ fn where_there_can_be_no_session_is_said_with_what_to_do() {
         for word in words {
             assert!(errors.contains(word), "{args:?}: no {word:?} in {errors}");
         }
+        // ssh itself knows nothing that would explain it.
+        assert!(!errors.contains("kex_exchange"), "{errors}");
     }
     // The way that is told.
     let told = format!(

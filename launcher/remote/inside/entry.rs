@@ -40,8 +40,8 @@ pub fn alias(target: &Target, node: Option<&str>) -> String {
 }
 
 impl Entry {
-    /// Everything that must not be left to chance.
-    fn settings(&self) -> Vec<(&'static str, String)> {
+    /// Everything that must not be left to chance, and how much ssh says of itself.
+    fn settings(&self, log_level: &str) -> Vec<(&'static str, String)> {
         let proxy: Vec<String> = self
             .proxy
             .iter()
@@ -68,8 +68,7 @@ impl Entry {
             // A connection that was cut without a word is noticed in a minute.
             fixed("ServerAliveInterval", "15"),
             fixed("ServerAliveCountMax", "4"),
-            // Why there is no session ipjob says; ssh only knows that its ProxyCommand ended.
-            fixed("LogLevel", "ERROR"),
+            ("LogLevel", log_level.to_owned()),
         ]);
         settings
     }
@@ -77,17 +76,20 @@ impl Entry {
     /// The entry.
     #[must_use]
     pub fn text(&self) -> String {
-        let settings = self.settings();
+        let settings = self.settings("ERROR");
         let lines = settings
             .iter()
             .map(|(name, value)| format!("    {name} {value}\n"));
         format!("Host {}\n{}", self.alias, lines.collect::<String>())
     }
 
-    /// The same as arguments; the user's own configuration is for the ssh to HOST.
+    /// The same as arguments; the user's own configuration is for the ssh to HOST. Why there is no session ipjob says: of its own
+    /// `ProxyCommand` ssh only knows that it ended, and says so at the level ERROR (`kex_exchange_identification`). Who gives ssh arguments
+    /// of his own (`-L`) is to hear what becomes of them.
     #[must_use]
-    pub fn arguments(&self) -> Vec<String> {
-        let settings = self.settings().into_iter();
+    pub fn arguments(&self, has_others: bool) -> Vec<String> {
+        let log_level = if has_others { "ERROR" } else { "FATAL" };
+        let settings = self.settings(log_level).into_iter();
         ["-F", "none"]
             .map(str::to_owned)
             .into_iter()
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn arguments_say_the_same_and_leave_the_users_configuration_out() {
         let entry = entry();
-        let arguments = entry.arguments();
+        let arguments = entry.arguments(true);
         assert_eq!(arguments[..2], ["-F", "none"]);
         let said: Vec<String> = arguments[2..]
             .chunks(2)
@@ -156,6 +158,11 @@ mod tests {
         assert_eq!(
             format!("Host ipjob-daint-7\n{}", said.concat()),
             entry.text()
+        );
+        assert!(
+            entry
+                .arguments(false)
+                .contains(&"LogLevel=FATAL".to_owned())
         );
     }
 

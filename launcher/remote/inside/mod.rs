@@ -16,10 +16,11 @@ pub mod session;
 pub mod sshd;
 
 use super::ssh;
-use super::target::Target;
+use super::target::{Job, Target};
 use crate::cli::ssh::SshOptions;
 use crate::failure::{Failure, Outcome};
 use crate::here::os::state;
+use crate::plan::profile::ProfileName;
 use crate::report::output;
 use entry::Entry;
 use std::os::unix::process::CommandExt;
@@ -44,10 +45,11 @@ pub fn run(options: &SshOptions) -> Outcome<u8> {
         directory,
     };
     if options.config {
+        entry_is_of_use(&target)?;
         return output::data(entry.text().as_bytes()).map(|()| 0);
     }
     let error = Command::new(&program)
-        .args(entry.arguments())
+        .args(entry.arguments(!options.ssh_args.is_empty()))
         .args(&options.ssh_args)
         .args(["--", &entry.alias])
         .args(&options.command)
@@ -57,6 +59,23 @@ pub fn run(options: &SshOptions) -> Outcome<u8> {
             .because(error)
             .hint("check that it can be run here"),
     )
+}
+
+/// Refuses an entry that could lead nowhere: a job without Slurm has no step to get into.
+fn entry_is_of_use(target: &Target) -> Outcome<()> {
+    let name = target.job.as_ref().map_or("", Job::as_str);
+    let local = ProfileName::of_job("local");
+    let rest = name.strip_prefix(local.as_str());
+    if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!(
+        "{name} is a job without Slurm, so there is no job to get into and no entry to make"
+    ));
+    Err(match &target.host {
+        Some(host) => failure.hint(format!("log in to its host: `ssh {}`", host.as_str())),
+        None => failure.hint("log in to its host; `ipjob status` tells which that is"),
+    })
 }
 
 /// Where keys are, while a session runs.
