@@ -100,5 +100,9 @@ fn a_pulled_cable_is_noticed_and_what_a_killed_connect_left_is_cleaned_up() {
     let again = second.wait_url();
     assert_eq!(status(&lab, &again), "200");
     second.interrupt();
+    // The same address, although connections of the one before linger on its port.
+    let mut third = Connect::start(&lab, &profile, &[&target]);
+    assert_eq!(third.wait_url(), again);
+    third.interrupt();
     job.cancel();
 }

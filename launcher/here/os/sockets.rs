@@ -45,14 +45,18 @@ fn listener(line: &str) -> Option<Listener> {
     })
 }
 
-/// The ports of connections that are over, and linger (`TIME_WAIT`, state 06) so that nothing late of them is taken for a newer one's.
+/// What /proc/net/tcp calls the states of a connection that this end has closed, and that lingers so that nothing late of it is taken for a
+/// newer one's: `FIN_WAIT1`, `FIN_WAIT2`, `TIME_WAIT`, `LAST_ACK`, `CLOSING`. A client that does not close its end keeps it for a minute as well.
+const OVER: [&str; 5] = ["04", "05", "06", "09", "0B"];
+
+/// The ports of connections that are over.
 #[must_use]
 pub fn lingering() -> HashSet<u16> {
     let text = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     let ports = text.lines().filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let (_, port) = fields.nth(1)?.rsplit_once(':')?;
-        (fields.nth(1)? == "06").then_some(())?;
+        OVER.contains(&fields.nth(1)?).then_some(())?;
         u16::from_str_radix(port, 16).ok()
     });
     ports.collect()

@@ -142,7 +142,9 @@ fn in_range(
     if hold == Hold::Listening && !busy.is_empty() {
         let lingering = sockets::lingering();
         let mut nobodys = busy.into_iter().filter(|port| lingering.contains(port));
-        if let Some(held) = nobodys.find_map(|port| listen_beside_lingering(address, port).ok()) {
+        if let Some(held) =
+            nobodys.find_map(|port| reserve_beside_lingering(address, port, hold).ok())
+        {
             return Ok(held);
         }
     }
@@ -208,13 +210,17 @@ pub fn reserve_one(address: Ipv4Addr, port: u16, hold: Hold) -> Result<Reservati
     held(socket, hold)
 }
 
-/// Listens on a port that what is left of an earlier server's connections keeps for a minute, and is nobody. Where somebody listens there,
-/// it is refused.
-fn listen_beside_lingering(address: Ipv4Addr, port: u16) -> Result<Reservation, Errno> {
+/// Holds a port that what is left of an earlier server's connections keeps for a minute, and is nobody. Where somebody listens there, it
+/// is refused; a reservation of another ipjob that does not listen is not noticed.
+pub fn reserve_beside_lingering(
+    address: Ipv4Addr,
+    port: u16,
+    hold: Hold,
+) -> Result<Reservation, Errno> {
     let socket = open()?;
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     name(&socket, address, port)?;
-    held(socket, Hold::Listening)
+    held(socket, hold)
 }
 
 /// Makes a reservation of a socket that has its port.

@@ -2,6 +2,7 @@
 
 use super::endpoints::Endpoint;
 use crate::failure::{Failure, Outcome};
+use crate::here::os::sockets;
 use crate::here::profile::ports::{self, Hold, Reservation};
 use crate::plan::settings::PortRange;
 use nix::errno::Errno;
@@ -68,21 +69,37 @@ impl LocalPorts {
 
     fn take(&self, wanted: u16) -> Outcome<Reservation> {
         if let Some(range) = self.range {
-            return ports::reserve("--local-ports", LOCAL, range, Hold::Bound);
+            // In order, so that another connect of these words gets the same ones.
+            let mut ports = range.first..=range.last;
+            return match ports.find_map(|port| self.hold(port)) {
+                Some(kept) => Ok(kept),
+                None => ports::reserve("--local-ports", LOCAL, range, Hold::Bound),
+            };
         }
-        // Who listens there would be sent the token by a browser that is told `localhost`.
-        let taken_there = bind_beside(wanted).is_err_and(|error| error == Errno::EADDRINUSE);
-        if wanted >= FIRST_FREE
-            && !taken_there
-            && let Ok(reservation) = ports::reserve_one(LOCAL, wanted, Hold::Bound)
-        {
-            return Ok(reservation);
+        if let Some(kept) = self.hold(wanted).filter(|_| wanted >= FIRST_FREE) {
+            return Ok(kept);
         }
         ports::reserve_one(LOCAL, 0, Hold::Bound).map_err(|error| {
             Failure::missing("no local port is free")
                 .because(error.desc())
                 .hint("the system has none left: end programs that hold many connections, or give a range with --local-ports")
         })
+    }
+
+    /// Holds a port, if it can be had: also one on which only the connections of an earlier connect linger, because people and programs
+    /// know the address.
+    fn hold(&self, port: u16) -> Option<Reservation> {
+        // Who listens there would be sent the token by a browser that is told `localhost`; another connect holds it as well.
+        let taken_there = bind_beside(port).is_err_and(|error| error == Errno::EADDRINUSE);
+        if taken_there || self.taken.iter().any(|taken| taken.port == port) {
+            return None;
+        }
+        match ports::reserve_one(LOCAL, port, Hold::Bound) {
+            Err(Errno::EADDRINUSE) if sockets::lingering().contains(&port) => {
+                ports::reserve_beside_lingering(LOCAL, port, Hold::Bound).ok()
+            }
+            other => other.ok(),
+        }
     }
 
     /// The local port of an endpoint.
@@ -179,6 +196,36 @@ mod tests {
         let (_, port) = local.all().next().expect("given");
         assert!(other(port).is_err(), "{port}");
         assert!(std::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).is_err());
+    }
+
+    #[test]
+    fn a_port_on_which_only_old_connections_linger_is_had_again() {
+        use std::io::Read;
+        let server = std::net::TcpListener::bind((LOCAL, 0)).expect("a port");
+        let port = server.local_addr().expect("bound").port();
+        let range = PortRange {
+            first: port,
+            last: port,
+        };
+        let mut client = std::net::TcpStream::connect((LOCAL, port)).expect("it listens");
+        let (accepted, _) = server.accept().expect("a connection");
+        let given = |range| {
+            let mut local = LocalPorts::new(range);
+            local.give(&[endpoint(port)]).ok()?;
+            local.of(&endpoint(port))
+        };
+        // The server ends its end first, as an ssh that is ended does; the client keeps its own for a while.
+        drop(accepted);
+        assert_ne!(given(None), Some(port), "somebody listens");
+        drop(server);
+        assert_eq!(client.read(&mut [0]).expect("the end"), 0);
+        assert_eq!(given(None), Some(port));
+        drop(client);
+        assert_eq!(given(Some(range)), Some(port));
+        // One that another connect holds is no free one.
+        let mut other = LocalPorts::new(None);
+        other.give(&[endpoint(port)]).expect("ports");
+        assert_ne!(given(None), Some(port));
     }
 
     #[test]
