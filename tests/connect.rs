@@ -83,7 +83,8 @@ impl<'a> Connect<'a> {
         })
     }
 
-    fn wait_line(&mut self, text: &str) -> String {
+    /// Waits for a line that contains `text`, and returns it.
+    pub fn wait_line(&mut self, text: &str) -> String {
         self.wait_lines(text, 1)
     }
 

@@ -5,6 +5,7 @@ mod hostile;
 mod lab;
 mod late;
 mod local;
+mod settings;
 
 use crate::support::Place;
 use serde_json::Value;

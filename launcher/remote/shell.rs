@@ -21,6 +21,10 @@ use std::time::Duration;
 /// The command that reads a script from its stdin, in whatever shell the login has.
 pub const READ_SCRIPT: &str = "exec /bin/sh -s";
 
+/// What every script begins with. A `.bashrc` that ends in `exec zsh` puts zsh in the place of the command above, to read the script as
+/// commands that it takes for other ones. It reads no further than a line's end before it runs that line, so the rest is for `sh`.
+pub const INTO_SH: &str = "[ -z \"$ZSH_VERSION\" ] || ! emulate sh 2>/dev/null || exec /bin/sh -s";
+
 /// The longest silence once the other side has begun to answer: its script asks nothing that may take longer.
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -243,9 +247,11 @@ fn command(host: Option<&Host>) -> Outcome<Command> {
         command.arg("-s");
         return Ok(command);
     };
-    let mut command = Command::new(ssh::program()?);
+    let program = ssh::program()?;
+    let options = ssh::options(&program);
+    let mut command = Command::new(program);
     command
-        .args(ssh::OPTIONS)
+        .args(options)
         .args(["--", host.as_str(), READ_SCRIPT]);
     Ok(command)
 }
@@ -253,7 +259,10 @@ fn command(host: Option<&Host>) -> Outcome<Command> {
 /// The script with its mark and words, each quoted for `sh`. Its end is told, because its stdin stays open for orders.
 fn with_words(script: &str, mark: &str, words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    format!("mark={mark}\nset -- {}\n{script}\nexit\n", words.join(" "))
+    format!(
+        "{INTO_SH}\nmark={mark}\nset -- {}\n{script}\nexit\n",
+        words.join(" ")
+    )
 }
 
 fn collect(stream: ChildStderr) -> Receiver<String> {

@@ -7,8 +7,26 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The options of every ssh: no terminal there, no X11, none of the user's own forwards, which may be taken by another ssh.
-pub const OPTIONS: [&str; 4] = ["-T", "-x", "-o", "ClearAllForwardings=yes"];
+/// What is overruled of the user's configuration: no terminal there, no X11, none of the user's own forwards, which may be taken by another
+/// ssh, and no command in the place of ours.
+const OPTIONS: [&str; 6] = [
+    "-T",
+    "-x",
+    "-o",
+    "ClearAllForwardings=yes",
+    "-o",
+    "RemoteCommand=none",
+];
+
+/// The same for what an ssh before [`FIRST_WITH_STDIN`] has no words for, and would refuse: what we tell goes over its stdin, and its end
+/// is the end of the whole.
+const STAYS: [&str; 4] = ["-o", "StdinNull=no", "-o", "ForkAfterAuthentication=no"];
+
+/// The first version of OpenSSH whose configuration has these two.
+const FIRST_WITH_STDIN: (u32, u32) = (8, 7);
+
+/// The longest that a silent connection is believed, in seconds: so many unanswered questions, so far apart.
+const ALIVE: [&str; 4] = ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"];
 
 /// ssh's own exit code for a failure of its own.
 pub const FAILED: i32 = 255;
@@ -35,6 +53,24 @@ pub fn user_of(ssh: &Path, host: &str) -> Option<String> {
     // It may have been reaped already where children are waited for elsewhere: its output is what counts.
     let answer = run_program::ask(command.args(["-G", "--", host]), CONFIGURATION_LIMIT);
     setting(&answer.output, "user").map(str::to_owned)
+}
+
+/// The options of every ssh of ours that reads the user's configuration.
+#[must_use]
+pub fn options(ssh: &Path) -> Vec<&'static str> {
+    let answer = run_program::ask(Command::new(ssh).arg("-V"), CONFIGURATION_LIMIT);
+    let mut options = [OPTIONS.as_slice(), &ALIVE].concat();
+    if version(&answer.errors).is_some_and(|version| version >= FIRST_WITH_STDIN) {
+        options.extend(STAYS);
+    }
+    options
+}
+
+/// The version in `OpenSSH_9.2p1 Debian-2+deb12u3, OpenSSL 3.0.15`.
+fn version(told: &str) -> Option<(u32, u32)> {
+    let number = told.split("OpenSSH_").nth(1)?;
+    let mut parts = number.split(|char: char| !char.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// A setting of `ssh -G`.
@@ -90,6 +126,22 @@ mod tests {
         let shown = "host login\nuser ada\nproxyjump none\n";
         assert_eq!(setting(shown, "user"), Some("ada"));
         assert_eq!(setting(shown, "port"), None);
+    }
+
+    #[test]
+    fn the_version_is_read() {
+        for (told, expected) in [
+            (
+                "OpenSSH_9.2p1 Debian-2+deb12u3, OpenSSL 3.0.15 3 Sep 2024\n",
+                Some((9, 2)),
+            ),
+            ("OpenSSH_10.0p2, LibreSSL 3.3.6", Some((10, 0))),
+            ("OpenSSH_for_Windows_9.5p1", None),
+            ("dropbear", None),
+            ("", None),
+        ] {
+            assert_eq!(version(told), expected, "{told}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod ssh_errors;
 mod ssh_process;
 mod tunnel;
 
-use super::shell::READ_SCRIPT;
+use super::shell::{INTO_SH, READ_SCRIPT};
 use super::target::{Job, Target, place};
 use super::{queue, ssh as own_ssh};
 use crate::cli::connect::{ConnectOptions, Via};
@@ -73,6 +73,8 @@ struct Connect<'a> {
     sender: Sender,
     /// `ssh`, where a host was named or a compute node is to be entered.
     ssh: Option<PathBuf>,
+    /// The options of every ssh.
+    ssh_options: Vec<&'static str>,
     /// Where the control sockets are.
     private: TempDir,
     /// The ssh to HOST, or the shell that looks on this machine.
@@ -145,6 +147,7 @@ async fn connect(
         target,
         console,
         sender,
+        ssh_options: ssh.as_deref().map(own_ssh::options).unwrap_or_default(),
         ssh,
         private: private_directory()?,
         link: None,
@@ -257,7 +260,7 @@ impl Connect<'_> {
     fn script(&self, mark: &str) -> String {
         let job = self.target.job.as_ref().map_or("", Job::as_str);
         format!(
-            "mark={mark}\nset -- {} {}\n{}\n{WATCH}",
+            "{INTO_SH}\nmark={mark}\nset -- {} {}\n{}\n{WATCH}",
             quoted(job),
             quoted(queue::FORMAT),
             FIND,
@@ -277,7 +280,13 @@ impl Connect<'_> {
         let (program, args) = match (&self.target.host, &self.ssh) {
             (Some(host), Some(ssh)) => (
                 ssh.clone(),
-                ssh::link(&self.socket("s"), host.as_str(), READ_SCRIPT, may_ask),
+                ssh::link(
+                    &self.ssh_options,
+                    &self.socket("s"),
+                    host.as_str(),
+                    READ_SCRIPT,
+                    may_ask,
+                ),
             ),
             _ => (PathBuf::from("/bin/sh"), vec!["-s".to_owned()]),
         };

@@ -2,12 +2,8 @@
 //!
 //! It is the user's own ssh with the user's own configuration; what is overruled is what would disturb a tunnel that a program watches.
 
-use crate::remote::ssh::OPTIONS;
 use crate::report::dry_run::quoted;
 use std::path::Path;
-
-/// The longest that a silent connection is believed, in seconds: so many unanswered questions, so far apart.
-const ALIVE: [&str; 4] = ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"];
 
 /// What the ssh to a compute node prints once it is logged in.
 pub const OPEN: &str = "ipjob-open";
@@ -16,18 +12,12 @@ fn words(parts: &[&str]) -> Vec<String> {
     parts.iter().map(|part| (*part).to_owned()).collect()
 }
 
-/// What every ssh that stays has: a control socket of its own.
-fn master(socket: &Path, may_ask: bool) -> Vec<String> {
-    let mut args = words(&OPTIONS);
+/// What every ssh that stays has, besides the options of every ssh: a control socket of its own.
+fn master(options: &[&str], socket: &Path, may_ask: bool) -> Vec<String> {
+    let mut args = words(options);
     args.extend(words(&["-M", "-S"]));
     args.push(socket.display().to_string());
-    args.extend(words(&[
-        "-o",
-        "ControlPersist=no",
-        "-o",
-        "RemoteCommand=none",
-    ]));
-    args.extend(words(&ALIVE));
+    args.extend(words(&["-o", "ControlPersist=no"]));
     if !may_ask {
         args.extend(words(&["-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]));
     }
@@ -36,8 +26,14 @@ fn master(socket: &Path, may_ask: bool) -> Vec<String> {
 
 /// The ssh to HOST, whose session runs `command`.
 #[must_use]
-pub fn link(socket: &Path, host: &str, command: &str, may_ask: bool) -> Vec<String> {
-    let mut args = master(socket, may_ask);
+pub fn link(
+    options: &[&str],
+    socket: &Path,
+    host: &str,
+    command: &str,
+    may_ask: bool,
+) -> Vec<String> {
+    let mut args = master(options, socket, may_ask);
     args.extend(words(&["--", host, command]));
     args
 }
@@ -45,6 +41,7 @@ pub fn link(socket: &Path, host: &str, command: &str, may_ask: bool) -> Vec<Stri
 /// The ssh to a compute node, through the ssh to HOST (`through` is its socket), without a session.
 #[must_use]
 pub fn node(
+    options: &[&str],
     socket: &Path,
     program: &str,
     through: Option<(&Path, &str)>,
@@ -52,7 +49,7 @@ pub fn node(
     node: &str,
     may_ask: bool,
 ) -> Vec<String> {
-    let mut args = master(socket, may_ask);
+    let mut args = master(options, socket, may_ask);
     args.extend(words(&["-N", "-o", "PermitLocalCommand=yes", "-o"]));
     args.push(format!("LocalCommand=echo {OPEN}"));
     if let Some((through, host)) = through {
@@ -110,6 +107,7 @@ mod tests {
     #[test]
     fn the_second_ssh_goes_through_the_first() {
         let args = node(
+            &[],
             Path::new("/tmp/a b/n"),
             "ssh",
             Some((Path::new("/tmp/a b/s"), "me@daint")),
@@ -126,7 +124,7 @@ mod tests {
         assert_eq!(args.last().map(String::as_str), Some("node1"));
         assert!(!args.iter().any(|arg| arg.contains("BatchMode")));
         assert!(
-            node(Path::new("n"), "ssh", None, &[], "n1", false)
+            node(&[], Path::new("n"), "ssh", None, &[], "n1", false)
                 .contains(&"BatchMode=yes".to_owned())
         );
     }
@@ -134,9 +132,9 @@ mod tests {
     #[test]
     fn nothing_weakens_the_check_of_host_keys() {
         let all = [
-            link(Path::new("s"), "h", "x", true),
-            link(Path::new("s"), "h", "x", false),
-            node(Path::new("s"), "ssh", None, &[], "h", false),
+            link(&[], Path::new("s"), "h", "x", true),
+            link(&[], Path::new("s"), "h", "x", false),
+            node(&[], Path::new("s"), "ssh", None, &[], "h", false),
             request(Path::new("s"), "forward", &[]),
         ];
         assert!(
