@@ -1,5 +1,6 @@
 //! `ipjob connect`, from a laptop that reaches only the login node (tests/lab), with real sshd and real jobs.
 
+mod background;
 mod bad_input;
 mod broken;
 mod browser;

@@ -23,15 +23,39 @@ pub enum Via {
 
 /// What connect is told.
 #[derive(Args, Debug)]
+pub struct ConnectOptions {
+    /// The job: its id, or the profile of a job without Slurm. HOST is anything that `ssh HOST` accepts; without it the job is
+    /// looked up on this machine and its cluster. `HOST:` alone means the only job that is running there.
+    #[arg(value_name = "[HOST:]JOB", required_unless_present_any = ["list", "disconnect"])]
+    pub target: Option<String>,
+
+    /// List the connections of this machine, in the background or not.
+    #[arg(long, conflicts_with_all = ["target", "disconnect", "background", "open", "print"])]
+    pub list: bool,
+
+    /// End the connection to JOB, by default the only one; the job keeps running.
+    #[arg(long, conflicts_with_all = ["background", "open", "print", "json"])]
+    pub disconnect: bool,
+
+    #[command(flatten)]
+    pub tunnel: TunnelOptions,
+}
+
+/// What is told of a tunnel to a job.
+#[derive(Args, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
-pub struct ConnectOptions {
-    /// The job: its id, or the profile of a job without Slurm. HOST is anything that `ssh HOST` accepts; without it the job is
-    /// looked up on this machine and its cluster. `HOST:` alone means the only job that is running there.
-    #[arg(value_name = "[HOST:]JOB")]
-    pub target: String,
+pub struct TunnelOptions {
+    /// Return once connected. The connection stays when the terminal is closed, until the job ends or `ipjob connect
+    /// --disconnect`.
+    #[arg(long)]
+    pub background: bool,
+
+    /// Be the one that stays: what --background starts.
+    #[arg(long, hide = true)]
+    pub behind: bool,
 
     /// How to reach the compute node.
     #[arg(long, env = "IPJOB_VIA", value_name = "WAY", default_value = "auto")]
@@ -47,7 +71,8 @@ pub struct ConnectOptions {
     )]
     pub remote_ipjob: String,
 
-    /// Open Jupyter's page in the browser, by way of a file that only you can read, because the address contains the token.
+    /// Open Jupyter's page in the browser, by way of a file that only you can read, because the address contains the token. A
+    /// job that is connected already is opened as well.
     #[arg(long)]
     pub open: bool,
 
@@ -76,7 +101,7 @@ pub struct ConnectOptions {
     pub verbose: bool,
 }
 
-impl ConnectOptions {
+impl TunnelOptions {
     /// How much is shown: what programs read is not to be mixed with talk.
     pub fn verbosity(&self) -> Verbosity {
         match (self.verbose, self.print || self.json) {

@@ -47,7 +47,8 @@ const STYLES: Styles = Styles::styled()
 
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
-       ipjob connect [HOST:]JOB [OPTIONS]
+       ipjob connect [HOST:]JOB [--background] [--open] [OPTIONS]
+       ipjob connect --list | --disconnect [JOB]
        ipjob ssh [HOST:]JOB [--node NODE] [-- COMMAND]
        ipjob status [HOST:][JOB] [--json] [--watch] [--timeline]
        ipjob stop [HOST:]JOB
@@ -91,7 +92,7 @@ pub enum Command {
     /// One ssh (your own, with your ~/.ssh/config) finds the job and forwards Jupyter and all ports of the controller. Prints
     /// an address for the browser and creates a local profile, so that `ipp.Client(profile="job_<JOBID>")` works here.
     /// Reconnects by itself without ever asking for a secret, follows the job when it is requeued, and exits when it ends.
-    /// Ctrl-C removes everything that it created.
+    /// Ctrl-C removes everything that it created. With --background it returns once connected.
     Connect(ConnectOptions),
     /// Get into a running job: a shell or a command on one of its nodes, with the job's environment.
     ///
@@ -217,7 +218,7 @@ impl Cli {
     /// How much is shown.
     pub fn verbosity(&self) -> Verbosity {
         match &self.command {
-            Some(Command::Connect(options)) => options.verbosity(),
+            Some(Command::Connect(options)) => options.tunnel.verbosity(),
             _ => self.run.verbosity(),
         }
     }

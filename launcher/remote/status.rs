@@ -326,7 +326,8 @@ fn style(state: State) -> Style {
 }
 
 /// Seconds as Slurm writes a time: `1-02:03:04`, `2:03:04`, `3:04`.
-fn clock(seconds: i64) -> String {
+#[must_use]
+pub fn clock(seconds: i64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (hours, minutes, seconds) = (rest / 3600, rest / 60 % 60, rest % 60);
     match (days, hours) {

@@ -11,7 +11,14 @@ use std::os::unix::net::UnixStream;
 
 /// Begins a session, and closes all descriptors but output and errors. What stdin led to is returned.
 pub fn begin() -> Outcome<UnixStream> {
-    let begun = || -> io::Result<UnixStream> {
+    let line = let_go()?;
+    leave().map_err(|error| Failure::missing("no session can be begun here").because(error))?;
+    Ok(line)
+}
+
+/// Closes all descriptors but output and errors. What stdin led to is returned.
+pub fn let_go() -> Outcome<UnixStream> {
+    let done = || -> io::Result<UnixStream> {
         let line = stdin().as_fd().try_clone_to_owned()?;
         dup2_stdin(File::open("/dev/null")?)?;
         for other in open()? {
@@ -20,18 +27,30 @@ pub fn begin() -> Outcome<UnixStream> {
                 let _ = close(other);
             }
         }
-        match setsid() {
-            // A task that slurmstepd has started leads a group already, in a session without a terminal, and is alone in it.
-            Ok(_) | Err(Errno::EPERM) => Ok(line.into()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(line.into())
     };
-    begun().map_err(|error| Failure::missing("no session can be begun here").because(error))
+    done().map_err(|error| Failure::missing("descriptors cannot be closed here").because(error))
 }
+
+/// Begins a session: no terminal is ours any more.
+pub fn leave() -> io::Result<()> {
+    match setsid() {
+        // A task that slurmstepd has started leads a group already, in a session without a terminal, and is alone in it.
+        Ok(_) | Err(Errno::EPERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where the system lists the descriptors of whoever looks.
+const DESCRIPTORS: &str = if cfg!(target_os = "linux") {
+    "/proc/self/fd"
+} else {
+    "/dev/fd"
+};
 
 /// All descriptors that are open. Another program may have left one to us: the lock of `flock`, the pipe that a script reads.
 fn open() -> io::Result<Vec<RawFd>> {
-    let entries = fs::read_dir("/proc/self/fd")?;
+    let entries = fs::read_dir(DESCRIPTORS)?;
     let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
     Ok(entries.flatten().filter_map(number).collect())
 }

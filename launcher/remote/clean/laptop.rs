@@ -1,9 +1,8 @@
 //! What a killed `ipjob connect` left on this machine: the local profile of a job.
 
-use super::super::connect::profile::{MARKER, clean, is_abandoned};
+use super::super::connect::profile::{self, clean, is_abandoned};
 use super::super::target::Job;
 use crate::report::output;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A profile that a connect made here.
@@ -23,23 +22,11 @@ pub fn find(ipython_dir: &Path, wanted: Option<&Job>) -> Vec<LocalProfile> {
             .iter()
             .any(|prefix| name.strip_prefix(prefix) == Some(job.as_str())),
     };
-    let entries = fs::read_dir(ipython_dir).into_iter().flatten().flatten();
-    let mut found: Vec<LocalProfile> = entries
-        .filter_map(|entry| {
-            let name = entry
-                .file_name()
-                .to_str()?
-                .strip_prefix("profile_")?
-                .to_owned();
-            Some(LocalProfile {
-                dir: entry.path(),
-                name,
-            })
-        })
-        .filter(|profile| is_wanted(&profile.name) && profile.dir.join(MARKER).is_file())
-        .collect();
-    found.sort_by(|one, other| one.name.cmp(&other.name));
-    found
+    profile::all(ipython_dir)
+        .into_iter()
+        .filter(|(name, _)| is_wanted(name))
+        .map(|(name, dir)| LocalProfile { dir, name })
+        .collect()
 }
 
 /// Removes it, or only names it; else tells what was kept and why.

@@ -1,10 +1,11 @@
 //! What people and programs are told once the tunnel can be used, and the page that is opened for them.
 
-use super::endpoints::{Page, Reach};
+use super::endpoints::{Endpoint, Page, Reach};
 use super::notice::Notice;
 use super::ports::LocalPorts;
 use super::profile::MARKER;
-use crate::cli::connect::ConnectOptions;
+use super::ready::Ready;
+use crate::cli::connect::TunnelOptions;
 use crate::failure::{Failure, Outcome};
 use crate::here::os::files;
 use crate::report::console::Console;
@@ -14,22 +15,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
-
-/// What there is to tell.
-pub struct Ready<'a> {
-    /// The job.
-    pub job: &'a str,
-    /// The name for `ipp.Client(profile=...)`.
-    pub profile: &'a str,
-    /// The local client file; `None` where the job's own is at hand.
-    pub client_file: Option<PathBuf>,
-    /// The job's side.
-    pub reach: &'a Reach,
-    /// The laptop's.
-    pub ports: &'a LocalPorts,
-    /// Whether an earlier life of the job was announced.
-    pub again: bool,
-}
 
 /// Jupyter's page as a browser here opens it.
 #[must_use]
@@ -42,17 +27,45 @@ pub fn url(page: &Page, ports: &LocalPorts) -> String {
     format!("http://{place}{}?token={}", page.path, page.token)
 }
 
+/// What there is to tell of a job that is reached by these ports, or directly.
+#[must_use]
+pub fn ready(
+    job: &str,
+    profile: &str,
+    client_file: Option<PathBuf>,
+    reach: &Reach,
+    ports: &LocalPorts,
+) -> Ready {
+    let local = |address, port: u16| ports.of(&Endpoint { address, port }).unwrap_or(port);
+    let page = reach.page.as_ref();
+    let client = &reach.client;
+    let named = client.ports.iter();
+    Ready {
+        job: job.to_owned(),
+        node: reach.node.clone(),
+        profile: profile.to_owned(),
+        client_file,
+        url: page.map(|page| url(page, ports)),
+        token: page.map(|page| page.token.clone()),
+        port: page.map(|page| local(page.endpoint.address, page.endpoint.port)),
+        client_ports: named
+            .map(|(name, port)| (name.clone(), local(client.address, *port)))
+            .collect(),
+    }
+}
+
 /// Tells it in the form that was asked for.
-pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outcome<()> {
+pub fn tell(ready: &Ready, how: How, options: &TunnelOptions, console: &Console) -> Outcome<()> {
     if (options.json || options.print) && !output::data_is_private() {
         console.warning(
             "stdout is a file that others can read, and Jupyter's token is written to it: set `umask 077` before you create it",
         );
     }
     if options.json {
-        return output::data(format!("{}\n", json(ready)).as_bytes());
+        let text = serde_json::to_string(ready).unwrap_or_default();
+        return output::data(format!("{text}\n").as_bytes());
     }
-    let url = ready.reach.page.as_ref().map(|page| url(page, ready.ports));
+    let url = ready.url.clone();
     let python = [
         "import ipyparallel as ipp".to_owned(),
         format!("rc = ipp.Client(profile={:?})", ready.profile),
@@ -61,13 +74,13 @@ pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outco
         let lines: Vec<String> = url.into_iter().chain(python).collect();
         return output::data(format!("{}\n", lines.join("\n")).as_bytes());
     }
-    let restarted = if ready.again {
-        ", restarted: engines are empty and the token is new"
-    } else {
-        ""
+    let more = match how {
+        How::First | How::Stays => "",
+        How::Again => ", restarted: engines are empty and the token is new",
+        How::Joined => ", connected already",
     };
     console.step(&format!(
-        "ready: job {}, profile {}{restarted}",
+        "ready: job {}, profile {}{more}",
         ready.job, ready.profile
     ));
     let mut below = url.map_or_else(Vec::new, |url| jupyter(ready, &url));
@@ -75,7 +88,13 @@ pub fn tell(ready: &Ready, options: &ConnectOptions, console: &Console) -> Outco
         below.push(format!("{head}{line}"));
     }
     if ready.client_file.is_some() {
-        below.push("Ctrl-C ends the tunnel; the job keeps running".to_owned());
+        below.push(match how {
+            How::First | How::Again => "Ctrl-C ends the tunnel; the job keeps running".to_owned(),
+            How::Stays | How::Joined => format!(
+                "`ipjob connect --disconnect {}` ends the tunnel; the job keeps running",
+                ready.profile
+            ),
+        });
     }
     console.below(&below);
     Ok(())
@@ -103,31 +122,17 @@ fn jupyter(ready: &Ready, url: &str) -> Vec<String> {
     ]
 }
 
-/// The same for programs: one object on one line.
-fn json(ready: &Ready) -> serde_json::Value {
-    let page = ready.reach.page.as_ref();
-    let client = &ready.reach.client;
-    let local = |address, port: u16| {
-        ready
-            .ports
-            .of(&super::endpoints::Endpoint { address, port })
-            .unwrap_or(port)
-    };
-    let ports: serde_json::Map<String, serde_json::Value> = client
-        .ports
-        .iter()
-        .map(|(name, port)| (name.clone(), local(client.address, *port).into()))
-        .collect();
-    serde_json::json!({
-        "job": ready.job,
-        "node": ready.reach.node,
-        "profile": ready.profile,
-        "client_file": ready.client_file,
-        "url": page.map(|page| url(page, ready.ports)),
-        "token": page.map(|page| &page.token),
-        "port": page.map(|page| local(page.endpoint.address, page.endpoint.port)),
-        "client_ports": ports,
-    })
+/// In which case it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// For the first time, at a terminal.
+    First,
+    /// An earlier life of the job was announced.
+    Again,
+    /// By a tunnel that stays in the background.
+    Stays,
+    /// Another connect has made the tunnel.
+    Joined,
 }
 
 /// The programs that open a page in whatever browser the user has.
@@ -143,7 +148,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Opens a page by way of a file that leads there: the address has the token in it, and a browser's command line, which everybody
 /// on the machine can read, stays as long as the browser. Tells whether that was begun.
 pub fn open(url: &str, file: &Path, console: &Console) -> Outcome<bool> {
-    files::private_file(file, leading_to(url).as_bytes()).map_err(|error| {
+    files::replace(file, leading_to(url).as_bytes()).map_err(|error| {
         Failure::missing(format!("{} cannot be written", file.display())).because(error)
     })?;
     // Like every child it is reaped in here::os::signals.

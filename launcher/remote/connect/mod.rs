@@ -5,23 +5,27 @@
 //! docs/design/connect.md explains the design.
 
 mod announce;
+mod background;
 mod endpoints;
 mod event;
 mod facts;
+mod local;
 mod machine;
 mod notice;
 mod ports;
 mod probe;
 pub mod profile;
+mod ready;
 mod ssh;
 mod ssh_errors;
 mod ssh_process;
 mod tunnel;
+mod tunnels;
 
 use super::shell::{INTO_SH, READ_SCRIPT};
 use super::target::{Job, Target, place};
 use super::{queue, ssh as own_ssh};
-use crate::cli::connect::{ConnectOptions, Via};
+use crate::cli::connect::{ConnectOptions, TunnelOptions, Via};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::signals::Signals;
 use crate::here::os::{own_time, state};
@@ -31,6 +35,7 @@ use crate::plan::profile::ProfileName;
 use crate::report::console::Console;
 use crate::report::dry_run::quoted;
 use crate::run;
+use background::Behind;
 use endpoints::Reach;
 use event::{Effect, Event, Level, Timer, Way, Words};
 use facts::{Facts, Told};
@@ -38,7 +43,7 @@ use machine::Machine;
 use nix::sys::signal::Signal;
 use notice::{Notice, Sender};
 use ports::LocalPorts;
-use profile::{LocalProfile, Marker};
+use profile::LocalProfile;
 use ssh_process::{Output, Program};
 use std::fs::Permissions;
 use std::io::Write;
@@ -65,7 +70,9 @@ const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One `ipjob connect`.
 struct Connect<'a> {
-    options: &'a ConnectOptions,
+    options: &'a TunnelOptions,
+    /// What was typed for the job.
+    typed: &'a str,
     target: Target,
     console: &'a mut Console,
     machine: Machine,
@@ -100,6 +107,10 @@ struct Connect<'a> {
     stepping: bool,
     ports: LocalPorts,
     profile: Option<LocalProfile>,
+    /// The profile of another connect whose tunnel is used, once that was told.
+    joined: Option<ProfileName>,
+    /// What we are where we stay in the background.
+    behind: Option<Behind>,
     /// Whether a browser was sent to a page in the private directory.
     opened: bool,
     /// ssh's words since the last try.
@@ -107,26 +118,44 @@ struct Connect<'a> {
     programs: u32,
 }
 
-/// Connects and tells the exit code.
+/// Connects, or does what else is asked of connections, and tells the exit code.
 pub fn run(options: &ConnectOptions, console: &mut Console) -> Outcome<u8> {
-    let target = Target::read(&options.target)?;
+    if options.list {
+        return tunnels::list(options, console);
+    }
+    if options.disconnect {
+        return tunnels::disconnect(options, console);
+    }
+    let typed = options.target.as_deref().unwrap_or_default();
+    let target = Target::read(typed)?;
     let ssh = match &target.host {
         Some(_) => Some(own_ssh::program()?),
         None => own_ssh::program().ok(),
     };
-    run::event_loop()?.block_on(connect(options, target, ssh, console))
+    let tunnel = &options.tunnel;
+    if tunnel.background && !tunnel.behind {
+        return background::front(console);
+    }
+    let behind = tunnel.behind.then(Behind::begin).transpose()?;
+    run::event_loop()?.block_on(connect(tunnel, typed, target, ssh, behind, console))
 }
 
 async fn connect(
-    options: &ConnectOptions,
+    options: &TunnelOptions,
+    typed: &str,
     target: Target,
     ssh: Option<PathBuf>,
+    behind: Option<Behind>,
     console: &mut Console,
 ) -> Outcome<u8> {
     // Prompts of ssh must not be drawn over.
     console.pause();
     let (sender, mut notices) = mpsc::unbounded_channel();
     Signals::catch()?.forward(&sender);
+    if let Some(behind) = &behind {
+        let watched = behind.watch(&sender);
+        watched.map_err(|error| Failure::missing("no socket can be watched").because(error))?;
+    }
     let host = target.host.as_ref().map(|host| host.as_str().to_owned());
     let place = place(target.host.as_ref());
     let word = target.job.as_ref().map_or("", Job::as_str);
@@ -144,6 +173,7 @@ async fn connect(
         facts: Facts::new(target.job.clone(), place),
         ports: LocalPorts::new(options.local_ports),
         options,
+        typed,
         target,
         console,
         sender,
@@ -162,12 +192,17 @@ async fn connect(
         listeners: Vec::new(),
         stepping: false,
         profile: None,
+        joined: None,
+        behind,
         opened: false,
         words: Vec::new(),
         programs: 0,
     };
     let outcome = connect.run(&mut notices).await;
     connect.close(&mut notices).await;
+    if let Some(behind) = &connect.behind {
+        behind.end(outcome.is_ok());
+    }
     outcome.map(|()| 0)
 }
 
@@ -202,6 +237,9 @@ impl Connect<'_> {
         {
             // At once, so that a name that is taken is told before anybody is asked for a password.
             self.make_profile()?;
+            if self.joined.is_some() {
+                return Ok(());
+            }
         }
         let mut end = self.handle(Event::Begin);
         while end.is_none() {
@@ -290,6 +328,10 @@ impl Connect<'_> {
             ),
             _ => (PathBuf::from("/bin/sh"), vec!["-s".to_owned()]),
         };
+        let (program, args) = match &self.behind {
+            Some(_) => background::apart(&program, &args),
+            None => (program, args),
+        };
         let id = self.next_id();
         self.link = Some(Program::start(
             id,
@@ -316,7 +358,8 @@ impl Connect<'_> {
                 Effect::Finish(outcome) => Some(outcome),
                 effect => {
                     let done = self.carry_out(effect);
-                    self.or_local(done)
+                    let end = self.or_local(done);
+                    end.or_else(|| self.joined.is_some().then_some(Ok(())))
                 }
             };
         }
@@ -379,8 +422,12 @@ impl Connect<'_> {
             }
             Notice::Stop(by) => {
                 self.console.step(&format!("stopping: {by}"));
-                self.handle(Event::StopAsked(by.to_owned()))
+                self.asked_to_stop(by)
             }
+            Notice::Alone => match &self.behind {
+                Some(behind) if behind.has_left() => None,
+                _ => self.asked_to_stop("its other end is gone"),
+            },
             Notice::NodeUser(options) => {
                 self.node_user = Some(options);
                 let entered = self.enter();
@@ -390,6 +437,17 @@ impl Connect<'_> {
                 let by_ssh = ssh_errors::of_channels(&self.words);
                 self.handle(Event::Tried(Err(by_ssh.unwrap_or_else(|| why.into()))))
             }
+        }
+    }
+
+    fn asked_to_stop(&mut self, by: &str) -> Option<Outcome<()>> {
+        let end = self.handle(Event::StopAsked(by.to_owned()));
+        match &self.behind {
+            // To the one in front success is a tunnel that stays.
+            Some(behind) if !behind.has_left() => Some(Err(Failure::not_ready(
+                "interrupted before the connection was there",
+            ))),
+            _ => end,
         }
     }
 
@@ -427,7 +485,12 @@ impl Connect<'_> {
                 reach,
                 may_ask,
             } => self.bridge(way, *reach, may_ask)?,
-            Effect::Unbridge(way) => self.unbridge(way),
+            Effect::Unbridge(way) => {
+                if let Some(profile) = &mut self.profile {
+                    profile.is_down();
+                }
+                self.unbridge(way);
+            }
             Effect::Try(reach) => self.try_services(*reach),
             Effect::Settle(reach) => self.settle(&reach)?,
             Effect::Announce { reach, again } => self.announce(&reach, again)?,
@@ -527,98 +590,6 @@ impl Connect<'_> {
             return self.handle(Event::BridgeEnded(format!("ssh to the node ended: {why}")));
         }
         None
-    }
-
-    /// The name of the local profile; of the job's own where none is made.
-    fn profile_name(&self) -> ProfileName {
-        match (&self.options.profile, self.facts.job()) {
-            (Some(name), _) | (None, Some(Job::Profile(name))) => name.clone(),
-            (None, job) => ProfileName::of_job(job.map_or("", Job::as_str)),
-        }
-    }
-
-    fn make_profile(&mut self) -> Outcome<()> {
-        if self.profile.is_none() {
-            let marker = Marker {
-                pid: std::process::id(),
-                target: self.options.target.clone(),
-                url: None,
-                private: Some(self.private.path().to_owned()),
-            };
-            let ipython_dir = self.options.ipython_dir()?;
-            let name = match &self.options.profile {
-                Some(name) => name.clone(),
-                None => LocalProfile::free_name(&ipython_dir, &self.profile_name()),
-            };
-            self.profile = Some(LocalProfile::make(&ipython_dir, &name, marker)?);
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, reach: &Reach) -> Outcome<()> {
-        if self.forwards.is_empty() {
-            return Ok(());
-        }
-        self.make_profile()?;
-        let text = reach
-            .client
-            .on_the_laptop(|endpoint| self.ports.of(endpoint));
-        let url = reach
-            .page
-            .as_ref()
-            .map(|page| announce::url(page, &self.ports));
-        if let Some(profile) = &mut self.profile {
-            profile.write(&text)?;
-            profile.tell(url);
-        }
-        Ok(())
-    }
-
-    /// Tells of other clusters that the name could mean.
-    fn name_others(&self) {
-        let others = self.facts.others().join(", ");
-        let Some(job) = self.facts.job().filter(|_| !others.is_empty()) else {
-            return;
-        };
-        let which = match job {
-            Job::Profile(_) => "IPYTHONDIR tells there which is meant",
-            Job::Id(_) | Job::Element(_) => "give a profile in the place of the job id",
-        };
-        self.console.step(&format!(
-            "{} is the name of other clusters too: {others} ({which})",
-            job.as_str()
-        ));
-    }
-
-    fn announce(&mut self, reach: &Reach, again: bool) -> Outcome<()> {
-        self.console.still();
-        let profile = match &self.profile {
-            Some(profile) => profile.name().clone(),
-            // The job's own is at hand, whatever the job was called here.
-            None => match self.facts.profile() {
-                Some(name) => name.clone(),
-                None => self.profile_name(),
-            },
-        };
-        let ready = announce::Ready {
-            job: self.facts.job().map_or("", Job::as_str),
-            profile: profile.as_str(),
-            client_file: self.profile.as_ref().map(LocalProfile::client_file),
-            reach,
-            ports: &self.ports,
-            again,
-        };
-        announce::tell(&ready, self.options, self.console)?;
-        self.name_others();
-        // Nobody may sit there when a job is requeued.
-        if self.options.open
-            && !again
-            && let Some(page) = &reach.page
-        {
-            let url = announce::url(page, &self.ports);
-            self.opened = announce::open(&url, &self.socket("open.html"), self.console)?;
-        }
-        Ok(())
     }
 }
 

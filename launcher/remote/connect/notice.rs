@@ -58,6 +58,8 @@ pub enum Notice {
     },
     /// A signal asks for the end.
     Stop(&'static str),
+    /// The one in front of a connect that is to stay in the background has ended.
+    Alone,
     /// The options of an ssh to the compute node that name the user, where ssh's configuration does not.
     NodeUser(Vec<String>),
     /// No service answered through the tunnel, in the words of whoever tried; ssh's own come with it.

@@ -3,6 +3,7 @@
 //! Whose it is, is told by a locked file in it: the lock goes with the process, however that ends, so that a profile whose file is not
 //! locked was left by a connect that was killed, and one without the file is somebody else's.
 
+use super::ready::Ready;
 use crate::failure::{Failure, Outcome};
 use crate::here::os::files;
 use crate::here::os::process;
@@ -35,15 +36,46 @@ const OF_IPYTHON: &[&str] = &[
 
 /// What the marker says of the connect that made it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Marker {
     /// Its process id.
     pub pid: u32,
     /// What it was told to connect to.
     pub target: String,
+    /// The host of that, and the job, once it is known.
+    pub host: Option<String>,
+    /// The job.
+    pub job: String,
+    /// Whether it stays in the background.
+    pub background: bool,
+    /// When it began, in seconds since 1970.
+    pub since: i64,
+    /// Whether the tunnel leads to the job now, as far as is known.
+    pub up: bool,
     /// Jupyter's page on the laptop, once it is there.
     pub url: Option<String>,
+    /// What was told of the job, once it could be used.
+    pub ready: Option<Ready>,
     /// Its private directory, with the control socket.
     pub private: Option<PathBuf>,
+}
+
+impl Marker {
+    /// Whether it is a connect to this job.
+    #[must_use]
+    pub fn is_to(&self, host: Option<&str>, job: &str) -> bool {
+        self.host.as_deref() == host && self.job == job
+    }
+
+    /// How the tunnel is, in a word.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match (self.up, &self.ready) {
+            (true, _) => "connected",
+            (false, Some(_)) => "reconnecting",
+            (false, None) => "connecting",
+        }
+    }
 }
 
 /// The profile; dropped, it goes.
@@ -133,9 +165,22 @@ impl LocalProfile {
         })
     }
 
-    /// Lets others know the page, for a second connect.
-    pub fn tell(&mut self, url: Option<String>) {
-        self.marker.url = url;
+    /// Lets others know how the job is used, for a second connect.
+    pub fn tell(&mut self, ready: Ready) {
+        self.marker.url.clone_from(&ready.url);
+        self.marker.ready = Some(ready);
+        self.marker.up = true;
+        self.write_marker();
+    }
+
+    /// The tunnel leads nowhere for a while.
+    pub fn is_down(&mut self) {
+        if std::mem::take(&mut self.marker.up) {
+            self.write_marker();
+        }
+    }
+
+    fn write_marker(&self) {
         let text = serde_json::to_vec(&self.marker).unwrap_or_default();
         // Written over in its place: a new file would have no lock.
         let _ = files::overwrite(&self.dir.join(MARKER), &text);
@@ -161,10 +206,46 @@ fn a_jobs(profile: &Profile) -> Failure {
     .hint("choose another name with --profile; do not remove it: the job uses it")
 }
 
+/// The profiles below an IPython directory that a connect has made: their names and directories.
+#[must_use]
+pub fn all(ipython_dir: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(ipython_dir).into_iter().flatten().flatten();
+    let mut found: Vec<(String, PathBuf)> = entries
+        .filter_map(|entry| {
+            let name = entry
+                .file_name()
+                .to_str()?
+                .strip_prefix("profile_")?
+                .to_owned();
+            Some((name, entry.path()))
+        })
+        .filter(|(_, dir)| dir.join(MARKER).is_file())
+        .collect();
+    found.sort();
+    found
+}
+
+/// What the connect said that left this profile.
+#[must_use]
+pub fn left(dir: &Path) -> Marker {
+    open(dir).map_or_else(|_| Marker::default(), |mut file| read(&mut file))
+}
+
+/// What the connect says that has this profile now; nothing where none has it.
+#[must_use]
+pub fn live(dir: &Path) -> Option<Marker> {
+    let mut file = open(dir).ok()?;
+    // Shared: two that look at once must not take each other for it.
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(read(&mut file)),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 /// Whether a connect that was killed left this profile.
 #[must_use]
 pub fn is_abandoned(dir: &Path) -> bool {
-    open(dir).is_ok_and(|file| file.try_lock().is_ok())
+    open(dir).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
 /// Removes what a killed connect left under this name; refuses what is somebody else's, or is in use.
@@ -203,13 +284,16 @@ pub fn clean(dir: &Path, name: &str) -> Outcome<()> {
 }
 
 /// What is said of a job that another connect has open.
-fn in_use(dir: &Path, name: &str, marker: &Marker) -> Failure {
+pub fn in_use(dir: &Path, name: &str, marker: &Marker) -> Failure {
     let failure = Failure::usage(format!(
         "{name} is already connected, by `ipjob connect {}` (pid {})",
         marker.target, marker.pid
     ))
     .hint(format!(
-        "use that one: ipp.Client(profile={name:?}) works in every program here, or end it with Ctrl-C"
+        "use that one: ipp.Client(profile={name:?}) works in every program here, and --open opens its page"
+    ))
+    .hint(format!(
+        "end it with Ctrl-C where it runs, or with `ipjob connect --disconnect {name}`"
     ));
     match &marker.url {
         // Not shown here: the token is in it, and who reads this text is not known.
@@ -259,7 +343,7 @@ fn end_its_ssh(private: &Path) {
 }
 
 /// Only a directory of the kind that connect makes is removed on a marker's word.
-fn is_private_directory(path: &Path) -> bool {
+pub fn is_private_directory(path: &Path) -> bool {
     let named = path
         .file_name()
         .is_some_and(|name| name.to_string_lossy().starts_with(super::PRIVATE_PREFIX));
@@ -382,7 +466,16 @@ mod tests {
     fn a_second_connect_is_told_of_the_first_and_a_dead_one_is_cleaned_up_after() {
         let place = tempfile::tempdir().expect("a directory");
         let mut first = LocalProfile::make(place.path(), &name("job_1"), marker()).expect("made");
-        first.tell(Some("http://127.0.0.1:8000/lab?token=x".to_owned()));
+        assert_eq!(live(&first.dir).map(|it| it.state()), Some("connecting"));
+        first.tell(Ready {
+            url: Some("http://127.0.0.1:8000/lab?token=x".to_owned()),
+            ..Ready::default()
+        });
+        let told = live(&first.dir).expect("it lives");
+        assert_eq!((told.state(), told.pid), ("connected", 7));
+        assert_eq!(told.ready, first.marker.ready);
+        first.is_down();
+        assert_eq!(live(&first.dir).map(|it| it.state()), Some("reconnecting"));
         let failure =
             LocalProfile::make(place.path(), &name("job_1"), marker()).expect_err("in use");
         assert!(failure.message.contains("pid 7"), "{failure}");
@@ -404,9 +497,10 @@ mod tests {
             .expect("a directory");
         let dir = place.path().join("profile_job_1");
         first.marker.private = Some(private.path().to_owned());
-        first.tell(None);
+        first.write_marker();
         let LocalProfile { _lock: lock, .. } = &first;
         lock.unlock().expect("unlocked");
+        assert_eq!(live(&dir), None);
         std::mem::forget(first);
         fs::write(dir.join("security/ipcontroller-client.json"), "old").expect("written");
         let second =

@@ -4,7 +4,7 @@ use super::endpoints::Reach;
 use super::event::{Event, Way};
 use super::notice::Notice;
 use super::ssh_process::{Output, Program};
-use super::{Connect, own_ssh, probe, ssh, ssh_errors};
+use super::{Connect, background, own_ssh, probe, ssh, ssh_errors};
 use crate::failure::{Failure, Outcome};
 use crate::plan::exit::Exit;
 use crate::remote::relay;
@@ -64,7 +64,11 @@ impl Connect<'_> {
     fn start_ssh(&mut self, args: &[String], output: Output) -> Outcome<Program> {
         let id = self.next_id();
         let ssh = self.ssh_program()?;
-        Program::start(id, ssh, args, None, output, &self.sender)
+        let (ssh, args) = match &self.behind {
+            Some(_) => background::apart(ssh, args),
+            None => (ssh.to_owned(), args.to_owned()),
+        };
+        Program::start(id, &ssh, &args, None, output, &self.sender)
     }
 
     fn ssh_program(&self) -> Outcome<&Path> {
