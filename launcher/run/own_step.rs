@@ -20,8 +20,10 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::process::Command;
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 use tokio::net::UnixListener;
+use tokio::sync::oneshot;
 
 /// How long srun may take to start it.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -68,10 +70,11 @@ impl Place {
         let listener = UnixListener::from_std(listener).map_err(told)?;
         let mut srun = Question::put(&mut self.srun(&name).map_err(told)?).map_err(told)?;
         let stream = arrival(&listener, &mut srun).await?;
-        let mut stream = stream.into_std().map_err(told)?;
+        let stream = stream.into_std().map_err(told)?;
         stream.set_nonblocking(false).map_err(told)?;
-        handover::give(&mut stream, arguments).map_err(|error| reason(&mut srun, &error))?;
-        Ok(stream)
+        give(stream, arguments.to_vec())
+            .await
+            .map_err(|error| reason(&mut srun, &error))
     }
 
     fn srun(&self, name: &str) -> io::Result<Command> {
@@ -122,6 +125,16 @@ async fn arrival(
         Ok(status) => reason(srun, &status),
         Err(error) => reason(srun, &error),
     })
+}
+
+/// Hands this command line over, on a thread of its own: whoever takes it may take his time, and a request to stop waits for nobody.
+async fn give(mut stream: UnixStream, arguments: Vec<OsString>) -> io::Result<UnixStream> {
+    let (sender, given) = oneshot::channel();
+    thread::Builder::new().spawn(move || {
+        let taken = handover::give(&mut stream, &arguments);
+        let _ = sender.send(taken.map(|()| stream));
+    })?;
+    given.await.map_err(io::Error::other)?
 }
 
 /// What srun said, or else this.

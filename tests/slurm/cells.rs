@@ -133,6 +133,40 @@ fn a_cluster_that_is_killed_half_way_leaves_no_key(lab: &Lab) {
     assert!(!keys.iter().any(|key| held(key)), "{}", job.output());
 }
 
+/// Connects to the ipjob that waits for a step, tells so, and says nothing more.
+const SILENT: &str = "#!/usr/bin/env python3
+import signal, socket, sys
+one = socket.socket(socket.AF_UNIX)
+one.connect('\\0' + sys.argv[-1])
+open('met', 'w').write('met')
+signal.pause()
+";
+
+#[test]
+fn a_hand_over_to_a_step_that_takes_nothing_is_left_at_once() {
+    let lab = needed!(Lab::up(&[]));
+    let srun = lab.script("srun", SILENT);
+    let job = lab.submit(
+        &["-N1", "-n1"],
+        &format!(
+            "mkdir -p bin; mv {} bin; mkfifo met\nPATH=$PWD/bin:$PATH ipjob --mode cluster-only -n 1 --launcher local --detach &\n\
+             read word <met; SECONDS=0; kill -TERM $!; wait $!; echo code $? seconds $SECONDS",
+            srun.display()
+        ),
+    );
+    let ended = job.finish();
+    let told = ended.output.split("code 3 seconds ").nth(1);
+    let seconds = told.and_then(|told| told.split_whitespace().next()?.parse::<u32>().ok());
+    // It waits 15 s for an answer.
+    assert!(
+        seconds.is_some_and(|seconds| seconds < 8),
+        "{}",
+        ended.output
+    );
+    let why = "error: the job ended before it was ready\ncause: SIGTERM";
+    assert!(ended.output.contains(why), "{}", ended.output);
+}
+
 /// Runs a command and hears no SIGTERM; nor does what it runs.
 const DEAF: &str = "#!/bin/sh\ntrap '' TERM\nexec \"$@\"\n";
 
