@@ -6,18 +6,18 @@
 
 use super::pmi;
 use super::task::Refusal;
+use crate::here::os::affinity;
 use crate::here::os::stray_processes::Leftover;
 use crate::plan::environment::is_of_mpi;
 use crate::plan::incarnation::INCARNATION_VARIABLE;
 use crate::plan::threads;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, sendmsg, sockopt::PeerCredentials};
-use nix::unistd::{Pid, close, geteuid};
+use nix::unistd::{close, geteuid};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::env;
@@ -77,13 +77,13 @@ struct Order {
     id: u32,
     args: Vec<String>,
     environment: BTreeMap<String, String>,
-    cpus: Vec<usize>,
+    cpus: Vec<u32>,
     /// Variables with the numbers of descriptors, which are sent after the streams.
     descriptors: Vec<&'static str>,
 }
 
 impl Order {
-    fn of(id: u32, command: &Command, descriptors: Vec<&'static str>) -> nix::Result<Self> {
+    fn of(id: u32, command: &Command, descriptors: Vec<&'static str>) -> io::Result<Self> {
         let text = |bytes: &OsStr| bytes.as_bytes().iter().copied().map(char::from).collect();
         let mut environment: BTreeMap<String, String> = env::vars_os()
             .map(|(name, value)| (text(&name), text(&value)))
@@ -94,7 +94,6 @@ impl Order {
                 None => environment.remove(&text(name)),
             };
         }
-        let cpus = sched_getaffinity(Pid::from_raw(0))?;
         Ok(Self {
             id,
             // They are text already.
@@ -103,9 +102,7 @@ impl Order {
                 .map(|arg| arg.to_string_lossy().into_owned())
                 .collect(),
             environment,
-            cpus: (0..CpuSet::count())
-                .filter(|cpu| cpus.is_set(*cpu) == Ok(true))
-                .collect(),
+            cpus: affinity::own()?.iter().collect(),
             descriptors,
         })
     }

@@ -1,58 +1,85 @@
 //! The CPUs that a thread is bound to. Only Linux has this; elsewhere only the laptop's commands are of use.
 
 use crate::plan::cpus::Cpus;
-use nix::errno::Errno;
 #[cfg(target_os = "linux")]
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use std::io;
+use std::{io, thread};
 
 /// Those that this thread is bound to.
-pub fn own() -> Result<Cpus, Errno> {
-    of(Pid::from_raw(0))
+#[cfg(target_os = "linux")]
+pub fn own() -> io::Result<Cpus> {
+    allowed("/proc/thread-self/status")
 }
 
 /// Those that a process is bound to: its first thread.
 #[cfg(target_os = "linux")]
-pub fn of(pid: Pid) -> Result<Cpus, Errno> {
-    let set = sched_getaffinity(pid)?;
-    let numbers = (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu) == Ok(true));
-    Ok(numbers.filter_map(|cpu| u32::try_from(cpu).ok()).collect())
+pub fn of(pid: Pid) -> io::Result<Cpus> {
+    allowed(&format!("/proc/{pid}/status"))
+}
+
+/// Those that this file names. `sched_getaffinity` fails with EINVAL on a kernel that counts more than the 1024 CPUs that a `cpu_set_t` has.
+#[cfg(target_os = "linux")]
+fn allowed(status: &str) -> io::Result<Cpus> {
+    let text = std::fs::read_to_string(status)?;
+    let list = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.and_then(|list| Cpus::read(list.trim()))
+        .ok_or_else(|| io::Error::other(format!("{status} names no CPUs")))
 }
 
 /// Binds this thread, and what it starts from now on.
 #[cfg(target_os = "linux")]
-pub fn bind(cpus: &Cpus) -> Result<(), Errno> {
+pub fn bind(cpus: &Cpus) -> io::Result<()> {
     let mut set = CpuSet::new();
     for cpu in cpus.iter() {
-        set.set(usize::try_from(cpu).map_err(|_| Errno::EINVAL)?)?;
+        let number = usize::try_from(cpu).unwrap_or(usize::MAX);
+        set.set(number).map_err(|_| {
+            io::Error::other(format!(
+                "CPU {cpu} is none of the first {}, which are all that ipjob can bind to",
+                CpuSet::count()
+            ))
+        })?;
     }
-    sched_setaffinity(Pid::from_raw(0), &set)
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// None are known.
 #[cfg(not(target_os = "linux"))]
-pub fn of(_: Pid) -> Result<Cpus, Errno> {
-    Err(Errno::ENOSYS)
+pub fn own() -> io::Result<Cpus> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// None are known.
+#[cfg(not(target_os = "linux"))]
+pub fn of(_: Pid) -> io::Result<Cpus> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// It cannot be bound.
 #[cfg(not(target_os = "linux"))]
-pub fn bind(_: &Cpus) -> Result<(), Errno> {
-    Err(Errno::ENOSYS)
+pub fn bind(_: &Cpus) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Does something that starts a process, which is bound to these CPUs from its first moment on: it inherits what its parent's thread is bound to.
-pub fn while_bound<T>(cpus: Option<&Cpus>, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+/// Does something that starts a process, which is bound to these CPUs from its first moment on: it inherits what the thread is bound to that starts
+/// it, which is one of its own.
+pub fn while_bound<T: Send>(
+    cpus: Option<&Cpus>,
+    start: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
     let Some(cpus) = cpus else {
         return start();
     };
-    let before = own()?;
-    bind(cpus)?;
-    let started = start();
-    // What were allowed a moment ago still are.
-    let _ = bind(&before);
-    started
+    thread::scope(|scope| {
+        let started = thread::Builder::new().spawn_scoped(scope, || {
+            bind(cpus)?;
+            start()
+        })?;
+        let broke = |_| Err(io::Error::other("the thread that starts it broke"));
+        started.join().unwrap_or_else(broke)
+    })
 }
 
 #[cfg(test)]
@@ -71,6 +98,16 @@ mod tests {
         let status = String::from_utf8(output.expect("it runs").stdout).expect("text");
         let line = format!("\nCpus_allowed_list:\t{one}\n");
         assert!(status.contains(&line), "{status}");
-        assert_eq!(own(), Ok(before));
+        assert_eq!(own().expect("known"), before);
+    }
+
+    #[test]
+    fn a_cpu_beyond_those_of_a_set_is_named() {
+        let beyond: Cpus = [0, 1100].into_iter().collect();
+        let error = bind(&beyond).expect_err("a cpu_set_t has 1024").to_string();
+        assert!(
+            error.starts_with("CPU 1100 is none of the first 1024"),
+            "{error}"
+        );
     }
 }
