@@ -79,6 +79,20 @@ fn engines_of_a_node_divide_the_gpus_of_the_job() {
 }
 
 #[test]
+fn nothing_shall_be_bound_and_srun_is_told_to_bind() {
+    let lab = needed!(Lab::up(&[]));
+    let run = "ipjob --mode cluster-only --mpi none --bind none --dry-run";
+    let line = format!(
+        "{run} --srun-arg=--cpu-bind=cores; echo code $?; {run} --srun-arg=--cpu-bind=none; echo code $?"
+    );
+    let ended = lab.submit(&["-n1"], &line).finish();
+    let why = "--bind none and --srun-arg=--cpu-bind=cores say different things about what engines are bound to";
+    assert!(ended.output.contains(why), "{}", ended.output);
+    assert!(ended.output.contains("code 2\n"), "{}", ended.output);
+    assert!(ended.output.contains("code 0\n"), "{}", ended.output);
+}
+
+#[test]
 fn an_engine_that_starts_again_has_the_gpu_that_it_had() {
     let lab = needed!(Lab::up(&["--gpus", "2"]));
     let job = lab.submit(

@@ -38,20 +38,41 @@ pub fn shares(context: Context<'_>, launcher: Launcher) -> Outcome<(Context<'_>,
 /// The rule of `--bind`; `None` where ipjob binds nothing.
 fn rule(context: &Context, launcher: Launcher) -> Outcome<Option<Rule>> {
     let rule = match context.settings.bind {
-        Bind::Auto | Bind::None => return Ok(None),
+        Bind::Auto => return Ok(None),
+        Bind::None => {
+            let binds = binds(
+                context,
+                launcher,
+                &["--cpu-bind", "--cpu_bind", "--gpu-bind"],
+            );
+            return match binds.filter(|arg| !arg.ends_with("none")) {
+                Some(arg) => Err(Failure::usage(format!(
+                    "--bind none and --srun-arg={arg} say different things about what engines are bound to"
+                ))
+                .hint("leave one of them out")),
+                None => Ok(None),
+            };
+        }
         Bind::Cpu => Rule::Cpu,
         Bind::Gpu if has_own_gpus(context, launcher) => return Ok(Some(Rule::OwnGpus)),
         Bind::Gpu => Rule::Gpu,
     };
-    let binds = |arg: &&String| arg.starts_with("--cpu-bind") || arg.starts_with("--cpu_bind");
-    let args = &context.settings.srun_args;
-    match args.iter().find(binds) {
-        Some(arg) if launcher == Launcher::Srun => Err(Failure::usage(format!(
+    match binds(context, launcher, &["--cpu-bind", "--cpu_bind"]) {
+        Some(arg) => Err(Failure::usage(format!(
             "--bind {rule} and --srun-arg={arg} both bind engines to CPUs"
         ))
         .hint("leave one of them out")),
-        _ => Ok(Some(rule)),
+        None => Ok(Some(rule)),
     }
+}
+
+/// The first argument of the user's by which srun binds engines in one of these ways.
+fn binds<'a>(context: &'a Context, launcher: Launcher, ways: &[&str]) -> Option<&'a String> {
+    let args = &context.settings.srun_args;
+    let binds = |arg: &&String| ways.iter().any(|way| arg.starts_with(way));
+    args.iter()
+        .find(binds)
+        .filter(|_| launcher == Launcher::Srun)
 }
 
 /// Whether Slurm gives each task GPUs of its own.
