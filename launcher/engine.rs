@@ -20,7 +20,7 @@ use crate::here::os::memory::Memory;
 use crate::here::profile::directory;
 use crate::here::site::{identity, topology};
 use crate::plan::services::{
-    CONNECTION_INFO, PRELOAD_VARIABLE, Succession, WITHOUT_PRELOAD, cannot_bind,
+    CONNECTION_INFO, NO_NANNY, PRELOAD_VARIABLE, Succession, WITHOUT_PRELOAD, cannot_bind,
 };
 use crate::plan::settings::Preload;
 use crate::plan::share::{Node, Provision};
@@ -40,6 +40,15 @@ pub struct Rules {
     pub threads: Option<threads::Rule>,
     /// What it is bound to.
     pub bind: Option<bind::Rule>,
+}
+
+/// How it comes to be where it is to be a fork.
+#[derive(Clone, Copy, Debug)]
+pub struct Forking<'a> {
+    /// The Python that forks the engines of its node.
+    pub python: &'a Path,
+    /// Whether it has no nanny where it is no fork after all.
+    pub alone_without_nanny: bool,
 }
 
 impl Rules {
@@ -87,7 +96,7 @@ fn rank() -> u32 {
 /// `--idle-timeout` the node is watched for rest. `again` says which engine it is where its rank does not, and
 /// `rules` what it is given of its node.
 pub fn run(
-    fork: Option<&Path>,
+    fork: Option<Forking>,
     idle_limit_ms: Option<u64>,
     again: Option<&Succession>,
     rules: Rules,
@@ -164,8 +173,8 @@ pub fn run(
         None => command.env_remove(CONNECTION_INFO),
     };
     // Of one that this node lacks the error is said as where it is started by itself.
-    if let Some(python) = fork.filter(|_| Path::new(program).exists()) {
-        match forked::run(python, rank, &command, args, &node, report) {
+    if let Some(fork) = fork.filter(|_| Path::new(program).exists()) {
+        match forked::run(fork.python, rank, &command, args, &node, report) {
             Ok(status) => {
                 drop(private);
                 return Ok(exit_like::like(status));
@@ -179,6 +188,9 @@ pub fn run(
                     if !why.is_empty() {
                         why.push_str(WITHOUT_PRELOAD);
                     }
+                }
+                if fork.alone_without_nanny {
+                    command.arg(NO_NANNY);
                 }
                 let node = node.clone();
                 task::tell_not_forked(&NotForked { node, why });

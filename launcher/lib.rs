@@ -64,9 +64,13 @@ pub fn main() -> ExitCode {
             again,
             threads,
             bind,
+            alone_without_nanny,
             command,
         }) => engine::run(
-            fork.as_deref(),
+            fork.as_deref().map(|python| engine::Forking {
+                python,
+                alone_without_nanny,
+            }),
             idle_limit,
             again.as_ref(),
             engine::Rules { threads, bind },

@@ -70,7 +70,7 @@ fn engines_run_in_the_components_that_were_named() {
         let told = format!("DRIVER {ids} {hosts}");
         assert!(output.contains(&told), "{options}: {output}");
         let one_by_one =
-            output.contains("starting engines one by one: engines of a step over components");
+            output.contains("engines are not forked, which only makes their start slower: engines of a step over components");
         assert_eq!(options.contains("fork"), one_by_one, "{options}: {output}");
         // Each component's part of the step was asked.
         assert!(

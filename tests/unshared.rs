@@ -36,7 +36,7 @@ fn start_unshared(lab: &Lab, driver: &Path, way: &str) {
     );
     let ended = job.finish();
     assert_eq!(ended.code, 0, "{}", ended.output);
-    assert!(!ended.output.contains("one by one"), "{}", ended.output);
+    assert!(!ended.output.contains("not forked"), "{}", ended.output);
     let line = "driver ('node1', '/tmp/unshared', False, '0o700', True) ('node2', '/tmp/ipjob-engine-', True, '0o700', True)";
     assert!(ended.output.contains(line), "{}", ended.output);
     let left = lab.shell("root", "node2", "ls -A /tmp /dev/shm").text;

@@ -192,6 +192,9 @@ pub enum Command {
         /// What it is bound to.
         #[arg(long, value_name = "gpu|own-gpus|cpu")]
         bind: Option<bind::Rule>,
+        /// It has no nanny where it is not forked.
+        #[arg(long)]
+        alone_without_nanny: bool,
         /// The engine's command line.
         #[arg(last = true, required = true)]
         command: Vec<String>,

@@ -202,7 +202,7 @@ def main(order, ipcontroller, *args):
         say("what a client ends counts as dead", messages.tell_of_shutdowns(hub))
         say("the hub hears of an engine's end from its nanny, or by its silence", messages.hear_of_ends(hub))
         say("tasks of a dead engine fail late", messages.fail_tasks_soon(task_scheduler))
-        if order["signals"]:
+        if order["signals"] is not None:
             say("engines get no signals from clients", messages.pass_signals_on(app, hub, order["signals"]))
         if order["beat_ms"]:
             hindrance = beat_eagerly(order, heartmonitor)

@@ -15,7 +15,8 @@ for half a second here, and not for five.
 
 A signal that a client sends to an engine without a nanny is told to ipjob, `signal engine 3 2 17`: number and request. ipjob sends it and
 answers {"signalled": {"17": null}}, or why not in the place of null. The client is answered on the engines' side of the control scheduler: the
-engine itself does not know this request, and says so in its log.
+engine itself does not know this request, and says so in its log. Which engines have none is known at the start, or is told when one starts
+that was to be a fork with a nanny and is none, {"without nanny": [3]}.
 """
 import contextlib
 import inspect
@@ -237,17 +238,18 @@ def fail_tasks_soon(task_scheduler):
 
 
 def pass_signals_on(app, hub, engines):
-    """Has ipjob send the signals that clients send to the first so many engines; tells what hinders that."""
+    """Has ipjob send the signals that clients send to the first so many engines, and to those that ipjob tells later; tells what hinders that."""
     why = unknown(app, "IPController", {"connect": ["socket", "url"], "engine_url": ["channel", "index"]})
     if why:
         return why
     zmq, util, error = hub.zmq, hub.util, hub.error
     # Clients that wait for an answer with what they have asked, by the numbers of the requests; what answers them.
     asked, replies, numbers = {}, [], itertools.count(1)
+    without_nanny = set(range(engines))
 
     def signal_request(self, engine, client, message):
-        if engine >= engines:
-            # A guest has its own nanny.
+        if engine not in without_nanny:
+            # It has a nanny, as guests have theirs.
             return
         sig = message["content"].get("sig")
         try:
@@ -281,4 +283,5 @@ def pass_signals_on(app, hub, engines):
 
     on_control["signal_request"] = signal_request
     heard["signalled"] = signalled
+    heard["without nanny"] = lambda _, ids: without_nanny.update(ids)
     return None

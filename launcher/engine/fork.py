@@ -59,37 +59,36 @@ def prepare(tell, own=None):
     for module in FOREIGN:
         if module in sys.modules:
             return f"{module} was imported before ipyparallel"
-    why = hindrance(own)
+    why = hindrance("the imports", own)
     if why is None:
-        preload(tell)
-        why = hindrance(own)
+        why = preload(tell, lambda module: hindrance(f"the import of {module}", own))
     return why
 
 
-def hindrance(own=None):
+def hindrance(cause, own=None):
     """What a preloaded module, or a site-wide sitecustomize, usercustomize or .pth file, has made that does not survive a fork; None is
-    nothing. Our own socket is none of theirs."""
+    nothing. Found after this cause. Our own socket is none of theirs."""
     # What has threads and sockets of its own is named before them.
     mpi = sys.modules.get("mpi4py.MPI")
     if mpi and mpi.Is_initialized():
-        return "MPI is initialised in its Python after the imports"
+        return f"MPI is initialised in its Python after {cause}"
     files = [read_link(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if own is None or int(number) != own.fileno()]
     for file in files:
         if file.startswith(DEVICES):
-            return f"{file} is open in its Python after the imports"
+            return f"{file} is open in its Python after {cause}"
     if count_threads():
-        why = try_fork()
+        why = try_fork(cause)
         if why:
             return why
     threads = count_threads()
     if threads:
-        return f"{threads} more thread{'s run' if threads > 1 else ' runs'} in its Python after the imports"
+        return f"{threads} more thread{'s run' if threads > 1 else ' runs'} in its Python after {cause}"
     if any(file.startswith("socket:") for file in files):
-        return "a socket is open in its Python after the imports"
+        return f"a socket is open in its Python after {cause}"
     processes = sys.modules.get("multiprocessing")
     method = processes and processes.get_start_method(allow_none=True)
     if method in ("spawn", "forkserver"):
-        return f"multiprocessing was told to start processes by {method}"
+        return f"multiprocessing was told to start processes by {method} in its Python, as seen after {cause}"
     return None
 
 
@@ -104,7 +103,7 @@ def count_threads():
     return len(os.listdir("/proc/self/task")) - 1
 
 
-def try_fork():
+def try_fork(cause):
     """Forks once: some threads end before a fork and are there again when they are needed, as OpenBLAS's. Returns why that cannot be, if so."""
     with warnings.catch_warnings():
         # Whether threads stay is what we want to know.
@@ -117,7 +116,7 @@ def try_fork():
         if time.monotonic() > limit:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return "a fork of its Python hangs after the imports"
+            return f"a fork of its Python hangs after {cause}"
         time.sleep(0.001)
     # Who has joined a thread may be ahead of /proc.
     for _ in range(20):

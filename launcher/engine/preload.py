@@ -12,8 +12,10 @@ PRELOAD = "IPJOB_ENGINE_PRELOAD"
 BACKEND = ("MPLBACKEND", "module://matplotlib_inline.backend_inline")
 
 
-def preload(tell):
-    """Imports the modules where an engine finds them, and tells a line of each that cannot be imported."""
+def preload(tell, look=lambda module: None):
+    """Imports the modules where an engine finds them, and tells a line of each that cannot be imported. `look` is called after each, and ends it
+    with what it returns."""
+    why = None
     names = [name for name in os.environ.pop(PRELOAD, "").split(",") if name]
     unset = BACKEND[0] not in os.environ
     os.environ.setdefault(*BACKEND)
@@ -31,14 +33,18 @@ def preload(tell):
         except (Exception, SystemExit) as error:
             absent = isinstance(error, ModuleNotFoundError) and error.name == sought
             if not (absent and sought != name):
-                why = " ".join(f"{type(error).__name__}: {error}".split())
-                tell(f"ipjob-engine cannot import {name} on {os.uname().nodename}: {why}\n".encode())
+                cause = " ".join(f"{type(error).__name__}: {error}".split())
+                tell(f"ipjob-engine cannot import {name} on {os.uname().nodename}: {cause}\n".encode())
+        why = look(sought)
+        if why is not None:
+            break
     if silent:
         faulthandler.disable()
     if "" in sys.path:
         sys.path.remove("")
     if unset:
         os.environ.pop(BACKEND[0], None)
+    return why
 
 
 # Allocations of one size that are made at most: some 800 in all were needed.

@@ -26,8 +26,8 @@ pub struct Order {
     pub beat_ms: u32,
     /// So many engines are all.
     pub engines: u32,
-    /// To so many of them ipjob sends the signals that clients send.
-    pub signals: u32,
+    /// To so many of them ipjob sends the signals that clients send; none where it does so to no engine at all. More are told to the hub later.
+    pub signals: Option<u32>,
     /// After so many seconds it is eager no more.
     pub patience_s: u64,
     /// The arguments for an ipyparallel whose heart cannot be made eager.

@@ -58,6 +58,7 @@ use incarnation::Incarnation;
 use profile::Profile;
 pub use secrets::Secrets;
 use service::Service;
+use services::Unforked;
 use settings::{EngineStart, Launcher, Mode, Respawn, Settings};
 use share::{Machine, Shares};
 use std::path::PathBuf;
@@ -251,6 +252,8 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// How engines come to be.
     pub creation: services::Creation,
+    /// What is so of those that were to be forks and are none.
+    pub unforked: Unforked,
     /// What forks all engines in the place of their service's own processes.
     pub fork: Option<service::Process>,
     /// What is run once the job is ready.
@@ -313,11 +316,10 @@ impl Plan {
             signals_ours: engines::signals_ours(&settings, launcher, here),
         };
         let (context, shares) = services::shares(context, launcher)?;
-        let creation = services::creation(&context, launcher, &mut remarks);
+        let creation = services::creation(&context, launcher);
         let python = creation.python();
         let (engine_service, order) = services::engines(&context, launcher, python, &shares.own)?;
-        services::check_nannies(&context, python.is_some(), &mut remarks)?;
-        services::check_preload(&context, python.is_some(), &mut remarks);
+        let unforked = services::unforked(&context, python.is_some(), &mut remarks)?;
         let fork = python
             .filter(|_| launcher == Launcher::Local)
             .map(|python| services::fork(&context, python.to_owned()));
@@ -366,6 +368,7 @@ impl Plan {
             minimum,
             services,
             creation,
+            unforked,
             fork,
             on_ready,
             respawn,

@@ -12,7 +12,7 @@ use crate::plan::engine_list::EngineList;
 use crate::plan::name::Unit;
 use nix::sys::signal::Signal;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -28,6 +28,8 @@ const HEARS: &str = "hears ends";
 /// The hub, as far as it is told of ends.
 #[derive(Debug, Default)]
 pub(super) struct Hub {
+    /// Engines without a nanny that were to have one: ipjob sends them the signals that clients send.
+    without_nanny: BTreeSet<u32>,
     /// What reaches the controller that was started last; none where it hears nothing.
     lines: Option<UnboundedSender<String>>,
     /// What the hub calls our engines, by their ids: the first that it listed under an id since that engine was started.
@@ -41,6 +43,13 @@ pub(super) struct Hub {
 #[derive(Debug, Serialize)]
 struct Ended<'a> {
     ended: BTreeMap<u32, Option<&'a str>>,
+}
+
+/// Which engines have no nanny although they were to have one, as one line of JSON: `{"without nanny": [3]}`.
+#[derive(Debug, Serialize)]
+struct WithoutNanny<'a> {
+    #[serde(rename = "without nanny")]
+    without_nanny: &'a BTreeSet<u32>,
 }
 
 /// What has become of signals, as one line of JSON: `{"signalled": {"17": null}}`, or why one was not sent.
@@ -65,6 +74,23 @@ impl Hub {
     /// All do.
     pub fn forget_all(&mut self) {
         self.names.clear();
+    }
+
+    /// These engines start without a nanny, which they were to have.
+    pub fn lack_nannies(&mut self, engines: impl IntoIterator<Item = u32>) {
+        let before = self.without_nanny.len();
+        self.without_nanny.extend(engines);
+        if self.without_nanny.len() > before {
+            self.tell_of_nannies();
+        }
+    }
+
+    /// Tells of them, as far as there are any.
+    fn tell_of_nannies(&self) {
+        let without_nanny = &self.without_nanny;
+        if !without_nanny.is_empty() {
+            self.tell(&WithoutNanny { without_nanny });
+        }
     }
 
     /// What tells these ends.
@@ -113,6 +139,7 @@ impl Supervisor<'_> {
         });
         let (lines, mut untold) = unbounded_channel::<String>();
         self.hub.lines = Some(lines);
+        self.hub.tell_of_nannies();
         tokio::spawn(async move {
             while let Some(line) = untold.recv().await {
                 if telling.write_all(line.as_bytes()).await.is_err() {

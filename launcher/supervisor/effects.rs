@@ -261,6 +261,9 @@ impl Supervisor<'_> {
         };
         let mut pids = Vec::new();
         let here = self.processes_here(service);
+        if name == Name::Engines && self.plan.fork.is_some() {
+            self.start_unforked((0..).take(here));
+        }
         for (index, process) in (0..).zip(service.processes.iter().take(here)) {
             let id = service.unit(index);
             match self.children.spawn(service, id, process, take(&mut given)) {

@@ -14,7 +14,7 @@ use crate::here::os::subreaper;
 use crate::plan::cpus::Cpus;
 use crate::plan::name::{Name, Unit};
 use crate::plan::service::{Process, Service};
-use crate::plan::services::{Forked, ONE_BY_ONE, Said, WITHOUT_PRELOAD};
+use crate::plan::services::{Forked, NOT_FORKED, Said, WITHOUT_PRELOAD};
 use crate::plan::settings::Preload;
 use crate::plan::share::Provision;
 use crate::plan::task_lines::{NotImported, Report};
@@ -117,8 +117,23 @@ impl Supervisor<'_> {
 
     /// A module of `--preload` could not be imported: said once of each, as all engines and nodes tell the same.
     pub(super) fn say_not_imported(&mut self, told: &NotImported) {
-        if self.not_imported.insert(told.module.clone()) {
+        if self.lacks.insert(told.module.clone()) {
             self.say(Level::Warning, told.to_string());
+        }
+    }
+
+    /// These engines start by themselves: what those go without that were to be forks is said once, and the hub learns who has no nanny.
+    pub(super) fn start_unforked(&mut self, engines: impl IntoIterator<Item = u32>) {
+        if self.plan.creation.python().is_none() {
+            return;
+        }
+        for text in &self.plan.unforked.lacks {
+            if self.lacks.insert(text.clone()) {
+                self.say(Level::Step, text.clone());
+            }
+        }
+        if self.plan.unforked.are_signalled {
+            self.hub.lack_nannies(engines);
         }
     }
 
@@ -136,15 +151,22 @@ impl Supervisor<'_> {
         }));
     }
 
-    /// All engines, or those of a node, are no forks after all.
-    fn say_exec(&mut self, all: bool, why: &str) {
+    /// Engines are no forks, which matters to who has asked for them.
+    pub(super) fn say_not_forked(&mut self, why: &str) {
         let level = if self.plan.asks_for_forks() {
             Level::Step
         } else {
             Level::Detail
         };
-        self.say(level, format!("{ONE_BY_ONE}, not forked: {why}"));
+        self.say(level, format!("{NOT_FORKED}: {why}"));
+    }
+
+    /// All engines, or those of a node, are no forks after all.
+    fn say_exec(&mut self, all: bool, why: &str) {
+        self.say_not_forked(why);
         self.publisher.edit().engines.are_not_forked(all, why);
+        // Those of this machine are told of when they start.
+        self.start_unforked([]);
     }
 
     /// It forked an engine.
@@ -225,7 +247,7 @@ impl Supervisor<'_> {
             why.push_str(WITHOUT_PRELOAD);
         }
         self.children.gave_up = true;
-        self.say(Level::Warning, format!("{ONE_BY_ONE}, not forked: {why}"));
+        self.say(Level::Warning, format!("{NOT_FORKED}: {why}"));
         self.publisher.edit().engines.are_not_forked(true, &why);
         let _ = self.sender.send(Notice::Event(Event::NotForked));
     }

@@ -35,7 +35,6 @@ use crate::here::profile::ownership::Ownership;
 use crate::here::profile::rendezvous::Leader;
 use crate::here::site::identity;
 use crate::plan::Plan;
-use crate::plan::services::ONE_BY_ONE;
 use crate::plan::settings::Respawn;
 use crate::record::{AbsPath, REFRESH_S, Record, State};
 use crate::report::console::Console;
@@ -71,8 +70,8 @@ struct Supervisor<'a> {
     publisher: Publisher,
     /// What is known of the engines' steps.
     steps: EngineSteps,
-    /// Modules that were said to be none that can be imported.
-    not_imported: BTreeSet<String>,
+    /// What was said that engines lack: modules that cannot be imported, and what those lack that are no forks.
+    lacks: BTreeSet<String>,
     /// The hub, as far as it is told of ends.
     hub: Hub,
     /// What is known of the job's end.
@@ -174,7 +173,7 @@ pub async fn run(
         tenure: Tenure::new(ownership, sender.clone()),
         kept: Kept::new(plan.secrets.token.clone(), wiring),
         activity: Activity::default(),
-        not_imported: BTreeSet::new(),
+        lacks: BTreeSet::new(),
         outage: Outage::default(),
         on_ready: on_ready::Progress::default(),
         meeting,
@@ -185,8 +184,8 @@ pub async fn run(
     for remark in plan.remarks.iter().chain(&directory.remarks) {
         supervisor.console.step(remark);
     }
-    if let Some(why) = plan.creation.hindrance().filter(|_| !plan.asks_for_forks()) {
-        supervisor.console.detail(&format!("{ONE_BY_ONE}: {why}"));
+    if let Some(why) = plan.creation.hindrance() {
+        supervisor.say_not_forked(why);
     }
     for text in &plan.warnings {
         supervisor.say(Level::Warning, text.clone());

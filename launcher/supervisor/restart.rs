@@ -225,6 +225,7 @@ impl Supervisor<'_> {
     /// Starts one engine again.
     pub(super) fn replace(&mut self, engine: u32) {
         self.hub.forget(engine);
+        self.start_unforked([engine]);
         if self.plan.launcher == Launcher::Srun {
             return self.replace_by_step(engine);
         }

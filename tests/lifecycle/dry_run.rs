@@ -147,6 +147,16 @@ fn a_word_that_a_shell_would_split_is_quoted() {
 }
 
 #[test]
+fn a_type_of_mpi_that_nothing_is_started_with_is_told() {
+    let place = Place::with_fakes();
+    let args = ["--mode", "cluster-only", "-n", "2", "--mpi", "pmi2"];
+    let text = plan(&place, &args);
+    let remark =
+        "remark       --mpi pmi2 means nothing to --launcher local: its engines are no MPI world";
+    assert!(text.contains(remark), "{text}");
+}
+
+#[test]
 fn it_shows_what_forks_the_engines_or_why_none_are_forked() {
     let place = Place::with_fakes();
     let fork = [
@@ -173,7 +183,7 @@ fn it_shows_what_forks_the_engines_or_why_none_are_forked() {
         &place,
         &[&mpiexec[..], &["--engine-wrapper", "env"]].concat(),
     );
-    let why = "starting engines one by one: --engine-wrapper puts a command between each task and its engine";
-    assert!(text.contains(why), "{text}");
+    let why = "engines are not forked, which only makes their start slower: --engine-wrapper puts a command between each task and its engine";
+    assert_eq!(text.matches(why).count(), 1, "{text}");
     assert!(!text.contains("fork="), "{text}");
 }

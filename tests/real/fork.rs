@@ -139,7 +139,9 @@ fn is_declined(module: &str, text: &str, why: &str) {
     with_module(&place, module, "");
     with_module(&place, "sitecustomize.py", text);
     let mut job = start(&place, &args("fork", "2"));
-    job.wait_line(&format!("starting engines one by one, not forked: {why}"));
+    job.wait_line(&format!(
+        "engines are not forked, which only makes their start slower: {why}"
+    ));
     let record = job.wait_ready();
     let pids: BTreeSet<u64> = record["engines"]["list"]
         .as_array()
@@ -169,7 +171,7 @@ fn a_default_numpy_that_crashes_keeps_no_engine_from_its_start() {
         let mut job = start(&place, &args("auto", "2"));
         let number = if signal == "SIGILL" { 4 } else { 11 };
         job.wait_line(&format!(
-            "warning: starting engines one by one, not forked: the Python that forks them ended with signal {number} ({signal}) before \
+            "warning: engines are not forked, which only makes their start slower: the Python that forks them ended with signal {number} ({signal}) before \
              the first; they do not import numpy at their start, as with --preload off"
         ));
         let record = job.wait_ready();
@@ -259,7 +261,7 @@ fn an_ipengine_without_a_python_in_its_first_line_is_started_one_by_one() {
     let wrapper = place.script("ipengine", &format!("exec {} \"$@\"", ipengine.display()));
     let mut job = start(&place, &args("fork", "1"));
     job.wait_line(&format!(
-        "starting engines one by one: the first line of {} names no Python that could fork them",
+        "engines are not forked, which only makes their start slower: the first line of {} names no Python that could fork them",
         wrapper.display()
     ));
     job.wait_ready();
@@ -273,7 +275,7 @@ fn a_wrapper_of_this_machine_runs_each_engine() {
     let wrapper = ["--engine-wrapper", "env WRAPPED=yes"];
     let mut job = start(&place, &[&args("fork", "1")[..], &wrapper].concat());
     job.wait_line(
-        "starting engines one by one: --engine-wrapper runs each of them in a command of its own",
+        "engines are not forked, which only makes their start slower: --engine-wrapper runs each of them in a command of its own",
     );
     job.wait_ready();
     let seen = python::ask(&place, &venv, "environment.py", &["job_local"]);

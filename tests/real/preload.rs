@@ -29,6 +29,39 @@ fn start(place: &Place, way: &str, modules: &[(&str, &str)], preload: &str) -> J
     Job::spawn(place, "job_local", command)
 }
 
+#[test]
+fn engines_that_turn_out_to_be_no_forks_and_preload_nothing_are_told_of() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    let config = place.dir().join("mine.py");
+    fs::write(&config, "c = get_config()\n").expect("written");
+    let site = place.dir().join("site");
+    fs::create_dir_all(&site).expect("made");
+    let text = "import builtins, socket\nbuiltins.kept = socket.socket()\n";
+    fs::write(site.join("sitecustomize.py"), text).expect("written");
+    let further = format!("--engine-arg=--config={}", config.display());
+    let options = [
+        "--mode",
+        "cluster-only",
+        "-n",
+        "2",
+        "--engine-start",
+        "auto",
+    ];
+    let mut command = place.ipjob(options);
+    command.arg(further).env("PYTHONPATH", site);
+    let mut job = Job::spawn(&place, "job_local", command);
+    job.wait_line(
+        "engines that are not forked import the modules of --preload when they are first used",
+    );
+    let record = job.wait_ready();
+    assert_eq!(record["engines"]["start"], "exec");
+    for engine in seen(&place, &venv, &["numpy"]) {
+        assert_eq!(engine["preloaded"]["numpy"], false);
+    }
+    job.stop();
+}
+
 /// What two engines have before anything was asked of them.
 fn seen(place: &Place, venv: &Path, names: &[&str]) -> [Value; 2] {
     let args = [&["job_local"], names].concat();
@@ -111,7 +144,9 @@ fn is_declined(text: &str, why: &str) {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     let mut job = start(&place, "fork", &[("mine.py", text)], "mine");
-    job.wait_line(&format!("starting engines one by one, not forked: {why}"));
+    job.wait_line(&format!(
+        "engines are not forked, which only makes their start slower: {why}"
+    ));
     job.wait_ready();
     for engine in seen(&place, &venv, &["mine"]) {
         assert_eq!(engine["preloaded"]["mine"], true);
@@ -123,7 +158,7 @@ fn is_declined(text: &str, why: &str) {
 fn a_thread_of_a_preloaded_module_is_found() {
     is_declined(
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n",
-        "1 more thread runs in its Python after the imports",
+        "1 more thread runs in its Python after the import of mine",
     );
 }
 
@@ -131,7 +166,7 @@ fn a_thread_of_a_preloaded_module_is_found() {
 fn an_mpi_that_is_initialised_by_an_import_is_found() {
     is_declined(
         "from mpi4py import MPI\n",
-        "MPI is initialised in its Python after the imports",
+        "MPI is initialised in its Python after the import of mine",
     );
 }
 
@@ -142,7 +177,7 @@ fn products(place: &Place, venv: &Path, way: &str, threads: &str) -> Value {
     let mut job = Job::start(place, &[options, further].concat());
     job.wait_ready();
     let lines = job.transcript();
-    assert!(!lines.contains("one by one"), "{lines}");
+    assert!(!lines.contains("not forked"), "{lines}");
     let products = python::ask(place, venv, "product.py", &["job_local"]);
     job.stop();
     products

@@ -1,15 +1,22 @@
 //! Sites whose Python prints when it starts: a sitecustomize that greets.
 
 use super::python;
-use crate::support::{Job, Place, carriers, command_line, venv};
+use crate::support::{Job, Place, carriers, command_line, venv, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs;
 
 /// A job whose every Python greets.
 fn start(place: &Place, more: &[&str]) -> Job {
+    start_with(place, "", more)
+}
+
+/// A job whose every Python greets and does this.
+fn start_with(place: &Place, further: &str, more: &[&str]) -> Job {
     let site = place.dir().join("site");
     fs::create_dir_all(&site).expect("made");
-    let text = "print('Welcome to the site')\n";
+    let text = format!("print('Welcome to the site')\n{further}");
     fs::write(site.join("sitecustomize.py"), text).expect("written");
     let mut command = place.ipjob(["--mode", "cluster-only", "-n", "2"].iter().chain(more));
     command.env("PYTHONPATH", site);
@@ -60,6 +67,63 @@ fn engines_that_are_started_one_by_one_go_without_nannies_which_is_said() {
         assert_eq!(seen["ids"], json!([0, 1]));
         job.stop();
     }
+}
+
+/// What signals.py tells of engines that get all signals.
+fn signalled() -> Value {
+    json!({
+        "by_name": ["KeyboardInterrupt", true], "by_number": ["KeyboardInterrupt", true], "px": [0, 0],
+        "no_signal": "AttributeError", "too_high": true, "left": [0],
+    })
+}
+
+#[test]
+fn engines_that_turn_out_to_be_no_forks_get_the_signals_of_clients() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    let hindrance = "import builtins, socket\nbuiltins.kept = socket.socket()\n";
+    let mut job = start_with(&place, hindrance, &["--engine-start", "fork"]);
+    let line = job.wait_line("engines that are not forked start without nannies: the Python of ");
+    assert!(line.contains("prints \"Welcome to the site\""), "{line}");
+    let record = job.wait_ready();
+    assert_eq!(nannies(&record), 0);
+    assert_eq!(record["engines"]["start"], "exec");
+    // Another controller is told of them as well.
+    let hub = i32::try_from(record["controller"]["pid"].as_i64().expect("a pid")).expect("a pid");
+    kill(Pid::from_raw(hub), Signal::SIGKILL).expect("it lives");
+    job.wait_line("the hub knows 2 engines again");
+    let record = wait_for("the next controller", || {
+        let record = job.record()?;
+        let again = record["controller"]["pid"] != hub && record["state"] == "ready";
+        again.then_some(record)
+    });
+    assert_eq!(record["restarts"]["controller"], 1);
+    let found = python::ask(&place, &venv, "signals.py", &["job_local"]);
+    assert_eq!(found, signalled());
+    job.stop();
+}
+
+#[test]
+fn an_engine_that_starts_again_beside_forks_gets_the_signals_of_clients() {
+    let venv = needed!(venv("main"));
+    let place = Place::with_venv(&venv);
+    let further = ["--engine-start", "fork", "--respawn", "engine", "-v"];
+    let mut job = start(&place, &further);
+    let record = job.wait_ready();
+    let engine = &record["engines"]["list"][0]["pid"];
+    let engine = i32::try_from(engine.as_i64().expect("a pid")).expect("a pid");
+    kill(Pid::from_raw(engine), Signal::SIGKILL).expect("it lives");
+    job.wait_line("engine 0 started again");
+    job.wait_line("engines that are not forked start without nannies: the Python of ");
+    wait_for("the engine", || {
+        let record = job.record()?;
+        (record["restarts"]["engines"] == 1 && record["state"] == "ready").then_some(())
+    });
+    let mut found = python::ask(&place, &venv, "signals.py", &["job_local"]);
+    // The other one, which it kills at the end, may be back already.
+    found["left"] = json!([0]);
+    assert_eq!(found, signalled());
+    job.stop();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! docs/design/start.md explains the design.
 
 use super::engine_command::without_nannies;
-use super::{Context, HANDED, with_users};
+use super::{Context, HANDED, unforked, with_users};
 use crate::plan::environment;
 use crate::plan::heartbeat::{Heartbeat, Order};
 use crate::plan::name::Name;
@@ -92,16 +92,20 @@ pub fn controller(context: &Context, forked: bool) -> Service {
     }
 }
 
+/// To how many engines ipjob sends the signals that clients send, from the start of the controller on.
+fn signals(context: &Context, forked: bool) -> Option<u32> {
+    if context.signals_ours && without_nannies(context, forked) {
+        return Some(context.engines);
+    }
+    unforked::needs_our_signals(context).then_some(0)
+}
+
 /// The arguments of that program before ipcontroller's own.
 fn eager(context: &Context, forked: bool) -> Vec<String> {
     let order = Order {
         beat_ms: context.heartbeat.eager_ms.unwrap_or_default(),
         engines: context.engines,
-        signals: if context.signals_ours && without_nannies(context, forked) {
-            context.engines
-        } else {
-            0
-        },
+        signals: signals(context, forked),
         patience_s: context.settings.start.whole.as_secs().max(1),
         other: Heartbeat::of(context.engines, false).arguments(),
     };

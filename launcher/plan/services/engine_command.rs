@@ -17,6 +17,9 @@ pub const PRELOAD: &str = include_str!("../../engine/preload.py");
 /// The argument that has an engine read it.
 pub const CONFIG_FILE: &str = "--IPEngine.extra_config_file=";
 
+/// The argument of an engine without a nanny.
+pub const NO_NANNY: &str = "--IPEngine.enable_nanny=False";
+
 /// The variable that names the modules.
 pub const PRELOAD_VARIABLE: &str = "IPJOB_ENGINE_PRELOAD";
 
@@ -49,6 +52,8 @@ pub struct EngineCommand {
     threads: Option<threads::Rule>,
     /// What its task is bound to.
     bind: Option<bind::Rule>,
+    /// Whether it has no nanny where it was to be forked and is not.
+    alone_without_nanny: bool,
 }
 
 impl EngineCommand {
@@ -70,6 +75,9 @@ impl EngineCommand {
             idle_limit: context.settings.idle,
             threads: context.threads,
             bind: context.bind,
+            alone_without_nanny: forked
+                && without_nannies(context, false)
+                && !without_nannies(context, true),
         }
     }
 
@@ -99,6 +107,10 @@ impl EngineCommand {
         words.extend(limit.map(|limit| format!("--idle-limit={}", limit.as_millis())));
         words.extend(self.bind.map(|rule| format!("--bind={rule}")));
         words.extend(self.threads.map(|rule| format!("--threads={rule}")));
+        words.extend(
+            self.alone_without_nanny
+                .then(|| "--alone-without-nanny".to_owned()),
+        );
         words.push("--".to_owned());
         words.extend(self.words(in_world));
         words
@@ -140,8 +152,7 @@ pub fn nanny_fails<'a>(context: &'a Context, forked: bool) -> Option<&'a str> {
 
 /// Whether no engine has a nanny, as its arguments say where its Python is `forked` or not: the user's own count as well.
 pub fn without_nannies(context: &Context, forked: bool) -> bool {
-    let none = "--IPEngine.enable_nanny=False";
-    arguments(context, forked).iter().any(|arg| arg == none)
+    arguments(context, forked).iter().any(|arg| arg == NO_NANNY)
 }
 
 /// The arguments that every ipengine gets.
@@ -160,7 +171,7 @@ fn arguments(context: &Context, forked: bool) -> Vec<String> {
         ),
     ];
     if !context.nanny || nanny_fails(context, forked).is_some() {
-        defaults.push("--IPEngine.enable_nanny=False".to_owned());
+        defaults.push(NO_NANNY.to_owned());
     }
     if preloads(context) {
         let file = context.profile.module(PRELOAD_NAME);

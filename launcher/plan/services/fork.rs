@@ -1,12 +1,11 @@
 //! Engines as forks of one Python.
 
-use super::engine_command::{EngineCommand, nanny_fails, preloads};
+use super::engine_command::EngineCommand;
 use super::{Context, srun_variables};
-use crate::failure::{Failure, Outcome};
 use crate::plan::World;
 use crate::plan::name::Name;
 use crate::plan::service::Process;
-use crate::plan::settings::{EngineStart, Launcher, Nanny};
+use crate::plan::settings::{EngineStart, Launcher};
 use crate::plan::task_lines::NotImported;
 use core::fmt;
 use serde::Serialize;
@@ -99,13 +98,13 @@ impl fmt::Display for Creation {
         match self {
             Self::Fork(python) => write!(out, "fork, by {}", python.display()),
             Self::Exec(None) => out.write_str("exec"),
-            Self::Exec(Some(why)) => write!(out, "exec: {why}"),
+            Self::Exec(Some(why)) => write!(out, "exec ({NOT_FORKED}: {why})"),
         }
     }
 }
 
-/// How engines come to be; that they are no forks is remarked where forks were asked for.
-pub fn creation(context: &Context, launcher: Launcher, remarks: &mut Vec<String>) -> Creation {
+/// How engines come to be.
+pub fn creation(context: &Context, launcher: Launcher) -> Creation {
     if context.settings.engine_start == EngineStart::Exec {
         return Creation::Exec(None);
     }
@@ -123,26 +122,12 @@ pub fn creation(context: &Context, launcher: Launcher, remarks: &mut Vec<String>
     };
     match found {
         Ok(python) => Creation::Fork(python),
-        Err(why) => {
-            if context.settings.engine_start == EngineStart::Fork {
-                remarks.push(format!("{ONE_BY_ONE}: {why}"));
-            }
-            Creation::Exec(Some(why))
-        }
+        Err(why) => Creation::Exec(Some(why)),
     }
 }
 
-/// How it is said that engines are no forks, which they could have been.
-pub const ONE_BY_ONE: &str = "starting engines one by one";
-
-/// Tells that engines which are not forked preload nothing, where a configuration file of the user's has the place of ours.
-pub fn check_preload(context: &Context, forked: bool, remarks: &mut Vec<String>) {
-    if context.settings.preload.order().is_some() && !preloads(context) && !forked {
-        let why = "engines import the modules of --preload when they are first used: they take only one further configuration file, and \
-                   --engine-arg gives them another";
-        remarks.push(why.to_owned());
-    }
-}
+/// How it is said that engines are no forks, before the reason.
+pub const NOT_FORKED: &str = "engines are not forked, which only makes their start slower";
 
 /// The one program that becomes all engines of this machine, which this Python runs: the script `ipengine` with the same arguments as
 /// each engine of its own would.
@@ -162,23 +147,6 @@ pub fn fork(context: &Context, python: PathBuf) -> Process {
             .log_dir()
             .join(format!("ipjob-{}.log", Name::Engines)),
     }
-}
-
-/// Tells that engines go without nannies, where it is what a Python prints that keeps them from starting.
-pub fn check_nannies(context: &Context, forked: bool, remarks: &mut Vec<String>) -> Outcome<()> {
-    let Some(printed) = nanny_fails(context, forked) else {
-        return Ok(());
-    };
-    let why = format!(
-        "the Python of {} prints {printed:?} when it starts, which an engine would take for its nanny's address",
-        context.here.ipengine.display()
-    );
-    let hint = "let its sitecustomize, usercustomize or .pth file print to stderr";
-    if context.settings.nanny == Nanny::On {
-        return Err(Failure::missing(format!("--nanny on, but {why}")).hint(hint));
-    }
-    remarks.push(format!("engines start without nannies: {why}; {hint}"));
-    Ok(())
 }
 
 /// The Python of `ipengine`; else why there is none.

@@ -13,19 +13,21 @@ pub mod ranks;
 mod respawn;
 mod srun;
 pub mod srun_variables;
+mod unforked;
 
 pub use binding::{cannot_bind, shares};
 pub use controller::{controller, controller_again};
 pub use driver::driver;
 pub use engine_command::{
-    CONFIG_FILE, PRELOAD, PRELOAD_VARIABLE, WITHOUT_PRELOAD, tells_its_world,
+    CONFIG_FILE, NO_NANNY, PRELOAD, PRELOAD_VARIABLE, WITHOUT_PRELOAD, tells_its_world,
 };
 pub use engines::{CONNECTION_INFO, engines};
-pub use fork::{Creation, Forked, ONE_BY_ONE, Said, check_nannies, check_preload, creation, fork};
+pub use fork::{Creation, Forked, NOT_FORKED, Said, creation, fork};
 pub use jupyter::jupyter;
 pub use on_ready::{OnReady, on_ready};
 pub use respawn::{Before, Replacement, Succession, replacement};
 pub use srun::{STEP_NAME, shared};
+pub use unforked::{Unforked, unforked};
 
 use super::allocation::Allocation;
 use super::heartbeat::Heartbeat;
