@@ -335,6 +335,7 @@ impl Plan {
             Mode::ClusterOnly => services.push(services::driver(&context)?),
         }
         let world = world::wanted(&settings, here, engines);
+        remarks.extend(world::meaningless(&settings.mpi, launcher));
         if here.ranks.as_ref().is_some_and(|ranks| ranks.unoffered) {
             remarks.push(ranks::no_world_offered());
         }

@@ -2,7 +2,7 @@
 
 use super::Here;
 use super::services;
-use super::settings::{Mpi, Settings};
+use super::settings::{Launcher, Mpi, Settings};
 
 /// The MPI world of engines that srun starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,17 @@ pub fn wanted(settings: &Settings, here: &Here, size: u32) -> Option<WantedWorld
         otherwise,
         hints,
     })
+}
+
+/// Tells of a type of MPI that nothing is started with. A site may have set it for all that its users start, so it is not refused.
+#[must_use]
+pub fn meaningless(asked: &Mpi, launcher: Launcher) -> Option<String> {
+    match (asked, launcher) {
+        (Mpi::Type(name), Launcher::Local) => Some(format!(
+            "--mpi {name} means nothing to --launcher local: its engines are no MPI world; --launcher mpiexec makes them one"
+        )),
+        _ => None,
+    }
 }
 
 fn of_srun(asked: &Mpi, types: &[String]) -> (String, Vec<String>) {
