@@ -1,5 +1,5 @@
 use super::px;
-use crate::support::{Lab, lab::ALICE};
+use crate::support::{Lab, Needed, Skipped, lab::ALICE};
 use serde_json::json;
 
 /// Counts the ranks of an engine's world.
@@ -77,41 +77,52 @@ fn open_mpi_is_told_from_mpich() {
     job.cancel();
 }
 
-#[test]
-fn the_ranks_of_each_mpiexec_are_forks_on_both_nodes() {
-    let lab = needed!(Lab::up(&["--mpi-packages", "openmpi"]));
-    let run = "exec ipjob --mode cluster-only --engine-start fork --launcher mpiexec";
-    // Over several nodes the first collective call of Debian's candidate of Open MPI 6 ends with `MPI_ERR_INTERN`, forked or not.
+/// Over several nodes the first collective call of Debian's candidate of Open MPI 6 ends with `MPI_ERR_INTERN`, forked or not.
+fn a_working_open_mpi(lab: &Lab) -> Needed<()> {
     let version = lab.shell(ALICE, "login", "mpirun.openmpi --version").text;
-    let works = !version.contains("(Open MPI) 6.0.0rc");
-    for (script, vendor) in [
-        (run.to_owned(), "MPICH"),
-        (
-            format!("export MPI4PY_MPIABI=openmpi\n{run} --launcher-command mpirun.openmpi"),
-            "Open MPI",
-        ),
-    ] {
-        if vendor == "Open MPI" && !works {
-            continue;
-        }
-        let job = lab.submit(&["-N2", "--ntasks-per-node=2"], &script);
-        let record = job.wait_state("ready");
-        let cell =
-            format!("{ALL}\nrank = MPI.COMM_WORLD.rank\nvendor = MPI.get_vendor()[0]\n{PARENT}");
-        let names = ["rank", "total", "vendor", "parent"];
-        let seen = px(&lab, "login", &format!("job_{}", job.id), &cell, &names);
-        let all = |value: &str| json!([value, value, value, value]);
-        assert_eq!(seen[0], json!([0, 1, 2, 3]));
-        assert_eq!(seen[1], seen[0], "an engine's id is its rank");
-        assert_eq!(seen[2], json!([4, 4, 4, 4]));
-        assert_eq!(seen[3], all(vendor));
-        assert_eq!(seen[4], all("ipengine-forks"));
-        // One that dies ends all.
-        lab.kill("node2", &record["engines"]["list"][3]["pid"]);
-        let ended = job.finish();
-        assert_eq!(ended.code, 1, "{}", ended.output);
-        job.assert_nothing_left();
+    if version.contains("(Open MPI) 6.0.0rc") {
+        return Err(Skipped::for_want_of(
+            "a release of Open MPI 6 (this is a candidate)",
+        ));
     }
+    Ok(())
+}
+
+/// How ipjob starts ranks by an mpiexec.
+const MPIEXEC: &str = "ipjob --mode cluster-only --engine-start fork --launcher mpiexec";
+
+#[test]
+fn the_ranks_of_mpichs_mpiexec_are_forks_on_both_nodes() {
+    let lab = needed!(Lab::up(&[]));
+    ranks_are_forks(&lab, &format!("exec {MPIEXEC}"), "MPICH");
+}
+
+#[test]
+fn the_ranks_of_open_mpis_mpirun_are_forks_on_both_nodes() {
+    let lab = needed!(Lab::up(&["--mpi-packages", "openmpi"]));
+    needed!(a_working_open_mpi(&lab));
+    let script =
+        format!("export MPI4PY_MPIABI=openmpi\nexec {MPIEXEC} --launcher-command mpirun.openmpi");
+    ranks_are_forks(&lab, &script, "Open MPI");
+}
+
+fn ranks_are_forks(lab: &Lab, script: &str, vendor: &str) {
+    let job = lab.submit(&["-N2", "--ntasks-per-node=2"], script);
+    let record = job.wait_state("ready");
+    let cell = format!("{ALL}\nrank = MPI.COMM_WORLD.rank\nvendor = MPI.get_vendor()[0]\n{PARENT}");
+    let names = ["rank", "total", "vendor", "parent"];
+    let seen = px(lab, "login", &format!("job_{}", job.id), &cell, &names);
+    let all = |value: &str| json!([value, value, value, value]);
+    assert_eq!(seen[0], json!([0, 1, 2, 3]));
+    assert_eq!(seen[1], seen[0], "an engine's id is its rank");
+    assert_eq!(seen[2], json!([4, 4, 4, 4]));
+    assert_eq!(seen[3], all(vendor));
+    assert_eq!(seen[4], all("ipengine-forks"));
+    // One that dies ends all.
+    lab.kill("node2", &record["engines"]["list"][3]["pid"]);
+    let ended = job.finish();
+    assert_eq!(ended.code, 1, "{}", ended.output);
+    job.assert_nothing_left();
 }
 
 #[test]

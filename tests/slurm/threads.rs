@@ -54,11 +54,27 @@ fn engines_of_a_step_use_the_cpus_that_they_have() {
                 json!(["3", "3", "3", "3"]),
             ],
         ),
-        // Of nothing that the job said: its part of the node.
+        // One CPU each, where the node's four by its two tasks would be more.
+        (
+            &["-N2", "--ntasks-per-node=2", "-c1", "--exclusive"],
+            vec![
+                run(fork),
+                run(exec),
+                format!("srun -n4 -c1 {}", run("")),
+                run("--launcher mpiexec"),
+            ],
+            vec![json!([one, one, one, one]); 4],
+        ),
+        // Of nothing that the job said: its part of the node, the most of it and the least.
         (
             &["-N2", "-n3", "--exclusive"],
             vec![run(exec)],
             vec![json!([two, two, two])],
+        ),
+        (
+            &["-N1", "-n4", "--exclusive"],
+            vec![run(exec)],
+            vec![json!([one, one, one, one])],
         ),
         // One task is as many engines as it has CPUs.
         (

@@ -60,6 +60,38 @@ fn said(machine: &mut Machine, text: &str) -> Vec<String> {
     warnings(machine.on(Event::SrunSaid(words)))
 }
 
+/// A task tells who it is.
+fn placed(machine: &mut Machine, rank: u32, node: &str, step: Option<&str>, memory: Option<u64>) {
+    let _ = machine.on(Event::Placed(Report {
+        rank,
+        node: node.to_owned(),
+        pid: 56,
+        step: step.map(str::to_owned),
+        memory,
+        share: Share::default(),
+    }));
+}
+
+/// The engines' srun has ended with this code and these last lines.
+fn srun_ended(code: i32, tail: &[&str]) -> Event {
+    Event::Exited {
+        unit: Unit::EngineGroup,
+        pid: 7,
+        exit: Exit::Code(code),
+        tail: tail.iter().map(|line| (*line).to_owned()).collect(),
+        memory: None,
+    }
+}
+
+/// What the job has failed of, where Slurm has not said in time that it ends it.
+fn failure(machine: &mut Machine) -> Failure {
+    let _ = machine.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
+    let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
+        panic!("it goes on");
+    };
+    end.failure.clone().expect("a failure")
+}
+
 fn warnings(effects: Vec<Effect>) -> Vec<String> {
     let warning = |effect| match effect {
         Effect::Say(Level::Warning, text) => Some(text),
@@ -71,14 +103,7 @@ fn warnings(effects: Vec<Effect>) -> Vec<String> {
 #[test]
 fn a_lost_engine_is_named_with_its_place_and_its_end() {
     let mut machine = started(None);
-    let _ = machine.on(Event::Placed(Report {
-        rank: 1,
-        node: "node2".to_owned(),
-        pid: 56,
-        step: None,
-        memory: Some(600 << 20),
-        share: Share::default(),
-    }));
+    placed(&mut machine, 1, "node2", None, Some(600 << 20));
     registered(&mut machine, &[0, 1, 2]);
     assert_eq!(machine.state(), State::Ready);
     let line = "engine 1 (rank 1 on node2, pid 56) left the hub's list";
@@ -93,28 +118,11 @@ fn a_lost_engine_is_named_with_its_place_and_its_end() {
 fn a_cancelled_step_is_no_matter_of_memory() {
     let hint = |told: &str| {
         let mut machine = started(None);
-        let _ = machine.on(Event::Placed(Report {
-            rank: 0,
-            node: "node1".to_owned(),
-            pid: 56,
-            step: Some("4.0".to_owned()),
-            memory: None,
-            share: Share::default(),
-        }));
+        placed(&mut machine, 0, "node1", Some("4.0"), None);
         registered(&mut machine, &[0, 1, 2]);
         let killed = "srun: error: node1: tasks 0-2: Killed";
-        let _ = machine.on(Event::Exited {
-            unit: Unit::EngineGroup,
-            pid: 7,
-            exit: Exit::Code(137),
-            tail: [told, killed].map(str::to_owned).to_vec(),
-            memory: None,
-        });
-        let _ = machine.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
-        let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
-            panic!("it goes on");
-        };
-        end.failure.as_ref().expect("a failure").hints[0].clone()
+        let _ = machine.on(srun_ended(137, &[told, killed]));
+        failure(&mut machine).hints[0].clone()
     };
     let told = "0: slurmstepd: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-26T19:54:15 ***";
     assert!(hint(told).contains("scancel JOB.STEP"));
@@ -126,14 +134,7 @@ fn a_cancelled_step_is_no_matter_of_memory() {
 fn failure_after(words: &[&str], ready: bool, tail: Option<&[&str]>) -> Failure {
     let mut machine = started(None);
     for (rank, node) in [(0, "node1"), (1, "node1"), (2, "node2")] {
-        let _ = machine.on(Event::Placed(Report {
-            rank,
-            node: node.to_owned(),
-            pid: 56,
-            step: Some("4.0".to_owned()),
-            memory: None,
-            share: Share::default(),
-        }));
+        placed(&mut machine, rank, node, Some("4.0"), None);
     }
     if ready {
         registered(&mut machine, &[0, 1, 2]);
@@ -142,19 +143,9 @@ fn failure_after(words: &[&str], ready: bool, tail: Option<&[&str]>) -> Failure 
         let _ = said(&mut machine, words);
     }
     if let Some(tail) = tail {
-        let _ = machine.on(Event::Exited {
-            unit: Unit::EngineGroup,
-            pid: 7,
-            exit: Exit::Code(137),
-            tail: tail.iter().map(|line| (*line).to_owned()).collect(),
-            memory: None,
-        });
+        let _ = machine.on(srun_ended(137, tail));
     }
-    let _ = machine.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
-    let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
-        panic!("it goes on after {words:?}");
-    };
-    end.failure.clone().expect("a failure")
+    failure(&mut machine)
 }
 
 #[test]
@@ -219,28 +210,11 @@ fn a_world_that_its_lost_rank_ended_was_not_cancelled() {
         let told =
             "0: slurmstepd: error: *** STEP 4.0 ON node1 CANCELLED AT 2026-11-26T19:54:15 ***";
         let killed = "srun: error: node1: tasks 0-1: Killed";
-        let _ = machine.on(Event::Exited {
-            unit: Unit::EngineGroup,
-            pid: 7,
-            exit: Exit::Code(137),
-            // It was said long enough ago for the last lines to be others, or after Slurm had killed the others for it.
-            tail: if is_late {
-                [told, first, killed].map(str::to_owned).to_vec()
-            } else {
-                [told, killed].map(str::to_owned).to_vec()
-            },
-            memory: None,
-        });
-        let _ = machine.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
-        let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
-            panic!("it goes on");
-        };
-        end.failure
-            .as_ref()
-            .expect("a failure")
-            .cause
-            .clone()
-            .expect("a cause")
+        // It was said long enough ago for the last lines to be others, or after Slurm had killed the others for it.
+        let tail = [told, first, killed];
+        let tail = if is_late { &tail[..] } else { &[told, killed] };
+        let _ = machine.on(srun_ended(137, tail));
+        failure(&mut machine).cause.expect("a cause")
     };
     assert!(end(true, false).contains("task 2: Out Of Memory"));
     assert!(end(true, true).contains("task 2: Out Of Memory"));
@@ -261,18 +235,8 @@ fn a_request_of_mpi_that_slurm_could_not_read_is_the_cause_until_the_world_stand
             &mut machine,
             "srun: error: node1: task 0: Exited with exit code 15",
         );
-        let _ = machine.on(Event::Exited {
-            unit: Unit::EngineGroup,
-            pid: 7,
-            exit: Exit::Code(15),
-            tail: Vec::new(),
-            memory: None,
-        });
-        let _ = machine.on(Event::TimeUp(Timer::JobEnds { generation: 0 }));
-        let (Phase::Stopping { end, .. } | Phase::LastSweep { end }) = &machine.phase else {
-            panic!("it goes on");
-        };
-        let failure = end.failure.clone().expect("a failure");
+        let _ = machine.on(srun_ended(15, &[]));
+        let failure = failure(&mut machine);
         (told, format!("{failure} {:?}", failure.hints))
     };
     let (told, failure) = end(false);
@@ -293,25 +257,12 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     assert!(told[1].starts_with(
         "Slurm counted a kill for want of memory among the engines and what they started; ask Slurm"
     ));
-    let _ = machine.on(Event::Placed(Report {
-        rank: 1,
-        node: "node2".to_owned(),
-        pid: 56,
-        step: None,
-        memory: Some(600 << 20),
-        share: Share::default(),
-    }));
+    placed(&mut machine, 1, "node2", None, Some(600 << 20));
     let words = "srun: error: node2: task 1: Out Of Memory";
     let told = said(&mut machine, words);
     let whose = "engine 1 (rank 1 on node2, pid 56) ended after Slurm counted a kill for want of memory there (the memory limit is 600 MiB)";
     assert!(told[1].starts_with(whose), "{told:?}");
-    let _ = machine.on(Event::Exited {
-        unit: Unit::EngineGroup,
-        pid: 7,
-        exit: Exit::Code(137),
-        tail: Vec::new(),
-        memory: None,
-    });
+    let _ = machine.on(srun_ended(137, &[]));
     let _ = machine.on(Event::Taken(Taken::Not));
     let Phase::Stopping { end, .. } = &machine.phase else {
         panic!("it goes on");
@@ -363,13 +314,7 @@ fn a_child_that_was_short_of_memory_is_no_cause_of_a_later_end() {
     let counted = "0: slurmstepd: error: Detected 1 oom_kill event in StepId=4.0.";
     let told = said(&mut machine, counted);
     assert!(told[1].contains("what they started"), "{told:?}");
-    let _ = machine.on(Event::Exited {
-        unit: Unit::EngineGroup,
-        pid: 7,
-        exit: Exit::Code(137),
-        tail: Vec::new(),
-        memory: None,
-    });
+    let _ = machine.on(srun_ended(137, &[]));
     let _ = machine.on(Event::Taken(Taken::Not));
     let Phase::Stopping { end, .. } = &machine.phase else {
         panic!("it goes on");
@@ -422,14 +367,7 @@ fn engines_that_never_register_are_told_with_place_lines_and_cause() {
     let effects = waiting.on(late.clone());
     assert_eq!(end(effects, &waiting).1.cause.as_deref(), Some(waits));
 
-    let _ = machine.on(Event::Placed(Report {
-        rank: 1,
-        node: "node2".to_owned(),
-        pid: 56,
-        step: None,
-        memory: None,
-        share: Share::default(),
-    }));
+    placed(&mut machine, 1, "node2", None, None);
     registered(&mut machine, &[0]);
     let effects = machine.on(late);
     let (shown, failure) = end(effects, &machine);
@@ -448,13 +386,7 @@ fn an_srun_that_knows_of_the_jobs_end_first_is_no_failure() {
 
 fn knows_first(words: &str) {
     let mut machine = started(None);
-    let _ = machine.on(Event::Exited {
-        unit: Unit::EngineGroup,
-        pid: 7,
-        exit: Exit::Code(1),
-        tail: vec![format!("srun: error: {words}")],
-        memory: None,
-    });
+    let _ = machine.on(srun_ended(1, &[&format!("srun: error: {words}")]));
     assert_eq!(machine.reason(), None);
     // Slurm's signal comes all the same.
     let _ = machine.on(Event::Taken(Taken::Not));
@@ -475,13 +407,8 @@ fn engines_that_slurm_ends_for_another_job_are_no_failure() {
     let mut machine = started(None);
     registered(&mut machine, &[0, 1, 2]);
     let ended = |machine: &mut Machine| {
-        machine.on(Event::Exited {
-            unit: Unit::EngineGroup,
-            pid: 7,
-            exit: Exit::Code(1),
-            tail: vec!["srun: error: node1: task 0: Exited with exit code 1".to_owned()],
-            memory: None,
-        })
+        let words = "srun: error: node1: task 0: Exited with exit code 1";
+        machine.on(srun_ended(1, &[words]))
     };
     assert!(ended(&mut machine).contains(&Effect::Look(Look::Preemption)));
     assert_eq!(machine.reason(), None);
