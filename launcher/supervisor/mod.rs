@@ -380,6 +380,7 @@ impl Supervisor<'_> {
     fn follow_machine(&mut self, event: Event) -> Option<End> {
         let effects = self.machine.on(event);
         if self.stops() {
+            self.publisher.keep_engines(&self.machine);
             self.shut();
         }
         let mut end = None;

@@ -36,6 +36,15 @@ enum Errand {
     },
 }
 
+/// Which engines the record counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    /// Those that are there.
+    Now,
+    /// Those that were there when the stop began: how many happen to have ended when the last record is written says nothing.
+    BeforeTheStop,
+}
+
 /// The record, and what is known of its file.
 #[derive(Debug)]
 pub(super) struct Publisher {
@@ -56,6 +65,8 @@ pub(super) struct Publisher {
     waits: bool,
     /// The host that a laptop reaches the job by: where it was submitted, unless that is known to be a node of Slurm's.
     login: Option<String>,
+    /// Which engines the record counts.
+    counts: Counts,
     /// The place that could not be written, while it cannot: it is said once.
     unwritable: Option<PathBuf>,
 }
@@ -85,6 +96,7 @@ impl Publisher {
             next: Instant::now(),
             waits: false,
             login: slurm.and_then(|slurm| slurm.submit_host.clone()),
+            counts: Counts::Now,
             unwritable: None,
         }
     }
@@ -157,6 +169,19 @@ impl Publisher {
         for name in [Name::Controller, Name::Jupyter] {
             self.record.set_hindered(name, machine.hindered(name));
         }
+        if self.counts == Counts::Now {
+            self.count_engines(machine);
+        }
+    }
+
+    /// The stop begins now: from now on the record tells of engines as they are at this moment.
+    pub fn keep_engines(&mut self, machine: &Machine) {
+        if std::mem::replace(&mut self.counts, Counts::BeforeTheStop) == Counts::Now {
+            self.count_engines(machine);
+        }
+    }
+
+    fn count_engines(&mut self, machine: &Machine) {
         let engines = &mut self.record.engines;
         engines.registered = machine.engines_there().into();
         engines.missing = machine.missing_engines();

@@ -89,6 +89,10 @@ fn without_jupyter_it_is_ready_with_the_engines_and_tells_no_port() {
     }
     assert!(record["port"].is_null() && record["url"].is_null() && record["token"].is_null());
     job.stop();
+    // However many had ended when it was written.
+    let last = job.record().expect("the last record");
+    assert_eq!(last["engines"]["registered"], 2);
+    assert_eq!(last["engines"]["missing"], serde_json::json!([]));
     assert!(!place.fake_log().iter().any(|line| line.contains("jupyter")));
 }
 
