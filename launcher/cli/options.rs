@@ -79,7 +79,7 @@ pub struct RunOptions {
     pub quiet: bool,
 
     /// Return when the job is ready and leave it running, in a session and in a Slurm job in a step of its own: exit code 0 means
-    /// ready. From then on its lines go to a log, which `ipjob status` names [default: off].
+    /// ready. From then on its lines go to a log, which `ipjob status` names. Not with a driver command [default: off].
     #[arg(long, env = "IPJOB_DETACH", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub detach: bool,
 
@@ -95,8 +95,8 @@ pub struct RunOptions {
     #[arg(long, hide = true)]
     pub detached: bool,
 
-    /// Command for `sh -c` that is run once, when the job is ready. It finds the record in `$IPJOB_READY_RECORD` and Jupyter's address in
-    /// `$IPJOB_READY_URL`, and writes to `ipjob-on-ready.log` in the profile's log directory. It ends with the job; that it fails is a warning
+    /// Command for `sh -c` that is run once, when the job is ready. It finds the record in `$IPJOB_READY_RECORD` and, in notebook mode, Jupyter's
+    /// address in `$IPJOB_READY_URL`, and writes to `ipjob-on-ready.log` in the profile's log directory. It ends with the job; that it fails is a warning
     /// [default: none].
     #[arg(long, env = "IPJOB_ON_READY", value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub on_ready: Option<String>,
@@ -407,7 +407,8 @@ impl RunOptions {
             controller_args: self.controller_args.clone(),
             controller_ports: self.controller_ports,
             port_range: self.jupyter_port.map_or(self.port_range, PortRange::one),
-            on_ready: self.on_ready.clone(),
+            // As a site's default is taken back: IPJOB_ON_READY=
+            on_ready: self.on_ready.clone().filter(|text| !text.trim().is_empty()),
             jupyter_token_file: self.jupyter_token_file.clone(),
             curve: self.curve,
             frontend: self.frontend.clone(),
@@ -420,6 +421,7 @@ impl RunOptions {
             stop: self.stop_timeout,
             stop_before: self.stop_before,
             idle: self.idle_timeout,
+            detach: self.detach || self.detached,
             follow: self.follow.map(followed).transpose()?,
             arguments: self.arguments.clone(),
         })

@@ -347,6 +347,8 @@ pub struct Settings {
     pub stop_before: Option<Duration>,
     /// After so long without use the job ends itself; `None` never.
     pub idle: Option<Duration>,
+    /// Whether it is left running when it is ready.
+    pub detach: bool,
     /// The process with which the job ends; `None` is no other than its own.
     pub follow: Option<Followed>,
     /// What a shell runs once the job is ready.

@@ -7,7 +7,7 @@ use crate::plan::bind::Rule;
 use crate::plan::name::Name;
 use crate::plan::service::{Environment, PortNeed, Process, Readiness, Service, Streams};
 use crate::plan::services::OnReady;
-use crate::plan::settings::Bind;
+use crate::plan::settings::{Bind, Launcher, Respawn};
 use std::fmt::Write as _;
 
 /// Prints the plan to stdout.
@@ -41,7 +41,10 @@ pub fn text(plan: &Plan) -> String {
         seconds(plan.settings.start.whole),
         seconds(plan.settings.stop)
     );
-    let _ = writeln!(out, "bind         {}", binding(plan));
+    if let Some(what) = binding(plan) {
+        let _ = writeln!(out, "bind         {what}");
+    }
+    course(plan, &mut out);
     for remark in plan.remarks.iter().chain(&plan.warnings) {
         let _ = writeln!(out, "remark       {remark}");
     }
@@ -71,15 +74,9 @@ pub fn text(plan: &Plan) -> String {
                 .collect(),
             _ => Vec::new(),
         };
-        describe(service, &shares, &mut out);
-        if let (Name::Engines, Some(process)) = (service.name, &plan.fork) {
-            let _ = writeln!(
-                out,
-                "    fork  {}, which becomes all of them\n    log   {}",
-                argv(process),
-                process.log.display()
-            );
-        }
+        let fork = plan.fork.as_ref();
+        let fork = fork.filter(|_| service.name == Name::Engines);
+        describe(service, &shares, fork, &mut out);
     }
     if let Some(OnReady {
         process,
@@ -98,24 +95,48 @@ pub fn text(plan: &Plan) -> String {
     out
 }
 
-/// What engines are bound to.
-fn binding(plan: &Plan) -> String {
+/// What is said of how long it runs, and what happens meanwhile, where anything is.
+fn course(plan: &Plan, out: &mut String) {
+    let settings = &plan.settings;
+    let respawn = match plan.respawn {
+        Respawn::Off => "off: engines that end stay lost",
+        Respawn::Engine => "engine: each that ends starts again",
+        Respawn::Set => "set: all start again when one ends",
+    };
+    let _ = writeln!(out, "respawn      {respawn}");
+    if settings.detach {
+        let _ = writeln!(out, "detach       it is left running when it is ready");
+    }
+    if let Some(followed) = &settings.follow {
+        let _ = writeln!(out, "follow       it ends with process {followed}");
+    }
+    if let Some(limit) = settings.idle {
+        let _ = writeln!(out, "idle limit   {} without use", seconds(limit));
+    }
+}
+
+/// What engines are bound to; `None` where nobody binds any.
+fn binding(plan: &Plan) -> Option<String> {
     let what = match (plan.shares.bind, plan.settings.bind) {
         (Some(Rule::Gpu), _) => "each engine to its own GPU and to CPUs near it",
         (Some(Rule::OwnGpus), _) => "each engine to the GPUs and CPUs that Slurm gives to its task",
         (Some(Rule::Cpu), _) => "each engine to CPUs of its own",
         (None, Bind::None) => "nothing",
+        // Its job may have bound all of them together.
+        (None, _) if plan.launcher == Launcher::Local => return None,
+        (None, _) if plan.allocation.slurm.is_none() => return None,
         (None, _) => "what Slurm binds engines to",
     };
     let found_there = plan.shares.bind.is_some() && plan.shares.own.len() < plan.engines as usize;
-    if found_there {
+    Some(if found_there {
         format!("{what}, found on its node")
     } else {
         what.to_owned()
-    }
+    })
 }
 
-fn describe(service: &Service, shares: &[String], out: &mut String) {
+/// A service; what forks its processes stands in their place.
+fn describe(service: &Service, shares: &[String], fork: Option<&Process>, out: &mut String) {
     let after = service
         .after
         .iter()
@@ -145,13 +166,22 @@ fn describe(service: &Service, shares: &[String], out: &mut String) {
         seconds(service.stop_limit)
     );
     environment(&service.environment, out);
+    if let Some(process) = fork {
+        let _ = writeln!(
+            out,
+            "    fork  {}, which becomes all of them\n    log   {}",
+            argv(process),
+            process.log.display()
+        );
+    }
     for (index, process) in service.processes.iter().enumerate() {
         if let Some(share) = shares.get(index).filter(|share| !share.is_empty()) {
             let _ = writeln!(out, "    bind  {share}");
         }
-        let mut line = argv(process);
-        line.push_str(&port(service.port.as_ref()));
-        let _ = writeln!(out, "    run   {line}");
+        if fork.is_none() {
+            let line = argv(process) + &port(service.port.as_ref());
+            let _ = writeln!(out, "    run   {line}");
+        }
         if service.streams == Streams::Log {
             let _ = writeln!(out, "    log   {}", process.log.display());
         }

@@ -168,6 +168,8 @@ impl Children {
         url: Option<&str>,
     ) -> Result<(u32, Log), Failure> {
         let mut command = in_environment(environment, process)?;
+        // Ours may be that of a job whose own command has started us.
+        command.env_remove(READY_URL);
         command.envs(url.map(|url| (READY_URL, url)));
         let head = log_head(&self.incarnation, &"--on-ready");
         let log = into_log(&mut command, process, &head)?;

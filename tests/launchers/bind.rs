@@ -175,7 +175,8 @@ fn is_shown_by_a_dry_run() {
         String::from_utf8(output.stdout).expect("text")
     };
     for (options, lines) in [
-        (&[][..], &["bind         what Slurm binds engines to"][..]),
+        // Nobody binds any.
+        (&[][..], &["respawn      off"][..]),
         (&["--bind=none"], &["bind         nothing"]),
         (
             &["--bind=cpu"],
@@ -194,6 +195,7 @@ fn is_shown_by_a_dry_run() {
         ),
     ] {
         let plan = plan(options);
+        assert_eq!(plan.contains("\nbind  "), !options.is_empty(), "{plan}");
         for line in lines {
             assert!(
                 plan.contains(&format!("\n{line}")),

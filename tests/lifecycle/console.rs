@@ -1,7 +1,7 @@
 //! What people see: in a log, at a terminal, with more and with less.
 
 use super::{behind_shell, notebook};
-use crate::support::{Job, Place};
+use crate::support::{Job, Place, wait_for};
 use nix::pty::{Winsize, openpty};
 use nix::unistd::ttyname;
 use std::fs::{self, File};
@@ -36,6 +36,29 @@ fn the_command_of_on_ready_finds_the_record_and_ends_with_the_job() {
     let transcript = job.stop();
     let token = record["token"].as_str().expect("a token");
     assert!(!transcript.contains(token), "{transcript}");
+}
+
+#[test]
+fn a_command_of_on_ready_finds_no_address_of_another_job_and_none_is_run_where_it_is_empty() {
+    let place = Place::with_fakes();
+    let cluster = ["--mode=cluster-only", "-n1"];
+    let mut command = place.ipjob(cluster);
+    let told = "printf %s \"<$IPJOB_READY_URL>\" >address.new; mv address.new address";
+    command
+        .args(["--on-ready", told])
+        .env("IPJOB_READY_URL", "http://another");
+    let mut job = Job::spawn(&place, "job_local", command);
+    job.wait_ready();
+    let told = wait_for("the address", || {
+        fs::read_to_string(place.dir().join("address")).ok()
+    });
+    assert_eq!(told, "<>");
+    job.stop();
+    let mut command = place.ipjob(cluster);
+    command.args(["--dry-run", "--on-ready", ""]);
+    let plan = command.output().expect("it runs").stdout;
+    let plan = String::from_utf8(plan).expect("text");
+    assert!(!plan.contains("on ready"), "{plan}");
 }
 
 /// A job whose stderr is a terminal.

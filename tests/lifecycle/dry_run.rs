@@ -147,6 +147,35 @@ fn a_word_that_a_shell_would_split_is_quoted() {
 }
 
 #[test]
+fn it_shows_how_long_the_job_lives() {
+    let place = Place::with_fakes();
+    let number = std::process::id().to_string();
+    let further = [
+        "--detach",
+        "--follow",
+        &number,
+        "--idle-timeout",
+        "30m",
+        "--respawn",
+        "engine",
+    ];
+    let cluster = ["--mode", "cluster-only", "-n", "1"];
+    let text = plan(&place, &[&cluster[..], &further].concat());
+    for line in [
+        "respawn      engine: each that ends starts again".to_owned(),
+        "detach       it is left running when it is ready".to_owned(),
+        format!("follow       it ends with process {number} ("),
+        "idle limit   1800 s without use".to_owned(),
+    ] {
+        assert!(text.contains(&format!("\n{line}")), "no {line:?} in {text}");
+    }
+    let text = plan(&place, &cluster);
+    for word in ["\ndetach", "\nfollow", "\nidle limit"] {
+        assert!(!text.contains(word), "{text}");
+    }
+}
+
+#[test]
 fn a_type_of_mpi_that_nothing_is_started_with_is_told() {
     let place = Place::with_fakes();
     let args = ["--mode", "cluster-only", "-n", "2", "--mpi", "pmi2"];
@@ -173,6 +202,8 @@ fn it_shows_what_forks_the_engines_or_why_none_are_forked() {
     let program = place.profile("job_local").join("ipjob-runtime/fork.py");
     let begin = format!("    fork  /usr/bin/python3 {}", program.display());
     assert!(line.starts_with(&begin), "{line}");
+    let of_one = |line: &str| line.starts_with("    run ") && line.contains("/ipengine");
+    assert!(!text.lines().any(of_one), "they are forks: {text}");
 
     place.script("mpiexec", "exit 1");
     let mpiexec = [&fork[..], &["--launcher", "mpiexec"]].concat();
