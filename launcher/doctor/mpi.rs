@@ -4,9 +4,9 @@ use super::finding::Finding;
 use super::step;
 use crate::here::os::run_program::ask;
 use crate::here::site::{mpi, packages};
-use crate::plan::World;
 use crate::plan::settings::Mpi;
 use crate::plan::slurm::is_of_a_step;
+use crate::plan::{World, world};
 use crate::run;
 use std::path::Path;
 use std::time::Duration;
@@ -58,8 +58,8 @@ pub fn look(
         findings.push(Finding::note(
             "mpi",
             format!(
-                "{library}; srun offers {}; inside a job the doctor tries which one fits",
-                types.join(", ")
+                "{library}; srun {}; inside a job the doctor tries which one fits",
+                world::offered(&types)
             ),
         ));
         return;

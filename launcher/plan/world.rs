@@ -64,8 +64,17 @@ pub fn meaningless(asked: &Mpi, launcher: Launcher) -> Option<String> {
     }
 }
 
+/// What srun says that it offers; it says nothing where slurmctld is away.
+#[must_use]
+pub fn offered(types: &[String]) -> String {
+    match types {
+        [] => "names no type at present".to_owned(),
+        types => format!("offers {}", types.join(", ")),
+    }
+}
+
 fn of_srun(asked: &Mpi, types: &[String]) -> (String, Vec<String>) {
-    let offered = format!("`srun --mpi=list` offers {}", types.join(", "));
+    let offered = format!("`srun --mpi=list` {}", offered(types));
     match asked {
         Mpi::Type(name) => (
             format!("--mpi {name} made no common MPI world"),

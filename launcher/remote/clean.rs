@@ -21,7 +21,7 @@ pub fn run(options: &CleanOptions, console: &Console) -> Outcome<u8> {
             Failure::usage("a job and --all were both given").hint("leave one of them out")
         } else {
             Failure::usage("no job was given")
-                .hint("name one, or clean up after all that have ended with --all")
+                .hint("name one, as `ipjob status` shows it, or clean up after all that have ended with --all")
         });
     }
     let place = place(target.host.as_ref());
@@ -46,7 +46,8 @@ pub fn run(options: &CleanOptions, console: &Console) -> Outcome<u8> {
             Err(doubt) => kept.push(format!("job {}: {doubt}", job.name())),
         }
     }
-    for reason in &kept {
+    // Of one job the first is told as the failure.
+    for reason in kept.iter().skip(usize::from(!options.all)) {
         console.step(&format!("kept {reason}"));
     }
     if jobs.is_empty() && local.is_empty() {

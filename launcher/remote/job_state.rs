@@ -120,9 +120,10 @@ pub fn with_record(
     }
     if record.has_ended() {
         let reason = record.reason.as_deref().unwrap_or("no reason given");
-        let code = record
-            .exit
-            .map_or_else(String::new, |code| format!(" (exit code {code})"));
+        // A driver's end may have told it already.
+        let code = record.exit.map(|code| format!("exit code {code}"));
+        let code = code.filter(|code| !reason.ends_with(code));
+        let code = code.map_or_else(String::new, |code| format!(" ({code})"));
         let note = format!("{reason}{code}");
         let note = match line.filter(|line| line.phase() == Phase::Running) {
             Some(line) if outlives_its_cluster(record, line) => {

@@ -61,6 +61,8 @@ impl Queue {
             return Self::Told(text.lines().filter_map(Line::read).collect());
         }
         let reason = text.lines().map(str::trim).find(|line| !line.is_empty());
+        // It is told as squeue's.
+        let reason = reason.map(|line| line.strip_prefix("squeue: ").unwrap_or(line));
         Self::Silent(reason.map_or_else(|| "no answer from squeue".to_owned(), printable))
     }
 
@@ -212,6 +214,10 @@ mod tests {
         assert_eq!(
             silent,
             Queue::Silent("slurm_load_jobs error: Unable to contact slurm controller".to_owned())
+        );
+        assert_eq!(
+            Queue::read(Some(1), "squeue: error: Invalid user"),
+            Queue::Silent("error: Invalid user".to_owned())
         );
         assert_eq!(Queue::read(Some(0), ""), Queue::Told(Vec::new()));
     }

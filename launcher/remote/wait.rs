@@ -63,7 +63,7 @@ pub fn run(options: &WaitOptions, console: &Console) -> Outcome<u8> {
                 job.full_name(),
                 job.state.word()
             ))
-            .hint("--timeout waits longer; `ipjob status` shows what is known about it"));
+            .hint("a longer --timeout waits on, and without it there is no limit; `ipjob status` shows what is known about the job"));
         }
         pause(begun, left.unwrap_or(Duration::MAX));
         found = search.again()?;

@@ -28,6 +28,7 @@ class Progress:
 
     def __init__(self):
         self._began = time.monotonic()
+        self._failed = False
         self._line = "..."
         self._shown = ""
 
@@ -40,6 +41,10 @@ class Progress:
         print(end="\r" if kind else "\n")
 
     def __call__(self, line):
+        # The exception tells it; a line that a terminal wraps is not taken back.
+        self._failed = self._failed or (line or "").startswith("error: ")
+        if self._failed:
+            return
         self._line = line or self._line
         seconds = int(time.monotonic() - self._began)
         self._show(f"{self._line}  ({seconds} s)" if seconds else self._line)
@@ -97,7 +102,11 @@ class Session:
         current = self._current()
         if current:
             if arguments != self.arguments:
-                raise Failure(f"{current.profile} is running, started otherwise", ["`%ipjob stop` ends it"])
+                how = "was not started by this kernel" if self.arguments is None else f"was started by `%ipjob {shlex.join(['start', *self.arguments])}`"
+                raise Failure(
+                    f"{current.profile} is running with {_engines(current)}, and {how}",
+                    ["`%ipjob stop` ends it, and then another can start; a kernel has one at most"],
+                )
             print(f"{current.profile} is running: {_engines(current)}")
             return
         keep = "--keep" in arguments

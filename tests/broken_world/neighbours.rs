@@ -45,7 +45,8 @@ fn a_second_ipjob_in_a_profile_is_refused_with_pid_and_host_and_the_first_goes_o
     let started = place.fake_log().len();
     let pid = format!("pid {} on {host}", first.pid());
     let kill = format!("kill {}", first.pid());
-    let parts = ["another ipjob runs in", &pid, &kill, "--profile"];
+    let stop = "`ipjob stop job_local`";
+    let parts = ["another ipjob runs in", &pid, stop, &kill, "--profile"];
     start(&place, &[], &[CLUSTER, &["--profile", "job_local"]]).fails(4, &parts);
     assert_eq!(place.fake_log().len(), started, "nothing was started");
     let now = first.record().expect("a record");

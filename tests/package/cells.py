@@ -104,6 +104,7 @@ for line, words in (("%ipjob sta", ["start", "status"]), ("%ipjob start --mp", [
     reply = notebook.client.complete(line, len(line), reply=True, timeout=PATIENCE)
     assert reply["content"]["matches"] == words, reply["content"]
 notebook.fails("%ipjob start -n 0", "error: ", "0 is not in 1..")
+assert notebook.said.count("0 is not in 1..") == 1, notebook.said
 
 notebook.run("%ipjob start -n 2", "controller ready on ", "job_local is ready: 2 of 2 engines")
 first = record()
@@ -111,7 +112,7 @@ assert notebook.value("rc.ids") == "[0, 1]"
 notebook.run("%%px\nprint(6 * 7)", "42")
 assert notebook.value("__import__('ipyparallel').Client().ids") == "[0, 1]"
 notebook.run("%ipjob start -n 2", "job_local is running: 2 of 2 engines")
-notebook.fails("%ipjob start -n 3", "started otherwise")
+notebook.fails("%ipjob start -n 3", "job_local is running with 2 of 2 engines, and was started by `%ipjob start -n 2`", "`%ipjob stop` ends it")
 notebook.run("%ipjob status", "job_local: ready, 2 of 2 engines on ")
 notebook.run("%ipjob status job_local", "job_local: ready, 2 of 2 engines on ")
 notebook.fails("%ipjob status other", "this kernel has job_local")

@@ -40,7 +40,7 @@ fn a_job_is_shown_stopped_and_cleaned() {
     assert!(!table.contains(&secret));
     let (code, _, errors) = run(&place, &["clean", "job_local"]);
     assert_eq!(code, 1, "{errors}");
-    assert!(errors.contains("it is ready"), "{errors}");
+    assert_eq!(errors.matches("it is ready").count(), 1, "{errors}");
     let (code, _, errors) = run(&place, &["stop", "job_local"]);
     assert_eq!(code, 0, "{errors}");
     assert!(

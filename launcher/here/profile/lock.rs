@@ -227,10 +227,19 @@ fn beats(path: &Path, other: &Incarnation, pulse: Pulse) -> Failure {
         pulse.age_s
     ))
     .hint(format!(
-        "end that one first, or choose another profile with --profile; if it died, try again in {} s",
+        "end that one first ({}), or choose another profile with --profile; if it died, try again in {} s",
+        stop(path),
         pulse.rest_s
     ))
     .about(About::InUse)
+}
+
+/// What ends the ipjob of this lock's profile.
+fn stop(path: &Path) -> String {
+    let directory = path.parent().and_then(Path::file_name);
+    let directory = directory.unwrap_or_default().to_string_lossy();
+    let profile = directory.strip_prefix("profile_").unwrap_or(&directory);
+    format!("`ipjob stop {profile}`")
 }
 
 fn held(path: &Path, holder: Option<&Incarnation>, own: &Incarnation) -> Failure {
@@ -246,8 +255,10 @@ fn held(path: &Path, holder: Option<&Incarnation>, own: &Incarnation) -> Failure
             other.pid, other.host, other.id
         ))
         .hint(format!(
-            "end that one first (`kill {}` on {}), or choose another profile with --profile",
-            other.pid, other.host
+            "end that one first ({}, or `kill {}` on {}), or choose another profile with --profile",
+            stop(path),
+            other.pid,
+            other.host
         ))
         .about(About::InUse),
         None => Failure::missing(format!("another ipjob is just starting in {profile}"))

@@ -3,8 +3,8 @@
 use super::{packages, scontrol};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::run_program::ask;
-use crate::plan::World;
 use crate::plan::settings::Mpi;
+use crate::plan::{World, world};
 use std::env;
 use std::path::Path;
 use std::process::Command;
@@ -78,7 +78,7 @@ fn known_type(name: &str, types: &[String]) -> Outcome<String> {
         return Ok(name.to_owned());
     }
     Err(Failure::usage(format!("this Slurm has no --mpi {name}"))
-        .hint(format!("`srun --mpi=list` offers {}", types.join(", "))))
+        .hint(format!("`srun --mpi=list` {}", world::offered(types))))
 }
 
 /// No world without mpi4py; the site's or user's own default where there is one; else the type that fits the library.
@@ -104,17 +104,17 @@ fn fitting(vendor: &str, types: &[String]) -> (World, Option<String>) {
         vendor if vendor.contains("Cray") => Some("cray_shasta"),
         _ => None,
     };
-    let offered = types.join(", ");
+    let offered = world::offered(types);
     let unfit = match fitting {
         Some(name) if types.iter().any(|known| known == name) => {
             return (World::Type(name.to_owned()), None);
         }
         Some(name) => format!(
-            "engines are no common MPI world: {vendor} needs `srun --mpi={name}`, and this srun offers {offered}; --launcher mpiexec \
+            "engines are no common MPI world: {vendor} needs `srun --mpi={name}`, and this srun {offered}; --launcher mpiexec \
              starts them by that library's own mpiexec, --mpi none says that none is wanted"
         ),
         None => format!(
-            "engines are no common MPI world: no type of `srun --mpi` is known for {vendor}; --mpi TYPE names one of {offered}, \
+            "engines are no common MPI world: no type of `srun --mpi` is known for {vendor}; this srun {offered}, and --mpi TYPE names one; \
              --mpi none says that none is wanted"
         ),
     };
