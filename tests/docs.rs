@@ -162,18 +162,86 @@ fn fields(schema: &Value, above: &str, found: &mut BTreeSet<String>) {
     }
 }
 
+/// The fields that the tables of a section tell of.
+fn told_in(page: &str, section: &str) -> BTreeSet<String> {
+    let heading = format!("\n## {section}\n");
+    let text = page.split_once(&heading).expect("the section").1;
+    text.lines()
+        .take_while(|line| !line.starts_with("## "))
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+        .collect()
+}
+
+/// Every field of a JSON value by its path, those of an array's objects behind `[]`.
+fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, part) in object {
+                let path = [path, name].concat();
+                found.insert(path.clone());
+                paths(part, &format!("{path}."), found);
+            }
+        }
+        Value::Array(parts) => {
+            for part in parts {
+                paths(part, &format!("{}[].", path.trim_end_matches('.')), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn prose_tells_of_every_field_that_status_and_detach_print() {
+    let place = Place::with_fakes();
+    let prose = document("docs/connection-file.md").expect("the prose");
+    let printed = |args: &[&str], expected: i32| -> Value {
+        let output = place.ipjob(args).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(expected), "{output:?}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let detach = [
+        "--mode",
+        "cluster-only",
+        "-n",
+        "1",
+        "--bind",
+        "cpu",
+        "--detach",
+        "--json",
+    ];
+    let mut found = BTreeSet::new();
+    paths(&printed(&detach, 0), "", &mut found);
+    let jobs = printed(&["status", "--json"], 0);
+    // One is there already.
+    let failed = printed(&[&detach[..], &["--profile", "job_local"]].concat(), 4);
+    printed_nothing(place.ipjob(["stop", "job_local"]).output());
+    paths(&failed, "", &mut found);
+    // Where it was not even begun, there is none.
+    assert_eq!(found, told_in(&prose, "What `--detach --json` prints"));
+    let mut found = BTreeSet::new();
+    paths(&jobs[0], "", &mut found);
+    // Without Slurm these are null.
+    let of_slurm = ["slurm.id", "slurm.reason", "slurm.start", "slurm.state"];
+    found.extend(of_slurm.map(str::to_owned));
+    assert_eq!(found, told_in(&prose, "What `ipjob status --json` prints"));
+}
+
+fn printed_nothing(output: std::io::Result<Output>) {
+    let output = output.expect("it runs");
+    assert!(
+        output.status.success() && output.stdout.is_empty(),
+        "{output:?}"
+    );
+}
+
 #[test]
 fn prose_and_schema_tell_of_the_same_fields() {
     let mut known = BTreeSet::new();
     fields(&schema(), "", &mut known);
     assert!(known.len() > 40, "{known:?}");
     let prose = document("docs/connection-file.md").expect("the prose");
-    let table = prose.split_once("## The fields").expect("the table").1;
-    let told: BTreeSet<String> = table
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
-        .collect();
-    assert_eq!(told, known);
+    assert_eq!(told_in(&prose, "The fields"), known);
     for state in schema()["properties"]["state"]["enum"]
         .as_array()
         .expect("states")
