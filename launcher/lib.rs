@@ -44,6 +44,7 @@ pub fn main() -> ExitCode {
         Some(Command::Template(options)) => cli::print_template(&options),
         Some(Command::Completions { shell }) => cli::print_completions(shell),
         Some(Command::Man { command }) => cli::print_man(command.as_deref()),
+        Some(Command::Up(options)) => remote::connect::up::run(&options, &mut console),
         Some(Command::Connect(options)) => remote::connect::run(&options, &mut console),
         Some(Command::Ssh(options)) => remote::inside::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),

@@ -315,6 +315,7 @@ fn a_slip_in_a_commands_name_is_told_with_what_was_meant() {
         (&["conect", "login:1"][..], "connect"),
         (&["stauts"], "status"),
         (&["--conect"], "connect"),
+        (&["daint:123456"], "connect daint:123456"),
     ] {
         let output = run(words);
         let errors = String::from_utf8_lossy(&output.stderr);

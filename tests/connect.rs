@@ -6,6 +6,7 @@ mod broken;
 mod browser;
 mod stays;
 mod step;
+mod up;
 mod whole;
 
 use crate::support::{Lab, lab::ALICE, wait_for};
@@ -42,6 +43,12 @@ impl<'a> Connect<'a> {
 
     /// The same with further variables.
     fn start_with(lab: &'a Lab, profile: &str, variables: &[&str], args: &[&str]) -> Self {
+        let words: Vec<&str> = ["connect"].iter().chain(args).copied().collect();
+        Self::begin(lab, profile, variables, &words)
+    }
+
+    /// Starts ipjob with these words.
+    fn begin(lab: &'a Lab, profile: &str, variables: &[&str], words: &[&str]) -> Self {
         let mut command = lab.command("in");
         command.args(["-u", ALICE, "-e"]);
         command.arg(format!("PATH={}", lab.path()));
@@ -49,8 +56,8 @@ impl<'a> Connect<'a> {
             command.args(["-e", variable]);
         }
         let mut child = command
-            .args(["laptop", "ipjob", "connect"])
-            .args(args)
+            .args(["laptop", "ipjob"])
+            .args(words)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -9,6 +9,7 @@ pub mod options;
 mod paths;
 pub mod ssh;
 mod template;
+pub mod up;
 mod values;
 pub mod variables;
 
@@ -38,6 +39,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use template::TemplateOptions;
+use up::UpOptions;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -47,6 +49,7 @@ const STYLES: Styles = Styles::styled()
 
 const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob --mode cluster-only [OPTIONS] [-- COMMAND ...]
+       ipjob up HOST: [SCRIPT | --template MODE] [OPTIONS]
        ipjob connect [HOST:]JOB [--background] [--open] [OPTIONS]
        ipjob connect --list | --disconnect [JOB]
        ipjob ssh [HOST:]JOB [--node NODE] [-- COMMAND]
@@ -87,6 +90,12 @@ pub struct Cli {
 /// What ipjob does besides its main command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// On a laptop: submit a job or find the one that is there, wait for it, and connect, all through one ssh login.
+    ///
+    /// The batch script is one of this machine, one of the cluster (HOST:PATH), or a template. A job of the same name that is
+    /// pending or running is taken instead, unless --new is given. While it waits, Ctrl-C leaves the job in the queue. Then it
+    /// is `ipjob connect`, with all its options.
+    Up(UpOptions),
     /// On a laptop: connect to a job's Jupyter and ipyparallel through one ssh login; the job may still be pending or starting.
     ///
     /// One ssh (your own, with your ~/.ssh/config) finds the job and forwards Jupyter and all ports of the controller. Prints
@@ -222,6 +231,7 @@ impl Cli {
     pub fn verbosity(&self) -> Verbosity {
         match &self.command {
             Some(Command::Connect(options)) => options.tunnel.verbosity(),
+            Some(Command::Up(options)) => options.tunnel.verbosity(),
             _ => self.run.verbosity(),
         }
     }
@@ -309,7 +319,12 @@ fn name_command(error: &mut clap::Error) {
         .get_subcommands()
         .filter(|command| !command.is_hide_set())
         .map(clap::Command::get_name);
-    if let Some(meant) = variables::meant(word, names) {
+    let meant = variables::meant(word, names).map(str::to_owned);
+    // HOST:JOB without a command.
+    let is_target = word.split_once(':').is_some_and(|(host, job)| {
+        !host.is_empty() && !host.starts_with('-') && !job.contains(':')
+    });
+    if let Some(meant) = meant.or_else(|| is_target.then(|| format!("connect {word}"))) {
         let tip = StyledStr::from(format!("did you mean `ipjob {meant}`?"));
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }

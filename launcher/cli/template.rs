@@ -18,13 +18,20 @@ enum Template {
     Ood,
 }
 
-/// What the script is filled in with.
+/// What is printed.
 #[derive(Args, Debug)]
 pub struct TemplateOptions {
     /// What to print.
     #[arg(value_enum, value_name = "MODE")]
     template: Template,
 
+    #[command(flatten)]
+    filling: FillingOptions,
+}
+
+/// What the script is filled in with.
+#[derive(Args, Debug)]
+pub struct FillingOptions {
     /// Number of nodes [default: 2].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     nodes: Option<u32>,
@@ -58,18 +65,26 @@ pub struct TemplateOptions {
     no_kill: bool,
 }
 
+impl FillingOptions {
+    /// What was given of it.
+    #[must_use]
+    pub fn filling(&self) -> Filling {
+        Filling {
+            nodes: self.nodes,
+            ntasks_per_node: self.ntasks_per_node,
+            time: self.time.clone(),
+            account: self.account.clone(),
+            partition: self.partition.clone(),
+            constraint: self.constraint.clone(),
+            gres: self.gres.clone(),
+            no_kill: self.no_kill,
+        }
+    }
+}
+
 /// Prints the script.
 pub fn print_template(options: &TemplateOptions) -> Outcome<u8> {
-    let filling = Filling {
-        nodes: options.nodes,
-        ntasks_per_node: options.ntasks_per_node,
-        time: options.time.clone(),
-        account: options.account.clone(),
-        partition: options.partition.clone(),
-        constraint: options.constraint.clone(),
-        gres: options.gres.clone(),
-        no_kill: options.no_kill,
-    };
+    let filling = options.filling.filling();
     let mode = match options.template {
         Template::Notebook => Mode::Notebook,
         Template::ClusterOnly => Mode::ClusterOnly,

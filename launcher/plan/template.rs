@@ -30,28 +30,49 @@ pub struct Filling {
     pub no_kill: bool,
 }
 
-/// The script of a mode. Refused is what would not arrive at Slurm as it was given, or would add lines to the script.
-pub fn fill(mode: Mode, filling: &Filling) -> Outcome<String> {
-    let number = |number: Option<u32>| number.map(|number| number.to_string());
-    let mut options = vec![
-        ("nodes", number(filling.nodes)),
-        ("ntasks-per-node", number(filling.ntasks_per_node)),
-    ];
+/// What is given, as names and values of sbatch's options.
+fn options(filling: &Filling) -> Outcome<Vec<(&'static str, String)>> {
     if let Some(time) = &filling.time {
         check_time(time)?;
-        options.push(("time", filling.time.clone()));
     }
-    for (name, value) in [
+    let words = [
         ("account", &filling.account),
         ("partition", &filling.partition),
         ("constraint", &filling.constraint),
         ("gres", &filling.gres),
-    ] {
+    ];
+    for (name, value) in &words {
         if let Some(value) = value {
             check_word(name, value)?;
-            options.push((name, Some(value.clone())));
         }
     }
+    let numbers = [
+        ("nodes", filling.nodes),
+        ("ntasks-per-node", filling.ntasks_per_node),
+    ]
+    .map(|(name, number)| (name, number.map(|number| number.to_string())));
+    let words = [("time", &filling.time)].into_iter().chain(words);
+    let words = words.map(|(name, value)| (name, value.clone()));
+    Ok(numbers
+        .into_iter()
+        .chain(words)
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect())
+}
+
+/// The same as arguments of sbatch, which win over the lines of a script.
+pub fn arguments(filling: &Filling) -> Outcome<Vec<String>> {
+    let given = options(filling)?;
+    let given = given
+        .iter()
+        .map(|(name, value)| format!("--{name}={value}"));
+    let no_kill = filling.no_kill.then(|| "--no-kill".to_owned());
+    Ok(given.chain(no_kill).collect())
+}
+
+/// The script of a mode. Refused is what would not arrive at Slurm as it was given, or would add lines to the script.
+pub fn fill(mode: Mode, filling: &Filling) -> Outcome<String> {
+    let options = options(filling)?;
     let script = match mode {
         Mode::Notebook => JUPYTER,
         Mode::ClusterOnly => IPCLUSTER,
@@ -66,8 +87,10 @@ pub fn fill(mode: Mode, filling: &Filling) -> Outcome<String> {
         options
             .iter()
             .find(|(given, _)| name == Some(given))
-            .and_then(|(name, value)| Some(format!("#SBATCH --{name}={}", value.as_ref()?)))
-            .unwrap_or_else(|| line.to_owned())
+            .map_or_else(
+                || line.to_owned(),
+                |(name, value)| format!("#SBATCH --{name}={value}"),
+            )
     };
     Ok(script.lines().map(line).map(|line| line + "\n").collect())
 }

@@ -71,9 +71,9 @@ fn show(
     if rows.is_empty() {
         return Ok(format!("no ipjob jobs found on {place}\n"));
     }
-    let cells: Vec<[Cell; 9]> = rows.iter().map(Row::cells).collect();
+    let cells: Vec<[Cell; 10]> = rows.iter().map(Row::cells).collect();
     let headings = [
-        "JOB", "PROFILE", "STATE", "MODE", "NODES", "ENGINES", "LEFT", "WHERE", "NOTE",
+        "JOB", "NAME", "PROFILE", "STATE", "MODE", "NODES", "ENGINES", "LEFT", "WHERE", "NOTE",
     ];
     let mut text = table::text(headings, &cells);
     for row in rows.iter().filter(|_| one) {
@@ -192,6 +192,7 @@ impl Bound {
 #[derive(Debug, Serialize)]
 struct Slurm {
     id: String,
+    name: String,
     state: String,
     reason: Option<String>,
     start: Option<String>,
@@ -250,6 +251,7 @@ impl Row {
                 .unwrap_or_default(),
             slurm: line.map(|line| Slurm {
                 id: line.shown.clone(),
+                name: line.name.clone(),
                 state: line.state.clone(),
                 reason: line.reason.clone(),
                 start: line
@@ -261,11 +263,12 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [Cell; 9] {
+    fn cells(&self) -> [Cell; 10] {
         let or_dash = |text: Option<String>| Cell::from(text.unwrap_or_else(|| "-".to_owned()));
         let engines = self.engines.as_ref();
         [
             Cell::from(self.name.clone()),
+            or_dash(self.slurm.as_ref().map(|slurm| slurm.name.clone())),
             or_dash(self.profile.as_ref().map(ProfileName::to_string)),
             Cell::styled(self.state, self.style),
             or_dash(self.mode.clone()),

@@ -55,6 +55,24 @@ impl Target {
 }
 
 impl Host {
+    /// Reads `HOST:` and what stands behind it, which is not looked at.
+    pub fn before(text: &str) -> Outcome<(Self, &str)> {
+        // The colons of an address of version 6 are in brackets.
+        let first = text.find(':').unwrap_or(text.len());
+        let after_brackets = match text.find('[') {
+            Some(open) if open < first => text.find(']').map_or(0, |at| at + 1),
+            _ => 0,
+        };
+        let at = text.get(after_brackets..).and_then(|rest| rest.find(':'));
+        let Some(at) = at.map(|at| after_brackets + at) else {
+            return Err(Failure::usage(format!("{text:?} names no host"))
+                .hint("write HOST: with a colon, where HOST is what you type after `ssh`")
+                .hint("on the cluster itself `sbatch` submits, and `ipjob connect JOB` tells how to use the job"));
+        };
+        let (host, rest) = text.split_at(at);
+        Ok((Self::read(host)?, rest.trim_start_matches(':')))
+    }
+
     fn read(text: &str) -> Outcome<Self> {
         let (user, host) = match text.rsplit_once('@') {
             Some((user, host)) => (Some(user), host),
@@ -180,6 +198,22 @@ mod tests {
             ),
         ] {
             assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_stands_before_its_colon() {
+        for (text, host, rest) in [
+            ("daint:", "daint", ""),
+            ("a@b:x y:z", "a@b", "x y:z"),
+            ("[::1]:p", "::1", "p"),
+            ("daint:a[1]:b", "daint", "a[1]:b"),
+        ] {
+            let (found, behind) = Host::before(text).expect("a host");
+            assert_eq!((found.as_str(), behind), (host, rest));
+        }
+        for text in ["daint", "", "-o:", "[::1]"] {
+            assert!(Host::before(text).is_err(), "{text}");
         }
     }
 

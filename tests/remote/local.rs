@@ -28,7 +28,7 @@ fn a_job_is_shown_stopped_and_cleaned() {
     assert_eq!(code, 0);
     for part in [
         "JOB ",
-        "job_local  job_local  ready",
+        "job_local  -     job_local  ready",
         "cluster-only",
         "2/2",
         "record   ",

@@ -138,11 +138,12 @@ impl Connect<'_> {
         self.target.host.as_ref().map(Host::as_str)
     }
 
-    /// Uses the tunnel of another connect, if that is to the same job and stays, or a page is all that is wanted.
+    /// Uses the tunnel of another connect, if that is to the same job and stays, or more is not wanted.
     pub(super) fn join(&mut self, name: &ProfileName, dir: &Path, other: &Marker) -> Outcome<()> {
         let job = self.facts.job().map_or("", Job::as_str);
+        let is_enough = self.options.open || self.order.is_some();
         let may = other.is_to(self.host(), job)
-            && (other.background || (self.options.open && self.behind.is_none()));
+            && (other.background || (is_enough && self.behind.is_none()));
         let Some(ready) = other.ready.as_ref().filter(|_| may) else {
             return Err(profile::in_use(dir, name.as_str(), other));
         };

@@ -57,6 +57,8 @@ pub struct Machine {
     host: Option<String>,
     /// The way that was chosen; without one they are tried in order.
     chosen: Option<Way>,
+    /// Whether the job was submitted or found by its name: then its early end is no job that was not there.
+    is_awaited: bool,
     /// The way that has led to the job before.
     proven: Option<Way>,
     link: Link,
@@ -84,6 +86,7 @@ impl Machine {
             job,
             host,
             chosen,
+            is_awaited: false,
             proven: None,
             link: Link::Opening { tries: 0 },
             seen: None,
@@ -214,6 +217,16 @@ impl Machine {
             Some(host) => format!("{job} on {host}"),
             None => job.to_owned(),
         };
+    }
+
+    /// The job is known to be Slurm's.
+    pub fn await_it(&mut self) {
+        self.is_awaited = true;
+    }
+
+    /// Whether the job has a record: `ipjob stop` takes no other job of Slurm for one of ipjob's.
+    pub fn has_record(&self) -> bool {
+        self.seen.is_some()
     }
 
     fn is_open(&self) -> bool {
@@ -355,6 +368,14 @@ impl Machine {
                 if self.announced.is_some() {
                     return self.over(format!("job {} is gone", self.job));
                 }
+                if self.is_awaited {
+                    let text = format!(
+                        "job {} has ended before its ipjob began{}",
+                        self.job,
+                        self.in_slurm()
+                    );
+                    return self.over(text);
+                }
                 vec![Effect::Finish(Err(failure))]
             }
         }
@@ -424,7 +445,12 @@ impl Machine {
         if self.announced.is_some() {
             return vec![Effect::Say(Level::Step, text), Effect::Finish(Ok(()))];
         }
-        vec![Effect::Finish(Err(Self::no_job(text)))]
+        let kind = if self.is_awaited {
+            Kind::NotReady
+        } else {
+            Kind::NoJob
+        };
+        vec![Effect::Finish(Err(Failure::new(kind, text)))]
     }
 
     /// The tunnel to a life that has ended goes; its local ports are kept.

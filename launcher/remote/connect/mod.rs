@@ -12,6 +12,7 @@ mod facts;
 mod local;
 mod machine;
 mod notice;
+mod order;
 mod ports;
 mod probe;
 pub mod profile;
@@ -21,6 +22,7 @@ mod ssh_errors;
 mod ssh_process;
 mod tunnel;
 mod tunnels;
+pub mod up;
 
 use super::shell::{INTO_SH, READ_SCRIPT};
 use super::target::{Job, Target, place};
@@ -42,6 +44,7 @@ use facts::{Facts, Told};
 use machine::Machine;
 use nix::sys::signal::Signal;
 use notice::{Notice, Sender};
+use order::Order;
 use ports::LocalPorts;
 use profile::LocalProfile;
 use ssh_process::{Output, Program};
@@ -109,6 +112,10 @@ struct Connect<'a> {
     profile: Option<LocalProfile>,
     /// The profile of another connect whose tunnel is used, once that was told.
     joined: Option<ProfileName>,
+    /// The job that is to be found by its name, or submitted.
+    order: Option<Order>,
+    /// What the remote end's parts begin with.
+    mark: String,
     /// What we are where we stay in the background.
     behind: Option<Behind>,
     /// Whether a browser was sent to a page in the private directory.
@@ -127,23 +134,32 @@ pub fn run(options: &ConnectOptions, console: &mut Console) -> Outcome<u8> {
         return tunnels::disconnect(options, console);
     }
     let typed = options.target.as_deref().unwrap_or_default();
-    let target = Target::read(typed)?;
+    begin(&options.tunnel, typed, Target::read(typed)?, None, console)
+}
+
+fn begin(
+    tunnel: &TunnelOptions,
+    typed: &str,
+    target: Target,
+    order: Option<Order>,
+    console: &mut Console,
+) -> Outcome<u8> {
     let ssh = match &target.host {
         Some(_) => Some(own_ssh::program()?),
         None => own_ssh::program().ok(),
     };
-    let tunnel = &options.tunnel;
     if tunnel.background && !tunnel.behind {
         return background::front(console);
     }
     let behind = tunnel.behind.then(Behind::begin).transpose()?;
-    run::event_loop()?.block_on(connect(tunnel, typed, target, ssh, behind, console))
+    run::event_loop()?.block_on(connect(tunnel, typed, target, order, ssh, behind, console))
 }
 
 async fn connect(
     options: &TunnelOptions,
     typed: &str,
     target: Target,
+    order: Option<Order>,
     ssh: Option<PathBuf>,
     behind: Option<Behind>,
     console: &mut Console,
@@ -193,12 +209,15 @@ async fn connect(
         stepping: false,
         profile: None,
         joined: None,
+        order,
+        mark: String::new(),
         behind,
         opened: false,
         words: Vec::new(),
         programs: 0,
     };
     let outcome = connect.run(&mut notices).await;
+    let outcome = connect.leave(outcome, &mut notices).await;
     connect.close(&mut notices).await;
     if let Some(behind) = &connect.behind {
         behind.end(outcome.is_ok());
@@ -297,8 +316,12 @@ impl Connect<'_> {
     /// The script of the remote end, with its words.
     fn script(&self, mark: &str) -> String {
         let job = self.target.job.as_ref().map_or("", Job::as_str);
+        let order = match (&self.order, &self.target.job) {
+            (Some(order), None) => format!(" up {}", quoted(order.path())),
+            _ => String::new(),
+        };
         format!(
-            "{INTO_SH}\nmark={mark}\nset -- {} {}\n{}\n{WATCH}",
+            "{INTO_SH}\nmark={mark}\nset -- {} {}{order}\n{}\n{WATCH}",
             quoted(job),
             quoted(queue::FORMAT),
             FIND,
@@ -314,6 +337,7 @@ impl Connect<'_> {
     fn open_link(&mut self, may_ask: bool) -> Outcome<()> {
         let mark = identity::random_hex::<16>()?;
         let script = self.script(&mark);
+        self.mark.clone_from(&mark);
         self.facts.restart();
         let (program, args) = match (&self.target.host, &self.ssh) {
             (Some(host), Some(ssh)) => (
@@ -391,7 +415,7 @@ impl Connect<'_> {
                         Told::Only(job) => self.only(job),
                     });
                 }
-                end
+                end.or_else(|| self.ordered(&part))
             }
             Notice::Raw { id, stream } => {
                 if self.link.as_ref().is_some_and(|link| link.id == id) {
@@ -441,6 +465,9 @@ impl Connect<'_> {
     }
 
     fn asked_to_stop(&mut self, by: &str) -> Option<Outcome<()>> {
+        if let Some(order) = &mut self.order {
+            order.is_left = true;
+        }
         let end = self.handle(Event::StopAsked(by.to_owned()));
         match &self.behind {
             // To the one in front success is a tunnel that stays.
@@ -464,6 +491,12 @@ impl Connect<'_> {
             "job {}: the only one that is running",
             job.as_str()
         ));
+        self.mean(job);
+        None
+    }
+
+    /// This job is meant from now on.
+    fn mean(&mut self, job: Job) {
         self.machine.call(job.as_str());
         if let Some(stdin) = self.link.as_mut().and_then(|link| link.stdin.as_mut()) {
             // A remote end that has gone is told by ssh's own end.
@@ -471,7 +504,6 @@ impl Connect<'_> {
         }
         self.target.job = Some(job.clone());
         self.facts = Facts::again(job, &self.facts);
-        None
     }
 }
 
@@ -566,6 +598,9 @@ impl Connect<'_> {
         if is(&self.link) {
             let words = words(&self.link.take()?);
             self.console.pause();
+            if let Some(failure) = self.lost_with_sbatch(&words) {
+                return Some(Err(failure));
+            }
             if std::mem::take(&mut self.stepping) {
                 // srun's own last line only counts exit codes; what was wrong stands before it.
                 let first = words.lines.len().saturating_sub(3);

@@ -527,3 +527,18 @@ fn no_order_of_events_breaks_the_rules() {
         }
     }
 }
+
+#[test]
+fn a_job_that_was_submitted_and_ends_early_is_no_job_that_was_not_there() {
+    for (is_awaited, code) in [(false, 5), (true, 3)] {
+        for last in [Event::Absent, seen("a", Phase::Ended, None)] {
+            let mut machine = machine(None);
+            if is_awaited {
+                machine.await_it();
+            }
+            let gone = Event::Queued(Queued::Gone(Some("FAILED".to_owned())));
+            let effects = take(&mut machine, [Event::Begin, Event::Opened, last, gone]);
+            assert_eq!(failure(&effects).exit_code(), code, "{effects:?}");
+        }
+    }
+}
