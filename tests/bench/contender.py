@@ -83,7 +83,7 @@ def connection_files(place):
     return place.find(".ipython/profile_*/security/*.json")
 
 
-def stop(place, child):
+def stop(place, child, patience=STOP_PATIENCE):
     """Sends SIGTERM to the program that was started, and waits for the last process of it."""
     running = place.processes()
     begin = time.monotonic()
@@ -96,6 +96,6 @@ def stop(place, child):
         # What was started since the first look counts as well.
         if not running and not (running := place.processes()):
             return seconds, 0
-        if seconds > STOP_PATIENCE:
+        if seconds > patience:
             return None, len(place.processes())
         time.sleep(0.005)

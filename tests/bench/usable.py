@@ -5,14 +5,16 @@ import sys
 import time
 
 import process
-from contender import Contender, cluster, registered, stop
+import sizes
+import table
+from contender import STOP_PATIENCE, Contender, cluster, registered, stop
 from place import Place, until
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 SIZES = (1, 4, 16, 64)
-# The targets: the first use comes within so many times ready, and of the most engines so many times sooner than `ipp.Cluster()`.
+# The targets: the first use comes within so many times ready, and of many engines so many times sooner than by these.
 NEAR = 1.2
-SOONER = 5
+SOONER = {"ipp.Cluster()": 5, "Dask LocalCluster": 3}
 
 
 class Way(Contender):
@@ -22,9 +24,10 @@ class Way(Contender):
         super().__init__(name, command, False)
         self.tells = tells
 
-    def measure(self, path, engines):
+    def measure(self, path, engines, patience=STOP_PATIENCE):
         """One start and one stop: seconds to ready, to the end of the first call of all engines, of the second call; CPU seconds until the first
-        call's end, and memory in MB after it (PSS), both without the client's; seconds to gone (None: not gone), processes left."""
+        call's end, and memory in MB after it (PSS), both without the client's, and that memory of the program alone that was started; seconds to gone
+        (None: not gone), processes left."""
         with Place(path) as place:
             client = None if self.tells else self.client(place, engines)
             begin = time.time()
@@ -38,12 +41,13 @@ class Way(Contender):
             if client:
                 running.pop(client.pid, None)
             cpu, memory = process.spent_s(running), sum(process.resident_kb(pid)[1] for pid in running) / 1024
+            own = process.resident_kb(child.pid)[1] / 1024
             if client:
                 client.wait()
                 place.children.remove(client)
-            gone, left = stop(place, child)
+            gone, left = stop(place, child, patience)
             return {"ready": (ready or used["ready"]) - begin, "usable": used["calls"][0][1] - begin,
-                    "second": used["calls"][-1][1] - used["calls"][-1][0], "cpu": cpu, "memory": memory, "gone": gone, "processes": left}
+                    "second": used["calls"][-1][1] - used["calls"][-1][0], "cpu": cpu, "memory": memory, "own": own, "gone": gone, "processes": left}
 
     def client(self, place, engines):
         """The client, which has imported all that it needs. Its end is no end of a program that was to stay."""
@@ -63,3 +67,28 @@ def ways(binary, path, engines):
     else:
         print("Dask is not installed: its rows are left out", file=sys.stderr)
     return found
+
+
+def lines(things, measured, patience=STOP_PATIENCE):
+    """The table of the runs of each (engines, way), of which some may have none."""
+    medians = {(engines, way.name): table.median([run["usable"] for run in runs]) for (engines, way), runs in zip(things, measured) if runs}
+    found = table.Table("", "engines", "started by", "ready", "usable", "usable / ready", "a later call", "CPU until usable", "memory (PSS)", "stop",
+                        "target", "")
+    for (engines, way), runs in zip(things, measured):
+        if not runs:
+            continue
+        stops = [run["gone"] for run in runs if run["gone"] is not None]
+        ratios = [run["usable"] / run["ready"] for run in runs]
+        targets, verdicts = [], []
+        if way.name.startswith("ipjob"):
+            targets, verdicts = [f"usable <= {NEAR} x ready"], [table.verdict(ratios, NEAR)]
+        for rival, sooner in SOONER.items() if targets and engines >= sizes.MANY else ():
+            if (engines, rival) in medians:
+                times = medians[engines, rival] / medians[engines, way.name]
+                targets.append(f"{sooner} x sooner than {rival}")
+                verdicts.append(f"{'ok' if times >= sooner else 'miss'} ({times:.1f} x)")
+        found.add(str(engines), way.name, table.spread([run["ready"] for run in runs], "s", 2), table.spread([run["usable"] for run in runs], "s", 2),
+                  table.spread(ratios, "", 2), table.spread([run["second"] for run in runs], "s", 3), table.spread([run["cpu"] for run in runs], "s", 1),
+                  table.spread([run["memory"] for run in runs], "MB", 0),
+                  table.spread(stops, "s", 1) if len(stops) == len(runs) else f"not in {patience} s", ", ".join(targets), ", ".join(verdicts))
+    return found.lines()
