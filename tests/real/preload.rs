@@ -139,17 +139,20 @@ fn hostname() -> String {
     name.nodename().to_string_lossy().into_owned()
 }
 
-/// What makes ipjob start engines one by one after all; they have the module nevertheless.
+/// What makes ipjob start engines one by one after all; they have the module nevertheless, and those before and after it.
 fn is_declined(text: &str, why: &str) {
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
-    let mut job = start(&place, "fork", &[("mine.py", text)], "mine");
+    let modules = [("mine.py", text), ("after.py", "")];
+    let mut job = start(&place, "fork", &modules, "numpy,mine,after");
     job.wait_line(&format!(
         "engines are not forked, which only makes their start slower: {why}"
     ));
     job.wait_ready();
-    for engine in seen(&place, &venv, &["mine"]) {
-        assert_eq!(engine["preloaded"]["mine"], true);
+    for engine in seen(&place, &venv, &["numpy", "mine", "after"]) {
+        for module in ["numpy", "mine", "after"] {
+            assert_eq!(engine["preloaded"][module], true, "{module}");
+        }
     }
     job.stop();
 }
