@@ -60,6 +60,8 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
     if in_a_job {
         process::parent(&mut found);
         process::shares(&allocation, &environment, &mut found);
+    } else {
+        process::gpus(&allocation, &environment, &mut found);
     }
     sheet.add(found);
     let mut steps_work = false;

@@ -9,6 +9,7 @@ use crate::plan::settings::{Launcher, Threads};
 use crate::plan::share::{Machine, Node, Provision};
 use crate::plan::task_place::TaskPlace;
 use crate::plan::threads;
+use crate::plan::topology::Vendor;
 use nix::unistd::getppid;
 
 /// Whether Slurm's signals reach us: only the batch script's own process gets them.
@@ -45,23 +46,16 @@ pub fn open_files(engines: u32, findings: &mut Vec<Finding>) {
     });
 }
 
-/// Cores and GPUs of each engine, as the job's environment tells.
+/// Cores, threads and GPUs of each engine, as the job's environment tells.
 pub fn shares(
     allocation: &Allocation,
     environment: &[(String, String)],
     findings: &mut Vec<Finding>,
 ) {
-    let get = |name: &str| {
-        environment
-            .iter()
-            .find(|(variable, value)| variable == name && !value.is_empty())
-            .map(|(_, value)| value.as_str())
-    };
-    let nodes = u32::try_from(allocation.nodes.len())
-        .unwrap_or(u32::MAX)
-        .max(1);
-    let per_node = allocation.engines.div_ceil(nodes);
-    let on_node = get("SLURM_CPUS_ON_NODE").and_then(|text| text.parse::<u32>().ok());
+    let nodes = allocation.nodes.len();
+    let per_node = per_node(allocation);
+    let on_node = variable(environment, "SLURM_CPUS_ON_NODE");
+    let on_node = on_node.and_then(|text| text.parse::<u32>().ok());
     let slurm = allocation.slurm.as_ref();
     let each = slurm.and_then(|slurm| slurm.cpus_of_each(allocation.engines));
     let cores = match (each, on_node) {
@@ -74,22 +68,73 @@ pub fn shares(
         format!("{} engines on {nodes} nodes: {cores}", allocation.engines),
     ));
     findings.push(threads(allocation, environment));
-    let gpus_each = slurm.and_then(|slurm| slurm.gpus_of_each(allocation.engines));
-    let here = get("SLURM_GPUS_ON_NODE").or_else(|| get("CUDA_VISIBLE_DEVICES"));
-    findings.push(match (gpus_each, here) {
-        (Some(gpus), _) => Finding::ok("gpus", format!("{gpus} for each engine (--gpus-per-task)")),
-        (None, Some(gpus)) => Finding::note(
-            "gpus",
-            format!(
-                "every engine sees all GPUs of its node ({gpus} here), {per_node} engines on each"
-            ),
-        )
-        .advise("--bind gpu gives each its own and CPUs near it, --gpus-per-task lets Slurm do it"),
-        (None, None) => Finding::ok("gpus", "none in this job"),
-    });
-    if gpus_each.is_none() && here.is_some() {
-        findings.push(binding(per_node, on_node, environment));
+    gpus(allocation, environment, findings);
+}
+
+/// GPUs of each engine, and what `--bind gpu` would give; nothing where there is no job and no GPU.
+pub fn gpus(
+    allocation: &Allocation,
+    environment: &[(String, String)],
+    findings: &mut Vec<Finding>,
+) {
+    let get = |name: &str| variable(environment, name);
+    let slurm = allocation.slurm.as_ref();
+    if let Some(gpus) = slurm.and_then(|slurm| slurm.gpus_of_each(allocation.engines)) {
+        let text = format!("{gpus} for each engine (--gpus-per-task)");
+        findings.push(Finding::ok("gpus", text));
+        return;
     }
+    let counted = get("SLURM_GPUS_ON_NODE").map(|number| format!("{number} here"));
+    let listed = || {
+        let mut names = Vendor::ALL.into_iter().map(Vendor::variable);
+        names.find_map(|name| Some(format!("{name}={}", get(name)?)))
+    };
+    let seen = || {
+        let gpus = topology::here().ok()?.gpus;
+        (slurm.is_none() && !gpus.is_empty()).then(|| format!("{} here", gpus.len()))
+    };
+    let per_node = per_node(allocation);
+    match counted.or_else(listed).or_else(seen) {
+        Some(gpus) if slurm.is_some() => findings.push(
+            Finding::note(
+                "gpus",
+                format!(
+                    "every engine sees all GPUs of its node ({gpus}), {per_node} engines on each"
+                ),
+            )
+            .advise(
+                "--bind gpu gives each its own and CPUs near it, --gpus-per-task lets Slurm do it",
+            ),
+        ),
+        Some(gpus) => findings.push(
+            Finding::note(
+                "gpus",
+                format!("every engine sees all GPUs of this machine ({gpus})"),
+            )
+            .advise("--bind gpu gives each its own and CPUs near it"),
+        ),
+        None if slurm.is_some() => {
+            findings.push(Finding::ok("gpus", "none in this job"));
+            return;
+        }
+        None => return,
+    }
+    let on_node = get("SLURM_CPUS_ON_NODE").filter(|_| slurm.is_some());
+    let on_node = on_node.and_then(|text| text.parse::<u32>().ok());
+    findings.push(binding(per_node, on_node, environment));
+}
+
+/// The value of a variable that is set and not empty.
+fn variable<'a>(environment: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let is_it = |(variable, value): &&(String, String)| variable == name && !value.is_empty();
+    let found = environment.iter().find(is_it);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// The engines of each node.
+fn per_node(allocation: &Allocation) -> u32 {
+    let nodes = u32::try_from(allocation.nodes.len()).unwrap_or(u32::MAX);
+    allocation.engines.div_ceil(nodes.max(1))
 }
 
 /// How many threads the engines' libraries use.

@@ -208,7 +208,7 @@ fn pools(environment: &[(String, String)], topology: &Topology) -> Result<Vec<Gp
             }
             let list =
                 list.unwrap_or_else(|| (0..here(&vendor)).map(|index| index.to_string()).collect());
-            vec![Gpus { vendor, list }]
+            vec![those_here(Gpus { vendor, list }, topology)?]
         }
         None => Vendor::ALL
             .into_iter()
@@ -227,6 +227,39 @@ fn pools(environment: &[(String, String)], topology: &Topology) -> Result<Vec<Gp
         return Err(format!("no GPU is here that it may use ({variables})"));
     }
     Ok(pools)
+}
+
+/// Those of these that are here: as CUDA reads the list, those from the first on that is none do not count. What the others' entries name
+/// depends on settings of their drivers, which count parts of a GPU as GPUs.
+fn those_here(mut listed: Gpus, topology: &Topology) -> Result<Gpus, String> {
+    if listed.vendor != Vendor::Nvidia {
+        return Ok(listed);
+    }
+    // Which GPU a part belongs to is not told by `MIG-5e1b...`.
+    let is_known = |entry: &String| {
+        let all_have_names = topology.gpus.iter().all(|gpu| gpu.uuid.is_some());
+        entry.parse::<usize>().is_ok() || (entry.contains("GPU-") && all_have_names)
+    };
+    let is_here =
+        |entry: &String| !is_known(entry) || named(entry, listed.vendor, topology).is_some();
+    let number = listed
+        .list
+        .iter()
+        .take_while(|entry| is_here(entry))
+        .count();
+    if number == 0 && !listed.list.is_empty() {
+        let gpus = (0..).zip(&topology.gpus);
+        let all: Vec<String> = gpus
+            .filter(|(_, gpu)| gpu.vendor == listed.vendor)
+            .map(|(index, gpu): (u32, _)| format!("{index} at {}", gpu.address))
+            .collect();
+        return Err(format!(
+            "{listed} names none of the GPUs here: {}",
+            all.join(", ")
+        ));
+    }
+    listed.list.truncate(number);
+    Ok(listed)
 }
 
 /// The entries of such a list, as CUDA reads it: those from the first on that is none do not count. Slurm writes `NoDevFiles` for none.
@@ -257,17 +290,17 @@ fn near(pool: Option<&Gpus>, seat: Seat, topology: &Topology) -> Option<Cpus> {
     let pool = pool?;
     let mut near = Cpus::default();
     for entry in share(&pool.list, seat) {
-        near.extend(near_one(entry, pool.vendor, topology)?.iter());
+        near.extend(named(entry, pool.vendor, topology)?.near.iter());
     }
     let near = near.and(&topology.cpus());
     (!near.is_empty()).then_some(near)
 }
 
-/// The CPUs near the GPU that this entry names.
-fn near_one<'a>(entry: &str, vendor: Vendor, topology: &'a Topology) -> Option<&'a Cpus> {
+/// The GPU that this entry names.
+fn named<'a>(entry: &str, vendor: Vendor, topology: &'a Topology) -> Option<&'a Gpu> {
     let mut own = topology.gpus.iter().filter(|gpu| gpu.vendor == vendor);
     // `3`, of Intel's also `3.1`, a part of it.
-    let found = if let Ok(index) = entry.split('.').next()?.parse::<usize>() {
+    if let Ok(index) = entry.split('.').next()?.parse::<usize>() {
         own.nth(index)
     } else {
         // `GPU-5f1c` is enough where no other begins so; a part of one is `MIG-GPU-5f1c.../1/0`.
@@ -279,8 +312,7 @@ fn near_one<'a>(entry: &str, vendor: Vendor, topology: &'a Topology) -> Option<&
                 .is_some_and(|uuid| uuid.starts_with(name))
         };
         own.find(is_it)
-    };
-    found.map(|gpu| &gpu.near)
+    }
 }
 
 /// The CPUs of one engine among those of its node, each with the CPUs near its GPUs: cores that are near the same engines are divided among

@@ -1,7 +1,7 @@
 //! `--bind` on one machine: each engine has CPUs and GPUs of its own, by every launcher, and ipjob knows whether it sees them.
 
 use super::start::{Start, python};
-use crate::support::{Needed, Place, Skipped, binary, venv};
+use crate::support::{Needed, Place, Skipped, binary, pretended_gpus, venv};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -97,6 +97,7 @@ fn gives_each_engine_its_own_cpus() {
 
 #[test]
 fn gives_each_engine_its_own_gpu() {
+    needed!(pretended_gpus());
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     for (gpus, own) in [
@@ -124,6 +125,7 @@ fn gives_each_engine_its_own_gpu() {
 
 #[test]
 fn is_checked_by_what_the_engine_sees() {
+    needed!(pretended_gpus());
     let venv = needed!(venv("main"));
     let place = Place::with_venv(&venv);
     place.script("wrapper", "CUDA_VISIBLE_DEVICES=7 exec \"$@\"");
@@ -166,6 +168,7 @@ fn is_checked_by_what_the_engine_sees() {
 
 #[test]
 fn is_shown_by_a_dry_run() {
+    needed!(pretended_gpus());
     let place = Place::with_fakes();
     let plan = |options: &[&str]| {
         let usual = ["--mode=cluster-only", "--dry-run", "-n2"];
@@ -203,4 +206,24 @@ fn is_shown_by_a_dry_run() {
             );
         }
     }
+}
+
+#[test]
+fn is_told_by_the_doctor_without_a_job_too() {
+    needed!(pretended_gpus());
+    let place = Place::with_fakes();
+    let sheet = |gpus: &str| {
+        let mut command = place.ipjob(["doctor"]);
+        let output = command.env("CUDA_VISIBLE_DEVICES", gpus).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("text")
+    };
+    let told = sheet("3");
+    for line in [
+        "note    gpus          every engine sees all GPUs of this machine (CUDA_VISIBLE_DEVICES=3) -> --bind gpu gives each its own and CPUs near it",
+        "ok      bind          --bind gpu would give here: 0: CUDA_VISIBLE_DEVICES=3, CPUs 0",
+    ] {
+        assert!(told.contains(line), "no {line:?} in\n{told}");
+    }
+    let told = sheet("");
+    assert!(!told.contains(" gpus "), "{told}");
 }

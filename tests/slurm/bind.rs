@@ -1,6 +1,6 @@
 //! `--bind` in a job: the GPUs that Slurm gave to it are divided among the engines of each node. The lab's GPUs are names only.
 
-use crate::support::{Lab, lab::ALICE, wait_for};
+use crate::support::{Lab, lab::ALICE, pretended_gpus, wait_for};
 use serde_json::{Value, json};
 
 /// The GPUs of each engine, in the order of the ids.
@@ -22,6 +22,7 @@ fn told(output: &str) -> Vec<Value> {
 
 #[test]
 fn engines_of_a_node_divide_the_gpus_of_the_job() {
+    needed!(pretended_gpus());
     let lab = needed!(Lab::up(&["--gpus", "4"]));
     let driver = lab.script("driver.py", DRIVER);
     let driver = driver.display();
@@ -94,6 +95,7 @@ fn nothing_shall_be_bound_and_srun_is_told_to_bind() {
 
 #[test]
 fn an_engine_that_starts_again_has_the_gpu_that_it_had() {
+    needed!(pretended_gpus());
     let lab = needed!(Lab::up(&["--gpus", "2"]));
     let job = lab.submit(
         &["-N1", "-n2", "--gres=gpu:2", "--time=20"],

@@ -15,7 +15,7 @@ pub use ended::assert_nothing_left;
 pub use failing::{NOBODY, chmod, wait_fake};
 pub use job::Job;
 pub use lab::Lab;
-pub use needs::{Needed, Skipped, made, mounts, program, root, venv};
+pub use needs::{Needed, Skipped, made, mounts, pretended_gpus, program, root, venv};
 pub use place::Place;
 
 use std::net::{Ipv4Addr, TcpListener};

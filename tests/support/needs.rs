@@ -98,6 +98,16 @@ pub fn program(directories: &[&str], names: &[&str]) -> Needed<PathBuf> {
         })
 }
 
+/// Variables may name GPUs that are not here: nothing is known of any.
+pub fn pretended_gpus() -> Needed<()> {
+    if std::path::Path::new("/proc/driver/nvidia/gpus").exists() {
+        return Err(Skipped::for_want_of(
+            "this machine has GPUs, and the test pretends others",
+        ));
+    }
+    Ok(())
+}
+
 /// Root's rights.
 pub fn root() -> Needed<()> {
     if nix::unistd::geteuid().is_root() {

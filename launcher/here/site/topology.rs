@@ -146,7 +146,9 @@ impl Tree {
             self.may_use(&format!("dev/nvidia{minor}")).then(|| Gpu {
                 vendor: Vendor::Nvidia,
                 near: self.near(&address),
-                uuid: field("GPU UUID").filter(|uuid| uuid.starts_with("GPU-")),
+                // A GPU that nobody has used yet may show question marks.
+                uuid: field("GPU UUID")
+                    .filter(|uuid| uuid.starts_with("GPU-") && !uuid.contains('?')),
                 address,
             })
         };
@@ -521,6 +523,60 @@ mod tests {
         );
         let (gpus, cpus) = &machine.bound(Rule::Cpu, 2, &machine.all(), &[])[1];
         assert_eq!((gpus.as_str(), cpus.as_str()), ("", second));
+    }
+
+    #[test]
+    fn an_h100_of_a_virtual_machine_is_shared_as_it_was_there() {
+        // A line for each file that was read there: its path and its text.
+        let files = include_str!("../../../tests/machines/h100-in-a-virtual-machine");
+        let tree = tempfile::tempdir().expect("a directory");
+        let machine = Machine { tree, cores: 16 };
+        for line in files.lines() {
+            let (file, text) = line.split_once(' ').expect("a path and a text");
+            let text = text.replace("\\t", "\t").replace("\\n", "\n");
+            machine.write(file, &format!("{text}\n"));
+        }
+        let all: Cpus = (0..16).collect();
+        let topology = read(machine.tree.path(), &all);
+        assert_eq!(topology.cores.len(), 16, "no core has two threads");
+        let gpu = &topology.gpus[0];
+        assert_eq!((topology.gpus.len(), &gpu.near), (1, &all));
+        assert_eq!(gpu.address, "0000:00:06.0");
+        // What its engines saw, of CUDA and of the kernel.
+        let two = [
+            ("CUDA_VISIBLE_DEVICES=0", "0-7"),
+            ("CUDA_VISIBLE_DEVICES=0", "8-15"),
+        ];
+        assert_eq!(machine.bound(Rule::Gpu, 2, &all, &[]), table(&two));
+        let eight = machine.bound(Rule::Gpu, 8, &all, &[]);
+        assert_eq!(eight[7], table(&[("CUDA_VISIBLE_DEVICES=0", "14-15")])[0]);
+        let cpus: Vec<String> = machine
+            .bound(Rule::Cpu, 3, &all, &[])
+            .into_iter()
+            .map(|(_, cpus)| cpus)
+            .collect();
+        assert_eq!(cpus, ["0-4", "5-9", "10-15"]);
+        for named in [
+            "GPU-5f1c2d3e",
+            "0,7",
+            "MIG-5e1b0c2d-0a1b-4c2d-8e3f-001122334455",
+        ] {
+            let job = [("CUDA_VISIBLE_DEVICES", named)];
+            let (gpus, cpus) = &machine.bound(Rule::Gpu, 1, &all, &job)[0];
+            // CUDA counts none from the first on that is not there.
+            let first = named.split(',').next().unwrap_or_default();
+            let wanted = format!("CUDA_VISIBLE_DEVICES={first}");
+            assert_eq!((gpus, cpus.as_str()), (&wanted, "0-15"));
+        }
+        for other in ["7", "GPU-6a", "7,0"] {
+            let job = variables(&[("CUDA_VISIBLE_DEVICES", other)]);
+            let seat = Seat { index: 0, of: 1 };
+            let why = bind(Rule::Gpu, seat, &job, &topology, TaskPlace::default());
+            let wanted = format!(
+                "CUDA_VISIBLE_DEVICES={other} names none of the GPUs here: 0 at 0000:00:06.0"
+            );
+            assert_eq!(why, Err(wanted));
+        }
     }
 
     #[test]
