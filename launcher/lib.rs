@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Template(options)) => cli::print_template(&options),
         Some(Command::Completions { shell }) => cli::print_completions(shell),
+        Some(Command::Offers { hosts, word }) => remote::offers::run(&word, hosts),
         Some(Command::Man { command }) => cli::print_man(command.as_deref()),
         Some(Command::Up(options)) => remote::connect::up::run(&options, &mut console),
         Some(Command::Connect(options)) => remote::connect::run(&options, &mut console),

@@ -152,6 +152,16 @@ pub enum Command {
         /// The command, such as `connect`.
         command: Option<String>,
     },
+    /// Tell what may follow of a word that names a host and a job; the completion scripts start this.
+    #[command(hide = true)]
+    Offers {
+        /// Only hosts.
+        #[arg(long)]
+        hosts: bool,
+        /// What is typed so far.
+        #[arg(allow_hyphen_values = true)]
+        word: String,
+    },
     /// Connect to an address and look for a file; the doctor starts this on every node.
     #[command(hide = true)]
     Probe {

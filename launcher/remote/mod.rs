@@ -9,6 +9,7 @@ mod fuzz;
 pub mod inside;
 pub mod job_state;
 pub mod jobs;
+pub mod offers;
 pub mod parts;
 pub mod queue;
 pub mod relay;
