@@ -84,7 +84,10 @@ pub fn main() -> ExitCode {
             node,
             task,
         }) => Ok(engine::idle_watch::run(idle_limit, &node, task)),
-        None => run::run(&cli.run, &mut console),
+        None => {
+            console.watched();
+            run::run(&cli.run, &mut console)
+        }
     };
     console.still();
     let code = match outcome {

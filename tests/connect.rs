@@ -6,6 +6,7 @@ mod broken;
 mod browser;
 mod stays;
 mod step;
+mod terminal;
 mod up;
 mod whole;
 

@@ -215,6 +215,7 @@ mod tests {
             process: Some((42, String::new())),
         };
         let found = Found {
+            asked: None,
             host: "login".to_owned(),
             boot: "b-1".to_owned(),
             user: "ada".to_owned(),

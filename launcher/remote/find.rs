@@ -5,7 +5,8 @@
 use super::parts::{END, Part, RAW};
 use super::queue::{self, Line, Queue};
 use super::shell::{LastWords, Session, Streams};
-use super::target::{Host, Job};
+use super::ssh;
+use super::target::{self, Host, Job};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::text::printable;
 use crate::plan::profile;
@@ -19,6 +20,8 @@ const SCRIPT: &str = concat!(include_str!("find.sh"), include_str!("orders.sh"))
 /// What there is on a host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
+    /// What was asked: the host that was named, or none.
+    pub asked: Option<Host>,
     /// The host's own name.
     pub host: String,
     /// Its boot id; empty where it has none.
@@ -108,7 +111,7 @@ impl Search {
         for part in self.answer()? {
             round.take(&part);
         }
-        round.found()
+        round.found(self.0.host())
     }
 
     /// Looks again.
@@ -142,7 +145,8 @@ impl Search {
         for part in &words.parts {
             round.take(part);
         }
-        (words, round.found().ok())
+        let found = round.found(self.0.host());
+        (words, found.ok())
     }
 
     fn answer(&mut self) -> Outcome<Vec<Part>> {
@@ -157,13 +161,21 @@ impl Search {
             }
             parts.push(part);
         }
-        Err(incomplete())
+        Err(incomplete(self.0.host()))
     }
 }
 
-fn incomplete() -> Failure {
+impl Found {
+    /// The command that lists the jobs there, to be told.
+    #[must_use]
+    pub fn status(&self) -> String {
+        target::status(self.asked.as_ref())
+    }
+}
+
+fn incomplete(host: Option<&Host>) -> Failure {
     Failure::ssh("the answer from the other side is incomplete")
-        .hint("a start-up file of the login shell there may end it; `ssh HOST true` must print nothing and succeed")
+        .hint(ssh::must_be_silent(host.map(Host::as_str)))
 }
 
 /// A round of the script's parts, as they come.
@@ -253,11 +265,12 @@ impl Round {
             .find(|trace| path.is_some() && trace.record_path.as_deref() == path)
     }
 
-    fn found(self) -> Outcome<Found> {
+    fn found(self, asked: Option<&Host>) -> Outcome<Found> {
         let (Some(host), Some(now), Some(queue)) = (self.host, self.now, self.queue) else {
-            return Err(incomplete());
+            return Err(incomplete(asked));
         };
         Ok(Found {
+            asked: asked.cloned(),
             host,
             boot: self.boot,
             user: self.user,
@@ -303,7 +316,7 @@ mod tests {
         for part in head.iter().chain(parts) {
             round.take(part);
         }
-        round.found().expect("complete")
+        round.found(None).expect("complete")
     }
 
     #[test]
@@ -351,7 +364,7 @@ mod tests {
     fn an_answer_that_breaks_off_is_no_answer() {
         let mut round = Round::default();
         round.take(&part("host", "login", ""));
-        assert_eq!(round.found().expect_err("incomplete").exit_code(), 6);
+        assert_eq!(round.found(None).expect_err("incomplete").exit_code(), 6);
     }
 
     /// Whether the script believes a directory, for a user with this home directory and these programs before those on PATH.

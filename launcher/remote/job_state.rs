@@ -65,7 +65,11 @@ impl State {
 
 /// A job without a record of its own.
 #[must_use]
-pub fn without_record(trace: &Trace, line: Option<&Line>) -> (State, Option<String>) {
+pub fn without_record(
+    found: &Found,
+    trace: &Trace,
+    line: Option<&Line>,
+) -> (State, Option<String>) {
     let fault = match (&trace.record, &trace.pointer) {
         (_, Some(Err(fault))) => Some(format!("its pointer: {fault}")),
         (RecordFile::Garbage(fault), _) => Some(format!("its record: {fault}")),
@@ -80,7 +84,7 @@ pub fn without_record(trace: &Trace, line: Option<&Line>) -> (State, Option<Stri
         _ => "its record is gone",
     };
     match (line.map(|line| (line, line.phase())), fault) {
-        (Some((line, Phase::Waiting)), _) => (State::Pending, Some(waits(line))),
+        (Some((line, Phase::Waiting)), _) => (State::Pending, Some(waits(line, found.now))),
         (_, Some(fault)) => (State::Unknown, Some(fault)),
         (Some((line, Phase::Running)), None) => (
             State::Unknown,
@@ -116,7 +120,10 @@ pub fn with_record(
         None => text,
     };
     if let Some(line) = line.filter(|line| line.phase() == Phase::Waiting) {
-        return (State::Pending, Some(format!("requeued; {}", waits(line))));
+        return (
+            State::Pending,
+            Some(format!("requeued; {}", waits(line, found.now))),
+        );
     }
     if record.has_ended() {
         let reason = record.reason.as_deref().unwrap_or("no reason given");
@@ -230,16 +237,13 @@ fn process(found: &Found, trace: &Trace, record: &Record) -> Option<Process> {
 
 /// Why a job waits, and until when.
 #[must_use]
-pub fn waits(line: &Line) -> String {
+pub fn waits(line: &Line, now: Timestamp) -> String {
     let reason = line
         .reason
         .as_ref()
         .map_or_else(String::new, |reason| format!(" ({reason})"));
     let start = line
-        .start
-        .and_then(|seconds| Timestamp::from_second(seconds).ok());
-    let start = start.map_or_else(String::new, |start| {
-        format!(", expected to start at {start}")
-    });
+        .expected(Some(now))
+        .map_or_else(String::new, |start| format!(", expected to start {start}"));
     format!("squeue says {}{reason}{start}", line.state)
 }

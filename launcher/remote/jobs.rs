@@ -121,7 +121,7 @@ pub fn chosen(found: &Found, wanted: Option<&target::Job>, place: &str) -> Outco
             Some(target::Job::Id(id)) => is_meant(&line.job, id),
             Some(target::Job::Element(name)) => line.job.holds(name),
             Some(target::Job::Profile(_)) => false,
-            None => line.name.starts_with(TEMPLATE_NAME) && line.phase() != Phase::Over,
+            None => is_of_template(line) && line.phase() != Phase::Over,
         };
         if named && !known(&jobs, &line.job) {
             let id = match wanted {
@@ -153,6 +153,12 @@ pub fn chosen(found: &Found, wanted: Option<&target::Job>, place: &str) -> Outco
     Ok(jobs)
 }
 
+/// Whether a job without a record is one of `ipjob template`, by its name.
+#[must_use]
+pub fn is_of_template(line: &Line) -> bool {
+    line.name.starts_with(TEMPLATE_NAME)
+}
+
 /// Whether a job may be meant by this number: its own, or that of its array.
 fn is_meant(job: &JobId, number: &str) -> bool {
     job.number() == number || job.array() == Some(number)
@@ -166,29 +172,39 @@ fn no_such_job(found: &Found, wanted: &target::Job, place: &str) -> Failure {
         .filter(|line| line.user != found.user)
     {
         return Failure::no_job(format!("job {name} is {}'s, not yours", line.user))
-            .hint("`ipjob status` lists your own");
+            .hint(format!("{} lists your own", found.status()));
     }
     let failure = match wanted {
         target::Job::Profile(_) => {
-            Failure::no_job(format!("no job with a profile {name:?} found on {place}"))
-                .hint(format!("if {name} is a host, write `{name}:`"))
+            let failure =
+                Failure::no_job(format!("no job with a profile {name:?} found on {place}"));
+            match found.asked {
+                None => failure.hint(format!("if {name} is a host, write `{name}:`")),
+                Some(_) => failure,
+            }
         }
         _ => Failure::no_job(format!("you have no job {name} on {place}")),
     };
     let failure = match &found.queue {
         Queue::Silent(words) => failure.because(format!("squeue: {words}")),
         Queue::Absent if !matches!(wanted, target::Job::Profile(_)) => {
-            failure.because(format!("there is no squeue on {place}"))
+            let failure = failure.because(format!("there is no squeue on {place}"));
+            match found.asked {
+                None => failure.hint(format!(
+                    "on a laptop write HOST:{name}, where HOST is what you type after `ssh`"
+                )),
+                Some(_) => failure,
+            }
         }
         _ => failure,
     };
-    failure.hint("`ipjob status [HOST:]` lists your jobs")
+    failure.hint(format!("{} lists your jobs", found.status()))
 }
 
 /// A job that only the queue knows.
 fn unseen(found: &Found, line: &Line, id: JobId) -> Job {
     let (state, note) = match line.phase() {
-        Phase::Waiting => (State::Pending, waits(line)),
+        Phase::Waiting => (State::Pending, waits(line, found.now)),
         Phase::Running => (
             State::Starting,
             format!("no record yet; squeue says {}", line.state),
@@ -242,7 +258,7 @@ fn judge(found: &Found, trace: &Trace) -> Job {
     });
     let (state, note) = match own {
         Some(record) => with_record(found, trace, record, line.as_ref(), id.is_some(), asked),
-        None => without_record(trace, line.as_ref()),
+        None => without_record(found, trace, line.as_ref()),
     };
     Job {
         cluster,
@@ -267,6 +283,7 @@ mod tests {
 
     fn found(queue: Queue, traces: Vec<Trace>) -> Found {
         Found {
+            asked: None,
             host: "login".to_owned(),
             boot: "b-1".to_owned(),
             user: "ada".to_owned(),
@@ -390,10 +407,10 @@ mod tests {
                 "no reason given; squeue says RUNNING",
             ),
             (
-                told(&["5|5|PENDING|1|1764000000|N/A||ada|BeginTime|x"]),
+                told(&["5|5|PENDING|1|N/A|N/A||ada|BeginTime|x"]),
                 vec![ended.clone()],
                 State::Pending,
-                "requeued; squeue says PENDING (BeginTime), expected to start at 2025-11-24T16:00:00Z",
+                "requeued; squeue says PENDING (BeginTime)",
             ),
             (Queue::Silent("down".to_owned()), vec![], State::Ready, ""),
             (

@@ -1,7 +1,9 @@
 //! Slurm's queue, as squeue prints it for the script of `find`. PURE.
 
+use crate::here::os::local_time;
 use crate::here::os::text::printable;
 use crate::plan::job::JobId;
+use jiff::Timestamp;
 
 /// What squeue is asked for: what the reader below expects, the job's name last because it may hold anything.
 pub const FORMAT: &str = "%A|%i|%T|%D|%S|%e|%N|%u|%r|%j";
@@ -133,6 +135,13 @@ impl Line {
         })
     }
 
+    /// When it is expected to start, for a person at this machine; `now` is the moment where Slurm is, if it is known.
+    #[must_use]
+    pub fn expected(&self, now: Option<Timestamp>) -> Option<String> {
+        let start = Timestamp::from_second(self.start?).ok()?;
+        Some(local_time::ahead(start, now.unwrap_or_else(Timestamp::now)))
+    }
+
     /// Whether the job is just giving its nodes back: what is left of it is being ended.
     #[must_use]
     pub fn is_ending(&self) -> bool {
@@ -174,6 +183,9 @@ mod tests {
             (Some(2), Some("node[1-2]"))
         );
         assert_eq!((line.reason.clone(), line.phase()), (None, Phase::Running));
+        let hours_before = Timestamp::from_second(1_763_992_000).ok();
+        let expected = line.expected(hours_before);
+        assert!(expected.is_some_and(|text| text.ends_with(" (in 2 h)")));
         let waits = Line::read("7|7|PENDING|1|N/A|N/A||ada|Resources|x").expect("a line");
         assert_eq!((waits.start, waits.nodes.clone()), (None, None));
         assert_eq!(

@@ -4,7 +4,7 @@
 use super::find::{Found, Search};
 use super::job_state::State;
 use super::jobs::{self, Job};
-use super::stop::{give, note, pause, the_one};
+use super::stop::{give, note, pause, shown_by, the_one};
 use super::target::{self, Target, place};
 use crate::cli::jobs::RestartOptions;
 use crate::failure::{Failure, Kind, Outcome};
@@ -33,7 +33,8 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
         id: new_id(),
         all: options.all,
     };
-    ask(&mut search, &path, &life, &request, &name)?;
+    ask(&mut search, &path, &life, &request, &name)
+        .map_err(|failure| failure.hint(format!("{} shows its state", shown_by(&found, &job))))?;
     console.step(&format!("asked job {name} to restart its engines"));
     let asked = OwnTime::now();
     loop {
@@ -59,7 +60,10 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
                     "job {name} could not restart all of its engines"
                 ))
                 .because(text)
-                .hint("`ipjob status` shows where its logs are"));
+                .hint(format!(
+                    "{} shows where its logs are",
+                    shown_by(&found, &now)
+                )));
             }
             _ => {}
         }
@@ -68,7 +72,8 @@ pub fn run(options: &RestartOptions, console: &Console) -> Outcome<u8> {
             return Err(Failure::service(format!("job {name} is {state}")).because(note(&now)));
         }
         if asked.elapsed() >= options.timeout {
-            return Err(late(&name, answer.is_some(), options.timeout));
+            let shown_by = shown_by(&found, &now);
+            return Err(late(&name, answer.is_some(), options.timeout, &shown_by));
         }
     }
 }
@@ -95,7 +100,7 @@ pub(super) fn meant(
     match jobs.len() {
         0 => Err(
             Failure::no_job(format!("you have no running job on {place}"))
-                .hint("`ipjob status [HOST:]` lists your jobs"),
+                .hint(format!("{} lists your jobs", found.status())),
         ),
         1 => Ok(jobs.remove(0)),
         _ => {
@@ -104,7 +109,10 @@ pub(super) fn meant(
                 "which job? These are running: {}",
                 words.join(", ")
             ))
-            .hint("name one of them, as [HOST:]JOB"))
+            .hint(match &found.asked {
+                Some(host) => format!("name one of them, as {}:{}", host.as_str(), words[0]),
+                None => "name one of them".to_owned(),
+            }))
         }
     }
 }
@@ -157,18 +165,18 @@ fn ask(search: &mut Search, path: &str, life: &str, request: &Request, name: &st
         return Ok(());
     };
     let text = format!("job {name} could not be asked");
-    Err(Failure::new(Kind::Service, text)
-        .because(words)
-        .hint("`ipjob status` shows its state"))
+    Err(Failure::new(Kind::Service, text).because(words))
 }
 
-fn late(name: &str, heard: bool, timeout: Duration) -> Failure {
+fn late(name: &str, heard: bool, timeout: Duration, shown_by: &str) -> Failure {
     let seconds = timeout.as_secs();
     if heard {
         Failure::not_ready(format!(
             "job {name} does not have all of its engines back after {seconds} s"
         ))
-        .hint("it keeps trying: `ipjob status` shows its progress; --timeout waits longer")
+        .hint(format!(
+            "it keeps trying: {shown_by} shows its progress; --timeout waits longer"
+        ))
     } else {
         Failure::not_ready(format!("job {name} has not answered for {seconds} s")).hint(
             "its ipjob reads requests in its profile directory: does that file system answer on its node?",

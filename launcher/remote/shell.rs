@@ -220,6 +220,11 @@ impl Session {
         }
     }
 
+    /// The host that was named.
+    pub fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+
     fn place(&self) -> String {
         place(self.host.as_ref())
     }

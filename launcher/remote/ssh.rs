@@ -96,6 +96,16 @@ pub fn words_of(errors: &str) -> String {
     lines[lines.len().saturating_sub(MOST_LINES)..].join("\n       ")
 }
 
+/// What to do where the other side began, and did not tell all that it has to.
+#[must_use]
+pub fn must_be_silent(host: Option<&str>) -> String {
+    let file = "a start-up file of the login shell there may end it";
+    match host {
+        Some(host) => format!("{file}; `ssh {host} true` must print nothing and succeed"),
+        None => file.to_owned(),
+    }
+}
+
 /// What is said when ssh itself failed, with its own words.
 #[must_use]
 pub fn failed(host: &str, errors: &str) -> Failure {

@@ -6,6 +6,7 @@ use super::jobs::{self, Job};
 use super::target::{Target, place};
 use crate::cli::jobs::StatusOptions;
 use crate::failure::Outcome;
+use crate::here::os::local_time;
 use crate::here::os::text::printable;
 use crate::plan::profile::ProfileName;
 use crate::record::{AbsPath, Engine, OrNull, Text};
@@ -35,12 +36,18 @@ pub fn run(options: &StatusOptions) -> Outcome<u8> {
     loop {
         let jobs = jobs::chosen(&found, target.job.as_ref(), &place)?;
         let shown = show(options, &found, &jobs, target.job.is_some(), &place)?;
-        // A terminal is drawn anew for what is new; a program counts on a line for each look.
-        if options.json || before.as_ref() != Some(&shown) {
-            match options.watch {
-                Some(_) if !options.json => output::screen(&shown)?,
-                _ => output::data(&output::painted(&shown))?,
+        // A terminal tells when it was looked last: what hangs on the way hides what has changed since. A log has a table for what is new, and
+        // a program counts on a line for each look.
+        match options.watch.filter(|_| !options.json) {
+            Some(every) if output::data_is_watched() => {
+                let clock = local_time::clock(Timestamp::now());
+                let every = every.as_secs_f64();
+                output::screen(&format!("{shown}\nas of {clock}, again every {every} s\n"))?;
             }
+            _ if options.json || before.as_ref() != Some(&shown) => {
+                output::data(&output::painted(&shown))?;
+            }
+            _ => {}
         }
         before = Some(shown);
         let over = jobs.iter().all(|job| job.state.is_over());

@@ -32,8 +32,10 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
     let target = Target::read(&options.target)?;
     let Some(wanted) = &target.job else {
         return Err(
-            Failure::usage(format!("{:?} does not name a job", options.target))
-                .hint("`ipjob status [HOST:]` lists your jobs; stop ends one of them"),
+            Failure::usage(format!("{:?} does not name a job", options.target)).hint(format!(
+                "{} lists your jobs; stop ends one of them",
+                target::status(target.host.as_ref())
+            )),
         );
     };
     let place = place(target.host.as_ref());
@@ -48,7 +50,7 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         ));
         return Ok(0);
     };
-    obey(&mut search, &order, &job)?;
+    obey(&mut search, &order, &job, &shown_by(&found, &job))?;
     console.step(&format!(
         "asked job {} to end ({})",
         job.full_name(),
@@ -61,7 +63,15 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
     loop {
         pause(asked, options.timeout);
         let found = search.again()?;
-        let now = jobs::chosen(&found, Some(wanted), &place)?;
+        let is_waiting = matches!(order, Order::Waiting { .. });
+        let now = match jobs::chosen(&found, Some(wanted), &place) {
+            // Slurm has forgotten it, and it has left nothing.
+            Err(failure) if is_waiting && failure.kind == Kind::NoJob => {
+                console.step(&removed(&job));
+                return Ok(0);
+            }
+            now => now?,
+        };
         let same = now.into_iter().find(|now| self::life(now) == life);
         let Some(now) = same else {
             console.step(&format!(
@@ -72,15 +82,16 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         };
         dead_since = (now.state == State::Dead).then(|| dead_since.unwrap_or_else(OwnTime::now));
         match now.state {
+            State::Dead | State::Ended if is_waiting && now.record().is_none() => {
+                console.step(&removed(&job));
+                return Ok(0);
+            }
             State::Ended => {
                 console.step(&format!("{} has ended: {}", ended(&now), note(&now)));
                 return Ok(0);
             }
-            State::Dead if matches!(order, Order::Waiting { .. }) => {
-                console.step(&format!(
-                    "job {} was removed from the queue",
-                    job.full_name()
-                ));
+            State::Dead if is_waiting => {
+                console.step(&removed(&job));
                 return Ok(0);
             }
             State::Dead if dead_since.is_some_and(|since| is_dead(&now, since, asked, options)) => {
@@ -89,7 +100,10 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
                     job.full_name()
                 ))
                 .because(note(&now))
-                .hint("see its logs: `ipjob status` shows where its record is"));
+                .hint(format!(
+                    "see its logs: {} shows where its record is",
+                    shown_by(&found, &job)
+                )));
             }
             State::Dead if shown != State::Dead => console.step(&format!(
                 "job {} is gone; its record may show in a moment how it ended ({})",
@@ -105,6 +119,18 @@ pub fn run(options: &StopOptions, console: &Console) -> Outcome<u8> {
         }
         shown = now.state;
     }
+}
+
+/// What is said of a job that will not begin any more.
+fn removed(job: &Job) -> String {
+    format!("job {} was removed from the queue", job.full_name())
+}
+
+/// The command that shows a job, to be told.
+pub(super) fn shown_by(found: &Found, job: &Job) -> String {
+    let host = found.asked.as_ref();
+    let host = host.map_or_else(String::new, |host| format!("{}:", host.as_str()));
+    format!("`ipjob status {host}{}`", job.name())
 }
 
 /// What has ended, where its job has: only the cluster in it, where the job in Slurm goes on.
@@ -167,7 +193,7 @@ pub(super) fn the_one(found: &Found, jobs: Vec<Job>) -> Outcome<Job> {
     .hint("set IPYTHONDIR to the directory of the one that is meant, where it runs"))
 }
 
-fn obey(search: &mut Search, order: &Order, job: &Job) -> Outcome<()> {
+fn obey(search: &mut Search, order: &Order, job: &Job, shown_by: &str) -> Outcome<()> {
     let Err(words) = give(search, &order.words())? else {
         return Ok(());
     };
@@ -185,7 +211,7 @@ fn obey(search: &mut Search, order: &Order, job: &Job) -> Outcome<()> {
         ),
     )
     .because(words)
-    .hint("`ipjob status` shows its state"))
+    .hint(format!("{shown_by} shows its state")))
 }
 
 /// Waits before the next look at a job that was asked for something then.
@@ -322,12 +348,17 @@ pub fn order(found: &Found, job: &Job, place: &str) -> Outcome<Option<Order>> {
         State::Dead if runs.is_none() => return Ok(None),
         State::Dead | State::Unknown => {
             let failure = Failure::service(format!("job {name} cannot be asked: {}", note(job)));
-            return Err(scancel(failure).hint("`ipjob status` shows what is known about it"));
+            let shown_by = shown_by(found, job);
+            return Err(scancel(failure).hint(format!("{shown_by} shows what is known about it")));
         }
         _ => {}
     }
     if let Some(failure) = elsewhere(found, job, place, "stop") {
         return Err(failure);
+    }
+    let waits = job.line.as_ref().filter(|_| job.state == State::Pending);
+    if job.record().is_none() && waits.is_some_and(jobs::is_of_template) {
+        return Ok(job.id.clone().map(|job| Order::Waiting { job }));
     }
     let Some(record) = job.record() else {
         let failure = Failure::no_job(format!(

@@ -153,6 +153,15 @@ pub fn place(host: Option<&Host>) -> String {
     host.map_or("this machine", Host::as_str).to_owned()
 }
 
+/// The command that lists the jobs of a host, to be told.
+#[must_use]
+pub fn status(host: Option<&Host>) -> String {
+    match host {
+        Some(host) => format!("`ipjob status {}:`", host.as_str()),
+        None => "`ipjob status`".to_owned(),
+    }
+}
+
 /// Whether a name can be a directory's and a shell's word, and nothing else.
 #[must_use]
 pub fn is_plain(name: &str) -> bool {

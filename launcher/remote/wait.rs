@@ -1,10 +1,10 @@
 //! `ipjob wait`: until a job is ready, or has ended.
 
-use super::find::Search;
+use super::find::{Found, Search};
 use super::job_state::State;
 use super::jobs::Job;
 use super::restart::meant;
-use super::stop::{CACHED, ended, note, pause};
+use super::stop::{CACHED, ended, note, pause, shown_by};
 use super::target::{self, Target, place};
 use crate::cli::jobs::{Moment, WaitOptions};
 use crate::failure::{Failure, Outcome};
@@ -38,15 +38,18 @@ pub fn run(options: &WaitOptions, console: &Console) -> Outcome<u8> {
                 console.step(&reached(&job));
                 return Ok(0);
             }
-            (Moment::Ready, State::Ended | State::Stopping) => return Err(unready(&job)),
-            (Moment::Ready, State::Dead) if is_gone => return Err(unready(&job)),
+            (Moment::Ready, State::Ended | State::Stopping) => return Err(unready(&found, &job)),
+            (Moment::Ready, State::Dead) if is_gone => return Err(unready(&found, &job)),
             (Moment::Ended, State::Dead) if is_gone => {
                 return Err(Failure::service(format!(
                     "job {} is gone and did not say that it ended",
                     job.full_name()
                 ))
                 .because(note(&job))
-                .hint("see its logs: `ipjob status` shows where its record is"));
+                .hint(format!(
+                    "see its logs: {} shows where its record is",
+                    shown_by(&found, &job)
+                )));
             }
             (_, state) if shown != Some(state) => {
                 console.step(&format!("job {} is {}", job.full_name(), state.word()));
@@ -63,7 +66,10 @@ pub fn run(options: &WaitOptions, console: &Console) -> Outcome<u8> {
                 job.full_name(),
                 job.state.word()
             ))
-            .hint("a longer --timeout waits on, and without it there is no limit; `ipjob status` shows what is known about the job"));
+            .hint(format!(
+                "a longer --timeout waits on, and without it there is no limit; {} shows what is known about the job",
+                shown_by(&found, &job)
+            )));
         }
         pause(begun, left.unwrap_or(Duration::MAX));
         found = search.again()?;
@@ -78,8 +84,11 @@ fn reached(job: &Job) -> String {
 }
 
 /// It is not ready, and will not be.
-fn unready(job: &Job) -> Failure {
+fn unready(found: &Found, job: &Job) -> Failure {
     Failure::not_ready(format!("job {} is {}", job.full_name(), job.state.word()))
         .because(note(job))
-        .hint("see its logs: `ipjob status` shows where its record is")
+        .hint(format!(
+            "see its logs: {} shows where its record is",
+            shown_by(found, job)
+        ))
 }

@@ -95,14 +95,14 @@ fn live_line(terminal: bool, verbosity: Verbosity) -> Option<LiveLine> {
 }
 
 impl Console {
-    /// The console of a job that began at `started`.
+    /// The console of a program that began at `started`, as yet without a live line.
     #[must_use]
     pub fn new(started: Instant, verbosity: Verbosity) -> Self {
         let terminal = std::io::stderr().is_terminal();
         Self {
             started,
             verbosity,
-            live: live_line(terminal, verbosity),
+            live: None,
             terminal,
             plain: false,
             paused: false,
@@ -157,6 +157,11 @@ impl Console {
         self.started.elapsed().as_secs_f64()
     }
 
+    /// Begins a line of its own: another program may have left its prompt at the terminal.
+    pub fn apart(&self) {
+        self.line("");
+    }
+
     /// A step of the job.
     pub fn step(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
@@ -197,6 +202,11 @@ impl Console {
         }
     }
 
+    /// The live line begins, where a person watches: below it nothing else may be printed.
+    pub fn watched(&mut self) {
+        self.live = live_line(self.terminal, self.verbosity);
+    }
+
     /// What is waited for, on the live line; tells whether there is one.
     pub fn waiting(&self, pending: &[String]) -> bool {
         if let Some(live) = &self.live {
@@ -214,7 +224,7 @@ impl Console {
     /// The live line comes back, where there was one.
     pub fn resume(&mut self) {
         if std::mem::take(&mut self.paused) && self.live.is_none() {
-            self.live = live_line(self.terminal, self.verbosity);
+            self.watched();
         }
     }
 

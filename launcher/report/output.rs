@@ -65,14 +65,15 @@ pub fn cannot_print(error: &io::Error) -> Failure {
     Failure::missing("stdout cannot be written").because(error)
 }
 
-/// A screen that is shown anew: where stdout is a terminal what was there goes, else it is appended.
+/// Whether a person watches stdout.
+#[must_use]
+pub fn data_is_watched() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// A screen that is shown anew, on a terminal: what was there goes.
 pub fn screen(text: &str) -> Outcome<()> {
-    let clear = if io::stdout().is_terminal() {
-        "\u{1b}[H\u{1b}[2J"
-    } else {
-        ""
-    };
-    data(&painted(&format!("{clear}{text}")))
+    data(&painted(&format!("\u{1b}[H\u{1b}[2J{text}")))
 }
 
 /// Text without its colours where stdout is no terminal.

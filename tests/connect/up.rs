@@ -80,7 +80,7 @@ fn one_login_submits_waits_and_connects_and_a_second_up_joins() {
     let shown = lab.shell(ALICE, "laptop", "ipjob status login:").text;
     let row = shown.lines().nth(1).unwrap_or_default();
     assert!(
-        row.starts_with(&format!("{id}")) && row.contains(" mine "),
+        row.starts_with(id.as_str()) && row.contains(" mine "),
         "{shown}"
     );
     let profile = first.profile.clone();

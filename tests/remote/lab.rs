@@ -41,14 +41,13 @@ fn jobs_are_shown_stopped_and_cleaned_from_a_laptop() {
         .map(|job| (job["job"].as_str(), job["state"].as_str()))
         .collect();
     let ready = |id| (Some(id), Some("ready"));
-    let pending = (Some(waits.id.as_str()), Some("pending"));
     assert_eq!(
         states,
         [
             ready(&*exec.id),
             ready(&*step.id),
             ready(&*child.id),
-            pending
+            (Some(waits.id.as_str()), Some("pending"))
         ]
     );
     assert_eq!(
@@ -116,7 +115,16 @@ fn jobs_are_shown_stopped_and_cleaned_from_a_laptop() {
         job.finish();
         job.assert_nothing_left();
     }
+    a_template_that_waits_is_taken_out_of_the_queue(&lab, &waits);
     another_cluster_is_left_alone(&lab, &[&exec, &step, &child]);
+}
+
+fn a_template_that_waits_is_taken_out_of_the_queue(lab: &Lab, waits: &SlurmJob) {
+    let line = format!("ipjob stop login:{}", waits.id);
+    let removed = lab.shell(ALICE, "laptop", &line);
+    assert_eq!(removed.code, 0, "{}", removed.text);
+    let told = format!("job {} was removed from the queue", waits.id);
+    assert!(removed.text.contains(&told), "{}", removed.text);
 }
 
 /// Cleans all, with a job of the same number on another cluster that shares this home.

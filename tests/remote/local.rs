@@ -13,6 +13,34 @@ use std::process::Stdio;
 const RUN: [&str; 4] = ["--mode", "cluster-only", "-n", "2"];
 
 #[test]
+fn who_names_no_host_on_a_laptop_is_told_how_to() {
+    let place = Place::empty();
+    // Without Slurm's programs.
+    let programs = place.dir().join("programs");
+    fs::create_dir(&programs).expect("made");
+    for entry in fs::read_dir("/usr/bin").expect("programs").flatten() {
+        let name = entry.file_name();
+        if !["squeue", "scontrol"].iter().any(|slurm| name == *slurm) {
+            symlink(entry.path(), programs.join(name)).expect("a link");
+        }
+    }
+    let id = "on a laptop write HOST:1, where HOST is what you type after `ssh`";
+    for (args, hint) in [
+        (&["connect", "1"][..], id),
+        (&["connect", "login"], "if login is a host, write `login:`"),
+        (&["stop", "1"], id),
+        (&["status", "login"], "if login is a host, write `login:`"),
+        (&["wait", "1"], id),
+    ] {
+        let output = place.ipjob(args).env("PATH", &programs).output();
+        let output = output.expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{args:?}: {errors}");
+        assert!(errors.contains(hint), "{args:?}: {errors}");
+    }
+}
+
+#[test]
 fn a_job_is_shown_stopped_and_cleaned() {
     let place = Place::with_fakes();
     let mut job = Job::start(&place, &RUN);

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod handover;
 pub mod http;
 pub mod limits;
+pub mod local_time;
 pub mod log;
 pub mod memory;
 pub mod own_time;

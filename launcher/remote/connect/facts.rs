@@ -94,6 +94,12 @@ impl Facts {
         self.job.as_ref()
     }
 
+    /// Whether there is no Slurm where the job was looked for.
+    #[must_use]
+    pub fn is_without_slurm(&self) -> bool {
+        self.queue == Some(Queue::Absent)
+    }
+
     /// The number by which srun knows the job, as its record tells it; `None` without Slurm.
     #[must_use]
     pub fn number(&self) -> Option<&str> {
@@ -389,7 +395,7 @@ impl Facts {
             (Queue::Absent, _) => Queued::NoSlurm,
             (Queue::Silent(words), _) => Queued::Unknown(words.clone()),
             (Queue::Told(_), None) => Queued::Gone(None),
-            (Queue::Told(_), Some(line)) => in_queue(line),
+            (Queue::Told(_), Some(line)) => in_queue(line, self.now),
         }))
     }
 }
@@ -438,10 +444,10 @@ impl Facts {
                     "the only record names no job",
                 ))),
             },
-            [] => Told::Event(Event::Refused(
-                Failure::no_job(format!("no running ipjob jobs found on {}", self.place))
-                    .hint("name a pending job by its id: HOST:JOB"),
-            )),
+            [] => Told::Event(Event::Refused(Failure::no_job(format!(
+                "no running ipjob jobs found on {}",
+                self.place
+            )))),
             all => {
                 let mut failure = Failure::usage(format!(
                     "{} jobs run on {}: name one",
@@ -469,9 +475,9 @@ impl Facts {
 
 // What a record and a line of Slurm's queue mean for the machine.
 
-/// What a line of the queue means for a job that is waited for.
+/// What a line of the queue means for a job that is waited for, at this moment.
 #[must_use]
-pub fn in_queue(line: &queue::Line) -> Queued {
+pub fn in_queue(line: &queue::Line, now: Option<Timestamp>) -> Queued {
     let reason = line
         .reason
         .as_ref()
@@ -480,14 +486,8 @@ pub fn in_queue(line: &queue::Line) -> Queued {
         queue::Phase::Over => Queued::Gone(Some(line.state.clone())),
         queue::Phase::Waiting => {
             let start = line
-                .start
-                .and_then(|start| Timestamp::from_second(start).ok())
-                .map_or_else(String::new, |start| {
-                    format!(
-                        ", expected to start {}",
-                        start.strftime("%Y-%m-%d %H:%M UTC")
-                    )
-                });
+                .expected(now)
+                .map_or_else(String::new, |start| format!(", expected to start {start}"));
             Queued::Waiting(format!(
                 "the job is {}{reason}{start}",
                 line.state.to_lowercase()

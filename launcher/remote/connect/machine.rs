@@ -201,13 +201,22 @@ impl Machine {
     fn cannot_log_in(&self, words: &Words) -> Failure {
         let text = words.lines.join("\n");
         match &self.host {
-            Some(host) if words.code.is_none_or(|code| code == ssh::FAILED) => ssh::failed(host, &text),
+            Some(host) if words.code.is_none_or(|code| code == ssh::FAILED) => {
+                ssh::failed(host, &text)
+            }
             host => Failure::new(
-                if host.is_some() { Kind::Ssh } else { Kind::Missing },
-                format!("the shell on {} ended early", host.as_deref().unwrap_or("this machine")),
+                if host.is_some() {
+                    Kind::Ssh
+                } else {
+                    Kind::Missing
+                },
+                format!(
+                    "the shell on {} ended early",
+                    host.as_deref().unwrap_or("this machine")
+                ),
             )
             .because(ssh_errors::last_words(words))
-            .hint("a start-up file of the login shell there may end it; `ssh HOST true` must print nothing and succeed"),
+            .hint(ssh::must_be_silent(host.as_deref())),
         }
     }
 
@@ -632,7 +641,10 @@ impl Machine {
             .collect();
         let mut failure = Failure::new(
             Kind::Ssh,
-            format!("there is no way to reach job {} on {node}", self.job),
+            format!(
+                "job {} is not reached: no way leads to its node {node}",
+                self.job
+            ),
         )
         .because(words.join("; "));
         if self.dead_ends.iter().any(|end| end.forbidden) {

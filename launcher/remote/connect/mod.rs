@@ -28,7 +28,7 @@ use super::shell::{INTO_SH, READ_SCRIPT};
 use super::target::{Job, Target, place};
 use super::{queue, ssh as own_ssh};
 use crate::cli::connect::{ConnectOptions, TunnelOptions, Via};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::here::os::signals::Signals;
 use crate::here::os::{own_time, state};
 use crate::here::site::identity;
@@ -53,7 +53,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::timeout;
@@ -67,6 +67,9 @@ const WATCH: &str = include_str!("connect.sh");
 
 /// The longest path of a directory for control sockets: a socket's own may have 104 bytes on some systems, and ssh adds 17 to it.
 const LONGEST_PLACE: usize = 60;
+
+/// Lines of one burst follow each other faster than this.
+const BURST: Duration = Duration::from_millis(300);
 
 /// How long programs may take to end when asked.
 const END_PATIENCE: Duration = Duration::from_secs(2);
@@ -122,7 +125,16 @@ struct Connect<'a> {
     opened: bool,
     /// ssh's words since the last try.
     words: Vec<String>,
+    /// While an ssh logs in that may ask the person at the terminal.
+    asking: Option<Asking>,
     programs: u32,
+}
+
+/// An ssh that may ask the person at the terminal.
+#[derive(Debug, Default)]
+struct Asking {
+    /// When it last said something.
+    said: Option<Instant>,
 }
 
 /// Connects, or does what else is asked of connections, and tells the exit code.
@@ -214,6 +226,7 @@ async fn connect(
         behind,
         opened: false,
         words: Vec::new(),
+        asking: None,
         programs: 0,
     };
     let outcome = connect.run(&mut notices).await;
@@ -222,6 +235,7 @@ async fn connect(
     if let Some(behind) = &connect.behind {
         behind.end(outcome.is_ok());
     }
+    let outcome = outcome.map_err(|failure| connect.with_the_host(failure));
     outcome.map(|()| 0)
 }
 
@@ -269,6 +283,26 @@ impl Connect<'_> {
             end = self.notice(notice);
         }
         end.unwrap_or(Ok(()))
+    }
+
+    /// The failure to find a job, with the way to name a host for whoever has named none.
+    fn with_the_host(&self, failure: Failure) -> Failure {
+        match (&self.target.host, &self.target.job) {
+            _ if failure.kind != Kind::NoJob => failure,
+            (None, Some(Job::Profile(name))) => {
+                failure.hint(format!("if {name} is a host, write `{name}:`"))
+            }
+            (None, Some(job)) if self.facts.is_without_slurm() => failure.hint(format!(
+                "on a laptop write HOST:{}, where HOST is what you type after `ssh`",
+                job.as_str()
+            )),
+            (Some(host), None) => failure.hint(format!(
+                "name a pending job by its id: {}:JOB",
+                host.as_str()
+            )),
+            (None, None) => failure.hint("name a pending job by its id"),
+            _ => failure,
+        }
     }
 
     fn programs_mut(&mut self) -> impl Iterator<Item = &mut Program> {
@@ -335,6 +369,7 @@ impl Connect<'_> {
 
     /// Starts the ssh to HOST, or the shell that looks here.
     fn open_link(&mut self, may_ask: bool) -> Outcome<()> {
+        self.asking = may_ask.then(Asking::default);
         let mark = identity::random_hex::<16>()?;
         let script = self.script(&mark);
         self.mark.clone_from(&mark);
@@ -445,7 +480,7 @@ impl Connect<'_> {
                 self.gone(id)
             }
             Notice::Stop(by) => {
-                self.console.step(&format!("stopping: {by}"));
+                self.console.step("disconnected; the job goes on");
                 self.asked_to_stop(by)
             }
             Notice::Alone => match &self.behind {
@@ -480,6 +515,7 @@ impl Connect<'_> {
 
     fn told(&mut self, event: Event) -> Option<Outcome<()>> {
         if event == Event::Opened {
+            self.asking = None;
             self.console.resume();
         }
         self.handle(event)
@@ -524,7 +560,11 @@ impl Connect<'_> {
                 self.unbridge(way);
             }
             Effect::Try(reach) => self.try_services(*reach),
-            Effect::Settle(reach) => self.settle(&reach)?,
+            Effect::Settle(reach) => {
+                // Nothing is waited for any more.
+                self.console.still();
+                self.settle(&reach)?;
+            }
             Effect::Announce { reach, again } => self.announce(&reach, again)?,
             Effect::Progress(text) => self.progress(&text),
             Effect::Say(Level::Step, text) => self.console.step(&text),
@@ -565,12 +605,21 @@ impl Connect<'_> {
 
     /// A program said something on stderr.
     fn said(&mut self, id: u32, line: String) {
-        let opening = self.console.is_paused() && self.console.is_terminal();
-        if opening {
-            // A banner, or what a second factor's prompt refers to.
-            self.console.step(&format!("ssh: {line}"));
+        let told = if line.starts_with("ssh: ") {
+            line.clone()
         } else {
-            self.console.detail(&format!("ssh: {line}"));
+            format!("ssh: {line}")
+        };
+        let watched = self.console.is_paused() && self.console.is_terminal();
+        if let Some(asking) = self.asking.as_mut().filter(|_| watched) {
+            // A banner, or what a second factor's prompt refers to. ssh asks at the terminal itself, and may have done so meanwhile.
+            let last = asking.said.replace(Instant::now());
+            if last.is_none_or(|last| last.elapsed() > BURST) {
+                self.console.apart();
+            }
+            self.console.step(&told);
+        } else {
+            self.console.detail(&told);
         }
         self.words.push(line.clone());
         if self.words.len() > 100 {

@@ -4,7 +4,7 @@ use super::endpoints::Reach;
 use super::event::{Event, Way};
 use super::notice::Notice;
 use super::ssh_process::{Output, Program};
-use super::{Connect, background, own_ssh, probe, ssh, ssh_errors};
+use super::{Asking, Connect, background, own_ssh, probe, ssh, ssh_errors};
 use crate::failure::{Failure, Outcome};
 use crate::plan::exit::Exit;
 use crate::remote::relay;
@@ -169,12 +169,14 @@ impl Connect<'_> {
             may_ask,
         );
         self.console.pause();
+        self.asking = may_ask.then(Asking::default);
         self.node = Some(self.start_ssh(&args, Output::Lines)?);
         Ok(())
     }
 
     /// The ssh to the compute node is logged in.
     pub(super) fn node_opened(&mut self) -> Option<Outcome<()>> {
+        self.asking = None;
         self.console.resume();
         let forwarded = self.forward("n");
         self.or_local(forwarded)

@@ -182,9 +182,10 @@ impl Connect<'_> {
             return outcome;
         };
         let named = format!("{host}:{job}");
-        let end = match self.machine.has_record() {
-            true => format!("ipjob stop {named}"),
-            false => format!("ssh {host} scancel {job}"),
+        let end = if self.machine.has_record() {
+            format!("ipjob stop {named}")
+        } else {
+            format!("ssh {host} scancel {job}")
         };
         if order.cancels && order.has_submitted() && (order.is_left || outcome.is_err()) {
             let cancelled = self.cancel_job(&job, notices).await;

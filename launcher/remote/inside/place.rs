@@ -203,6 +203,7 @@ mod tests {
             state => Queue::read(Some(0), &format!("5|5|{state}|2|1|2|n[1-2]|ada|None|x")),
         };
         let found = Found {
+            asked: None,
             host: "login".to_owned(),
             boot: "b".to_owned(),
             user: "ada".to_owned(),
