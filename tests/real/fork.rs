@@ -194,7 +194,7 @@ fn engines_whose_python_breaks_before_it_forks_start_one_by_one() {
     with_module(&place, "sitecustomize.py", text);
     let options = [&args("auto", "2")[..], &["--preload", "numpy"]].concat();
     let mut job = start(&place, &options);
-    job.wait_line("not forked: the Python that forks them ended with exit code 3 before the first");
+    job.wait_line("the Python that forks them ended with exit code 3 before the first");
     job.wait_ready();
     // Asked for by name, it is imported.
     let seen = python::ask(&place, &venv, "preloaded.py", &["job_local", "numpy"]);
