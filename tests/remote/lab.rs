@@ -69,7 +69,7 @@ fn jobs_are_shown_stopped_and_cleaned_from_a_laptop() {
     );
     assert!(
         here.text.starts_with(&format!(
-            "{0}    job_{0}    ready  cluster-only  2      2/2",
+            "{0}    job-0.sbatch  job_{0}    ready  cluster-only  2      2/2",
             exec.id
         )),
         "{}",
