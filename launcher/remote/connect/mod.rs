@@ -48,6 +48,7 @@ use order::Order;
 use ports::LocalPorts;
 use profile::LocalProfile;
 use ssh_process::{Output, Program};
+use std::cell::OnceCell;
 use std::fs::Permissions;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -87,7 +88,7 @@ struct Connect<'a> {
     /// `ssh`, where a host was named or a compute node is to be entered.
     ssh: Option<PathBuf>,
     /// The options of every ssh.
-    ssh_options: Vec<&'static str>,
+    ssh_options: OnceCell<Vec<&'static str>>,
     /// Where the control sockets are.
     private: TempDir,
     /// The ssh to HOST, or the shell that looks on this machine.
@@ -205,7 +206,7 @@ async fn connect(
         target,
         console,
         sender,
-        ssh_options: ssh.as_deref().map(own_ssh::options).unwrap_or_default(),
+        ssh_options: OnceCell::new(),
         ssh,
         private: private_directory()?,
         link: None,
@@ -263,6 +264,16 @@ fn private_directory() -> Outcome<TempDir> {
 }
 
 impl Connect<'_> {
+    /// The options of every ssh. They depend on its version, which is asked once, and not before there is something to connect to.
+    fn ssh_options(&self) -> &[&'static str] {
+        self.ssh_options.get_or_init(|| {
+            self.ssh
+                .as_deref()
+                .map(own_ssh::options)
+                .unwrap_or_default()
+        })
+    }
+
     /// The loop.
     async fn run(&mut self, notices: &mut UnboundedReceiver<Notice>) -> Outcome<()> {
         if let Some(Job::Id(_)) = &self.target.job
@@ -378,7 +389,7 @@ impl Connect<'_> {
             (Some(host), Some(ssh)) => (
                 ssh.clone(),
                 ssh::link(
-                    &self.ssh_options,
+                    self.ssh_options(),
                     &self.socket("s"),
                     host.as_str(),
                     READ_SCRIPT,

@@ -160,7 +160,7 @@ impl Connect<'_> {
         let through = self.socket("s");
         let host = self.target.host.as_ref();
         let args = ssh::node(
-            &self.ssh_options,
+            self.ssh_options(),
             &self.socket("n"),
             &program,
             host.map(|host| (through.as_path(), host.as_str())),
