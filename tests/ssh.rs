@@ -1,5 +1,6 @@
 //! `ipjob ssh`: sessions inside real jobs (tests/lab), by the machine's own ssh and sshd.
 
+mod editor;
 mod ends;
 mod transfer;
 mod whole;

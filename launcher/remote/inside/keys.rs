@@ -121,9 +121,10 @@ fn make(directory: &Path) -> Outcome<String> {
     let private = directory.join(KEY);
     // What was killed while it made one.
     let _ = (files::remove(&private), files::remove(&public(directory)));
-    // Of a kind that every OpenSSH takes, also where only approved algorithms are allowed (FIPS).
+    // Of a kind that every OpenSSH takes, also where only approved algorithms are allowed (FIPS). Paramiko takes the end
+    // of a key without a comment for padding, and cannot read many such.
     let mut keygen = Command::new("ssh-keygen");
-    keygen.args(["-q", "-t", "ecdsa", "-N", "", "-C", "", "-f"]);
+    keygen.args(["-q", "-t", "ecdsa", "-N", "", "-C", "ipjob", "-f"]);
     let answer = ask(keygen.arg(&private), LIMIT);
     there(directory).ok_or_else(|| {
         Failure::missing("ssh-keygen made no key")
@@ -158,6 +159,8 @@ mod tests {
             data.mode() & 0o777
         };
         assert_eq!((mode(""), mode(KEY)), (0o700, 0o600));
+        let public = fs::read_to_string(public(&directory)).expect("there");
+        assert_eq!(public, format!("{} ipjob\n", first.public()));
         let second = Keys::hold(&directory).expect("taken");
         assert_eq!(first.public(), second.public());
         Keys::trust(&directory, "ipjob-7", "ssh-x AAAA").expect("written");
