@@ -44,6 +44,27 @@ static_build() {
   fi
   RUSTFLAGS="$${RUSTFLAGS-} $$flags" cargo build --release $(CARGO_FLAGS) --target $$1
 }
+# The same for macOS, which has no static programs. zig links it, for the oldest macOS of Apple's own processors; it has an SDK of
+# its own, so rustc's warning that there is none means nothing.
+release_build() {
+  local zig
+  [[ $$1 == *-darwin ]] || { static_build $$1; return; }
+  zig=$$(tests/python/venv.sh zig)
+  PATH=$$zig/bin:$$PATH MACOSX_DEPLOYMENT_TARGET=11.0 cargo-zigbuild zigbuild --release $(CARGO_FLAGS) --target $$1
+}
+# Prints the targets of a release that can be built here, and says which can't.
+release_targets() {
+  local target
+  for target in {x86_64,aarch64}-{unknown-linux-musl,apple-darwin}; do
+    if ! have_target $$target; then
+      echo "none for $$target: the Rust target can't be had" >&2
+    elif [[ $$target == *-darwin ]] && ! tests/python/venv.sh zig >/dev/null; then
+      echo "none for $$target: zig can't be had" >&2
+    else
+      echo $$target
+    fi
+  done
+}
 # Build scripts run on this machine and are linked by its own compiler.
 command -v cc >/dev/null || tests/install-packages gcc libc6-dev
 endef
@@ -263,34 +284,29 @@ $(VENVS:%=venv-%): venv-%:
 	@tests/python/venv.sh $*
 
 dist: CARGO_FLAGS = --locked
-dist: ## build the static binaries of a release, with checksums, in dist/
+dist: ## build the binaries of a release for Linux (static) and macOS, with checksums, in dist/
 	@$(toolchain)
 	version=$$(cargo pkgid | sed 's/.*[#@]//')
 	rm -rf dist
 	mkdir dist
-	for arch in x86_64 aarch64; do
-	  target=$$arch-unknown-linux-musl
-	  if have_target $$target; then
-	    static_build $$target
-	    install -m 755 "$${CARGO_TARGET_DIR:-target}/$$target/release/ipjob" dist/ipjob-$$version-$$arch-linux
-	  else
-	    echo "make dist: no binary for $$arch: the Rust target $$target can't be had" >&2
-	  fi
+	for target in $$(release_targets); do
+	  (release_build $$target)
+	  system=linux
+	  [[ $$target != *-darwin ]] || system=macos
+	  install -m 755 "$${CARGO_TARGET_DIR:-target}/$$target/release/ipjob" dist/ipjob-$$version-$${target%%-*}-$$system
 	done
 	cd dist
 	sha256sum ipjob-* | tee SHA256SUMS
 
 wheel: CARGO_FLAGS = --locked
-wheel: venv-wheel ## build the Python package with the static binary in it, in dist/; `pip install dist/ipjob-*_$(uname -m).whl`
+wheel: venv-wheel ## build the Python package with the program in it, for Linux and macOS, in dist/; `pip install --no-index --find-links dist ipjob`
 	@$(toolchain)
 	venv=$$(tests/python/venv.sh wheel)
 	mkdir -p dist
 	rm -f dist/*.whl
-	for arch in x86_64 aarch64; do
-	  target=$$arch-unknown-linux-musl
-	  have_target $$target || { echo "make wheel: none for $$arch: the Rust target $$target can't be had" >&2; continue; }
-	  (static_build $$target)
-	  export IPJOB_WHEEL_PROGRAM="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$$target/release/ipjob" IPJOB_WHEEL_ARCHITECTURE=$$arch
+	for target in $$(release_targets); do
+	  (release_build $$target)
+	  export IPJOB_WHEEL_PROGRAM="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$$target/release/ipjob" IPJOB_WHEEL_TARGET=$$target
 	  (cd python && "$$venv/bin/hatchling" build -t wheel -d $(CURDIR)/dist)
 	done
 	ls -l dist/*.whl

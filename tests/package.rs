@@ -320,23 +320,24 @@ fn the_wheel_brings_program_and_package() {
     let venv = needed!(venv("main"));
     let packer = needed!(crate::support::venv("wheel"));
     let place = Place::empty();
-    let pack = |into: &str, architecture: &str| {
+    let pack = |into: &str, program: &Path, target: &str| {
         let into = place.dir().join(into);
         let output = place
             .command(packer.join("bin/hatchling"))
             .args(["build", "-t", "wheel", "-d"])
             .arg(&into)
             .current_dir(package())
-            .env("IPJOB_WHEEL_PROGRAM", binary())
-            .env("IPJOB_WHEEL_ARCHITECTURE", architecture)
+            .env("IPJOB_WHEEL_PROGRAM", program)
+            .env("IPJOB_WHEEL_TARGET", target)
             .output()
             .expect("hatchling");
         assert!(output.status.success(), "{}", shown(&output));
         only_file(&into)
     };
     // Packed twice, a wheel is the same to the byte.
-    let own = std::env::consts::ARCH;
-    let wheels = [pack("dist", own), pack("again", own)];
+    let arch = std::env::consts::ARCH;
+    let own = format!("{arch}-unknown-linux-musl");
+    let wheels = ["dist", "again"].map(|into| pack(into, &binary(), &own));
     let bytes = fs::read(&wheels[0]).expect("the wheel");
     assert!(bytes == fs::read(&wheels[1]).expect("the wheel"));
     let name = wheels[0].file_name().expect("a name").to_string_lossy();
@@ -348,9 +349,22 @@ fn the_wheel_brings_program_and_package() {
         assert!(bytes.len() < 2_000_000, "{} bytes", bytes.len());
     }
 
-    // `make wheel` leaves one for each architecture beside each other.
-    let other = ["aarch64", "x86_64"].into_iter().find(|name| *name != own);
-    pack("dist", other.expect("another"));
+    // `make wheel` leaves one for each system and architecture beside each other.
+    let other = place.script("other", "exit 1");
+    for (target, tag) in [
+        ("aarch64-unknown-linux-musl", ".musllinux_1_1_aarch64.whl"),
+        ("x86_64-unknown-linux-musl", ".musllinux_1_1_x86_64.whl"),
+        ("aarch64-apple-darwin", "-py3-none-macosx_11_0_arm64.whl"),
+        ("x86_64-apple-darwin", "-py3-none-macosx_11_0_x86_64.whl"),
+    ] {
+        let wheel = pack(target, &other, target);
+        let name = wheel.file_name().expect("a name");
+        let shown = name.to_string_lossy();
+        assert!(shown.ends_with(tag), "{shown}");
+        if target != own {
+            fs::rename(&wheel, place.dir().join("dist").join(name)).expect("moved");
+        }
+    }
     let site = place.dir().join("site");
     let line = format!(
         "PATH={}/bin:$PATH\n{}",
@@ -384,4 +398,39 @@ print(cluster.controller_launcher_class.__name__, cluster.engine_launcher_class.
             program.display()
         )
     );
+}
+
+#[test]
+fn a_mac_makes_its_own_program_and_wheel() {
+    let place = Place::with_venv(&needed!(venv("wheel")));
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["GNUmakefile", "python", "LICENSE"] {
+        symlink(checkout.join(name), place.dir().join(name)).expect("linked");
+    }
+    let build = format!(
+        "echo \"cargo $*\"; mkdir -p target/release; cp '{}' target/release/ipjob",
+        binary().display()
+    );
+    for (name, body) in [
+        ("uname", "echo Darwin"),
+        ("rustc", "echo 'host: aarch64-apple-darwin'"),
+        ("cargo", &build),
+    ] {
+        place.script(name, body);
+    }
+    let made = place
+        .command("make")
+        .arg("wheel")
+        .env("PIP_NO_INDEX", "1")
+        // pip reads it the wrong way round: what packs is to be that of the environment.
+        .env("PIP_NO_BUILD_ISOLATION", "0")
+        .output()
+        .expect("make");
+    let told = shown(&made);
+    assert!(made.status.success(), "{told}");
+    assert!(told.contains("\ncargo build --release\n"), "{told}");
+    assert!(place.dir().join("target/ipjob").exists(), "{told}");
+    let wheel = only_file(&place.dir().join("dist"));
+    let name = wheel.file_name().expect("a name").to_string_lossy();
+    assert!(name.ends_with("-py3-none-macosx_11_0_arm64.whl"), "{name}");
 }
