@@ -36,6 +36,13 @@ class Browser:
         target = next(one for one in self.call("Target.getTargets")["targetInfos"] if one["type"] == "page")
         self.session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
 
+    def close(self):
+        self.socket.close()
+        self.process.terminate()
+        # Until none of its processes has its stderr: they write into the profile until they end.
+        self.process.stderr.read()
+        self.process.wait()
+
     def call(self, method, **parameters):
         number = next(self.numbers)
         message = {"id": number, "method": method, "params": parameters}
@@ -127,9 +134,7 @@ def main(url, notebook, expected, screenshot):
                 file.write(base64.b64decode(browser.call("Page.captureScreenshot", format="png")["data"]))
             print(shown)
         finally:
-            browser.socket.close()
-            browser.process.terminate()
-            browser.process.wait()
+            browser.close()
 
 
 if __name__ == "__main__":

@@ -25,9 +25,7 @@ def main(url, user, password, size, notebook, expected):
             browser.wait("document.querySelector('#jp-main-dock-panel') !== null")
             print(run_cells(browser, f"{url}/user/{user}/lab/tree/{notebook}", expected))
         finally:
-            browser.socket.close()
-            browser.process.terminate()
-            browser.process.wait()
+            browser.close()
 
 
 def fill(browser, selector, value):

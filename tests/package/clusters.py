@@ -31,9 +31,7 @@ def main(url, notebook):
             # It has been sent when it has had its effect, and not before.
             browser.value("new Promise(done => { const look = () => fetch('/').then(() => setTimeout(look, 50), () => done(true)); look(); })")
         finally:
-            browser.socket.close()
-            browser.process.terminate()
-            browser.process.wait()
+            browser.close()
 
 
 if __name__ == "__main__":
