@@ -42,7 +42,7 @@ pub struct Rules {
     pub bind: Option<bind::Rule>,
 }
 
-/// How it comes to be where it is to be a fork.
+/// What an engine needs to be forked.
 #[derive(Clone, Copy, Debug)]
 pub struct Forking<'a> {
     /// The Python that forks the engines of its node.

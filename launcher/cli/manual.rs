@@ -101,16 +101,22 @@ fn named(name: &str) -> Outcome<Command> {
     })
 }
 
-/// The page of ipjob itself.
-fn page() -> io::Result<Vec<u8>> {
+/// The sections that every page begins with.
+fn up_to_options(man: &Man) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let program = Cli::command();
-    let man = Man::new(program.clone());
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
+    Ok(page)
+}
+
+/// The page of ipjob itself.
+fn page() -> io::Result<Vec<u8>> {
+    let program = Cli::command();
+    let man = Man::new(program.clone());
+    let mut page = up_to_options(&man)?;
     let mut roff = Roff::default();
     roff.control("SH", ["COMMANDS"]);
     for command in commands(&program) {
@@ -135,14 +141,8 @@ fn page() -> io::Result<Vec<u8>> {
 
 /// The page of one command.
 fn page_of(command: &Command) -> io::Result<Vec<u8>> {
-    let mut page = Vec::new();
     let source = concat!("ipjob ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone()).source(source);
-    man.render_title(&mut page)?;
-    man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
-    man.render_description_section(&mut page)?;
-    man.render_options_section(&mut page)?;
+    let mut page = up_to_options(&Man::new(command.clone()).source(source))?;
     let mut roff = Roff::default();
     roff.control("SH", ["SEE ALSO"]);
     roff.text([bold("ipjob(1)")]);

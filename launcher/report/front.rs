@@ -8,6 +8,7 @@ use super::{output, summary};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::log::Log;
 use crate::here::os::session;
+use crate::here::os::signals::Caught;
 use crate::plan::Plan;
 use crate::plan::profile::ProfileName;
 use crate::record::{AbsPath, Field, JobNumber, LifeId, OrNull, Record, State};
@@ -18,6 +19,8 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use tokio::io::AsyncReadExt;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 /// The version of the objects of `--json`.
@@ -51,6 +54,31 @@ impl Word {
             _ => None,
         }
     }
+}
+
+/// What the one in front sees.
+#[derive(Debug)]
+pub enum Seen {
+    Told(Word),
+    /// The line has ended without a word.
+    Silent,
+    Caught(Caught),
+}
+
+impl From<Caught> for Seen {
+    fn from(caught: Caught) -> Self {
+        Self::Caught(caught)
+    }
+}
+
+/// Listens for the word on the line, and tells that it came or that the line has ended.
+pub fn hear(mut line: OwnedReadHalf, sender: UnboundedSender<Seen>) {
+    tokio::spawn(async move {
+        let mut word = [0; 2];
+        let read = line.read_exact(&mut word).await;
+        let word = read.ok().and_then(|_| Word::read(word));
+        let _ = sender.send(word.map_or(Seen::Silent, Seen::Told));
+    });
 }
 
 /// The front, as the detached one knows it.

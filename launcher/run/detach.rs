@@ -11,7 +11,7 @@ use crate::here::site::identity;
 use crate::plan::exit::Exit;
 use crate::plan::ranks::Rank;
 use crate::report::console::Console;
-use crate::report::front::{Front, Word, print_failure};
+use crate::report::front::{Front, Seen, Word, hear, print_failure};
 use crate::supervisor::event::End;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
@@ -19,25 +19,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::{io, iter};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 /// What is typed before all else of the command line that is started again.
 const AGAIN: &str = "--detached";
-
-/// What the one in front sees.
-enum Seen {
-    Told(Word),
-    /// The line has ended without a word.
-    Silent,
-    Caught(Caught),
-}
-
-impl From<Caught> for Seen {
-    fn from(caught: Caught) -> Self {
-        Self::Caught(caught)
-    }
-}
 
 /// The other one.
 struct Other {
@@ -78,14 +64,8 @@ async fn wait(console: &Console) -> Outcome<u8> {
     };
     let (sender, mut seen) = mpsc::unbounded_channel::<Seen>();
     signals.forward(&sender);
-    let (mut hears, mut says) = other.line.into_split();
-    let told = sender.clone();
-    tokio::spawn(async move {
-        let mut word = [0; 2];
-        let read = hears.read_exact(&mut word).await;
-        let word = read.ok().and_then(|_| Word::read(word));
-        let _ = told.send(word.map_or(Seen::Silent, Seen::Told));
-    });
+    let (hears, mut says) = other.line.into_split();
+    hear(hears, sender.clone());
     let mut exit = None;
     let mut is_silent = false;
     // The word may be heard after the end of who said it.

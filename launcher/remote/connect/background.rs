@@ -9,7 +9,7 @@ use crate::here::os::signals::{Caught, Signals};
 use crate::here::os::{files, secure_path, session, state};
 use crate::plan::exit::Exit;
 use crate::report::console::Console;
-use crate::report::front::Word;
+use crate::report::front::{Seen, Word, hear};
 use crate::run;
 use std::env;
 use std::ffi::OsString;
@@ -32,20 +32,6 @@ const OF_TERMINALS: &str = "HUP INT QUIT TSTP";
 /// The ends of the logs' names.
 pub const LOG: &str = ".log";
 
-/// What the one in front sees.
-enum Seen {
-    Told(Word),
-    /// The line has ended without a word.
-    Silent,
-    Caught(Caught),
-}
-
-impl From<Caught> for Seen {
-    fn from(caught: Caught) -> Self {
-        Self::Caught(caught)
-    }
-}
-
 /// Starts the one that stays, waits until its tunnel can be used, and tells the exit code.
 pub fn front(console: &mut Console) -> Outcome<u8> {
     // The other one has the terminal.
@@ -60,15 +46,10 @@ async fn wait() -> Outcome<u8> {
     let (sender, mut seen) = mpsc::unbounded_channel::<Seen>();
     signals.forward(&sender);
     let line = tokio::net::UnixStream::from_std(line).map_err(failed)?;
-    let (mut hears, says) = line.into_split();
+    let (hears, says) = line.into_split();
     // What ends with us, or before: the other one then ends too.
     let mut says = Some(says);
-    tokio::spawn(async move {
-        let mut word = [0; 2];
-        let read = hears.read_exact(&mut word).await;
-        let word = read.ok().and_then(|_| Word::read(word));
-        let _ = sender.send(word.map_or(Seen::Silent, Seen::Told));
-    });
+    hear(hears, sender);
     while let Some(seen) = seen.recv().await {
         match seen {
             Seen::Told(Word::Ready) => return Ok(0),

@@ -1,7 +1,7 @@
 # Tells of one job again and again: its record and client file when they change, Slurm's queue when it matters. It only looks, until
 # its stdin says otherwise: `job JOB` names the job anew, `srun ID NODE COMMAND ...` makes way for a step of the job whose streams are
 # carried, `cancel ID` cancels a job, `end` or the end of stdin is the end.
-# $1: the job, or nothing for all; $2: squeue's format; $3: `up` where the job is to be found by its name or submitted. Then only the
+# $1: the job, or nothing for all; $2: squeue's format; $3: `up` to find the job by its name or submit it. Then only the
 # queue is told, and the batch script $4 of this machine, until `job` names one; `submit N` is followed by N arguments of sbatch and a
 # batch script, which ends with the mark.
 

@@ -116,7 +116,7 @@ struct Connect<'a> {
     profile: Option<LocalProfile>,
     /// The profile of another connect whose tunnel is used, once that was told.
     joined: Option<ProfileName>,
-    /// The job that is to be found by its name, or submitted.
+    /// The job to find by its name, or to submit (`ipjob up`).
     order: Option<Order>,
     /// What the remote end's parts begin with.
     mark: String,

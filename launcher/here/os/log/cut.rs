@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 /// Bytes that are moved at once.
 const BLOCK: usize = 256 * 1024;
 
-/// How often a cut begins anew because a writer was faster.
+/// The most times a cut is repeated because a writer was faster.
 const TRIES: u32 = 8;
 
 /// No log has less, however many there are.
