@@ -254,6 +254,22 @@ fn nothing_is_left_of_a_connect_in_the_background_whichever_way_it_ends() {
     assert_eq!(laptop(&lab, &format!("--disconnect {profile}")).code, 0);
     assert_all_gone(&lab, &profile);
 
+    // One whose profile has gone already, and which has not said why yet, is not told of: it still holds its log.
+    let ending =
+        "cd ~/.local/state/ipjob && mkdir -p connect && echo '  0.0s' >connect/job_9.log && ";
+    let told = lab.shell(
+        ALICE,
+        "laptop",
+        &format!("{ending} flock connect/job_9.log ipjob connect --list"),
+    );
+    assert_eq!((told.code, told.text.trim()), (0, "no connections"));
+    assert!(
+        list(&lab)[0]["note"]
+            .as_str()
+            .is_some_and(|note| note.starts_with("it was killed"))
+    );
+    assert_eq!(laptop(&lab, "--disconnect job_9").code, 0);
+
     // The job's end.
     assert_eq!(laptop(&lab, &format!("--background {target}")).code, 0);
     job.cancel();

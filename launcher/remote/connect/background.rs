@@ -13,8 +13,9 @@ use crate::report::front::{Seen, Word, hear};
 use crate::run;
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
@@ -126,7 +127,7 @@ impl Behind {
 
     /// The tunnel can be used and all was told: leaves the terminal, and lets the one in front go.
     pub fn leave(&mut self, profile: &str, console: &mut Console) -> Outcome<()> {
-        if std::mem::replace(&mut self.has_left, true) {
+        if mem::replace(&mut self.has_left, true) {
             return Ok(());
         }
         let cannot = |error: io::Error| {
@@ -134,6 +135,12 @@ impl Behind {
         };
         console.finish();
         let log = log(profile).and_then(|path| Some((open_log(&path).ok()?, path)));
+        // Locked until this process ends, however that ends: only then has the log its last words. `open_log` is not what is locked,
+        // because our programs inherit it as their output.
+        if let Some(Ok(lock)) = log.as_ref().map(|(_, path)| File::open(path)) {
+            let _ = lock.try_lock();
+            mem::forget(lock);
+        }
         session::leave().map_err(cannot)?;
         if let Some((file, path)) = log {
             session::speak_into(&file).map_err(cannot)?;
@@ -168,6 +175,12 @@ pub fn log(profile: &str) -> Option<PathBuf> {
 #[must_use]
 pub fn logs() -> Option<PathBuf> {
     Some(state::directory()?.join("connect"))
+}
+
+/// Whether the connect that writes this log still runs.
+#[must_use]
+pub fn is_written(log: &Path) -> bool {
+    File::open(log).is_ok_and(|log| matches!(log.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn open_log(path: &Path) -> io::Result<File> {
