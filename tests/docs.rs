@@ -312,8 +312,8 @@ fn the_examples_read_a_real_record() {
 }
 
 #[test]
-fn the_readme_has_the_exit_codes_of_the_manual() {
-    let readme = document("README.md").expect("the README");
+fn the_page_for_programs_has_the_exit_codes_of_the_manual() {
+    let page = document("docs/programs.md").expect("the page");
     let help = std::process::Command::new(binary())
         .arg("--help")
         .output()
@@ -327,13 +327,13 @@ fn the_readme_has_the_exit_codes_of_the_manual() {
     assert!(rows.len() >= 5, "{rows:?}");
     for (code, meaning) in rows {
         // A row of a table or of a list, whatever its cells are set in.
-        let told = readme.lines().any(|line| {
+        let told = page.lines().any(|line| {
             let cells = line.trim_start_matches(|char| "|-* `".contains(char));
             cells.strip_prefix(code).is_some_and(|rest| {
                 rest.starts_with(|char| " `|:".contains(char)) && rest.contains(meaning)
             })
         });
-        assert!(told, "no {code} {meaning:?} in README.md");
+        assert!(told, "no {code} {meaning:?} in docs/programs.md");
     }
 }
 
@@ -346,37 +346,52 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
         .collect()
 }
 
+/// The pages that show a newcomer what to type, whole.
+const FIRST_PAGES: &[&str] = &["README.md", "docs/start.md", "docs/programs.md"];
+
+/// The starts of jobs that a page shows, in its blocks and its prose; one with `...` in it is no whole one.
+fn starts(page: &str) -> Vec<String> {
+    let shell = blocks(page, "sh");
+    let lines = shell.iter().flat_map(|block| block.lines());
+    let lines = lines.map(|line| line.split('#').next().unwrap_or_default());
+    let prose = page.split("\n```").step_by(2);
+    let spans = prose.flat_map(|part| part.split('`').skip(1).step_by(2));
+    let starts = lines.chain(spans).filter(|words| !words.contains("..."));
+    starts
+        .filter_map(|words| words.strip_prefix("ipjob --mode "))
+        .map(|words| format!("--mode {words}"))
+        .collect()
+}
+
 #[test]
-fn the_commands_of_the_readme_are_taken_and_its_python_compiles() {
-    let readme = document("README.md").expect("the README");
+fn the_commands_of_the_first_pages_are_taken_and_their_python_compiles() {
     let place = Place::with_fakes();
     place.link_fake("jupyter-lab", "jupyter-notebook");
     place.script("python", "exit 1");
     let mut tried = 0;
-    for line in blocks(&readme, "sh").iter().flat_map(|block| block.lines()) {
-        let Some(words) = line.strip_prefix("ipjob --") else {
-            continue;
-        };
-        let words = words.split('#').next().unwrap_or_default();
-        let line = format!("--{words}");
-        let output = place
-            .ipjob(line.split_ascii_whitespace())
-            .env("IPJOB_DRY_RUN", "1")
-            .output()
-            .expect("it runs");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{line}: {errors}");
-        tried += 1;
+    let mut snippets = Vec::new();
+    for page in FIRST_PAGES {
+        let text = document(page).expect("the page");
+        for line in starts(&text) {
+            let output = place
+                .ipjob(line.split_ascii_whitespace())
+                .env("IPJOB_DRY_RUN", "1")
+                .output()
+                .expect("it runs");
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{page}: {line}: {errors}");
+            tried += 1;
+        }
+        snippets.extend(blocks(&text, "python"));
     }
-    assert!(tried >= 4, "only {tried} commands");
-    let snippets = blocks(&readme, "python");
-    assert!(!snippets.is_empty());
+    assert!(tried >= 10, "only {tried} commands");
+    assert!(snippets.len() >= 3, "{snippets:?}");
     for snippet in snippets {
         let output = place
             .command("/usr/bin/python3")
             .args([
                 "-c",
-                "import sys; compile(sys.argv[1], 'README.md', 'exec')",
+                "import sys; compile(sys.argv[1], 'a page', 'exec')",
                 &snippet,
             ])
             .output()
