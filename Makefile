@@ -9,7 +9,7 @@ SHELL := bash
 
 ARCH := $(shell uname -m)
 BINARY := $(CURDIR)/target/ipjob
-VENVS := main ipp88 ipp71 nb6 hub hub5 wheel
+VENVS := main ipp88 ipp71 nb6 hub hub5 wheel docs
 # The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, the completions
 # through their shells, a page of Jupyter in a browser, files by rsync, and jobs in a home that hangs and with a clock that is set.
 # `a|b` means either: newer Debians have renamed it.
@@ -109,7 +109,7 @@ slurm_tests() {
 }
 endef
 
-.PHONY: help run build test check quick fuzz chaos soak bench roots slurm lab lab-down dist wheel install clean venvs $(VENVS:%=venv-%)
+.PHONY: help run build test check quick fuzz chaos soak bench roots slurm lab lab-down dist wheel docs install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -143,7 +143,7 @@ test: roots check build ## run all checks and tests; TEST_ARGS= for the runner, 
 	tests/install-packages $(TEST_PACKAGES) || true
 	# Once, before many labs start side by side.
 	tests/lab/lab install --mpi-packages openmpi || true
-	for name in main ipp88 nb6 hub wheel $(if $(long),ipp71 hub5); do
+	for name in main ipp88 nb6 hub wheel docs $(if $(long),ipp71 hub5); do
 	  if venv=$$(tests/python/venv.sh $$name); then
 	    export IPJOB_TEST_VENV_$${name^^}="$$venv"
 	  else
@@ -310,6 +310,11 @@ wheel: venv-wheel ## build the Python package with the program in it, for Linux 
 	  (cd python && "$$venv/bin/hatchling" build -t wheel -d $(CURDIR)/dist)
 	done
 	ls -l dist/*.whl
+
+docs: venv-docs ## build the pages of docs/ as a site, target/site; a link that leads nowhere is an error
+	@venv=$$(tests/python/venv.sh docs)
+	NO_MKDOCS_2_WARNING=1 "$$venv/bin/mkdocs" build --quiet --strict
+	echo $(CURDIR)/target/site/index.html
 
 install: $(BINARY) ## install program, man page, completions and modulefiles below DESTDIR= PREFIX=/usr/local
 	@root=$(DESTDIR)$(PREFIX)

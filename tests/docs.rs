@@ -1,5 +1,6 @@
 //! What is written about the record holds for real records, and what is documented runs.
 
+mod site;
 mod slurm;
 
 use crate::support::{Job, Place, binary, program};
@@ -246,7 +247,7 @@ fn prose_and_schema_tell_of_the_same_fields() {
         .as_array()
         .expect("states")
     {
-        let row = format!("  | `{}` |", state.as_str().expect("text"));
+        let row = format!("\n| `{}` |", state.as_str().expect("text"));
         assert!(prose.contains(&row), "no {row}");
     }
 }
