@@ -1,5 +1,7 @@
 //! Does the doctor find what would go wrong, and nothing where nothing does?
 
+mod ticket;
+
 use crate::support::lab::{ALICE, Done, Lab};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

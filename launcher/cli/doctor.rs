@@ -9,8 +9,8 @@ use std::path::PathBuf;
 /// What the doctor is told.
 #[derive(Args, Debug)]
 pub struct DoctorOptions {
-    /// Also write everything (findings, environment, Slurm's configuration, the last record and logs; no secrets of a job) to
-    /// one private file [default: ipjob-report.txt].
+    /// Write a report for a support ticket: versions, what was tried, defaults, limits, Slurm's configuration, the last jobs and logs,
+    /// without secrets. FILE is private; `-` prints the report instead [default: ipjob-report.txt].
     #[arg(
         long,
         value_name = "FILE",

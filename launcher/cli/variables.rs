@@ -22,15 +22,33 @@ const INNER: &[&str] = &[
     guard::VARIABLE,
 ];
 
+/// The variables of the main command's options.
+fn options() -> Vec<String> {
+    let command = Cli::command();
+    let variables = command.get_arguments().filter_map(clap::Arg::get_env);
+    variables
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Whether a variable sets an option of any command.
+#[must_use]
+pub fn is_an_options(name: &str) -> bool {
+    if !name.starts_with(PREFIX) {
+        return false;
+    }
+    let command = Cli::command();
+    let commands = std::iter::once(&command).chain(command.get_subcommands());
+    let mut variables = commands
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_env);
+    variables.any(|known| known == name)
+}
+
 /// One line for each variable that nobody reads, with the one that was most likely meant.
 #[must_use]
 pub fn unknown_variables(environment: &[(String, String)]) -> Vec<String> {
-    let command = Cli::command();
-    let options: Vec<String> = command
-        .get_arguments()
-        .filter_map(|argument| argument.get_env())
-        .map(|name| name.to_string_lossy().into_owned())
-        .collect();
+    let options = options();
     environment
         .iter()
         .map(|(name, _)| name.as_str())

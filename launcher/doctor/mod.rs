@@ -2,7 +2,10 @@
 //!
 //! docs/design/doctor.md explains the design.
 
+mod facts;
 mod finding;
+mod jobs;
+mod logs;
 mod mpi;
 mod nodes;
 mod process;
@@ -27,7 +30,14 @@ use finding::{Finding, State};
 pub fn run(options: &DoctorOptions) -> Outcome<u8> {
     let environment = run::environment();
     let ipython_dir = options.ipython_dir()?;
-    let mut sheet = Sheet::default();
+    let to_stdout = options
+        .report
+        .as_deref()
+        .is_some_and(|file| file.as_os_str() == report::STDOUT);
+    let mut sheet = Sheet {
+        is_shown: !to_stdout,
+        ..Sheet::default()
+    };
     let slurm = match scontrol::job(&environment) {
         Ok(slurm) => slurm,
         Err(failure) => {
@@ -96,18 +106,20 @@ pub fn run(options: &DoctorOptions) -> Outcome<u8> {
         sheet.add(found);
     }
     if let Some(file) = &options.report {
-        let path = report::write(
-            file,
-            &sheet.lines(),
-            config.as_ref(),
-            &allocation,
-            &environment,
-            &ipython_dir,
-        )?;
-        output::line(&format!(
-            "report  {} (0600; read it before you send it: logs hold what your code printed)",
-            path.display()
-        ));
+        let seen = report::Seen {
+            sheet: &sheet.lines(),
+            ipengine: software.ipengine.as_deref(),
+            config: config.as_ref(),
+            allocation: &allocation,
+            environment: &environment,
+            ipython_dir: &ipython_dir,
+        };
+        if let Some(path) = report::write(file, &seen)? {
+            output::line(&format!(
+                "report  {} (0600; read it before you send it: logs hold what your code printed)",
+                path.display()
+            ));
+        }
     }
     Ok(if sheet.has_problem() {
         Failure::missing("").exit_code()
@@ -131,12 +143,13 @@ fn job(here: Option<&Slurm>, host: &str) -> Finding {
 /// What was found, printed as it comes: some of it takes seconds.
 #[derive(Default)]
 struct Sheet {
+    is_shown: bool,
     findings: Vec<Finding>,
 }
 
 impl Sheet {
     fn add(&mut self, findings: Vec<Finding>) {
-        for finding in &findings {
+        for finding in findings.iter().filter(|_| self.is_shown) {
             output::line(&finding.line());
         }
         self.findings.extend(findings);

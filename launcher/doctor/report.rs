@@ -1,18 +1,21 @@
-//! `--report`: everything that a support ticket needs, in one private file without secrets.
+//! `--report`: everything that a support ticket needs, in one private file or on stdout, without secrets.
 
-use super::secrets;
+use super::secrets::REMOVED;
+use super::{facts, jobs, logs, secrets};
 use crate::failure::{Failure, Outcome};
 use crate::here::os::files;
 use crate::here::os::run_program::ask;
-use crate::here::os::secure_path;
 use crate::here::site::identity;
 use crate::plan::allocation::Allocation;
 use crate::plan::slurm::Config;
+use crate::report::output;
 use std::fmt::Write;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+/// As a file's name it means stdout.
+pub const STDOUT: &str = "-";
 
 /// Lines of `scontrol show config` that change what ipjob meets.
 const CONFIG: [&str; 26] = [
@@ -44,65 +47,160 @@ const CONFIG: [&str; 26] = [
     "UnkillableStepTimeout",
 ];
 
-/// Lines of each log that are kept.
-const TAIL: usize = 60;
+/// What of `scontrol show job` is told: of a comment or a command line (`SubmitLine`) nobody knows what stands in it.
+const JOB: [&str; 44] = [
+    "Account",
+    "AllocTRES",
+    "ArrayJobId",
+    "ArrayTaskId",
+    "BatchFlag",
+    "BatchHost",
+    "CPUs/Task",
+    "CpusPerTres",
+    "Deadline",
+    "Dependency",
+    "EndTime",
+    "ExitCode",
+    "Features",
+    "HetJobId",
+    "HetJobOffset",
+    "JobId",
+    "JobName",
+    "JobState",
+    "MemPerTres",
+    "MinCPUsNode",
+    "MinMemoryCPU",
+    "MinMemoryNode",
+    "NodeList",
+    "NtasksPerN:B:S:C",
+    "NumCPUs",
+    "NumNodes",
+    "NumTasks",
+    "OOMKillStep",
+    "OverSubscribe",
+    "Partition",
+    "QOS",
+    "Reason",
+    "ReqTRES",
+    "Requeue",
+    "Restarts",
+    "RunTime",
+    "StartTime",
+    "StepMgrEnabled",
+    "SubmitTime",
+    "TRES",
+    "TimeLimit",
+    "TresPerNode",
+    "TresPerTask",
+    "WorkDir",
+];
 
 /// How long a program may take to answer.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Writes the report and tells where.
-pub fn write(
-    path: &Path,
-    sheet: &[String],
-    config: Option<&Config>,
-    allocation: &Allocation,
-    environment: &[(String, String)],
-    ipython_dir: &Path,
-) -> Outcome<PathBuf> {
-    let mut text = String::new();
-    let mut part = |title: &str, body: &str| {
-        let _ = writeln!(text, "==== {title}\n{}\n", body.trim_end());
-    };
-    part(
-        "ipjob",
-        &format!(
-            "version {}, host {}, {}",
-            env!("CARGO_PKG_VERSION"),
-            identity::host(),
-            jiff::Timestamp::now()
-        ),
-    );
-    part("doctor", &sheet.join("\n"));
-    part("environment", &secrets::environment(environment).join("\n"));
-    part("slurm configuration", &configuration(config));
-    if let Some(job) = &allocation.job {
-        let shown = ask(
-            Command::new("scontrol").args(["show", "job", job.name()]),
-            LIMIT,
-        );
-        part("job", &format!("{}{}", shown.output, shown.errors));
+/// What the doctor has seen and tried, and where.
+pub struct Seen<'a> {
+    /// The lines of its sheet.
+    pub sheet: &'a [String],
+    /// `ipengine`.
+    pub ipengine: Option<&'a Path>,
+    /// What Slurm is set to.
+    pub config: Option<&'a Config>,
+    /// What ipjob would run on.
+    pub allocation: &'a Allocation,
+    /// The variables.
+    pub environment: &'a [(String, String)],
+    /// Where profiles are.
+    pub ipython_dir: &'a Path,
+}
+
+/// Writes the report and tells where; nowhere where it goes to stdout.
+pub fn write(path: &Path, seen: &Seen) -> Outcome<Option<PathBuf>> {
+    let text = secrets::remove(&text(seen), seen.environment);
+    if path.as_os_str() == STDOUT {
+        output::data(text.as_bytes())?;
+        return Ok(None);
     }
-    match last_profile(ipython_dir) {
-        Some(profile) => {
-            let record = fs::read_to_string(profile.join("ipjob.json")).unwrap_or_default();
-            part(
-                &format!("record of {}", profile.display()),
-                &without_token(&record),
-            );
-            for (name, tail) in log_tails(&profile.join("log")) {
-                part(&format!("last lines of {name}"), &tail);
-            }
-        }
-        None => part("record", &format!("none below {}", ipython_dir.display())),
-    }
-    let text = secrets::remove(&text, environment);
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     files::replace(&path, text.as_bytes()).map_err(|error| {
         Failure::missing(format!("the report {} cannot be written", path.display()))
             .because(error)
-            .hint("give another path with --report=FILE")
+            .hint("give another path with --report=FILE, or --report=- for stdout")
     })?;
-    Ok(path)
+    Ok(Some(path))
+}
+
+/// All parts, each below a line with its title.
+fn text(seen: &Seen) -> String {
+    let mut text = String::new();
+    let mut part = |title: &str, lines: &[String]| {
+        let body = lines.join("\n");
+        let _ = writeln!(text, "==== {title}\n{}\n", body.trim_end());
+    };
+    let head = [
+        format!("{} on {}", jiff::Timestamp::now(), identity::host()),
+        format!(
+            "Where something looked like a secret stands {REMOVED}. Read it before you send it: logs hold what your code printed."
+        ),
+    ];
+    part("ipjob doctor --report", &head);
+    part("versions", &facts::versions(seen.ipengine));
+    part("seen and tried", seen.sheet);
+    let (site, others): (Vec<_>, Vec<_>) = seen
+        .environment
+        .iter()
+        .cloned()
+        .partition(|(name, _)| secrets::is_of_the_site(name));
+    part(
+        "defaults of ipjob, sbatch, salloc and srun",
+        &secrets::environment(&site),
+    );
+    part(
+        "other variables (of what is not known to be harmless the name alone)",
+        &secrets::environment(&others),
+    );
+    let places =
+        ["HOME", "SCRATCH", "TMPDIR"].map(|name| std::env::var_os(name).map(PathBuf::from));
+    let mut places: Vec<PathBuf> = places.into_iter().flatten().collect();
+    places.extend([
+        seen.ipython_dir.to_owned(),
+        "/tmp".into(),
+        "/dev/shm".into(),
+    ]);
+    places.dedup();
+    part("limits", &facts::limits(&places));
+    part("configuration of Slurm", &[configuration(seen.config)]);
+    if let Some(job) = &seen.allocation.job {
+        let shown = ask(
+            Command::new("scontrol").args(["show", "job", job.name()]),
+            LIMIT,
+        );
+        part("this job", &of_job(&shown.output));
+    }
+    let profiles = jobs::last(seen.ipython_dir);
+    let none = [format!("none below {}", seen.ipython_dir.display())];
+    let states = logs::clean(&jobs::states(&profiles).join("\n"));
+    part("last jobs", if states.is_empty() { &none } else { &states });
+    if let Some(last) = profiles.first() {
+        let record = jobs::record(last).unwrap_or_else(|fault| fault);
+        part(
+            &format!("record of {}", last.display()),
+            &logs::clean(&record),
+        );
+        for (name, tail) in logs::tails(&last.join("log")) {
+            part(&format!("last lines of {name}"), &[tail]);
+        }
+    }
+    text
+}
+
+/// What `scontrol show job` says, of what may be told.
+fn of_job(told: &str) -> Vec<String> {
+    let words = told.split_whitespace().filter(|word| {
+        let name = word.split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| JOB.contains(&name))
+    });
+    words.map(str::to_owned).collect()
 }
 
 fn configuration(config: Option<&Config>) -> String {
@@ -116,52 +214,22 @@ fn configuration(config: Option<&Config>) -> String {
     lines.join("\n")
 }
 
-/// The profile of ours with the youngest record.
-fn last_profile(ipython_dir: &Path) -> Option<PathBuf> {
-    let written = |profile: &PathBuf| -> Option<SystemTime> {
-        fs::metadata(profile.join("ipjob.json"))
-            .ok()?
-            .modified()
-            .ok()
-    };
-    fs::read_dir(ipython_dir)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|profile| written(profile).is_some() && secure_path::own(profile).is_ok())
-        .max_by_key(written)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The record with its secrets removed by name, whatever they look like.
-fn without_token(record: &str) -> String {
-    let Ok(mut value) = serde_json::from_str::<serde_json::Value>(record) else {
-        return "it cannot be read".to_owned();
-    };
-    for name in ["token", "url"] {
-        if let Some(secret) = value.get_mut(name).filter(|secret| !secret.is_null()) {
-            *secret = "<removed>".into();
-        }
+    #[test]
+    fn of_a_job_only_what_is_known_is_told() {
+        let told = "JobId=7 JobName=wrap\n   UserId=ada(1000) Comment=pw=hunter2\n   SubmitLine=sbatch --export=TOKEN=hunter3 --wrap x\n   NodeList=n[1-2]\n   TRES=cpu=4,mem=8G\n";
+        let lines = of_job(told);
+        assert_eq!(
+            lines,
+            [
+                "JobId=7",
+                "JobName=wrap",
+                "NodeList=n[1-2]",
+                "TRES=cpu=4,mem=8G"
+            ]
+        );
     }
-    serde_json::to_string_pretty(&value).unwrap_or_default()
-}
-
-/// The ends of all logs of a directory, by their names.
-fn log_tails(dir: &Path) -> Vec<(String, String)> {
-    let mut logs: Vec<PathBuf> = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|end| end == "log"))
-        .collect();
-    logs.sort();
-    logs.iter()
-        .map(|path| {
-            let text = fs::read(path).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text);
-            let lines: Vec<&str> = text.lines().collect();
-            let from = lines.len().saturating_sub(TAIL);
-            (path.display().to_string(), lines[from..].join("\n"))
-        })
-        .collect()
 }

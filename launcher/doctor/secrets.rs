@@ -1,9 +1,10 @@
 //! Taking secrets out of a text that others will read.
 
+use crate::cli::variables;
 use std::fs;
 
 /// Variables whose values tell of the machine and of software, and of nothing else.
-const HARMLESS: [&str; 52] = [
+const HARMLESS: [&str; 53] = [
     "APPTAINER_CONTAINER",
     "APPTAINER_NAME",
     "COLUMNS",
@@ -17,6 +18,7 @@ const HARMLESS: [&str; 52] = [
     "HOME",
     "HOSTNAME",
     "INFOPATH",
+    "IPJOB_CLIENT_PROFILE",
     "IPYTHONDIR",
     "JUPYTER_CONFIG_DIR",
     "JUPYTER_DATA_DIR",
@@ -58,13 +60,12 @@ const HARMLESS: [&str; 52] = [
     "_LMFILES_",
 ];
 
-/// The same of all that begins so: settings of Slurm's job and step, of MPI, threads, Python and ipjob.
-const HARMLESS_BEGINNINGS: [&str; 45] = [
+/// The same of all that begins so: settings of Slurm's job and step, of MPI and threads.
+const HARMLESS_BEGINNINGS: [&str; 43] = [
     "CONDA_DEFAULT_ENV",
     "CONDA_PREFIX",
     "FI_",
     "I_MPI_",
-    "IPJOB_",
     "KMP_",
     "LC_",
     "MKL_",
@@ -76,7 +77,6 @@ const HARMLESS_BEGINNINGS: [&str; 45] = [
     "OPENBLAS_",
     "PMI_",
     "PMIX_",
-    "PYTHON",
     "SLURM_ARRAY_",
     "SLURM_CLUSTER",
     "SLURM_CONF",
@@ -107,6 +107,55 @@ const HARMLESS_BEGINNINGS: [&str; 45] = [
     "UCX_",
 ];
 
+/// What sets defaults of sbatch, salloc and srun. `SBATCH_EXPORT` has variables with their values, `SBATCH_COMMENT` anything.
+const SUBMISSION: [&str; 24] = [
+    "SALLOC_ACCOUNT",
+    "SALLOC_CONSTRAINT",
+    "SALLOC_PARTITION",
+    "SALLOC_QOS",
+    "SALLOC_RESERVATION",
+    "SALLOC_TIMELIMIT",
+    "SBATCH_ACCOUNT",
+    "SBATCH_CONSTRAINT",
+    "SBATCH_CPUS_PER_TASK",
+    "SBATCH_EXCLUSIVE",
+    "SBATCH_GPUS",
+    "SBATCH_MEM_PER_CPU",
+    "SBATCH_MEM_PER_NODE",
+    "SBATCH_NO_REQUEUE",
+    "SBATCH_PARTITION",
+    "SBATCH_QOS",
+    "SBATCH_REQUEUE",
+    "SBATCH_RESERVATION",
+    "SBATCH_SIGNAL",
+    "SBATCH_TIMELIMIT",
+    "SLURM_EXACT",
+    "SLURM_OVERLAP",
+    "SRUN_CPUS_PER_TASK",
+    "SQUEUE_FORMAT",
+];
+
+/// What Python itself reads.
+const PYTHON: [&str; 14] = [
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONFAULTHANDLER",
+    "PYTHONHASHSEED",
+    "PYTHONHOME",
+    "PYTHONIOENCODING",
+    "PYTHONNOUSERSITE",
+    "PYTHONOPTIMIZE",
+    "PYTHONPATH",
+    "PYTHONPYCACHEPREFIX",
+    "PYTHONSAFEPATH",
+    "PYTHONUNBUFFERED",
+    "PYTHONUSERBASE",
+    "PYTHONUTF8",
+    "PYTHONWARNINGS",
+];
+
+/// Variables of ipjob's own whose values are commands, in which anything may stand.
+const COMMANDS: [&str; 2] = ["IPJOB_ENGINE_WRAPPER", "IPJOB_ON_READY"];
+
 /// Parts of names that are harmless by none of these: a password among a service's settings, and other programs' words.
 const SECRET_NAMES: [&str; 14] = [
     "TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH", "COOKIE", "SESSION", "JWT", "COMMENT", "ARG",
@@ -117,7 +166,7 @@ const SECRET_NAMES: [&str; 14] = [
 const SECRET_WORDS: [&str; 2] = ["PAT", "PW"];
 
 /// What stands in a secret's place.
-const REMOVED: &str = "<removed>";
+pub const REMOVED: &str = "<removed>";
 
 /// Shorter values of variables are words that stand in a text for other reasons.
 const SHORTEST_VALUE: usize = 8;
@@ -132,10 +181,17 @@ const PATH_DIGITS: usize = 16;
 /// nobody can list (`SLURM_JWT`, `GITHUB_PAT`, `MYSQL_PWD`, `LDAP_BIND_PW`).
 fn is_harmless(name: &str) -> bool {
     let known = HARMLESS.contains(&name)
+        || PYTHON.contains(&name)
+        || is_of_the_site(name)
         || HARMLESS_BEGINNINGS
             .iter()
             .any(|begin| name.starts_with(begin));
-    known && !looks_secret(name)
+    known && !looks_secret(name) && !COMMANDS.contains(&name)
+}
+
+/// Whether a variable sets what a job of ipjob's gets by default: an option of ipjob's or of Slurm's programs.
+pub fn is_of_the_site(name: &str) -> bool {
+    SUBMISSION.contains(&name) || variables::is_an_options(name)
 }
 
 fn looks_secret(name: &str) -> bool {

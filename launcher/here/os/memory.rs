@@ -59,7 +59,7 @@ impl Memory {
     pub fn own() -> Option<Self> {
         let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let (version, groups) = find(&groups, &mounts)?;
+        let (version, groups) = find(&groups, &mounts, "memory")?;
         Self::of(version, groups)
     }
 
@@ -122,11 +122,33 @@ impl Memory {
 pub fn version_here() -> Option<u8> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let (version, _) = find(&groups, &mounts)?;
+    let (version, _) = find(&groups, &mounts, "memory")?;
     Some(match version {
         Version::One => 1,
         Version::Two => 2,
     })
+}
+
+/// What files of a controller (`pids.max`) say in our own group and in those above it, where they set a limit: each as `FILE = LIMIT in GROUP`.
+#[must_use]
+pub fn limits_of(controller: &str, files: &[&str]) -> Vec<String> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let (groups, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
+    let Some((_, groups)) = find(&groups, &mounts, controller) else {
+        return Vec::new();
+    };
+    let limit = |group: &Path, file: &str| {
+        let text = fs::read_to_string(group.join(file)).ok()?;
+        let text = text.trim();
+        let is_none = text.starts_with("max")
+            || text == "-1"
+            || text.parse().is_ok_and(|limit: u64| limit >= NO_LIMIT);
+        (!is_none && !text.is_empty()).then(|| format!("{file} = {text} in {}", group.display()))
+    };
+    let limits = groups
+        .iter()
+        .flat_map(|group| files.iter().filter_map(|file| limit(group, file)));
+    limits.collect()
 }
 
 /// How many processes the kernel has killed in a group: in version 1 those right in it, in version 2 also those below.
@@ -136,19 +158,20 @@ fn kills(version: Version, group: &Path) -> Option<u64> {
     lines.find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// The directories of our memory's group and of those above it, from `/proc/self/cgroup` and `/proc/self/mountinfo`.
-fn find(groups: &str, mounts: &str) -> Option<(Version, Vec<PathBuf>)> {
-    let group = |wanted: fn(&str) -> bool| {
+/// The directories of our group of a controller and of those above it, from `/proc/self/cgroup` and `/proc/self/mountinfo`.
+fn find(groups: &str, mounts: &str, controller: &str) -> Option<(Version, Vec<PathBuf>)> {
+    let has_it = |list: &str| list.split(',').any(|name| name == controller);
+    let group = |wanted: &dyn Fn(&str) -> bool| {
         groups.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
             let (controllers, path) = (fields.next()?, fields.next()?);
             wanted(controllers).then_some(path)
         })
     };
-    let first = group(has_memory);
+    let first = group(&has_it);
     let (version, group) = first
         .map(|path| (Version::One, path))
-        .or_else(|| group(str::is_empty).map(|path| (Version::Two, path)))?;
+        .or_else(|| group(&str::is_empty).map(|path| (Version::Two, path)))?;
     let mounted = mounts.lines().filter_map(|line| {
         let (mount, kind) = line.split_once(" - ")?;
         let mut place = mount.split(' ').skip(3);
@@ -156,7 +179,7 @@ fn find(groups: &str, mounts: &str) -> Option<(Version, Vec<PathBuf>)> {
         let (root, mount, kind, options) =
             (place.next()?, place.next()?, kind.next()?, kind.nth(1)?);
         let fits = match version {
-            Version::One => kind == "cgroup" && has_memory(options),
+            Version::One => kind == "cgroup" && has_it(options),
             Version::Two => kind == "cgroup2",
         };
         fits.then_some((root, mount))
@@ -182,11 +205,6 @@ fn find(groups: &str, mounts: &str) -> Option<(Version, Vec<PathBuf>)> {
     Some((version, up.map(Path::to_owned).collect()))
 }
 
-/// Whether a list of names separated by commas has the memory controller's.
-fn has_memory(list: &str) -> bool {
-    list.split(',').any(|name| name == "memory")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,14 +226,14 @@ mod tests {
             memory,
         ];
         assert_eq!(
-            paths(find(groups, one)),
+            paths(find(groups, one, "memory")),
             (Version::One, names.map(str::to_owned).to_vec())
         );
         // In a container that sees only its own group.
         let inside = "37 35 0:31 /docker/1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
-        assert_eq!(paths(find(groups, inside)).1, [memory]);
+        assert_eq!(paths(find(groups, inside, "memory")).1, [memory]);
         assert_eq!(
-            paths(find("4:memory:/docker/1/x\n", inside)).1,
+            paths(find("4:memory:/docker/1/x\n", inside, "memory")).1,
             [&format!("{memory}/x"), memory]
         );
         // A namespace of its own, mounted over the host's.
@@ -223,14 +241,14 @@ mod tests {
         let over =
             format!("{hidden}99 35 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
         assert_eq!(
-            paths(find("4:memory:/job_7\n", &over)).1,
+            paths(find("4:memory:/job_7\n", &over, "memory")).1,
             [&format!("{memory}/job_7"), memory]
         );
         let two =
             "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        assert_eq!(paths(find("0::/job_7/step_0\n", two)).1.len(), 3);
+        assert_eq!(paths(find("0::/job_7/step_0\n", two, "memory")).1.len(), 3);
         assert_eq!(
-            paths(find("0::/../x\n", two)),
+            paths(find("0::/../x\n", two, "memory")),
             (Version::Two, vec!["/sys/fs/cgroup".to_owned()])
         );
         for (groups, mounts) in [
@@ -239,7 +257,7 @@ mod tests {
             ("4:memory:/a", two),
             ("x", "y - z"),
         ] {
-            assert_eq!(find(groups, mounts), None);
+            assert_eq!(find(groups, mounts, "memory"), None);
         }
     }
 
