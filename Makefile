@@ -109,7 +109,7 @@ slurm_tests() {
 }
 endef
 
-.PHONY: help run build test check quick fuzz chaos soak bench roots slurm lab lab-down dist wheel docs install clean venvs $(VENVS:%=venv-%)
+.PHONY: help run build test check quick fuzz chaos soak bench roots slurm lab lab-down dist wheel docs pictures install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -315,6 +315,16 @@ docs: venv-docs ## build the pages of docs/ as a site, target/site; a link that 
 	@venv=$$(tests/python/venv.sh docs)
 	NO_MKDOCS_2_WARNING=1 "$$venv/bin/mkdocs" build --quiet --strict
 	echo $(CURDIR)/target/site/index.html
+
+pictures: build venv-main venv-wheel ## make the pictures of docs/ by the tests that see what they show, as root (a lab, Chromium)
+	@IPJOB_TEST_VENV_MAIN=$$(tests/python/venv.sh main)
+	IPJOB_TEST_VENV_WHEEL=$$(tests/python/venv.sh wheel)
+	export IPJOB_TEST_VENV_MAIN IPJOB_TEST_VENV_WHEEL IPJOB_TEST_BINARY=$(BINARY) IPJOB_TEST_PICTURES=$(CURDIR)/docs IPJOB_TEST_REQUIRE=1
+	tests/install-packages chromium
+	cargo test --quiet $(CARGO_FLAGS) --test tests -- --exact \
+	  connect::browser::a_notebook_in_a_real_browser_runs_on_all_ranks_and_a_local_client_uses_them_meanwhile \
+	  package::a_person_uses_and_ends_a_job_by_jupyterlabs_list
+	ls -l docs/*.png docs/*.svg
 
 install: $(BINARY) ## install program, man page, completions and modulefiles below DESTDIR= PREFIX=/usr/local
 	@root=$(DESTDIR)$(PREFIX)

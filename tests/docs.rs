@@ -1,5 +1,6 @@
 //! What is written about the record holds for real records, and what is documented runs.
 
+mod pictures;
 mod site;
 mod slurm;
 

@@ -1,6 +1,6 @@
 //! The Python package `ipjob` in python/: it is thin, of the program's version, and says what it lacks.
 
-use crate::support::{Job, Needed, Place, binary, chmod, program, venv};
+use crate::support::{Job, Needed, Place, binary, chmod, pictures, program, venv};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -146,7 +146,9 @@ fn a_person_uses_and_ends_a_job_by_jupyterlabs_list() {
     }
     let place = Place::with_venv(&venv);
     let cells = [HEARD, "%%px\nimport os\nprint('process', os.getpid())"].map(|source| {
-        json!({"cell_type": "code", "id": source.len().to_string(), "metadata": {}, "execution_count": null, "outputs": [], "source": source})
+        // Nothing that a person would write.
+        let hidden = json!({"jupyter": {"source_hidden": source == HEARD}});
+        json!({"cell_type": "code", "id": source.len().to_string(), "metadata": hidden, "execution_count": null, "outputs": [], "source": source})
     });
     let notebook = json!({
         "nbformat": 4, "nbformat_minor": 5, "cells": cells,
@@ -156,14 +158,17 @@ fn a_person_uses_and_ends_a_job_by_jupyterlabs_list() {
     let mut job = Job::start(&place, &["--mode", "notebook", "-n", "2"]);
     let record = job.wait_ready();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let picture = place.dir().join("page.png");
     let seen = place
         .command(venv.join("bin/python"))
         .arg(tests.join("package/clusters.py"))
         .args([record["url"].as_str().expect("an address"), "px.ipynb"])
+        .arg(&picture)
         .env("PYTHONPATH", tests.join("connect"))
         .output()
         .expect("Python");
     assert!(seen.status.success(), "{}", shown(&seen));
+    pictures::screenshot("clusters.png", &fs::read(picture).expect("a picture"));
     let (code, transcript) = job.finish();
     assert_eq!(code, 0, "{transcript}");
     assert!(transcript.contains("stopping: SIGTERM"), "{transcript}");

@@ -99,6 +99,13 @@ class Browser:
             self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
 
+def picture(browser, file):
+    """What the page shows, without the questions that JupyterLab asks in a corner."""
+    browser.value("document.querySelector('.Toastify')?.remove()")
+    with open(file, "wb") as png:
+        png.write(base64.b64decode(browser.call("Page.captureScreenshot", format="png")["data"]))
+
+
 def run_cells(browser, url, expected):
     """Opens the notebook at that address, if there is one, and runs its cells; what the last one then shows, once all of `expected` is there."""
     if url:
@@ -130,8 +137,7 @@ def main(url, notebook, expected, screenshot):
             browser.call("Page.navigate", url=url)
             browser.wait("document.querySelector('#jp-main-dock-panel, .jp-LauncherCard') !== null")
             shown = run_cells(browser, url.split("/lab?")[0] + f"/lab/tree/{notebook}", expected)
-            with open(screenshot, "wb") as file:
-                file.write(base64.b64decode(browser.call("Page.captureScreenshot", format="png")["data"]))
+            picture(browser, screenshot)
             print(shown)
         finally:
             browser.close()

@@ -1,5 +1,6 @@
+use super::terminal::AtTerminal;
 use super::{Connect, views};
-use crate::support::{Lab, lab::ALICE, program};
+use crate::support::{Lab, lab::ALICE, pictures, program};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -14,7 +15,8 @@ fn notebook() -> Value {
             cell("a", "import os\nimport ipyparallel as ipp\n\nrc = ipp.Client(profile=os.environ[\"IPJOB_CLIENT_PROFILE\"])\n\
                        rc.activate(targets=\"all\")\nrc.ids"),
             cell("b", "%%px\nfrom mpi4py import MPI\n\nworld = MPI.COMM_WORLD\n\
-                       print(f\"rank {world.rank} of {world.size}: the sum of all ranks is {world.allreduce(world.rank)}\")"),
+                       total = world.allreduce(world.rank)\n\
+                       print(f\"rank {world.rank} of {world.size} on {MPI.Get_processor_name()}: the sum is {total}\")"),
         ],
     })
 }
@@ -35,10 +37,27 @@ fn a_notebook_in_a_real_browser_runs_on_all_ranks_and_a_local_client_uses_them_m
         "exec ipjob --mode notebook",
     );
     let profile = format!("job_{}", job.id);
-    let mut connect = Connect::start(&lab, &profile, &[&format!("login:{}", job.id)]);
+    let target = format!("login:{}", job.id);
+    // A person who does not wait for the job, and ends the tunnel.
+    let mut person = AtTerminal::start(&lab, &["connect", &target]);
+    let shown = person.wait("Ctrl-C ends the tunnel", 1);
+    pictures::terminal("connect.svg", &format!("ipjob connect {target}"), &shown);
+    person.press("\u{3}");
+    let (code, shown) = person.finish();
+    assert_eq!(code, 0, "{shown}");
+    let chart = ["status", &target, "--timeline"];
+    let (code, shown) = AtTerminal::start(&lab, &chart).finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("controller  "), "{shown}");
+    pictures::terminal(
+        "timeline.svg",
+        &format!("ipjob {}", chart.join(" ")),
+        &shown,
+    );
+    let mut connect = Connect::start(&lab, &profile, &[&target]);
     let url = connect.wait_url();
     let ranks: Vec<String> = (0..4)
-        .map(|rank| format!("rank {rank} of 4: the sum of all ranks is 6"))
+        .map(|rank| format!("rank {rank} of 4 on node"))
         .collect();
     let seen = lab
         .on(ALICE, "laptop")
@@ -62,7 +81,8 @@ fn a_notebook_in_a_real_browser_runs_on_all_ranks_and_a_local_client_uses_them_m
         assert!(text.contains(rank.as_str()), "{rank}: {text}");
     }
     let picture = fs::read(lab.laptop_home("page.png")).expect("a screenshot");
-    assert!(picture.starts_with(b"\x89PNG"));
+    assert_eq!(text.matches(": the sum is 6").count(), 4, "{text}");
+    pictures::screenshot("laptop.png", &picture);
     assert_eq!(views(&lab, &profile), "[0, 1, 2, 3]");
     connect.interrupt();
     lab.shell(ALICE, "login", &format!("scancel {}", job.id));

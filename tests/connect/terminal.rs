@@ -11,14 +11,14 @@ use std::thread;
 const TURNS: [char; 8] = ['⠁', '⠂', '⠄', '⡀', '⢀', '⠠', '⠐', '⠈'];
 
 /// A program at a terminal of the laptop's.
-struct AtTerminal {
+pub(super) struct AtTerminal {
     child: Child,
     keys: ChildStdin,
     screen: Arc<Mutex<Vec<u8>>>,
 }
 
 impl AtTerminal {
-    fn start(lab: &Lab, args: &[&str]) -> Self {
+    pub(super) fn start(lab: &Lab, args: &[&str]) -> Self {
         let mut child = lab
             .on(ALICE, "laptop")
             .args(["python3", "-c", include_str!("at_terminal.py"), "ipjob"])
@@ -51,7 +51,7 @@ impl AtTerminal {
     }
 
     /// Waits until this was shown so often, and returns all.
-    fn wait(&mut self, text: &str, times: usize) -> String {
+    pub(super) fn wait(&mut self, text: &str, times: usize) -> String {
         wait_for(&format!("{text:?} at the terminal"), || {
             let shown = self.shown();
             if shown.matches(text).count() >= times {
@@ -63,12 +63,12 @@ impl AtTerminal {
         })
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(super) fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("it reads");
     }
 
     /// Waits for its end: the exit code, and all that was shown.
-    fn finish(mut self) -> (i32, String) {
+    pub(super) fn finish(mut self) -> (i32, String) {
         let code = wait_for("the end", || {
             let status = self.child.try_wait().expect("a child");
             status.map(|status| status.code())

@@ -1,15 +1,15 @@
-"""JupyterLab's list of clusters in headless Chromium, as a person uses it; usage: clusters.py URL NOTEBOOK. The job that runs is there, its
+"""JupyterLab's list of clusters in headless Chromium, as a person uses it; usage: clusters.py URL NOTEBOOK SCREENSHOT. The job that runs is there, its
 START cannot be pressed, `<>` puts a cell with a client above those of the notebook, %%px runs on all engines, and STOP is pressed.
 """
 import sys
 import tempfile
 
-from browser import Browser, run_cells
+from browser import Browser, picture, run_cells
 
 ITEM = "document.querySelector('.ipp-ClusterListingItem[data-cluster-id=\"job_local:\"]')"
 
 
-def main(url, notebook):
+def main(url, notebook, screenshot):
     with tempfile.TemporaryDirectory() as profile:
         browser = Browser(profile)
         try:
@@ -17,7 +17,7 @@ def main(url, notebook):
             browser.call("Page.navigate", url=url)
             browser.wait("document.querySelector('#jp-main-dock-panel, .jp-LauncherCard') !== null")
             browser.call("Page.navigate", url=url.split("/lab?")[0] + f"/lab/tree/{notebook}")
-            browser.wait("document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content').length >= 2"
+            browser.wait("document.querySelectorAll('.jp-Notebook .jp-CodeCell').length >= 2"
                          " && document.querySelector('[data-status=\"idle\"]') !== null")
             browser.wait("document.querySelector('.jp-SideBar [data-id=ipp-cluster-launcher]') !== null")
             browser.click(".jp-SideBar [data-id=ipp-cluster-launcher]")
@@ -27,6 +27,7 @@ def main(url, notebook):
             browser.click(".ipp-ClusterListingItem[data-cluster-id='job_local:'] .ipp-ClusterListingItem-code")
             browser.wait("document.querySelector('.jp-Notebook .jp-CodeCell .cm-content').innerText.includes('Cluster.from_file')")
             print(run_cells(browser, None, "[stdout:0] process|[stdout:1] process"))
+            picture(browser, screenshot)
             browser.click(".ipp-ClusterListingItem[data-cluster-id='job_local:'] .ipp-ClusterListingItem-stop")
             # It has been sent when it has had its effect, and not before.
             browser.value("new Promise(done => { const look = () => fetch('/').then(() => setTimeout(look, 50), () => done(true)); look(); })")

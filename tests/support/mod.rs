@@ -9,6 +9,7 @@ mod job;
 pub mod lab;
 #[macro_use]
 mod needs;
+pub mod pictures;
 mod place;
 
 pub use ended::assert_nothing_left;
