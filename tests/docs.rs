@@ -403,6 +403,38 @@ fn the_commands_of_the_first_pages_are_taken_and_their_python_compiles() {
     }
 }
 
+/// A line of ipjob's without what differs from run to run: numbers, addresses, where the home is.
+fn shape(line: &str) -> String {
+    let words = line.trim_start_matches("^C").split_ascii_whitespace();
+    let words = words.map(|word| match word {
+        word if word.contains("://") => "ADDRESS".to_owned(),
+        word => {
+            let word = word.find("/.ipython").map_or(word, |home| &word[home..]);
+            word.replace(|char: char| char.is_ascii_digit(), "")
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_transcript_of_the_readme_is_what_a_job_prints() {
+    let readme = document("README.md").expect("the README");
+    let transcript = blocks(&readme, "text").swap_remove(0);
+    let (command, shown) = transcript.split_once('\n').expect("lines");
+    let place = Place::with_fakes();
+    let words = command.strip_prefix("$ ipjob ").expect("a command");
+    let command = place.ipjob(words.split_ascii_whitespace());
+    let mut job = Job::spawn(&place, "job_local", command);
+    job.wait_ready();
+    job.signal(Signal::SIGINT);
+    let (code, printed) = job.finish();
+    assert_eq!(code, 0, "{printed}");
+    let printed: BTreeSet<String> = printed.lines().map(shape).collect();
+    for line in shown.lines() {
+        assert!(printed.contains(&shape(line)), "{line:?} of {printed:#?}");
+    }
+}
+
 /// All pages for people, as paths from the project's root with their texts; `docs/design` alone where that is asked.
 fn pages(directories: &[&str]) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
