@@ -146,9 +146,7 @@ fn a_person_uses_and_ends_a_job_by_jupyterlabs_list() {
     }
     let place = Place::with_venv(&venv);
     let cells = [HEARD, "%%px\nimport os\nprint('process', os.getpid())"].map(|source| {
-        // Nothing that a person would write.
-        let hidden = json!({"jupyter": {"source_hidden": source == HEARD}});
-        json!({"cell_type": "code", "id": source.len().to_string(), "metadata": hidden, "execution_count": null, "outputs": [], "source": source})
+        json!({"cell_type": "code", "id": source.len().to_string(), "metadata": {}, "execution_count": null, "outputs": [], "source": source})
     });
     let notebook = json!({
         "nbformat": 4, "nbformat_minor": 5, "cells": cells,

@@ -17,7 +17,7 @@ def main(url, notebook, screenshot):
             browser.call("Page.navigate", url=url)
             browser.wait("document.querySelector('#jp-main-dock-panel, .jp-LauncherCard') !== null")
             browser.call("Page.navigate", url=url.split("/lab?")[0] + f"/lab/tree/{notebook}")
-            browser.wait("document.querySelectorAll('.jp-Notebook .jp-CodeCell').length >= 2"
+            browser.wait("document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content').length >= 2"
                          " && document.querySelector('[data-status=\"idle\"]') !== null")
             browser.wait("document.querySelector('.jp-SideBar [data-id=ipp-cluster-launcher]') !== null")
             browser.click(".jp-SideBar [data-id=ipp-cluster-launcher]")
@@ -27,6 +27,9 @@ def main(url, notebook, screenshot):
             browser.click(".ipp-ClusterListingItem[data-cluster-id='job_local:'] .ipp-ClusterListingItem-code")
             browser.wait("document.querySelector('.jp-Notebook .jp-CodeCell .cm-content').innerText.includes('Cluster.from_file')")
             print(run_cells(browser, None, "[stdout:0] process|[stdout:1] process"))
+            # The cell that waits until the client hears the engines is none that a person would write.
+            browser.click(".jp-CodeCell[data-windowed-list-index='1'] .jp-InputCollapser")
+            browser.wait("document.querySelector('.jp-CodeCell .jp-Placeholder') !== null")
             picture(browser, screenshot)
             browser.click(".ipp-ClusterListingItem[data-cluster-id='job_local:'] .ipp-ClusterListingItem-stop")
             # It has been sent when it has had its effect, and not before.
