@@ -273,7 +273,7 @@ fn allocation(
     let launcher = options.launcher().unwrap_or(Launcher::Srun);
     if options.jobid.is_some() && (rank.is_some() || launcher != Launcher::Srun) {
         return Err(Failure::usage(
-            "--jobid works with one ipjob and --launcher srun only: a step of that job has the engines",
+            "--jobid works with one ipjob and --launcher srun only: the engines run in a step of that job",
         ));
     }
     if options.uses_this_machine_alone() {
@@ -316,7 +316,7 @@ fn allocation(
         }
         return Err(failure
             .hint(format!(
-                "--jobid {} starts the engines in the job, and the rest here",
+                "--jobid {} starts the engines in the job and everything else here",
                 slurm.job
             ))
             .hint("--launcher local starts engines on this machine alone"));

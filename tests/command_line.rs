@@ -296,7 +296,7 @@ fn every_command_has_a_page_with_its_options() {
 #[test]
 fn an_entry_for_ssh_that_leads_nowhere_is_refused() {
     for (target, hint) in [
-        ("job_local", "`ipjob status` tells which"),
+        ("job_local", "which `ipjob status` shows"),
         ("daint:job_local-2", "`ssh daint`"),
     ] {
         let output = run(&["ssh", "--config", target]);

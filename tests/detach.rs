@@ -245,7 +245,10 @@ fn a_job_ends_with_the_process_that_it_follows() {
     let again = place.ipjob(words).output().expect("it runs");
     let errors = String::from_utf8_lossy(&again.stderr);
     assert_eq!(again.status.code(), Some(2), "{errors}");
-    assert!(errors.contains("there is no such process"), "{errors}");
+    assert!(
+        errors.contains("no such process on this machine"),
+        "{errors}"
+    );
 }
 
 #[test]

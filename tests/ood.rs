@@ -155,7 +155,7 @@ fn a_session_of_two_nodes_is_used_by_its_card() {
     let second = lab.submit(&["-N1", "-n1", "-w", &values["host"]], &body);
     let ended = second.finish();
     assert_eq!(ended.code, 1, "{}", ended.output);
-    let told = format!("--jupyter-port {} cannot be had", values["port"]);
+    let told = format!("--jupyter-port {} cannot be used", values["port"]);
     assert!(ended.output.contains(&told), "{}", ended.output);
     assert!(ended.output.contains("held by pid "), "{}", ended.output);
     assert!(!lab.home("second/connection.yml").exists());

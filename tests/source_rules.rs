@@ -217,17 +217,21 @@ const DECIDES_BY_TEXT: &[&str] = &[
     "to_string().ends_with(",
 ];
 
-/// The text of a source without its tests, which come last, and with each chain of calls on one line.
-fn without_tests(text: &str) -> String {
+/// The text of a source without its tests, which come last.
+fn product(text: &str) -> &str {
     let tests = text.match_indices("#[cfg(test)]\nmod ").find(|(at, _)| {
         text[*at..]
             .lines()
             .nth(1)
             .is_some_and(|line| line.ends_with('{'))
     });
-    let product = tests.map_or(text, |(at, _)| &text[..at]);
+    tests.map_or(text, |(at, _)| &text[..at])
+}
+
+/// The text of a source without its tests, and with each chain of calls on one line.
+fn without_tests(text: &str) -> String {
     let mut joined = String::new();
-    for line in product.lines() {
+    for line in product(text).lines() {
         match line.trim_start() {
             call if call.starts_with('.') => joined.push_str(call),
             _ => {
@@ -684,4 +688,147 @@ fn no_test_sleeps() {
         "    sleep .5",
     ];
     hold(&tests, rule, "tests/x.rs", &bad);
+}
+
+/// The words that are not used, each with what is used instead: `docs/glossary.md` alone has them.
+fn refused_words() -> Vec<(Vec<String>, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/glossary.md");
+    let page = fs::read_to_string(path).expect("the glossary");
+    let (_, table) = page
+        .split_once("| not | but |\n| --- | --- |\n")
+        .expect("the table");
+    let rows = table.lines().map_while(|line| {
+        let (not, but) = line.strip_prefix("| ")?.split_once(" | ")?;
+        let words = not.split(' ').map(str::to_lowercase).collect();
+        Some((words, but.trim_end_matches(" |").to_owned()))
+    });
+    rows.collect()
+}
+
+/// The words of a text in small letters, each with its line; an empty one where a phrase ends, at a punctuation mark or a blank line.
+fn words_of(text: &str, first: usize) -> Vec<(String, usize)> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for (number, line) in (first..).zip(text.lines()) {
+        let mut word = String::new();
+        // Past its end, so that a line's last word ends too.
+        for char in line.chars().chain([' ']) {
+            if char.is_alphanumeric() || "'-_".contains(char) {
+                word.extend(char.to_lowercase());
+                continue;
+            }
+            if !word.is_empty() {
+                found.push((std::mem::take(&mut word), number));
+            }
+            if !char.is_whitespace() {
+                found.push((String::new(), number));
+            }
+        }
+        if line.trim().is_empty() {
+            found.push((String::new(), number));
+        }
+    }
+    found
+}
+
+/// Where a text has words that are not used.
+fn refused(
+    path: &Path,
+    text: &str,
+    first: usize,
+    refused: &[(Vec<String>, String)],
+) -> Vec<String> {
+    let words = words_of(text, first);
+    let mut faults = Vec::new();
+    for (phrase, instead) in refused {
+        for part in words.windows(phrase.len()) {
+            if part.iter().map(|(text, _)| text).eq(phrase) {
+                let (path, line) = (path.display(), part[0].1);
+                faults.push(format!("{path}:{line}: {:?}: {instead}", phrase.join(" ")));
+            }
+        }
+    }
+    faults
+}
+
+/// The texts of a Rust source, without its tests, each with its first line: what stands in quotes and, for the files that are the
+/// manual, the doc comments.
+fn texts_of(source: &str, is_manual: bool) -> Vec<(usize, String)> {
+    let mut texts = Vec::new();
+    // What is inside quotes that a line has not closed.
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in (1..).zip(product(source).lines()) {
+        let comment = line.trim_start().strip_prefix("//");
+        if let (None, Some(comment)) = (&open, comment) {
+            if let Some(text) = comment.strip_prefix('/').filter(|_| is_manual) {
+                texts.push((number, text.to_owned()));
+            }
+            continue;
+        }
+        let mut chars = line.chars().peekable();
+        while let Some(char) = chars.next() {
+            match (char, &mut open) {
+                ('"', None) => open = Some((number, String::new())),
+                ('"', Some(_)) => texts.extend(open.take()),
+                // `'"'` is a character.
+                ('\'', None) if chars.peek() == Some(&'"') => {
+                    chars.next();
+                }
+                ('\\', Some((_, text))) => {
+                    if chars.next() == Some('n') {
+                        text.push('\n');
+                    }
+                }
+                (char, Some((_, text))) => text.push(char),
+                (_, None) => {}
+            }
+        }
+        if let Some((_, text)) = &mut open {
+            text.push('\n');
+        }
+    }
+    texts
+}
+
+#[test]
+fn the_texts_for_users_have_only_words_that_they_know() {
+    let list = refused_words();
+    assert!(list.len() > 20, "{list:?}");
+    let is_manual = |path: &Path| {
+        path.starts_with("launcher/cli")
+            || path == Path::new("launcher/plan/settings.rs")
+            || path == Path::new("launcher/plan/wiring.rs")
+    };
+    let rule = |path: &Path, text: &str| {
+        let texts = texts_of(text, is_manual(path)).into_iter();
+        texts
+            .flat_map(|(line, text)| refused(path, &text, line, &list))
+            .collect()
+    };
+    let mut sources = sources();
+    sources.retain(|path| {
+        let path = path.with_extension("");
+        path.iter().all(|part| part != "tests" && part != "fuzz")
+    });
+    let bad = [
+        "    /// Start the job anew.",
+        "    let text = \"{node} goes on\";",
+        "    let text = \"the last lines: it \\\n        goes on\";",
+        "    let quote = '\"';\n    let text = \"as long as it runs\";",
+    ];
+    hold(&sources, rule, "launcher/cli/x.rs", &bad);
+    let unused = rule(
+        Path::new("launcher/x.rs"),
+        "// It goes on.\n/// Anew.\nfn x() {}",
+    );
+    assert_eq!(unused, [""; 0], "comments are not for users");
+    let whole = |path: &Path, text: &str| refused(path, text, 1, &list);
+    let bad = ["It goes on.", "a job that goes\non", "Start it Anew"];
+    let mut others = files("sbatch", &["sbatch", "sh", "yml", "erb", "md"]);
+    others.extend(files("python/ipjob", &["py"]));
+    hold(&others, whole, "docs/x.md", &bad);
+    assert_eq!(
+        whole(Path::new("x"), "it goes. On").len(),
+        0,
+        "two sentences"
+    );
 }

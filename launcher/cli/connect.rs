@@ -21,19 +21,19 @@ pub enum Via {
     Srun,
 }
 
-/// What connect is told.
+/// The options of `ipjob connect`.
 #[derive(Args, Debug)]
 pub struct ConnectOptions {
-    /// The job: its id, or the profile of a job without Slurm. HOST is anything that `ssh HOST` accepts; without it the job is
-    /// looked up on this machine and its cluster. `HOST:` alone means the only job that is running there.
+    /// The job: its id, or the profile of a job without Slurm. HOST is anything that `ssh HOST` accepts; without it, ipjob
+    /// looks on this machine and its cluster. `HOST:` alone means the only job that is running there.
     #[arg(value_name = "[HOST:]JOB", required_unless_present_any = ["list", "disconnect"])]
     pub target: Option<String>,
 
-    /// List the connections of this machine, in the background or not.
+    /// List the connections of this machine, in the foreground and in the background.
     #[arg(long, conflicts_with_all = ["target", "disconnect", "background", "open", "print"])]
     pub list: bool,
 
-    /// End the connection to JOB, by default the only one; the job keeps running.
+    /// End the connection to JOB, or the only one if no JOB is given; the job keeps running.
     #[arg(long, conflicts_with_all = ["background", "open", "print", "json"])]
     pub disconnect: bool,
 
@@ -41,15 +41,15 @@ pub struct ConnectOptions {
     pub tunnel: TunnelOptions,
 }
 
-/// What is told of a tunnel to a job.
+/// The options of a tunnel to a job.
 #[derive(Args, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
 pub struct TunnelOptions {
-    /// Return once connected. The connection stays when the terminal is closed, until the job ends or `ipjob connect
-    /// --disconnect`.
+    /// Return once connected. The connection outlives the terminal: it lasts until the job ends or `ipjob connect
+    /// --disconnect` ends it.
     #[arg(long)]
     pub background: bool,
 
@@ -71,8 +71,8 @@ pub struct TunnelOptions {
     )]
     pub remote_ipjob: String,
 
-    /// Open Jupyter's page in the browser, by way of a file that only you can read, because the address contains the token. A
-    /// job that is connected already is opened as well.
+    /// Open Jupyter in the browser, through a file that only you can read, because the address contains the token. This also
+    /// works for a job that is already connected.
     #[arg(long)]
     pub open: bool,
 
@@ -88,7 +88,7 @@ pub struct TunnelOptions {
     #[arg(long, value_name = "NAME", value_parser = values::profile_name)]
     pub profile: Option<ProfileName>,
 
-    /// Range of local ports [default: the same ports as in the job, others if these are taken].
+    /// Range of local ports [default: the same ports as in the job, or others if those are taken].
     #[arg(long, env = "IPJOB_LOCAL_PORTS", value_name = "FIRST-LAST", value_parser = values::port_range)]
     pub local_ports: Option<PortRange>,
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// What `ipjob status` is told.
 #[derive(Args, Debug)]
 pub struct StatusOptions {
-    /// The job: its id (`12345`, `12345_6`), or the profile of a job without Slurm; HOST: before it looks there, over ssh
+    /// The job: its id (`12345`, `12345_6`), or the profile of a job without Slurm; with HOST:, ipjob looks there, over ssh
     /// [default: all jobs].
     #[arg(value_name = "[HOST:]JOB")]
     pub target: Option<String>,
@@ -18,7 +18,7 @@ pub struct StatusOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// Draw a chart of the start below the job: what took how long.
+    /// Draw a chart below the job that shows how long each part of the start took.
     #[arg(long, conflicts_with = "json")]
     pub timeline: bool,
 
@@ -42,9 +42,9 @@ pub struct StopOptions {
 /// What `ipjob wait` waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Moment {
-    /// It can be used, if with fewer engines
+    /// The job can be used, perhaps with fewer engines
     Ready,
-    /// Nothing of it runs any more
+    /// Nothing of the job is running any more
     Ended,
 }
 
@@ -59,7 +59,7 @@ pub struct WaitOptions {
     #[arg(long = "for", value_enum, value_name = "MOMENT", default_value_t = Moment::Ready)]
     pub moment: Moment,
 
-    /// How long to wait (exit code 3 after that) [default: as long as it takes].
+    /// How long to wait (exit code 3 after that) [default: no limit].
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub timeout: Option<Duration>,
 }
@@ -71,7 +71,7 @@ pub struct RestartOptions {
     #[arg(value_name = "[HOST:][JOB]")]
     pub target: Option<String>,
 
-    /// Restart all engines; running ones are killed first, e.g. because they hang in a collective.
+    /// Restart all engines; running ones are killed first, e.g. if they hang in a collective.
     #[arg(long)]
     pub all: bool,
 

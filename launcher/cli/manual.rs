@@ -22,16 +22,16 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<String>)> {
             "Signals",
             "SIGNALS",
             lines(
-                "TERM, INT, HUP  end everything in order; a second INT kills everything at once
-HUP ends a job whose terminal is closed; use nohup or tmux to keep it running",
+                "TERM, INT, HUP  shut everything down cleanly; a second INT kills everything at once
+HUP arrives when the terminal is closed; nohup or tmux keeps the job running",
             ),
         ),
         (
             "Variables",
             "ENVIRONMENT",
             lines(
-                "every option has one; on/off options take 1/true/yes or 0/false/no
-IPJOB_ENGINE_ARG, IPJOB_CONTROLLER_ARG and IPJOB_SRUN_ARG hold one argument",
+                "every option has a variable; on/off options take 1/true/yes or 0/false/no
+IPJOB_ENGINE_ARG, IPJOB_CONTROLLER_ARG and IPJOB_SRUN_ARG hold one argument each",
             ),
         ),
         (
@@ -48,7 +48,7 @@ IPYTHONDIR            the IPython directory that holds it",
             lines(
                 "ipjob.json      the record: state, host, port, token, engines (docs/connection-file.md)
 log/            the output of every service
-security/       the connection files, while the job lives",
+security/       the connection files, while the job runs",
             ),
         ),
         (
@@ -97,7 +97,7 @@ fn named(name: &str) -> Outcome<Command> {
     found.cloned().ok_or_else(|| {
         let all: Vec<&str> = commands(&program).map(Command::get_name).collect();
         Failure::usage(format!("ipjob has no command {name:?}"))
-            .hint(format!("it has {}", all.join(", ")))
+            .hint(format!("its commands are {}", all.join(", ")))
     })
 }
 

@@ -63,12 +63,12 @@ const USAGE: &str = "ipjob --mode notebook     [OPTIONS] [-- JUPYTER ARGS]
        ipjob completions SHELL
        ipjob man [COMMAND]";
 
-/// Start an ipyparallel cluster with Jupyter, supervise it, and shut it down in order.
+/// Start an ipyparallel cluster with Jupyter, supervise it, and shut it down cleanly.
 ///
 /// ipjob creates a profile directory and the controller's ports and connection files, starts ipcontroller, the engines and
-/// Jupyter at once, waits until all of them can be used, and writes a record (JSON) from which programs learn how to reach
-/// them. It runs until Jupyter's "Shut Down", a signal, or the end of the driver command. Then it ends everything in order;
-/// logs and the record remain.
+/// Jupyter at once, waits until all of them are ready, and writes a record (JSON) from which programs learn how to reach
+/// them. It runs until somebody shuts Jupyter down, a signal arrives, or the driver command exits. Then it shuts everything
+/// down cleanly; logs and the record remain.
 #[derive(Debug, Parser)]
 #[command(
     name = "ipjob",
@@ -90,23 +90,24 @@ pub struct Cli {
 /// What ipjob does besides its main command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// On a laptop: submit a job or find the one that is there, wait for it, and connect, all through one ssh login.
+    /// On a laptop: submit a job or find one that is in the queue, wait for it, and connect, all through one ssh login.
     ///
-    /// The batch script is one of this machine, one of the cluster (HOST:PATH), or a template. A job of the same name that is
-    /// pending or running is taken instead, unless --new is given. While it waits, Ctrl-C leaves the job in the queue. Then it
-    /// is `ipjob connect`, with all its options.
+    /// The batch script is a file on this machine, a file on the cluster (HOST:PATH), or a template. If a job of the same name
+    /// is pending or running, ipjob uses that one, unless --new is given. Ctrl-C while it waits leaves the job in the queue.
+    /// When the job runs, this connects as `ipjob connect` does, and takes all its options.
     Up(UpOptions),
     /// On a laptop: connect to a job's Jupyter and ipyparallel through one ssh login; the job may still be pending or starting.
     ///
     /// One ssh (your own, with your ~/.ssh/config) finds the job and forwards Jupyter and all ports of the controller. Prints
     /// an address for the browser and creates a local profile, so that `ipp.Client(profile="job_<JOBID>")` works here.
-    /// Reconnects by itself without ever asking for a secret, follows the job when it is requeued, and exits when it ends.
-    /// Ctrl-C removes everything that it created. With --background it returns once connected.
+    /// Reconnects by itself, without ever asking for a password or a code, follows the job when it is requeued, and exits when
+    /// it ends. Ctrl-C removes everything that it created. With --background it returns once connected.
     Connect(ConnectOptions),
-    /// Get into a running job: a shell or a command on one of its nodes, with the job's environment.
+    /// Open a shell or run a command on a node of a running job, with the job's environment.
     ///
-    /// It is your ssh program, through your login to HOST and a step of the job (srun), so nodes need not allow ssh, and nothing
-    /// listens on a port. Each session has keys of its own. The exit code is the command's, or 255 if there was no session.
+    /// It runs your ssh program, through your login to HOST and a step of the job (srun), so nodes need not allow ssh, and
+    /// nothing listens on a port. Each session has its own keys. The exit code is the command's, or 255 if no session could be
+    /// opened.
     Ssh(SshOptions),
     /// Show job status: state, engines, time left, where jobs run and what Slurm says.
     ///
@@ -114,35 +115,35 @@ pub enum Command {
     /// your own ssh program and its configuration; ipjob need not be installed there. A job whose ipjob is gone is shown as
     /// dead.
     Status(StatusOptions),
-    /// End a job in order, as Ctrl-C would, and wait until it has ended.
+    /// End a job cleanly, as Ctrl-C would, and wait until it has ended.
     ///
-    /// The record says what must be signalled to reach the job's ipjob: the batch script, a step, or a process. A process is
-    /// signalled only if it is still the one that the record names.
+    /// The record says what to signal to reach the job's ipjob: the batch script, a step, or a process. A process is signalled
+    /// only if it is still the one that the record names.
     Stop(StopOptions),
     /// Wait until a job is ready, or until it has ended.
     ///
-    /// The exit code is 0 once it is. It is 3 if the job ends before it is ready, or the time is up, and 1 if the job is gone and
-    /// has not said that it ended.
+    /// The exit code is 0 once it is, 3 if the job ends before it is ready or the timeout expires, and 1 if the job is gone and
+    /// its record does not say how it ended.
     Wait(WaitOptions),
-    /// Restart the engines of a job that have ended, and wait until they are up.
+    /// Restart the engines of a job that have ended, and wait until they have registered.
     ///
-    /// A controller that was given up, or that a client has shut down, is restarted with them. Running engines keep their data,
+    /// Also restarts the controller, if ipjob has given it up or a client has shut it down. Running engines keep their data,
     /// unless they form one MPI world with the lost ones. In a notebook, `!ipjob restart` finds its own job.
     Restart(RestartOptions),
     /// Delete the files of finished jobs: profiles that ipjob created, logs, records and pointers.
     ///
     /// A job counts as running until squeue of its own cluster says otherwise; without Slurm, until its record says that it has
-    /// ended, or its process is gone and its record is old. In doubt nothing is deleted. In a profile that ipjob did not
-    /// create, only its own files are deleted.
+    /// ended, or its process is gone and its record is old. When in doubt, ipjob deletes nothing. In a profile that it did not
+    /// create, it deletes only its own files.
     Clean(CleanOptions),
-    /// Print a batch script for Slurm to stdout, to edit or to submit as it is.
+    /// Print a Slurm batch script to stdout, to edit or submit as it is.
     Template(TemplateOptions),
     /// Report what would go wrong here and how to fix it: one line per finding, exit code 4 if there is a problem.
     ///
     /// On a login node it checks programs and versions. Inside an allocation it also runs small steps: which type of
     /// `srun --mpi` makes one world of mpi4py, and whether the nodes can reach each other and share the profile directory.
     Doctor(DoctorOptions),
-    /// Print a completion script for a shell to stdout.
+    /// Print a shell completion script to stdout.
     Completions {
         /// The shell.
         shell: Shell,
@@ -199,7 +200,7 @@ pub enum Command {
         /// The Python that forks the engines of this node.
         #[arg(long, value_name = "PYTHON")]
         fork: Option<PathBuf>,
-        /// The limit of --idle-timeout in milliseconds: one task of each node tells when its engines are at rest.
+        /// The limit of --idle-timeout in milliseconds: one task of each node reports when its engines are idle.
         #[arg(long)]
         idle_limit: Option<u64>,
         /// Which engine it becomes again, as the only task of its step, and what the one before it was.
@@ -224,7 +225,7 @@ pub enum Command {
         /// Where the one in front listens.
         name: String,
     },
-    /// Tell when the engines of this node are at rest; a task of the engines' step starts this.
+    /// Report when the engines of this node are idle; a task of the engines' step starts this.
     #[command(hide = true)]
     Rest {
         /// The limit of --idle-timeout in milliseconds.
@@ -316,7 +317,7 @@ fn name_variable(error: &mut clap::Error) {
     }
 }
 
-/// A slip of the pen in a command's name is an argument that nobody expects.
+/// A typo in a command's name is an argument that nobody expects.
 fn name_command(error: &mut clap::Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
         return;
@@ -340,7 +341,7 @@ fn name_command(error: &mut clap::Error) {
     }
 }
 
-/// Writes data to stdout and tells the exit code.
+/// Writes data to stdout and returns the exit code.
 fn print(data: &[u8]) -> Outcome<u8> {
     output::data(data).map(|()| 0)
 }

@@ -24,15 +24,15 @@ const MOST_ENGINES: i64 = 10_000;
 /// How engines are started: one of the launchers, or what fits.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LauncherArgument {
-    /// What fits: ranks if ipjob was started as several, srun inside a Slurm job, else local
+    /// Ranks if ipjob was started as several ranks, srun inside a Slurm job, otherwise local
     Auto,
-    /// Processes of this machine
+    /// Processes on this machine
     Local,
     /// One step of the Slurm job
     Srun,
     /// One mpiexec, for allocations without srun
     Mpiexec,
-    /// The ranks that ipjob itself was started as, by `srun -n N ipjob` or `mpiexec -n N ipjob`
+    /// The ranks of ipjob itself, if it was started by `srun -n N ipjob` or `mpiexec -n N ipjob`
     Ranks,
 }
 
@@ -60,9 +60,9 @@ pub struct RunOptions {
     #[arg(long, value_enum, env = "IPJOB_MODE", value_name = "MODE")]
     pub mode: Option<Mode>,
 
-    /// In notebook mode, arguments for Jupyter (those that ipjob sets itself, such as --port, are refused by name). In
-    /// cluster-only mode, the driver command: it is started when the engines are ready, uses ipjob's stdin and stdout, and
-    /// when it exits the job ends with its exit code.
+    /// In notebook mode, arguments for Jupyter (ipjob refuses those that it sets itself, such as --port). In cluster-only
+    /// mode, the driver command: it starts when the engines are ready and uses ipjob's stdin and stdout; when it exits, the
+    /// job ends with its exit code.
     #[arg(last = true, value_name = "ARGS")]
     pub arguments: Vec<String>,
 
@@ -78,16 +78,17 @@ pub struct RunOptions {
     #[arg(short, long, env = "IPJOB_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub quiet: bool,
 
-    /// Return when the job is ready and leave it running, in a session and in a Slurm job in a step of its own: exit code 0 means
-    /// ready. From then on its lines go to a log, which `ipjob status` names. Not with a driver command [default: off].
+    /// Return when the job is ready (exit code 0) and leave it running, in a session of its own and, in a Slurm job, in a step
+    /// of its own. From then on its messages go to a log, whose path `ipjob status` shows. Not available with a driver command
+    /// [default: off].
     #[arg(long, env = "IPJOB_DETACH", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub detach: bool,
 
-    /// With --detach: print one JSON object to stdout, which tells how to reach the job, or why it is not ready [default: off].
+    /// With --detach: print one JSON object to stdout that says how to reach the job, or why it is not ready [default: off].
     #[arg(long, env = "IPJOB_JSON", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub json: bool,
 
-    /// End the job in order when this process of this machine has ended, e.g. a notebook's kernel or a shell [default: none].
+    /// End the job cleanly when this process on this machine has ended, e.g. a notebook's kernel or a shell [default: none].
     #[arg(long, env = "IPJOB_FOLLOW", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub follow: Option<u32>,
 
@@ -95,17 +96,17 @@ pub struct RunOptions {
     #[arg(long, hide = true)]
     pub detached: bool,
 
-    /// Command for `sh -c` that is run once, when the job is ready. It finds the record in `$IPJOB_READY_RECORD` and, in notebook mode, Jupyter's
-    /// address in `$IPJOB_READY_URL`, and writes to `ipjob-on-ready.log` in the profile's log directory. It ends with the job; that it fails is a warning
-    /// [default: none].
+    /// Command that `sh -c` runs once, when the job is ready. `$IPJOB_READY_RECORD` is the path of the record and, in notebook mode, `$IPJOB_READY_URL`
+    /// is Jupyter's address; the output goes to `ipjob-on-ready.log` in the profile's log directory. The command is ended with the job; if it fails,
+    /// ipjob only warns [default: none].
     #[arg(long, env = "IPJOB_ON_READY", value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub on_ready: Option<String>,
 
-    /// Start the engines in this running job of yours, and the rest here, for instance on a login node [default: the job that this is in].
+    /// Start the engines in this running job of yours and everything else here, e.g. on a login node [default: the job that ipjob runs in].
     #[arg(long, env = "IPJOB_JOBID", value_name = "JOB", value_parser = values::job, help_heading = "Engines")]
     pub jobid: Option<String>,
 
-    /// Number of engines, at most the job's CPUs [default: the job's tasks; of a job with one task on each node, the CPUs of all
+    /// Number of engines, at most the job's CPUs [default: the job's tasks; if it has one task per node, the CPUs of all
     /// tasks; without a job, this machine's CPUs].
     #[arg(short = 'n', long, env = "IPJOB_ENGINES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ENGINES), allow_negative_numbers = true, help_heading = "Engines")]
     pub engines: Option<u32>,
@@ -118,16 +119,16 @@ pub struct RunOptions {
     #[arg(long, value_enum, env = "IPJOB_LAUNCHER", default_value_t = LauncherArgument::Auto, value_name = "LAUNCHER", help_heading = "Engines")]
     pub launcher: LauncherArgument,
 
-    /// How to create a node's engines.
+    /// How to create the engines of a node.
     #[arg(long, value_enum, env = "IPJOB_ENGINE_START", default_value_t = EngineStart::Auto, value_name = "WAY", help_heading = "Engines")]
     pub engine_start: EngineStart,
 
-    /// Import these modules before engines count as ready, where they are forked once per node: `auto` (numpy, where it is installed), `off`, or
-    /// modules with commas. What a module draws or reads when it is imported is then the same in all engines of a node.
+    /// Modules to import before engines count as ready, once per node where engines are forked: `auto` (numpy, if it is installed), `off`, or a
+    /// list separated by commas. A random number that a module draws at import is then the same in all engines of a node, as is all that it reads.
     #[arg(long, env = "IPJOB_PRELOAD", value_name = "MODULES", default_value = "auto", value_parser = values::preload, help_heading = "Engines")]
     pub preload: Preload,
 
-    /// Restart engines that have ended or that the hub has dropped, up to five times in a row [default: off; set for an MPI world in notebook mode].
+    /// Restart engines that have ended or that the hub has dropped, up to five times in a row [default: off; `set` for an MPI world in notebook mode].
     #[arg(
         long,
         value_enum,
@@ -176,13 +177,13 @@ pub struct RunOptions {
     pub bind: Bind,
 
     /// Threads that the numerical libraries of each engine use: `auto` for as many as the engine has CPUs, unless `OMP_NUM_THREADS`,
-    /// `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`, `NUMEXPR_NUM_THREADS` or `BLIS_NUM_THREADS` is set already; N; or `off` to set
+    /// `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`, `NUMEXPR_NUM_THREADS` or `BLIS_NUM_THREADS` is already set; N; or `off` to set
     /// none of these variables.
     #[arg(long, env = "IPJOB_THREADS", value_name = "N", default_value = "auto", value_parser = values::threads, allow_negative_numbers = true, help_heading = "Engines")]
     pub threads: Threads,
 
-    /// Give every engine a nanny, a second Python that relays interrupts and signals to it. Without nannies engines start sooner
-    /// and need less memory, and ipjob itself sends them to engines of `--launcher local` that no wrapper starts.
+    /// Give every engine a nanny, a second Python that relays interrupts and signals to it. Without nannies, engines start
+    /// faster and need less memory; ipjob then relays signals itself, but only with `--launcher local` and no --engine-wrapper.
     #[arg(long, value_enum, env = "IPJOB_NANNY", default_value_t = Nanny::Auto, value_name = "NANNY", help_heading = "Engines")]
     pub nanny: Nanny,
 
@@ -206,8 +207,8 @@ pub struct RunOptions {
     )]
     pub controller_args: Vec<String>,
 
-    /// Address of the controller: an IPv4 address or the name of an interface [default: in a job, the one that the other
-    /// nodes can reach; without one, and with --launcher local, 127.0.0.1].
+    /// Address of the controller: an IPv4 address or the name of an interface [default: in a job, the address that the other
+    /// nodes can reach; without a job, and with --launcher local, 127.0.0.1].
     #[arg(
         long,
         env = "IPJOB_ADDRESS",
@@ -250,14 +251,14 @@ pub struct RunOptions {
     #[arg(long, env = "IPJOB_PORT_RANGE", value_name = "RANGE", default_value = "8000-9999", value_parser = values::port_range, help_heading = "Jupyter")]
     pub port_range: PortRange,
 
-    /// Port of Jupyter, where others have to know it beforehand, as a portal does; --port-range then has no meaning [default: a
-    /// free one of --port-range].
+    /// Port of Jupyter, for a portal or anything else that must know it in advance; --port-range is then ignored [default: a free
+    /// port in --port-range].
     #[arg(long, env = "IPJOB_JUPYTER_PORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true, help_heading = "Jupyter")]
     pub jupyter_port: Option<u16>,
 
-    /// File with the token of Jupyter, which is also accepted as a password in its login form: 8 to 128 letters and digits, in
-    /// a file that nobody else can read, or without --detach in a pipe, as in bash `<(echo "$password")`. A Jupyter that is no
-    /// Python script gets a random one when it is started again [default: none; the token is random].
+    /// File with Jupyter's token, which its login form also accepts as a password: 8 to 128 letters and digits. Nobody else
+    /// may be able to read the file; without --detach it may be a pipe, as in bash `<(echo "$password")`. A Jupyter that is not a
+    /// Python script gets a random token when it is restarted [default: none; the token is random].
     #[arg(
         long,
         env = "IPJOB_JUPYTER_TOKEN_FILE",
@@ -275,8 +276,8 @@ pub struct RunOptions {
     )]
     pub root_dir: Option<PathBuf>,
 
-    /// Name of the profile, as in `ipp.Client(profile="job_local")` [default: `job_<JOBID>`, `job_local`
-    /// without Slurm, with `-2` and so on if another cluster uses that].
+    /// Name of the profile, as in `ipp.Client(profile="job_local")` [default: `job_<JOBID>`, or `job_local`
+    /// without Slurm, followed by `-2` and so on if another cluster uses that name].
     #[arg(
         long,
         env = "IPJOB_PROFILE",
@@ -303,8 +304,8 @@ pub struct RunOptions {
     )]
     pub record: Option<PathBuf>,
 
-    /// Start everything at once, with ports and connection files that ipjob makes, or the controller first, with its own
-    /// [default: overlapped; sequential where the controller's configuration or --controller-arg sets up the ports].
+    /// Start everything at once, with ports and connection files that ipjob creates, or the controller first, with its own
+    /// [default: overlapped; sequential if the controller's configuration or --controller-arg sets the ports].
     #[arg(
         long,
         value_enum,
@@ -314,21 +315,21 @@ pub struct RunOptions {
     )]
     pub start: Option<Start>,
 
-    /// Time limit for the whole start, or with the name of a service (controller, engines, jupyter) for that service:
-    /// `3m`, `engines=90s`; may be repeated or separated by commas. A plain number is seconds [default: 3m].
+    /// Time limit for the whole start or, after the name of a service (controller, engines, jupyter), for that service:
+    /// `3m`, `engines=90s`; may be repeated or separated by commas. A plain number is in seconds [default: 3m].
     #[arg(long, env = "IPJOB_START_TIMEOUT", value_name = "[SERVICE=]TIME", value_parser = values::start_limit, value_delimiter = ',', help_heading = "Time")]
     pub start_timeout: Vec<StartLimit>,
 
-    /// Time limit for the stop: Jupyter and the engines get two fifths each, the controller one. What has not ended by then
-    /// is killed.
+    /// Time limit for the shutdown: Jupyter and the engines get two fifths each, the controller one. What has not ended by
+    /// then is killed.
     #[arg(long, env = "IPJOB_STOP_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = values::duration, help_heading = "Time")]
     pub stop_timeout: Duration,
 
-    /// Begin the stop this long before the Slurm job's time limit [default: 1m, or a tenth of a shorter limit].
+    /// Begin the shutdown this long before the Slurm job's time limit [default: 1m, or a tenth of a shorter limit].
     #[arg(long, env = "IPJOB_STOP_BEFORE", value_name = "TIME", value_parser = values::duration, help_heading = "Time")]
     pub stop_before: Option<Duration>,
 
-    /// End the job when no kernel, engine or client has done anything for this long, after a warning; not available with the
+    /// End the job, after a warning, when no kernel, engine or client has done anything for this long; not available with the
     /// launcher `ranks` [default: off].
     #[arg(long, env = "IPJOB_IDLE_TIMEOUT", value_name = "TIME", value_parser = values::idle, help_heading = "Time")]
     pub idle_timeout: Option<Duration>,
@@ -339,7 +340,7 @@ fn followed(pid: u32) -> Outcome<Followed> {
     let living = process::stat(pid).filter(process::Stat::runs);
     let Some(stat) = living else {
         return Err(
-            Failure::usage(format!("--follow {pid}: there is no such process here")).hint(
+            Failure::usage(format!("--follow {pid}: no such process on this machine")).hint(
                 "give the process id of a program that runs on this machine, e.g. $$ of a shell",
             ),
         );
@@ -432,14 +433,14 @@ impl RunOptions {
         let detach = self.detach || self.detached;
         if detach && self.mode == Some(Mode::ClusterOnly) && !self.arguments.is_empty() {
             return Err(
-                Failure::usage("--detach was given with a driver COMMAND").hint(
-                    "leave --detach out: the job ends with its driver, and tells its exit code",
+                Failure::usage("--detach cannot be used with a driver COMMAND").hint(
+                    "leave --detach out: the job ends when its driver does, with the same exit code",
                 ),
             );
         }
         if self.json && !detach {
-            return Err(Failure::usage("--json is for --detach")
-                .hint("a program learns of a job in the foreground from its record; --record PATH puts a copy where you want it"));
+            return Err(Failure::usage("--json needs --detach")
+                .hint("a program reads about a job in the foreground in its record; --record PATH writes a copy where you want it"));
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub fn ipython_dir(option: Option<&Path>) -> Outcome<PathBuf> {
     match set("HOME") {
         Some(home) => absolute(&Path::new(&home).join(".ipython"), "HOME"),
         None => Err(
-            Failure::missing("HOME is not set, so there is no ~/.ipython")
+            Failure::missing("HOME is not set, so ipjob cannot find ~/.ipython")
                 .hint("set HOME, or give the directory with --ipython-dir"),
         ),
     }
@@ -126,6 +126,6 @@ pub fn profile_name(name: Option<&str>, job: &str) -> Outcome<ProfileName> {
     };
     ProfileName::new(name).map_err(|fault| {
         Failure::usage(format!("--profile {name:?} {fault}"))
-            .hint("give a plain name such as `job_local`; the directory is set by --ipython-dir")
+            .hint("give a plain name such as `job_local`; --ipython-dir sets the directory")
     })
 }

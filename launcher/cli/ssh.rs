@@ -14,12 +14,12 @@ pub struct SshOptions {
     #[arg(long, value_name = "NODE", value_parser = values::node)]
     pub node: Option<String>,
 
-    /// Print an entry for ~/.ssh/config to stdout instead: with it `ssh`, `scp`, `sftp`, `rsync`, VS Code and others get into the
-    /// job. `HOST:` alone makes one that always leads to the only job that is running there.
+    /// Print an entry for ~/.ssh/config to stdout instead, with which `ssh`, `scp`, `sftp`, `rsync`, VS Code and others reach the
+    /// job. `HOST:` alone makes an entry that always leads to the only job that is running there.
     #[arg(long, conflicts_with_all = ["command", "ssh_args"])]
     pub config: bool,
 
-    /// Argument for the ssh program, such as `--ssh-arg=-L8080:localhost:8080` or `--ssh-arg=-t`; repeatable.
+    /// Argument for the ssh program, such as `--ssh-arg=-L8080:localhost:8080` or `--ssh-arg=-t`; may be repeated.
     #[arg(long = "ssh-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub ssh_args: Vec<String>,
 
@@ -31,7 +31,7 @@ pub struct SshOptions {
     #[arg(long, hide = true, conflicts_with_all = ["config", "command", "ssh_args"])]
     pub proxy: bool,
 
-    /// What to run there, as ssh takes it: words joined by spaces, for your shell there [default: the shell itself].
+    /// Command to run there, as for ssh: the words are joined by spaces and passed to your shell there [default: the shell itself].
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }

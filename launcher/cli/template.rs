@@ -52,15 +52,15 @@ pub struct FillingOptions {
     #[arg(long, value_name = "PARTITION")]
     partition: Option<String>,
 
-    /// Features that the nodes must have (constraint).
+    /// Features that the nodes must have.
     #[arg(long, value_name = "FEATURES")]
     constraint: Option<String>,
 
-    /// Generic resources of each node, such as gpu:4.
+    /// Generic resources on each node, such as gpu:4.
     #[arg(long, value_name = "GRES")]
     gres: Option<String>,
 
-    /// Keep the job running when a node fails, so that engines without MPI continue on the others.
+    /// Keep the job running when a node fails, so that engines without MPI continue on the other nodes.
     #[arg(long)]
     no_kill: bool,
 }

@@ -19,11 +19,11 @@ pub enum UpTemplate {
 /// What up is told.
 #[derive(Args, Debug)]
 pub struct UpOptions {
-    /// The login node, as for `ssh HOST`; PATH is a batch script there, which is submitted in its own directory.
+    /// The login node, as for `ssh HOST`; PATH is a batch script there, which is submitted from its own directory.
     #[arg(value_name = "HOST:[PATH]")]
     pub target: String,
 
-    /// A batch script of this machine [default: that of `ipjob template notebook`].
+    /// A batch script on this machine [default: that of `ipjob template notebook`].
     #[arg(value_name = "SCRIPT")]
     pub script: Option<PathBuf>,
 
@@ -31,11 +31,11 @@ pub struct UpOptions {
     #[arg(long, value_enum, value_name = "MODE", conflicts_with = "script")]
     pub template: Option<UpTemplate>,
 
-    /// Submit a job even if one of that name is pending or running.
+    /// Submit a new job even if one of that name is pending or running.
     #[arg(long)]
     pub new: bool,
 
-    /// Cancel the job when this command ends (by Ctrl-C, a signal or a failure), if it has submitted it.
+    /// Cancel the job when this command ends (by Ctrl-C, a signal or a failure), if this command submitted it.
     #[arg(long)]
     pub cancel_on_exit: bool,
 

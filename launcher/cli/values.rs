@@ -64,7 +64,7 @@ pub fn preload(text: &str) -> Result<Preload, String> {
             let modules: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
             match modules.iter().find(|name| !is_name(name)) {
                 Some(name) => Err(format!(
-                    "{name:?} is no module: expected `auto`, `off`, or names such as numpy,scipy.linalg"
+                    "{name:?} is not the name of a module: expected `auto`, `off`, or names such as numpy,scipy.linalg"
                 )),
                 None => Ok(Preload::Modules(modules)),
             }

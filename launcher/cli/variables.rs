@@ -1,4 +1,4 @@
-//! Variables that look like ours and are not: a slip of the pen would otherwise be ignored in silence.
+//! Variables that look like ours and are not: a typo would otherwise be ignored in silence.
 
 use super::Cli;
 use crate::here::os::guard;

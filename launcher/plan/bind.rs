@@ -68,7 +68,8 @@ impl Seat {
                 ..
             } if index < of => Ok(Self { index, of }),
             _ => Err(
-                "nothing tells which of its node's engines this one is, and of how many".to_owned(),
+                "nothing says which of its node's engines this one is, nor how many there are"
+                    .to_owned(),
             ),
         }
     }
@@ -172,7 +173,7 @@ fn why_unconfined(topology: &Topology, place: TaskPlace) -> Option<String> {
     let cores = u32::try_from(topology.cores.len()).unwrap_or(u32::MAX);
     let own = place.cpus.filter(|own| *own < cores)?;
     Some(format!(
-        "Slurm gave {own} CPUs to the job here, and does not keep it to them: it may use {}",
+        "Slurm gave {own} CPUs to the job here, but does not confine it to them: it may use {}",
         topology.cpus()
     ))
 }
@@ -224,7 +225,7 @@ fn pools(environment: &[(String, String)], topology: &Topology) -> Result<Vec<Gp
         .collect();
     if pools.is_empty() {
         let variables = Vendor::ALL.map(Vendor::variable).join(", ");
-        return Err(format!("no GPU is here that it may use ({variables})"));
+        return Err(format!("it may use no GPU here ({variables})"));
     }
     Ok(pools)
 }

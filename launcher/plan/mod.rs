@@ -342,7 +342,7 @@ impl Plan {
         let unfit = here.srun.as_ref().and_then(|srun| srun.unfit.clone());
         let out_of_reach = (here.in_hub && settings.mode == Mode::Notebook).then(|| {
             format!(
-                "this runs in a JupyterHub's server, and the hub leads no browser to the Jupyter of --mode notebook: use the engines from this \
+                "this runs in a JupyterHub server, and the hub leads no browser to the Jupyter of --mode notebook: use the engines from this \
                  server's own notebooks, with ipp.Client(profile={:?}); there `%load_ext ipjob` starts them without a second Jupyter, and \
                  in a terminal --mode cluster-only does",
                 profile.name.as_str()

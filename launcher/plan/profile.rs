@@ -286,7 +286,7 @@ impl ProfileName {
         } else if text.len() > LONGEST_NAME {
             "is longer than 200 bytes"
         } else if !text.chars().all(plain) {
-            "has other characters than letters, digits and ._@+-"
+            "has characters other than letters, digits and ._@+-"
         } else if text.starts_with(['.', '-']) || text.contains("..") {
             "begins with a dot or a dash, or has two dots in a row"
         } else if reads_as_a_job(text) {
@@ -376,11 +376,11 @@ mod tests {
         }
         for (name, fault) in [
             ("", "is empty"),
-            ("my job", "has other characters"),
-            ("a/b", "has other characters"),
-            ("gr\u{f6}\u{df}e", "has other characters"),
-            ("a\nb", "has other characters"),
-            ("a:b", "has other characters"),
+            ("my job", "has characters other"),
+            ("a/b", "has characters other"),
+            ("gr\u{f6}\u{df}e", "has characters other"),
+            ("a\nb", "has characters other"),
+            ("a:b", "has characters other"),
             (".", "begins with a dot"),
             ("a..b", "two dots"),
             ("-a", "a dash"),

@@ -159,7 +159,7 @@ impl<'a> Variables<'a> {
             return Err(Failure::usage(
                 "ipjob was started on several hosts, but nothing shows which ranks belong together",
             )
-            .hint(format!("start it with srun, or give all ranks a common word: mpiexec -genv {MEETING_VARIABLE} WORD -n N ipjob ...")));
+            .hint(format!("start it with srun, or give all ranks the same word: mpiexec -genv {MEETING_VARIABLE} WORD -n N ipjob ...")));
         }
         Ok(parts.join(" "))
     }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub enum Mode {
     /// Controller, engines and Jupyter
     Notebook,
-    /// Controller and engines; with a COMMAND, until that ends
+    /// Controller and engines; with a COMMAND, until it exits
     ClusterOnly,
 }
 
@@ -61,12 +61,12 @@ impl fmt::Display for Launcher {
 /// How a node's engines come to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EngineStart {
-    /// As fork, where nothing stands against it; -v, --dry-run and the record say what does
+    /// Like fork, unless something prevents it; -v, --dry-run and the record say what
     Auto,
-    /// One Python per node imports ipyparallel and forks the engines, which is faster, takes less memory and opens fewer files. The same
-    /// as exec with the launcher ranks, with types of srun --mpi other than pmi2 and pmix, or where modules run threads or hold a GPU
+    /// One Python per node imports ipyparallel and forks the engines, which is faster, takes less memory and opens fewer files. Falls
+    /// back to exec with the launcher ranks, with types of srun --mpi other than pmi2 and pmix, and if modules run threads or hold a GPU
     Fork,
-    /// Each engine is a Python of its own
+    /// Each engine starts as a separate Python process
     Exec,
 }
 
@@ -223,9 +223,9 @@ pub enum Respawn {
 pub enum Bind {
     /// What Slurm binds it to
     Auto,
-    /// A GPU of its own and CPUs near it; more engines than GPUs share them in turns, fewer have several each
+    /// A GPU of its own and CPUs near it; if there are more engines than GPUs, they share GPUs in turn; if fewer, each gets several
     Gpu,
-    /// CPUs of its own: whole cores near each other, as far as they go
+    /// CPUs of its own: whole cores near each other, while there are enough
     Cpu,
     /// Nothing: it may use all CPUs and GPUs that the job has on its node
     None,
@@ -289,7 +289,7 @@ pub struct Settings {
     pub launcher: Option<Launcher>,
     /// Whether engines form one MPI world.
     pub mpi: Mpi,
-    /// The program that stands for srun or mpiexec.
+    /// The program that replaces srun or mpiexec.
     pub launcher_command: Option<String>,
     /// Further arguments of srun or mpiexec.
     pub srun_args: Vec<String>,
@@ -337,7 +337,7 @@ pub struct Settings {
     pub ipython_dir: PathBuf,
     /// Where a second copy of the record goes, absolute.
     pub record: Option<PathBuf>,
-    /// How the start goes; `None` is overlapped, where nothing stands against it.
+    /// The order of the start; `None` is overlapped, unless something prevents it.
     pub starting: Option<Start>,
     /// How long the start may take.
     pub start: StartLimits,

@@ -36,7 +36,7 @@ impl fmt::Display for Start {
     }
 }
 
-/// How the start goes, and what a person is told of it: overlapped, unless the controller has a wiring of its own. `config` is
+/// How the start goes, and what a person reads of it: overlapped, unless the controller has a wiring of its own. `config` is
 /// the setting that makes it so, with its file.
 pub fn start(
     asked: Option<Start>,
@@ -54,7 +54,7 @@ pub fn start(
         (None, Some(own)) => Ok((
             Start::Sequential,
             Some(format!(
-                "the controller starts before everything else, because its wiring has its own shape: {own}"
+                "the controller starts before everything else, because ipjob cannot prepare its wiring: {own}"
             )),
         )),
         (Some(start), _) => Ok((start, None)),
@@ -80,7 +80,7 @@ impl Ports {
         all
     }
 
-    /// These ports, in the order of [`Ports::addresses`]; clients are told that they are at `location`.
+    /// These ports, in the order of [`Ports::addresses`]; clients look for them at `location`.
     #[must_use]
     pub fn new(address: Ipv4Addr, location: &str, numbers: [u16; PORTS]) -> Self {
         Self {

@@ -58,7 +58,7 @@ pub fn wanted(settings: &Settings, here: &Here, size: u32) -> Option<WantedWorld
 pub fn meaningless(asked: &Mpi, launcher: Launcher) -> Option<String> {
     match (asked, launcher) {
         (Mpi::Type(name), Launcher::Local) => Some(format!(
-            "--mpi {name} means nothing to --launcher local: its engines are no MPI world; --launcher mpiexec makes them one"
+            "--mpi {name} has no effect with --launcher local, whose engines form no MPI world; with --launcher mpiexec they do"
         )),
         _ => None,
     }

@@ -110,7 +110,7 @@ fn the_documented_schema_is_the_type_s() {
     let documented: Value = serde_json::from_str(&text).expect("JSON");
     assert!(
         documented == made(),
-        "docs/ipjob.schema.json is not made from this type: `cargo test record::schema -- --ignored` makes it anew"
+        "docs/ipjob.schema.json is not made from this type: `cargo test record::schema -- --ignored` makes it again"
     );
 }
 

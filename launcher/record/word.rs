@@ -167,7 +167,7 @@ impl AbsPath {
         match path.to_str() {
             Some(text) => Ok(Self::ours(text)),
             None => Err(Failure::usage(format!(
-                "{} is no UTF-8, and cannot be told to programs",
+                "{} is not UTF-8, so the record cannot hold it",
                 path.display()
             ))
             .hint("name another directory with --ipython-dir or IPYTHONDIR")),

@@ -55,7 +55,7 @@ pub fn run(options: &CleanOptions, console: &Console) -> Outcome<u8> {
     }
     match kept.first().filter(|_| !options.all) {
         Some(reason) => Err(Failure::service(format!("not removed: {reason}"))
-            .hint("`ipjob stop` ends a running job; in doubt nothing is removed")),
+            .hint("`ipjob stop` ends a running job; when in doubt, ipjob removes nothing")),
         None => Ok(0),
     }
 }
@@ -97,7 +97,7 @@ fn remains(found: &Found, job: &Job) -> Result<Remains, String> {
     // A record that was copied or moved says nothing of the directory that it lies in.
     if path != format!("{dir}/ipjob.json") || !dir.ends_with(&format!("/profile_{name}")) {
         return Err(format!(
-            "its record lies in {path}, and says that its profile is {dir}"
+            "its record is in {path}, but says that its profile is {dir}"
         ));
     }
     path.clone_into(&mut remains.record);

@@ -109,7 +109,7 @@ pub fn with_record(
         (_, true, Some(line), _) => Some(format!("squeue says {}", line.state)),
         (_, true, None, Queue::Told(_)) => Some("squeue no longer knows it".to_owned()),
         (_, _, _, Queue::Silent(words)) => Some(format!("squeue: {words}")),
-        (_, _, _, Queue::Absent) => Some("there is no squeue here".to_owned()),
+        (_, _, _, Queue::Absent) => Some("squeue is not available here".to_owned()),
         (_, false, ..) => Some(format!(
             "squeue of cluster {} was not asked",
             record.job.cluster.as_deref().unwrap_or("?")
@@ -148,7 +148,7 @@ pub fn with_record(
     let dead = |why: String| {
         let note = match State::of(record) {
             State::Stopping => format!(
-                "it was killed while it was being taken down, and may have left connection files, which `ipjob clean` removes; {why}"
+                "it was killed while it was shutting down, and may have left connection files, which `ipjob clean` removes; {why}"
             ),
             _ => why,
         };

@@ -423,7 +423,7 @@ mod tests {
                 Queue::Absent,
                 vec![old.clone()],
                 State::Dead,
-                "there is no squeue here",
+                "squeue is not available here",
             ),
             // Slurm knows a job by the number that the pointer has, but the record is another cluster's.
             (

@@ -119,7 +119,7 @@ pub fn failed(host: &str, errors: &str) -> Failure {
         "check the name, or give it an alias with HostName in ~/.ssh/config".to_owned()
     } else if says("Permission denied") || says("Too many authentication failures") {
         format!(
-            "log in with `ssh {host}` by hand: keys, certificates (renewed daily at some centres) and agent as for that"
+            "log in with `ssh {host}` by hand first: ipjob uses the same keys, certificates (renewed daily at some centres) and agent"
         )
     } else {
         format!("`ssh {host} true` must work; `ssh -v {host} true` shows what it tries")

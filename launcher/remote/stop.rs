@@ -172,7 +172,7 @@ pub(super) fn the_one(found: &Found, jobs: Vec<Job>) -> Outcome<Job> {
     if live.iter().any(|job| job.profile != first.profile) {
         return Err(
             Failure::usage(format!("job {name} has several clusters: {words}"))
-                .hint("give the profile of one in the place of the job id"),
+                .hint("give the profile of one instead of the job id"),
         );
     }
     let is_here = |job: &Job| {
@@ -190,7 +190,7 @@ pub(super) fn the_one(found: &Found, jobs: Vec<Job>) -> Outcome<Job> {
         "the profile {name} is in use in several IPython directories: {}",
         places.join(", ")
     ))
-    .hint("set IPYTHONDIR to the directory of the one that is meant, where it runs"))
+    .hint("where it runs, set IPYTHONDIR to the directory of the one that you mean"))
 }
 
 fn obey(search: &mut Search, order: &Order, job: &Job, shown_by: &str) -> Outcome<()> {

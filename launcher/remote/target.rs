@@ -67,7 +67,7 @@ impl Host {
         let Some(at) = at.map(|at| after_brackets + at) else {
             return Err(Failure::usage(format!("{text:?} names no host"))
                 .hint("write HOST: with a colon, where HOST is what you type after `ssh`")
-                .hint("on the cluster itself `sbatch` submits, and `ipjob connect JOB` tells how to use the job"));
+                .hint("on the cluster itself `sbatch` submits, and `ipjob connect JOB` shows how to use the job"));
         };
         let (host, rest) = text.split_at(at);
         Ok((Self::read(host)?, rest.trim_start_matches(':')))

@@ -67,7 +67,7 @@ pub fn run(options: &WaitOptions, console: &Console) -> Outcome<u8> {
                 job.state.word()
             ))
             .hint(format!(
-                "a longer --timeout waits on, and without it there is no limit; {} shows what is known about the job",
+                "a longer --timeout waits longer, and without --timeout there is no limit; {} shows what is known about the job",
                 shown_by(&found, &job)
             )));
         }

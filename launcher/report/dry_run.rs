@@ -100,15 +100,15 @@ fn course(plan: &Plan, out: &mut String) {
     let settings = &plan.settings;
     let respawn = match plan.respawn {
         Respawn::Off => "off: engines that end stay lost",
-        Respawn::Engine => "engine: each that ends starts again",
-        Respawn::Set => "set: all start again when one ends",
+        Respawn::Engine => "engine: each that ends is restarted",
+        Respawn::Set => "set: all are restarted when one ends",
     };
     let _ = writeln!(out, "respawn      {respawn}");
     if settings.detach {
-        let _ = writeln!(out, "detach       it is left running when it is ready");
+        let _ = writeln!(out, "detach       the job is left running once it is ready");
     }
     if let Some(followed) = &settings.follow {
-        let _ = writeln!(out, "follow       it ends with process {followed}");
+        let _ = writeln!(out, "follow       the job ends with process {followed}");
     }
     if let Some(limit) = settings.idle {
         let _ = writeln!(out, "idle limit   {} without use", seconds(limit));

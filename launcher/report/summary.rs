@@ -83,7 +83,7 @@ fn laptop(plan: &Plan, record: &Record, client_file: &str, login: Option<&str>) 
     ];
     if let Some(node) = node {
         lines.push(format!(
-            "         replace LOGIN by a login node: {node}, where the job was submitted, is a node of this Slurm"
+            "         replace LOGIN with a login node: {node}, where the job was submitted, is a node of this Slurm"
         ));
     }
     lines

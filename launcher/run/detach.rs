@@ -38,13 +38,13 @@ pub fn before(options: &RunOptions, rank: Option<&Rank>, console: &mut Console) 
     console.still();
     let outcome = match rank {
         Some(_) => Err(Failure::usage(
-            "--detach was given to several ranks: what started them ends all that they leave",
+            "--detach does not work with several ranks: what started them kills whatever they leave running",
         )
         .hint("start ipjob once; it starts the engines itself")),
         None if identity::is_started_by_slurm() => Err(Failure::usage(
-            "--detach was given to an ipjob that Slurm itself has started: when it returns, Slurm kills all that it leaves",
+            "--detach does not work in an ipjob that Slurm itself has started: when it returns, Slurm kills whatever it leaves running",
         )
-        .hint("leave --detach out, or start ipjob from a script that goes on after it")),
+        .hint("leave --detach out, or start ipjob from a script that continues after it")),
         None => event_loop().and_then(|runtime| runtime.block_on(wait(console))),
     };
     // What the other one fails of it tells itself.
@@ -112,7 +112,7 @@ async fn start(console: &Console) -> Outcome<Other> {
         match place.start(&arguments).await {
             Ok(line) => return Other::new(line, None).map_err(failed),
             Err(why) => console.step(&format!(
-                "no step of its own ({why}): it ends with the step that it is in, and Slurm may kill it before all is in order"
+                "no step of its own ({why}): the job ends with the step that it runs in, and Slurm may kill it before it has shut down"
             )),
         }
     }

@@ -383,7 +383,7 @@ impl Supervisor<'_> {
         self.say(
             Level::Warning,
             format!(
-                "{} has grown too long, so its middle is left out, and will be again: all logs of a job have {} MiB together, or 1 MiB each if that is more",
+                "{} has grown too long, so its middle is cut out, now and whenever it does again: the logs of a job may have {} MiB together, or 1 MiB each if that is more",
                 log.display(),
                 TOTAL >> 20
             ),

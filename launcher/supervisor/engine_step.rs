@@ -175,7 +175,7 @@ impl Supervisor<'_> {
         };
         self.say(
             Level::Detail,
-            format!("{id} started again (pid {pid} is its srun)"),
+            format!("{id} restarted (pid {pid} is its srun)"),
         );
         if let Some(log) = self.children.log(id) {
             let sender = self.sender.clone();
@@ -231,10 +231,7 @@ impl Supervisor<'_> {
         let id = Unit::EngineGroup;
         match self.children.spawn(service, id, process, Given::default()) {
             Ok(pid) => {
-                self.say(
-                    Level::Detail,
-                    format!("the engines started again (pid {pid})"),
-                );
+                self.say(Level::Detail, format!("the engines restarted (pid {pid})"));
                 self.watch_step(service);
             }
             Err(failure) => self.spawn_failed(id, failure),

@@ -444,7 +444,7 @@ impl Machine {
                 "{name} was not ready within {seconds} s"
             ))
             .hint(format!(
-                "the last thing it did is above; more time: --start-timeout {name}=DURATION"
+                "its last lines are above; --start-timeout {name}=DURATION gives it more time"
             ));
             failure.cause = self
                 .services

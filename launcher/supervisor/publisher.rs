@@ -195,7 +195,7 @@ impl Publisher {
         match written {
             Ok(()) => {
                 let path = self.unwritable.take()?;
-                let text = format!("the record {} is written again", path.display());
+                let text = format!("the record {} can be written again", path.display());
                 Some((text, false))
             }
             Err((path, _)) if self.unwritable.as_ref() == Some(&path) => None,

@@ -186,7 +186,7 @@ impl Supervisor<'_> {
             .and_then(|given| self.children.spawn(&service, id, &process, given));
         match spawned {
             Ok(pid) => {
-                self.say(Level::Detail, format!("{id} started again (pid {pid})"));
+                self.say(Level::Detail, format!("{id} restarted (pid {pid})"));
                 self.started(&service, &[(0, pid)]);
             }
             Err(failure) => self.spawn_failed(id, failure),
@@ -240,7 +240,7 @@ impl Supervisor<'_> {
         self.publisher.edit().count_restart(Name::Engines);
         match self.children.spawn(service, id, process, Given::default()) {
             Ok(pid) => {
-                self.say(Level::Detail, format!("{id} started again (pid {pid})"));
+                self.say(Level::Detail, format!("{id} restarted (pid {pid})"));
                 let _ = self.engine_reported(Report {
                     rank: engine,
                     node: self.plan.incarnation.host.clone(),

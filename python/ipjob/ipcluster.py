@@ -64,7 +64,7 @@ class Words:
             self.dask = self.session.client.become_dask(nthreads=words.cpus_per_engine or 1)
             self.shell.user_ns["client"] = self.dask
             address = self.dask.scheduler.address
-            print(f"client is a dask.distributed.Client of {address}, which takes work from whoever reaches it: it has no key")
+            print(f"client is a dask.distributed.Client of {address}, which takes work from anyone who can reach it: it has no key")
 
     def stop(self):
         """Ends them."""

@@ -55,7 +55,7 @@ def supported():
     except ImportError as error:
         raise NotInstalled("this Python has no ipyparallel", hints, cause=str(error)) from None
     if ipyparallel.version_info[0] < 8:
-        raise NotInstalled(f"this Python's ipyparallel is {ipyparallel.__version__}; 8 is the first that works here", hints)
+        raise NotInstalled(f"this Python's ipyparallel is {ipyparallel.__version__}; 8 or later is needed", hints)
 
 
 def live():

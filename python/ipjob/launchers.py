@@ -32,7 +32,7 @@ from traitlets import Bool, List, Unicode  # noqa: E402
 
 
 async def _call(arguments, log):
-    """Calls the program while the loop goes on. A wait that is given up, by whatever exception, ends the call."""
+    """Calls the program while the loop keeps running. A wait that is given up, by whatever exception, ends the call."""
     call = program.Call(arguments)
     try:
         while True:
@@ -147,8 +147,8 @@ class IpjobControllerLauncher(_Launcher, ControllerLauncher):
             cluster.engine_launcher_class = IpjobEngineSetLauncher
         if not issubclass(cluster.engine_launcher_class, IpjobEngineSetLauncher):
             raise Failure(
-                f"controller='ipjob' brings its own engines, and {cluster.engine_launcher_class.__name__} would start others",
-                ["say engines='ipjob' as well, or nothing"],
+                f"controller='ipjob' brings its own engines, but {cluster.engine_launcher_class.__name__} would start others",
+                ["set engines='ipjob' as well, or leave it out"],
             )
         # Both are for a controller that is started by itself.
         cluster.delay = 0
@@ -159,7 +159,7 @@ class IpjobControllerLauncher(_Launcher, ControllerLauncher):
         """Starts the job."""
         if self.job and not self.job.over():
             raise Failure(
-                f"{self.job.profile} has its engines, and no second set joins them",
+                f"{self.job.profile} already has its engines, and no second set can join them",
                 ["another ipp.Cluster(engines='ipjob') is a job of its own"],
             )
         count = ["-n", str(n)] if n else []
@@ -177,7 +177,7 @@ class IpjobControllerLauncher(_Launcher, ControllerLauncher):
     async def get_connection_info(self, timeout=None):
         """The job is ready when it has started, so nothing is waited for."""
         if not self.job:
-            raise Failure("there is no job yet", ["start the engines: a job of ipjob is controller and engines at once"])
+            raise Failure("there is no job yet", ["start the engines: they start the controller with them"])
         info = {}
         for kind, path in self.job.connection().items():
             with open(path) as file:
@@ -193,7 +193,7 @@ class IpjobEngineSetLauncher(_Launcher, EngineLauncher):
     options = List(
         Unicode(),
         config=True,
-        help="""Further options of ipjob, such as ["--mpi", "none", "--idle-timeout", "30m"]; `ipjob --help` has them all.""",
+        help="""More options for ipjob, such as ["--mpi", "none", "--idle-timeout", "30m"]; `ipjob --help` lists them all.""",
     )
 
     counted = Bool(help="Nobody has said how many, and ipyparallel has put the number of this machine's CPUs")

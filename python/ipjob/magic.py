@@ -15,9 +15,9 @@ from .program import Failure
 USAGE = """\
 %ipjob start [--keep] [OPTIONS]   start engines, and connect to them: `rc`, %%px; OPTIONS are those of `ipjob`, such as
                                   -n 4, --mpi none, --launcher local; with --keep they outlive this kernel
-%ipjob status [PROFILE]           what there is; connects to a job that runs here, if this kernel has none
-%ipjob restart [--all]            start engines again that have ended, or all of them
-%ipjob stop                       end the job in order
+%ipjob status [PROFILE]           show this kernel's job; a kernel without one connects to a job that is running here
+%ipjob restart [--all]            restart engines that have ended, or all of them
+%ipjob stop                       end the job cleanly
 """
 
 WORDS = ["start", "status", "restart", "stop"]
@@ -82,17 +82,17 @@ class Session:
             print(USAGE, end="")
             return
         if words[0] not in WORDS:
-            raise Failure(f"%ipjob {words[0]}: there is no such command", [f"one of {', '.join(WORDS)}"])
+            raise Failure(f"%ipjob {words[0]}: there is no such command", [f"use one of {', '.join(WORDS)}"])
         self.run(words[0], words[1:])
 
     def run(self, command, arguments):
         """One command; the cells of a kernel may run side by side."""
         if not self._busy.acquire(blocking=False):
-            raise Failure("another cell is at %ipjob at this moment", ["wait until it has ended, or interrupt it"])
+            raise Failure("another cell is running %ipjob", ["wait until it has ended, or interrupt it"])
         try:
             getattr(self, command)(arguments)
         except KeyboardInterrupt:
-            began = "; what had begun has been ended" if command == "start" else ""
+            began = "; what it had started was ended" if command == "start" else ""
             raise Failure(f"the {command} was interrupted{began}") from None
         finally:
             self._busy.release()
@@ -105,7 +105,7 @@ class Session:
                 how = "was not started by this kernel" if self.arguments is None else f"was started by `%ipjob {shlex.join(['start', *self.arguments])}`"
                 raise Failure(
                     f"{current.profile} is running with {_engines(current)}, and {how}",
-                    ["`%ipjob stop` ends it, and then another can start; a kernel has one at most"],
+                    ["`%ipjob stop` ends it, and then another can start; a kernel has at most one"],
                 )
             print(f"{current.profile} is running: {_engines(current)}")
             return
@@ -129,11 +129,11 @@ class Session:
             print("warning:", warning)
 
     def status(self, arguments):
-        """Tells what there is; a kernel without a job takes the one that runs here."""
+        """Shows the job; a kernel without one takes the job that runs here."""
         current = self._current()
         if current:
             if arguments not in ([], [current.profile]):
-                raise Failure(f"this kernel has {current.profile}", ["`%ipjob stop` ends it; another kernel can have another"])
+                raise Failure(f"this kernel has {current.profile}", ["`%ipjob stop` ends it; another kernel can have another job"])
             record = current.record()
             print(f"{current.profile}: {record['state']}, {_engines(current)} on {', '.join(record['job']['nodes'])}")
             if record["job"]["deadline"]:
@@ -142,9 +142,9 @@ class Session:
         running = [job for job in jobs.live() if not arguments or job.profile == arguments[0]]
         if not running:
             name = f" {arguments[0]}" if arguments else ""
-            print(f"no job{name} of ipjob runs here; `%ipjob start -n 4` starts one")
+            print(f"no ipjob job{name} is running here; `%ipjob start -n 4` starts one")
         elif len(running) > 1:
-            print("these run here:", ", ".join(job.profile for job in running))
+            print("running here:", ", ".join(job.profile for job in running))
             print(f"connect to one: %ipjob status {running[0].profile}")
         else:
             self._adopt(running[0], None, True)
@@ -177,7 +177,7 @@ class Session:
     def _job(self):
         job = self._current()
         if not job:
-            raise Failure("this kernel has no job of ipjob", ["`%ipjob start -n 4` starts one", "`%ipjob status` shows others"])
+            raise Failure("this kernel has no ipjob job", ["`%ipjob start -n 4` starts one", "`%ipjob status` shows others"])
         return job
 
     def _adopt(self, job, arguments, kept):
@@ -214,7 +214,7 @@ class Session:
                 return
             client = self.client
             self.job = self.client = self.arguments = None
-        # Before a cell that waits goes on, and the next one begins.
+        # Before a cell that waits continues, and the next one begins.
         self._no_px(client, why)
         if self.shell.user_ns.get("rc") is client:
             del self.shell.user_ns["rc"]
@@ -257,7 +257,7 @@ def _ready(job):
 
 def _none(arguments):
     if arguments:
-        raise Failure(f"no argument is taken here, and there is {' '.join(arguments)}")
+        raise Failure(f"this takes no argument, but {' '.join(arguments)} was given")
 
 
 def _options():

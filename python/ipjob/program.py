@@ -67,10 +67,10 @@ def find():
         candidates.append(shutil.which("ipjob") or "")
     path = next((path for path in candidates if _is_program(path)), None)
     if path is None:
-        named = "the variable IPJOB names none" if "IPJOB" in os.environ else f"neither in {_directories()[0]} nor on PATH"
+        named = "the variable IPJOB does not name one" if "IPJOB" in os.environ else f"neither in {_directories()[0]} nor on PATH"
         raise Failure(
             f"no program ipjob: {named}",
-            ["install the wheel that brings it, or set the variable IPJOB to its path"],
+            ["install the wheel that contains it, or set the variable IPJOB to its path"],
             cause=os.environ.get("IPJOB"),
         )
     # Asked once: a kernel outlives an update of the program, and then the two are different.
@@ -79,7 +79,7 @@ def find():
         _checked[stamp] = _version(path)
     if _checked[stamp] != __version__:
         raise Failure(
-            f"{path} is ipjob {_checked[stamp]}, and the Python package in {os.path.dirname(__file__)} is {__version__}",
+            f"{path} is ipjob {_checked[stamp]}, but the Python package in {os.path.dirname(__file__)} is {__version__}",
             ["install both from one wheel, then restart the kernel"],
         )
     return path
@@ -127,7 +127,7 @@ def _failure(answer, said, code):
         log = json.loads(answer).get("log")
         return Failure(error["message"], error["hints"], error["cause"], error["exit_code"], log)
     except (ValueError, KeyError, TypeError):
-        return Failure(f"ipjob has ended with exit code {code}", cause=said.strip() or None, exit_code=code)
+        return Failure(f"ipjob ended with exit code {code}", cause=said.strip() or None, exit_code=code)
 
 
 class Call:

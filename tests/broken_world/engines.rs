@@ -34,7 +34,7 @@ fn goes_on(how: &str, args: &[&str]) -> String {
 #[test]
 fn an_engine_that_lacks_a_package_is_something_missing_here() {
     let parts = [
-        "1 of 2 engines are left before the job was ready, and 2 are wanted",
+        "1 of 2 engines are left before the job was ready, and 2 are required",
         "engine 1 (pid ",
         "ModuleNotFoundError: No module named 'numpy_that_is_not_here'",
         "a Python package is missing",
@@ -45,7 +45,7 @@ fn an_engine_that_lacks_a_package_is_something_missing_here() {
 #[test]
 fn an_engine_that_exits_is_told_with_its_last_words() {
     let parts = [
-        "1 of 2 engines are left before the job was ready, and 2 are wanted",
+        "1 of 2 engines are left before the job was ready, and 2 are required",
         "engine 1 (pid ",
         "exit code 7",
         "the fake engine 1 gives up",

@@ -78,7 +78,7 @@ fn a_port_that_is_held_is_told_with_the_holder() {
     let held = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = held.local_addr().expect("bound").port().to_string();
     let parts = [
-        &format!("--jupyter-port {port} cannot be had"),
+        &format!("--jupyter-port {port} cannot be used"),
         &format!("port {port} is held by pid {}", std::process::id()),
         "choose another port",
     ];

@@ -26,7 +26,11 @@ const WRONG: &[(&str, &[&str])] = &[
     ("NOTEBOOK -n 2.5", &["2.5", "--engines"]),
     (
         "NOTEBOOK --preload numpy,my-module",
-        &["\"my-module\" is no module", "--preload", "scipy.linalg"],
+        &[
+            "\"my-module\" is not the name of a module",
+            "--preload",
+            "scipy.linalg",
+        ],
     ),
     ("NOTEBOOK --jobid 7.0", &["7.0", "--jobid", "6_2"]),
     (
@@ -97,7 +101,7 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "NOTEBOOK --profile ../other",
         &[
-            "--profile \"../other\" has other characters than",
+            "--profile \"../other\" has characters other than",
             "--ipython-dir",
         ],
     ),

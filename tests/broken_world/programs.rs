@@ -75,7 +75,7 @@ fn an_ipyparallel_that_cannot_be_imported_is_told_in_its_own_words() {
     let script = "exec /usr/bin/python3 -c 'import ipyparallel_that_is_not_here'";
     place.script("ipcontroller", script);
     let parts = [
-        "does not reveal the version of ipyparallel",
+        "does not print the version of ipyparallel",
         "ModuleNotFoundError: No module named 'ipyparallel_that_is_not_here'",
         "install ipyparallel",
     ];

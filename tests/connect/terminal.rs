@@ -139,7 +139,10 @@ fn a_lost_connection_is_told_once_and_nothing_turns_once_it_is_back() {
     connect.press("\u{3}");
     let (code, shown) = connect.finish();
     assert_eq!(code, 0, "{shown}");
-    assert!(shown.contains("disconnected; the job goes on"), "{shown}");
+    assert!(
+        shown.contains("disconnected; the job keeps running"),
+        "{shown}"
+    );
     let (_, after) = shown.split_once("was lost").expect("it was told");
     let (tries, after) = after.split_once("connected again").expect("it came back");
     assert!(

@@ -69,7 +69,7 @@ fn one_login_submits_waits_and_connects_and_a_second_up_joins() {
     let (code, second) = up(&lab, &words).finish();
     assert_eq!(code, 0, "{second}");
     assert!(
-        second.contains(&format!("job {id} (mine) is there already, RUNNING")),
+        second.contains(&format!("using job {id} (mine), which is RUNNING")),
         "{second}"
     );
     assert!(
@@ -86,7 +86,7 @@ fn one_login_submits_waits_and_connects_and_a_second_up_joins() {
     let profile = first.profile.clone();
     let said = first.interrupt();
     assert!(
-        said.contains(&format!("`ipjob connect login:{id}` comes back")),
+        said.contains(&format!("`ipjob connect login:{id}` connects to it")),
         "{said}"
     );
     assert!(
@@ -102,7 +102,7 @@ fn one_login_submits_waits_and_connects_and_a_second_up_joins() {
         "ipjob up login: job.sbatch --background --cancel-on-exit",
     );
     assert_eq!(again.code, 0, "{}", again.text);
-    assert!(again.text.contains("is there already"), "{}", again.text);
+    assert!(again.text.contains("using job"), "{}", again.text);
     // It was not submitted by that one.
     let ended = lab.shell(ALICE, "laptop", "ipjob connect --disconnect");
     assert_eq!(ended.code, 0, "{}", ended.text);
@@ -137,7 +137,7 @@ fn a_wait_that_is_ended_leaves_the_job_or_takes_it_along() {
     let said_of_one = waiting.interrupt();
     let said = &said_of_one;
     assert!(
-        said.contains(&format!("`ipjob connect login:{id}` comes back")),
+        said.contains(&format!("`ipjob connect login:{id}` connects to it")),
         "{said}"
     );
     // It has the name of the file, as with sbatch.
@@ -199,7 +199,7 @@ fn what_sbatch_refuses_and_jobs_that_end_early_are_told() {
     refused(
         2,
         &["login:none.sh"],
-        &["no batch script /home/alice/none.sh can be read on login"],
+        &["the batch script /home/alice/none.sh cannot be read on login"],
     );
     refused(
         2,

@@ -71,7 +71,10 @@ fn a_job_that_still_waits_is_used_from_the_laptop_after_one_login() {
 
     let said = connect.interrupt();
     assert_eq!(said.matches("ready: job").count(), 1, "{said}");
-    assert!(said.contains("disconnected; the job goes on"), "{said}");
+    assert!(
+        said.contains("disconnected; the job keeps running"),
+        "{said}"
+    );
     // The job has not noticed.
     let line = lab.shell(ALICE, "login", &format!("squeue -h -o %T -j {}", job.id));
     assert_eq!(line.text.trim(), "RUNNING");

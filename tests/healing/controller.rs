@@ -23,7 +23,7 @@ fn replace(version: &str, victims: &[(usize, Signal)]) {
         let fallen = Instant::now();
         send(nine[*victim], *signal);
         // Said as soon as it is found; the restart follows after a pause that grows.
-        let said = format!("it is started again ({times} of 5)");
+        let said = format!("restarting it ({times} of 5)");
         job.wait_line(&said);
         let found = fallen.elapsed();
         let record = wait_replaced(&job, "controller", times);

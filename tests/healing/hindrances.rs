@@ -72,7 +72,7 @@ fn a_record_on_a_disk_that_was_full_catches_up() {
     wait_missing(&job.profile().join("ipjob.json"), &json!([0]));
     fs::remove_file(&filler).expect("it is there");
     send(engine(&before, 1), Signal::SIGKILL);
-    job.wait_line("record.json is written again");
+    job.wait_line("record.json can be written again");
     let record = wait_missing(&copy, &json!([0, 1]));
     let warnings = record["warnings"].to_string();
     assert!(warnings.contains("the job keeps running"), "{warnings}");

@@ -22,7 +22,7 @@ fn a_killed_jupyter_is_back_at_the_same_address_and_the_engines_never_notice() {
     let jupyter = child_of(job.pid(), "jupyter-lab");
     send(jupyter, Signal::SIGKILL);
     job.wait_line(&format!(
-        "jupyter (pid {jupyter}) ended with signal 9 (SIGKILL); it is started again (1 of 5)"
+        "jupyter (pid {jupyter}) ended with signal 9 (SIGKILL); restarting it (1 of 5)"
     ));
     let after = wait_replaced(&job, "jupyter", 1);
     for same in ["url", "token", "port", "engines", "controller"] {

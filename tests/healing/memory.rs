@@ -170,7 +170,7 @@ fn a_scheduler_that_the_kernel_killed_is_told_with_the_limit_and_the_controller_
     assert!(!greedy.success(), "it is the next");
     let text = job.wait_line("the controller's process for");
     let told = format!(
-        "(pid {scheduler}) has died: the kernel's out-of-memory killer ended it on {}, where the memory limit is {limit} MiB; it is started again (1 of 5)",
+        "(pid {scheduler}) has died: the kernel's out-of-memory killer ended it on {}, where the memory limit is {limit} MiB; restarting it (1 of 5)",
         record["host"].as_str().expect("a name")
     );
     assert!(text.contains(&told), "{text}\n{told}");

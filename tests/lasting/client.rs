@@ -52,7 +52,7 @@ fn ends_one_engine_that_comes_back_on_request_and_deaths_are_respawned_as_before
         let mut job = Job::start(&place, &[&args[..], &patience, &nanny].concat());
         let before = job.wait_ready();
         with_client(&place, &venv, "rc.shutdown(targets=[1], block=True)");
-        job.wait_line("engine 1 was shut down by a client; `ipjob restart` starts it again");
+        job.wait_line("engine 1 was shut down by a client; `ipjob restart` restarts it");
         // Another death is undone while that end is not.
         send(
             pid_of(&before["engines"]["list"][0]["pid"]),
@@ -63,7 +63,7 @@ fn ends_one_engine_that_comes_back_on_request_and_deaths_are_respawned_as_before
         assert_eq!(record["restarts"]["engines"], 1);
         let (code, lines) = restart(&place, None, &[]);
         assert_eq!(code, 0, "{lines}");
-        assert!(lines.contains("2 of 2 engines are there"), "{lines}");
+        assert!(lines.contains("2 of 2 engines are running"), "{lines}");
         let after = wait_replaced(&job, "engines", 2);
         assert_eq!(after["request"]["state"], "done");
         let ids = with_client(&place, &venv, "print(rc[:].apply_sync(int) and rc.ids)");

@@ -48,7 +48,7 @@ fn outlives_its_engines_and_gets_them_back_on_request() {
 
         // A cell ends the whole cluster.
         with_client(&place, &venv, "rc.shutdown(hub=True)");
-        job.wait_line("the engines were shut down by a client; jupyter continues without engines; `ipjob restart` starts them again");
+        job.wait_line("the engines were shut down by a client; jupyter continues without engines; `ipjob restart` restarts them");
         job.wait_line(
             "controller was shut down by a client; jupyter continues without a controller",
         );
@@ -126,7 +126,7 @@ fn a_request_for_another_life_or_by_another_name_does_nothing() {
     assert_eq!(asked, 1, "{}", job.transcript());
     assert_eq!(
         job.record().expect("a record")["request"]["text"],
-        json!("1 of 1 engines are there")
+        json!("1 of 1 engines are running")
     );
     job.stop();
     let (code, lines) = restart(&place, None, &["job_local"]);

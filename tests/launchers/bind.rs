@@ -161,7 +161,7 @@ fn is_checked_by_what_the_engine_sees() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{errors}");
     assert!(
-        errors.contains("--bind gpu: no GPU is here that it may use"),
+        errors.contains("--bind gpu: it may use no GPU here"),
         "{errors}"
     );
 }

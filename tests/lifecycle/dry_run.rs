@@ -162,9 +162,9 @@ fn it_shows_how_long_the_job_lives() {
     let cluster = ["--mode", "cluster-only", "-n", "1"];
     let text = plan(&place, &[&cluster[..], &further].concat());
     for line in [
-        "respawn      engine: each that ends starts again".to_owned(),
-        "detach       it is left running when it is ready".to_owned(),
-        format!("follow       it ends with process {number} ("),
+        "respawn      engine: each that ends is restarted".to_owned(),
+        "detach       the job is left running once it is ready".to_owned(),
+        format!("follow       the job ends with process {number} ("),
         "idle limit   1800 s without use".to_owned(),
     ] {
         assert!(text.contains(&format!("\n{line}")), "no {line:?} in {text}");
@@ -180,8 +180,7 @@ fn a_type_of_mpi_that_nothing_is_started_with_is_told() {
     let place = Place::with_fakes();
     let args = ["--mode", "cluster-only", "-n", "2", "--mpi", "pmi2"];
     let text = plan(&place, &args);
-    let remark =
-        "remark       --mpi pmi2 means nothing to --launcher local: its engines are no MPI world";
+    let remark = "remark       --mpi pmi2 has no effect with --launcher local, whose engines form no MPI world";
     assert!(text.contains(remark), "{text}");
 }
 

@@ -47,7 +47,7 @@ fn a_service_that_breaks_is_started_again_and_its_last_words_are_told() {
         signal(pid, Signal::SIGUSR1);
         let after = assert_replaced(&mut job, &record, name);
         let line = format!(
-            "{name} (pid {pid}) ended with exit code 1: RuntimeError: a test broke it; it is started again (1 of 5)"
+            "{name} (pid {pid}) ended with exit code 1: RuntimeError: a test broke it; restarting it (1 of 5)"
         );
         assert_eq!(after["warnings"][0], line);
         let transcript = job.stop();

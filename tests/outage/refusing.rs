@@ -48,7 +48,7 @@ fn a_file_system_that_shows_all_to_others_is_refused_by_what_it_did_at_chmod() {
                 "the profile directory cannot be used",
                 "others can read it (mode 0644)",
                 told,
-                "hint: have it mounted with permissions that close it to others",
+                "hint: have it mounted with permissions that keep others out",
             ],
         );
         assert!(

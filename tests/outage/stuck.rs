@@ -22,7 +22,7 @@ fn hangs(pid: u32) -> Option<()> {
 
 /// What is said of them, once; then the home comes back, and with it the service, and the engines have their data.
 fn recovers(freezer: &Freezer, job: &mut Job, service: &str) {
-    job.wait_line("in uninterruptible sleep (D); what takes its place waits for its end");
+    job.wait_line("in uninterruptible sleep (D); its replacement waits for it to end");
     freezer.thaw();
     job.wait_line(&format!("{service} ready again"));
     let after = wait_for("the restart", || {
@@ -31,7 +31,7 @@ fn recovers(freezer: &Freezer, job: &mut Job, service: &str) {
     });
     client(&freezer.0, &after, "pull");
     let transcript = job.stop();
-    let said = transcript.matches("(D); what takes its place").count();
+    let said = transcript.matches("(D); its replacement").count();
     assert_eq!(said, 1, "{transcript}");
 }
 

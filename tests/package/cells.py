@@ -99,7 +99,7 @@ class Notebook:
 
 notebook = Notebook()
 notebook.fails("%ipjob begin", "one of start, status, restart, stop")
-notebook.run("%ipjob status", "no job of ipjob runs here")
+notebook.run("%ipjob status", "no ipjob job is running here")
 for line, words in (("%ipjob sta", ["start", "status"]), ("%ipjob start --mp", ["--mpi"])):
     reply = notebook.client.complete(line, len(line), reply=True, timeout=PATIENCE)
     assert reply["content"]["matches"] == words, reply["content"]
@@ -117,7 +117,7 @@ notebook.run("%ipjob status", "job_local: ready, 2 of 2 engines on ")
 notebook.run("%ipjob status job_local", "job_local: ready, 2 of 2 engines on ")
 notebook.fails("%ipjob status other", "this kernel has job_local")
 notebook.fails("%ipjob 'start", "No closing quotation")
-notebook.run("%ipjob restart --all", "2 of 2 engines are there")
+notebook.run("%ipjob restart --all", "2 of 2 engines are running")
 assert record()["incarnation"] == first["incarnation"]
 notebook.run("rc.wait_for_engines(2, timeout=60)\nprint(rc[:].apply_sync(lambda: 1))", "[1, 1]")
 
@@ -142,15 +142,15 @@ kernel = notebook.manager.provisioner.pid
 wait_for("job", lambda: follows(kernel))
 notebook.manager.interrupt_kernel()
 assert not notebook.result(waiting)
-notebook.shows("the start", ["the start was interrupted; what had begun has been ended"])
+notebook.shows("the start", ["the start was interrupted; what it had started was ended"])
 # A front that is ended before it listens to signals leaves that to the job behind it.
 wait_for("end of all", lambda: not follows(kernel))
 
 # Two cells at once: one has it, the other is told so.
 notebook.run("import threading\nstart = threading.Thread(target=get_ipython().run_line_magic, args=('ipjob', 'start -n 1'))\nstart.start()")
 wait_for("job", lambda: follows(kernel))
-notebook.fails("%ipjob start -n 1", "another cell is at %ipjob at this moment", "or interrupt it")
-notebook.fails("%ipjob stop", "another cell is at %ipjob at this moment")
+notebook.fails("%ipjob start -n 1", "another cell is running %ipjob", "or interrupt it")
+notebook.fails("%ipjob stop", "another cell is running %ipjob")
 notebook.run("start.join()\n%ipjob status", "job_local: ready, 1 of 1 engines")
 notebook.run("%ipjob stop")
 
@@ -170,7 +170,7 @@ notebook = Notebook()
 # Unless it is kept: then the next kernel finds it.
 notebook.run("%ipjob start --keep -n 1")
 notebook.restart()
-notebook.fails("%ipjob stop", "this kernel has no job of ipjob")
+notebook.fails("%ipjob stop", "this kernel has no ipjob job")
 notebook.run("%ipjob status", "job_local is ready: 1 of 1 engines")
 notebook.run("%%px\nprint('kept')", "kept")
 notebook.run("%ipjob stop", "has ended: SIGTERM (exit code 0)")
@@ -183,7 +183,7 @@ notebook.fails("%ipcluster start", "-n/--num_engines")
 notebook.run("%ipcluster start -n 1 --launcher local", "job_local is ready: 1 of 1 engines")
 notebook.run("import ipyparallel as ipp\nprint(ipp.Client().ids)", "[0]")
 notebook.run("%ipcluster stop")
-notebook.run("%ipcluster start -n 1 --launcher local --dask", "client is a dask.distributed.Client of tcp://", "takes work from whoever reaches it")
+notebook.run("%ipcluster start -n 1 --launcher local --dask", "client is a dask.distributed.Client of tcp://", "takes work from anyone who can reach it")
 notebook.run("print(client.submit(sum, [1, 2]).result())", "3")
 notebook.run("%ipcluster stop", "has ended: SIGTERM (exit code 0)")
 

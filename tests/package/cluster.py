@@ -41,7 +41,7 @@ try:
     cluster.start_engines_sync(1)
     sys.exit("a second set joined")
 except Exception as error:
-    assert "no second set joins them" in str(error), error
+    assert "no second set can join them" in str(error), error
 assert list(cluster.engines.values()) == [cluster.engine_set] and cluster.engine_set.job, "what was refused has left nothing"
 
 # A profile that is in use is no other's.

@@ -172,7 +172,7 @@ fn a_default_numpy_that_crashes_keeps_no_engine_from_its_start() {
         let number = if signal == "SIGILL" { 4 } else { 11 };
         job.wait_line(&format!(
             "warning: engines are not forked, which only makes their start slower: the Python that forks them ended with signal {number} ({signal}) before \
-             the first; they do not import numpy at their start, as with --preload off"
+             the first; they do not import numpy when they start, as with --preload off"
         ));
         let record = job.wait_ready();
         assert_eq!(record["engines"]["start"], "exec");

@@ -113,7 +113,7 @@ fn an_engine_that_starts_again_beside_forks_gets_the_signals_of_clients() {
     let engine = &record["engines"]["list"][0]["pid"];
     let engine = i32::try_from(engine.as_i64().expect("a pid")).expect("a pid");
     kill(Pid::from_raw(engine), Signal::SIGKILL).expect("it lives");
-    job.wait_line("engine 0 started again");
+    job.wait_line("engine 0 restarted");
     job.wait_line("engines that are not forked start without nannies: the Python of ");
     wait_for("the engine", || {
         let record = job.record()?;

@@ -15,7 +15,7 @@ fn connect_makes_its_profile_and_sockets_only_where_nobody_else_can_replace_them
     for (owner, mode, told) in [
         (MALLORY, 0o755, "belongs to uid 65533"),
         (0, 0o777, "every user can write in"),
-        (0, 0o1777, "others can put files of theirs into"),
+        (0, 0o1777, "others can put their files into"),
     ] {
         let place = Place::empty();
         place.script("ssh", "printf '%s\\n' \"$@\" >>\"$HOME/argv\"; exit 255");

@@ -93,7 +93,7 @@ fn what_another_user_can_replace_on_the_way_is_not_used() {
             "mine/link",
             "his (mode 0755) belongs to uid 65533",
         ),
-        ("a shared one", "tmp", "others can put files of theirs into"),
+        ("a shared one", "tmp", "others can put their files into"),
     ] {
         let place = Place::with_fakes();
         let path = |name: &str| place.dir().join(name);
@@ -136,7 +136,7 @@ fn what_another_user_can_replace_on_the_way_is_not_used() {
 fn nothing_is_started_in_a_working_directory_where_every_user_can_put_modules() {
     needed!(root());
     for (mode, told) in [
-        (0o1777, "others can put files of theirs into"),
+        (0o1777, "others can put their files into"),
         (0o777, "every user can write in"),
     ] {
         let place = Place::with_fakes();

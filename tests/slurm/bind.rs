@@ -69,7 +69,7 @@ fn engines_of_a_node_divide_the_gpus_of_the_job() {
         }
     }
     let ended = lab.submit(&["-N1", "-n2"], &run(exec)).finish();
-    let why = "--bind gpu: no GPU is here that it may use";
+    let why = "--bind gpu: it may use no GPU here";
     assert!(ended.output.contains(why), "{}", ended.output);
     assert!(ended.output.contains("FAILED"), "{}", ended.output);
     let both = run(&format!("{exec} --srun-arg=--cpu-bind=cores"));
@@ -87,7 +87,7 @@ fn nothing_shall_be_bound_and_srun_is_told_to_bind() {
         "{run} --srun-arg=--cpu-bind=cores; echo code $?; {run} --srun-arg=--cpu-bind=none; echo code $?"
     );
     let ended = lab.submit(&["-n1"], &line).finish();
-    let why = "--bind none and --srun-arg=--cpu-bind=cores say different things about what engines are bound to";
+    let why = "--bind none and --srun-arg=--cpu-bind=cores contradict each other";
     assert!(ended.output.contains(why), "{}", ended.output);
     assert!(ended.output.contains("code 2\n"), "{}", ended.output);
     assert!(ended.output.contains("code 0\n"), "{}", ended.output);

@@ -38,7 +38,7 @@ fn clusters_of_one_job_are_told_apart_and_end_in_order_when_it_is_cancelled() {
         "srun -n1 ipjob --mode cluster-only --detach",
     );
     assert!(
-        refused.text.contains("Slurm kills all that it leaves"),
+        refused.text.contains("Slurm kills whatever it leaves"),
         "{}",
         refused.text
     );

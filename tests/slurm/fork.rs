@@ -274,7 +274,7 @@ fn a_dry_run_tells_what_forks_the_engines_of_a_step_or_why_none_are_forked() {
         (
             "",
             "--mpi cray_shasta",
-            "how `srun --mpi=cray_shasta` gives its world to a task is not known here",
+            "ipjob does not know how `srun --mpi=cray_shasta` gives its world to a task",
         ),
         ("", "--launcher mpiexec", "/ipjob engine --fork=/"),
         (
@@ -285,12 +285,12 @@ fn a_dry_run_tells_what_forks_the_engines_of_a_step_or_why_none_are_forked() {
         (
             "",
             "--mpi none --srun-arg=--gpu-bind=single:1",
-            "--gpu-bind gives each task what a fork of another task would not get",
+            "--gpu-bind gives each task something that a fork of another task would not get",
         ),
         (
             "",
             "--mpi none --srun-arg=--mem-bind=local",
-            "--mem-bind gives each task what a fork of another task would not get",
+            "--mem-bind gives each task something that a fork of another task would not get",
         ),
         // It does not reach srun.
         ("SLURM_MEM_BIND=local", "--mpi none", "--fork=/"),

@@ -96,7 +96,7 @@ fn controller_and_jupyter_are_replaced_while_a_client_computes_on_two_nodes() {
         };
         let fallen = Instant::now();
         send(&lab, "node1", signal, &pid);
-        job.wait_line(&format!("it is started again ({times} of 5)"));
+        job.wait_line(&format!("restarting it ({times} of 5)"));
         let found = fallen.elapsed();
         let record = wait_replaced(&job, "controller", times);
         println!(

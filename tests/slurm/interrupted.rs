@@ -54,7 +54,7 @@ fn a_job_that_is_cancelled_while_engines_come_back_ends_in_order() {
     // In the pause before the next try, of 10 s.
     let job = submit(&format!("{engine} {fails}"));
     kill_last(&lab, &job);
-    job.wait_line("engine 1 is started again (4 of 5)");
+    job.wait_line("restarting engine 1 (4 of 5)");
     assert!(job.output().contains("ended with exit code 3"));
     assert_eq!(job.cancel().state, "CANCELLED");
     // Slurm's own end of the job's time, at its next look.

@@ -32,7 +32,7 @@ fn restart(lab: &Lab, job: &SlurmJob, before: &Value, options: &str) -> Value {
     let done = lab.shell(ALICE, "login", &line);
     assert_eq!(done.code, 0, "{}\n{}", done.text, job.output());
     assert!(
-        done.text.contains("4 of 4 engines are there"),
+        done.text.contains("4 of 4 engines are running"),
         "{}",
         done.text
     );
@@ -78,7 +78,7 @@ fn a_step_that_has_ended_comes_back_whole_on_request() {
     let step = before["step"].as_str().expect("a step");
     let done = lab.shell(ALICE, "login", &format!("scancel {step}"));
     assert_eq!(done.code, 0, "{}", done.text);
-    job.wait_line("jupyter continues without engines; `ipjob restart` starts them again");
+    job.wait_line("jupyter continues without engines; `ipjob restart` restarts them");
     job.wait_state("degraded");
     let after = restart(&lab, &job, &before, "");
     assert_ne!(after["step"], before["step"]);
@@ -104,14 +104,14 @@ fn a_world_that_loses_a_rank_comes_back_by_itself_or_where_the_user_says_no_on_r
     let lab = needed!(Lab::up(&[]));
     let (job, before) = start(&lab, "");
     kill(&lab, &before, 3);
-    job.wait_line("the whole set is started again (1 of 5)");
+    job.wait_line("restarting the whole set (1 of 5)");
     job.wait_state("ready");
     restart(&lab, &job, &before, "--all");
     job.cancel();
 
     let (job, before) = start(&lab, "--respawn off");
     kill(&lab, &before, 3);
-    job.wait_line("jupyter continues without engines; `ipjob restart` starts them again");
+    job.wait_line("jupyter continues without engines; `ipjob restart` restarts them");
     job.wait_state("degraded");
     restart(&lab, &job, &before, "");
     job.cancel();

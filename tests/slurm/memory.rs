@@ -49,7 +49,7 @@ fn an_engine_of_the_other_node_that_took_too_much_is_told_with_rank_node_and_lim
     let pid = &record["engines"]["list"][3]["pid"];
     hoard(&lab, &job, 3);
     let whose = format!(
-        "engine 3 (rank 3 on node2, pid {pid}) ended after Slurm counted a kill for want of memory there (the memory limit is 600 MiB)"
+        "engine 3 (rank 3 on node2, pid {pid}) ended after Slurm counted an out-of-memory kill there (the memory limit is 600 MiB)"
     );
     let told = wait_told(&job, &whose);
     assert!(told.contains("ask Slurm for more memory"), "{told}");

@@ -70,8 +70,8 @@ fn open_mpi_is_told_from_mpich() {
         assert_eq!(record["warnings"], json!([]));
     } else {
         // Debian builds Slurm 26.05 without it.
-        let line =
-            job.wait_line("engines are no common MPI world: Open MPI needs `srun --mpi=pmix`");
+        let line = job
+            .wait_line("the engines do not form one MPI world: Open MPI needs `srun --mpi=pmix`");
         assert!(line.contains("warning:"), "{line}");
     }
     job.cancel();

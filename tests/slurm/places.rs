@@ -50,7 +50,7 @@ fn an_interactive_shell_at_the_login_node_gets_the_line_to_type() {
     );
     assert!(text.contains("then 0"), "{text}");
     let (_, detached) = text.split_once("cells read ").expect("words");
-    let hints = "\nhint: --jobid 1 starts the engines in the job, and the rest here\nhint: --launcher local ";
+    let hints = "\nhint: --jobid 1 starts the engines in the job and everything else here\nhint: --launcher local ";
     let (_, from_hints) = detached.split_once('\n').expect("hints");
     assert!(format!("\n{from_hints}").starts_with(hints), "{text}");
 }

@@ -57,7 +57,7 @@ fn a_full_file_system_is_named_and_a_job_that_runs_goes_on() {
     running.scancel();
     let ended = running.finish();
     assert_eq!(ended.state, "CANCELLED", "{}", ended.output);
-    running.wait_line("is written again");
+    running.wait_line("can be written again");
     let last = wait_for("the last record", || {
         record(&lab, &place, &running.id).filter(|record| record["state"] == "ended")
     });

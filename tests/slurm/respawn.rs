@@ -104,7 +104,7 @@ fn killed_and_frozen_engines_come_back_as_steps_of_their_own() {
     let line = format!("ipjob restart {} --all", job.id);
     let done = lab.shell(ALICE, "login", &line);
     assert_eq!(done.code, 0, "{}\n{}", done.text, job.output());
-    let told = done.text.contains("4 of 4 engines are there");
+    let told = done.text.contains("4 of 4 engines are running");
     assert!(told, "{}", done.text);
     let seen = px(&lab, "login", &profile, cell, &["proc", "old"]);
     assert_eq!(seen, json!([[0, 1, 2, 3], [0, 1, 2, 3], [0, 0, 0, 0]]));
@@ -129,8 +129,7 @@ fn an_engine_that_is_killed_six_times_is_given_up_by_name() {
         let record = wait_restarts(&job, times);
         signal(&lab, &record["engines"]["list"][3], "KILL");
     }
-    let text =
-        "engine 3 was started again 5 times and ended each time: the job continues without it";
+    let text = "engine 3 was restarted 5 times and ended each time: the job continues without it";
     job.wait_line(text);
     // The record is written after the line.
     let record = job.wait_state("degraded");

@@ -25,7 +25,7 @@ fn the_job_ends_in_order_before_its_time_does() {
         &["-n1", "--time=1", "--signal=B:TERM@10"],
         "exec ipjob --mode cluster-only --mpi none --engine-start fork",
     );
-    let line = "warning: the job's time ends in 1 minute; it will be taken down before";
+    let line = "warning: the job's time ends in 1 minute; it will be shut down before";
     for (job, warned) in [(unsignalled, true), (signalled, false), (forked, false)] {
         let ended = job.finish();
         assert_eq!(ended.code, 7, "{}", ended.output);

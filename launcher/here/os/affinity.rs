@@ -37,7 +37,7 @@ pub fn bind(cpus: &Cpus) -> io::Result<()> {
         let number = usize::try_from(cpu).unwrap_or(usize::MAX);
         set.set(number).map_err(|_| {
             io::Error::other(format!(
-                "CPU {cpu} is none of the first {}, which are all that ipjob can bind to",
+                "CPU {cpu} is not one of the first {}, and ipjob can bind to no others",
                 CpuSet::count()
             ))
         })?;
@@ -77,7 +77,7 @@ pub fn while_bound<T: Send>(
             bind(cpus)?;
             start()
         })?;
-        let broke = |_| Err(io::Error::other("the thread that starts it broke"));
+        let broke = |_| Err(io::Error::other("the thread that starts it panicked"));
         started.join().unwrap_or_else(broke)
     })
 }
@@ -106,7 +106,7 @@ mod tests {
         let beyond: Cpus = [0, 1100].into_iter().collect();
         let error = bind(&beyond).expect_err("a cpu_set_t has 1024").to_string();
         assert!(
-            error.starts_with("CPU 1100 is none of the first 1024"),
+            error.starts_with("CPU 1100 is not one of the first 1024"),
             "{error}"
         );
     }

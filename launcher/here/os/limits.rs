@@ -30,7 +30,7 @@ pub fn raise_open_files(engines: u32) -> Outcome<Option<u64>> {
     let (soft, hard) = open_files()?;
     if hard < needed {
         return Err(Failure::missing(format!(
-            "{engines} engines need {needed} open files in the controller, and the hard limit here is {hard}"
+            "{engines} engines need {needed} open files in the controller, but the hard limit here is {hard}"
         ))
         .hint("start fewer engines, or ask for a higher limit (`ulimit -Hn`, LimitNOFILE)"));
     }

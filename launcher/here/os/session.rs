@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 /// Begins a session, and closes all descriptors but output and errors. What stdin led to is returned.
 pub fn begin() -> Outcome<UnixStream> {
     let line = let_go()?;
-    leave().map_err(|error| Failure::missing("no session can be begun here").because(error))?;
+    leave().map_err(|error| Failure::missing("no session can be started here").because(error))?;
     Ok(line)
 }
 

@@ -257,7 +257,7 @@ fn end_leftovers(dead: &Incarnation, own: &Incarnation, remarks: &mut Vec<String
     end(&dead.id, Signal::SIGKILL);
     let outcome = match stray_processes::carrying(&dead.id).len() {
         0 => "ended".to_owned(),
-        more => format!("{more} of them do not end (a hung file system?)"),
+        more => format!("{more} of them cannot be killed (a hung file system?)"),
     };
     remarks.push(format!(
         "an ipjob that died here (pid {}) left {} processes running: {outcome}",
@@ -320,7 +320,7 @@ pub fn working_directory() -> Outcome<()> {
     ))
     .because(fault)
     .hint("engines run modules that they find there: `cd` to a directory of your own, or submit the job from it (sbatch --chdir=DIRECTORY)")
-    .hint("--root-dir lets Jupyter begin elsewhere"))
+    .hint("--root-dir gives Jupyter another directory"))
 }
 
 /// Goes from such a directory to `/`, where only root puts files, and tells so. On a node that lacks the job's directory slurmstepd starts

@@ -59,7 +59,7 @@ pub fn reserve(
 ) -> Outcome<Reservation> {
     in_range(address, range, &BTreeSet::new(), hold).map_err(|refused| {
         let message = if range.is_one() {
-            format!("{option} {range} cannot be had")
+            format!("{option} {range} cannot be used")
         } else {
             format!("no free port in {option} {range}")
         };
@@ -80,7 +80,7 @@ pub fn reserve_all(
         let reservation = match range {
             Some(range) => in_range(*address, range, &avoid, hold).map_err(|refused| {
                 let failure = Failure::missing(format!(
-                    "the controller takes {} ports, and only {} are free in --controller-ports {range}",
+                    "the controller needs {} ports, but only {} are free in --controller-ports {range}",
                     addresses.len(),
                     taken.len()
                 ));

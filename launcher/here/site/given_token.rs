@@ -19,10 +19,10 @@ pub fn read(path: &Path) -> Outcome<Text> {
     let found = insist(LOOK, move || contents(&file))
         .ok_or_else(|| {
             Failure::usage(format!(
-                "{option} gives nothing within {} s",
+                "{option} gave nothing within {} s",
                 LOOK.as_secs()
             ))
-            .hint("name a file, or a pipe that is written to")
+            .hint("name a file, or a pipe that something writes to")
         })?
         .map_err(|error| {
             Failure::usage(format!("{option} cannot be read"))

@@ -110,12 +110,12 @@ fn fitting(vendor: &str, types: &[String]) -> (World, Option<String>) {
             return (World::Type(name.to_owned()), None);
         }
         Some(name) => format!(
-            "engines are no common MPI world: {vendor} needs `srun --mpi={name}`, and this srun {offered}; --launcher mpiexec \
-             starts them by that library's own mpiexec, --mpi none says that none is wanted"
+            "the engines do not form one MPI world: {vendor} needs `srun --mpi={name}`, and this srun {offered}; --launcher mpiexec \
+             starts them with that library's own mpiexec, --mpi none turns MPI off"
         ),
         None => format!(
-            "engines are no common MPI world: no type of `srun --mpi` is known for {vendor}; this srun {offered}, and --mpi TYPE names one; \
-             --mpi none says that none is wanted"
+            "the engines do not form one MPI world: ipjob knows no type of `srun --mpi` for {vendor}; this srun {offered}, and --mpi TYPE names one; \
+             --mpi none turns MPI off"
         ),
     };
     (World::None, Some(unfit))

@@ -35,7 +35,7 @@ pub fn job_from_outside(job: &str) -> Outcome<Slurm> {
         answer if answer.errors.contains("Invalid job id") => "",
         answer => {
             return Err(
-                Failure::missing(format!("scontrol tells nothing of job {job}"))
+                Failure::missing(format!("scontrol shows nothing about job {job}"))
                     .because(answer.reason())
                     .hint(format!("see what `scontrol show job {job}` says here")),
             );

@@ -23,7 +23,7 @@ pub async fn of(program: &Path, package: &str, limit: Duration) -> Outcome<Versi
 async fn by_asking(program: &Path, package: &str, limit: Duration) -> Outcome<Version> {
     let failure = |cause: &str| {
         Failure::missing(format!(
-            "{} does not reveal the version of {package}",
+            "{} does not print the version of {package}",
             program.display()
         ))
         .because(cause)

@@ -47,7 +47,7 @@ fn rule(context: &Context, launcher: Launcher) -> Outcome<Option<Rule>> {
             );
             return match binds.filter(|arg| !arg.ends_with("none")) {
                 Some(arg) => Err(Failure::usage(format!(
-                    "--bind none and --srun-arg={arg} say different things about what engines are bound to"
+                    "--bind none and --srun-arg={arg} contradict each other"
                 ))
                 .hint("leave one of them out")),
                 None => Ok(None),

@@ -25,7 +25,7 @@ pub const PRELOAD_VARIABLE: &str = "IPJOB_ENGINE_PRELOAD";
 
 /// What is said of engines that are started by themselves after a Python that was to fork them broke.
 pub const WITHOUT_PRELOAD: &str =
-    "; they do not import numpy at their start, as with --preload off";
+    "; they do not import numpy when they start, as with --preload off";
 
 /// The modules as `engine/preload.py` finds them.
 pub fn preload_variable(settings: &Settings) -> Option<(String, Text)> {

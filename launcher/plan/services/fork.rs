@@ -164,7 +164,7 @@ fn in_a_step(context: &Context) -> Result<PathBuf, String> {
         && !is_handed_on(name)
     {
         return Err(format!(
-            "how `srun --mpi={name}` gives its world to a task is not known here, and a fork of another task would be without it"
+            "ipjob does not know how `srun --mpi={name}` gives its world to a task, so a fork of another task would not have it"
         ));
     }
     if slurm.is_some_and(|slurm| !slurm.components.is_empty()) {
@@ -173,7 +173,7 @@ fn in_a_step(context: &Context) -> Result<PathBuf, String> {
     }
     if let Some(what) = of_one_task(context) {
         return Err(format!(
-            "{what} gives each task what a fork of another task would not get"
+            "{what} gives each task something that a fork of another task would not get"
         ));
     }
     in_tasks(context)

@@ -20,7 +20,7 @@ pub fn order(
     };
     if context.engines != ranks.size {
         return Err(Failure::usage(format!(
-            "-n {} does not fit the {} ranks that ipjob was started as: each becomes one engine",
+            "-n {} does not match the {} ranks of ipjob: each becomes one engine",
             context.engines, ranks.size
         ))
         .hint("leave -n out, or give it to srun or mpiexec"));

@@ -43,8 +43,8 @@ fn lacks(context: &Context, who: &str) -> Vec<String> {
     let imports = context.settings.preload.order().is_some() && !preloads(context);
     let imports = imports.then(|| {
         format!(
-            "{who} import the modules of --preload when they are first used: they take only one further configuration file, and \
-             --engine-arg gives them another"
+            "{who} import the modules of --preload when they are first used: they take only one more configuration file, and \
+             --engine-arg already names it"
         )
     });
     nanny.into_iter().chain(imports).collect()

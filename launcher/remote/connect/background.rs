@@ -131,7 +131,7 @@ impl Behind {
             return Ok(());
         }
         let cannot = |error: io::Error| {
-            Failure::missing("the connect cannot leave the terminal").because(error)
+            Failure::missing("the connect cannot detach from the terminal").because(error)
         };
         console.finish();
         let log = log(profile).and_then(|path| Some((open_log(&path).ok()?, path)));

@@ -67,8 +67,8 @@ impl Connect<'_> {
             return;
         };
         let which = match job {
-            Job::Profile(_) => "IPYTHONDIR tells there which is meant",
-            Job::Id(_) | Job::Element(_) => "give a profile in the place of the job id",
+            Job::Profile(_) => "set IPYTHONDIR there to choose one",
+            Job::Id(_) | Job::Element(_) => "give a profile instead of the job id",
         };
         self.console.step(&format!(
             "{} is the name of other clusters too: {others} ({which})",

@@ -379,7 +379,7 @@ impl Machine {
                 }
                 if self.is_awaited {
                     let text = format!(
-                        "job {} has ended before its ipjob began{}",
+                        "job {} ended before its ipjob started{}",
                         self.job,
                         self.in_slurm()
                     );
@@ -642,7 +642,7 @@ impl Machine {
         let mut failure = Failure::new(
             Kind::Ssh,
             format!(
-                "job {} is not reached: no way leads to its node {node}",
+                "job {} cannot be reached: no way leads to its node {node}",
                 self.job
             ),
         )

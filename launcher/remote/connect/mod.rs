@@ -491,7 +491,7 @@ impl Connect<'_> {
                 self.gone(id)
             }
             Notice::Stop(by) => {
-                self.console.step("disconnected; the job goes on");
+                self.console.step("disconnected; the job keeps running");
                 self.asked_to_stop(by)
             }
             Notice::Alone => match &self.behind {
@@ -518,7 +518,7 @@ impl Connect<'_> {
         match &self.behind {
             // To the one in front success is a tunnel that stays.
             Some(behind) if !behind.has_left() => Some(Err(Failure::not_ready(
-                "interrupted before the connection was there",
+                "interrupted before the connection was ready",
             ))),
             _ => end,
         }

@@ -125,11 +125,11 @@ impl Order {
             }
             ("no_script", Stage::Asking) => Some(Next::Fail(
                 Failure::usage(format!(
-                    "no batch script {} can be read on {}",
+                    "the batch script {} cannot be read on {}",
                     printable(&part.words),
                     self.host
                 ))
-                .hint("a path there begins at your home directory; a script of this machine is a word of its own: `ipjob up HOST: SCRIPT`"),
+                .hint("a path there begins at your home directory; a script on this machine is a separate argument: `ipjob up HOST: SCRIPT`"),
             )),
             ("asked", Stage::Asking) => Some(self.decide(mark)),
             ("submitted", Stage::Submitting) => Some(self.submitted(code(), &part.text())),
@@ -160,7 +160,7 @@ impl Order {
                     [only] => {
                         let job = job_of(only);
                         let said = format!(
-                            "job {} ({}) is there already, {}; --new submits another",
+                            "using job {} ({}), which is {}; --new submits another",
                             job.as_str(),
                             only.name,
                             only.state
@@ -173,7 +173,7 @@ impl Order {
             }
             Some(Queue::Silent(words)) => {
                 return Next::Fail(
-                    Failure::not_ready(format!("Slurm on {} does not tell its queue", self.host))
+                    Failure::not_ready(format!("Slurm on {} does not show its queue", self.host))
                         .because(words)
                         .hint("nothing was submitted; try again, or submit with --new without looking for the job"),
                 );
@@ -276,7 +276,7 @@ impl Order {
                         printable(&name)
                     ))
                     .because(words)
-                    .hint("nothing was submitted; change the script or give sbatch's options behind `--`"),
+                    .hint("nothing was submitted; change the script or give sbatch's options after `--`"),
                 })
             }
         }

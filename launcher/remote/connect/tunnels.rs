@@ -252,7 +252,7 @@ pub fn disconnect(options: &ConnectOptions, console: &Console) -> Outcome<u8> {
         several => {
             let names: Vec<&str> = several.iter().map(|tunnel| tunnel.name.as_str()).collect();
             return Err(Failure::usage(format!(
-                "{} connections could be meant: name one by its profile",
+                "{} connections match: name one by its profile",
                 several.len()
             ))
             .hint(names.join(", ")));

@@ -72,9 +72,9 @@ fn order(options: &UpOptions, host: &str, path: &str) -> Outcome<Order> {
         }
         (_, path) => {
             return Err(Failure::usage(format!(
-                "a batch script on {host} ({path}) and one of this machine were given"
+                "a batch script on {host} ({path}) and one on this machine were given"
             ))
-            .hint("give one of both"));
+            .hint("give only one of them"));
         }
     };
     Ok(Order::new(script, host.to_owned(), args, !options.new))
@@ -88,11 +88,11 @@ fn here(path: &Path, host: &str) -> Outcome<Script> {
             path.display()
         ))
         .because(error)
-        .hint(format!("one that lies on {host} is written {host}:PATH"))
+        .hint(format!("a script on {host} is written {host}:PATH"))
     };
     let text = fs::read(path).map_err(|error| cannot(&error))?;
     if text.contains(&0) || text.len() > LONGEST {
-        return Err(cannot(&"it is no text, or longer than 4 MiB"));
+        return Err(cannot(&"it is not text, or is longer than 4 MiB"));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(Script::Here {
@@ -110,7 +110,7 @@ impl Connect<'_> {
         }
         match order.take(part, &self.mark)? {
             Next::Submit(text) => {
-                self.progress("sbatch is asked");
+                self.progress("submitting the job");
                 self.send(text);
                 None
             }
@@ -151,10 +151,10 @@ impl Connect<'_> {
         self.order.as_ref().filter(|order| order.is_submitting())?;
         let host = self.target.host.as_ref().map_or("", Host::as_str);
         let failure = Failure::ssh(format!(
-            "the connection to {host} was lost while sbatch was asked"
+            "the connection to {host} was lost while the job was submitted"
         ));
         Some(failure.because(ssh_errors::last_words(words)).hint(format!(
-            "`ipjob status {host}:` shows whether there is a job; the same `ipjob up` takes it then"
+            "`ipjob status {host}:` shows whether there is a job; if so, the same `ipjob up` uses it"
         )))
     }
 
@@ -200,7 +200,7 @@ impl Connect<'_> {
         } else if order.is_left {
             self.console.step(&format!("job {job} is left as it is"));
             self.console.below(&[
-                format!("`ipjob connect {named}` comes back to it"),
+                format!("`ipjob connect {named}` connects to it"),
                 format!("`{end}` cancels it"),
             ]);
         }

@@ -70,11 +70,11 @@ fn entry_is_of_use(target: &Target) -> Outcome<()> {
         return Ok(());
     }
     let failure = Failure::usage(format!(
-        "{name} is a job without Slurm, so there is no job to get into and no entry to make"
+        "{name} is a job without Slurm, so there is no Slurm job to get into and no entry to make"
     ));
     Err(match &target.host {
         Some(host) => failure.hint(format!("log in to its host: `ssh {}`", host.as_str())),
-        None => failure.hint("log in to its host; `ipjob status` tells which that is"),
+        None => failure.hint("log in to its host, which `ipjob status` shows"),
     })
 }
 

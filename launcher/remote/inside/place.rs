@@ -89,7 +89,7 @@ impl Place {
         let own = wishes.program.or(record.program.as_deref());
         let program = own.ok_or_else(|| {
             Failure::missing(format!(
-                "the record of job {name} does not tell where ipjob lies, as one of an earlier version"
+                "the record of job {name} does not say where ipjob is: an earlier version wrote it"
             ))
             .hint("name it: --remote-ipjob PATH")
         })?;
@@ -153,12 +153,12 @@ fn without_slurm(found: &Found, job: &Job, host: Option<&Host>) -> Failure {
         .and_then(|record| record.incarnation.host.as_deref());
     let runs_on = runs_on.unwrap_or(&found.host);
     let failure = Failure::usage(format!(
-        "job {name} runs without Slurm on {runs_on}, so there is no job to get into"
+        "job {name} runs without Slurm on {runs_on}, so there is no Slurm job to get into"
     ));
     match host {
         _ if runs_on != found.host => failure.hint(format!("log in to {runs_on}: `ssh {runs_on}`")),
         Some(host) => failure.hint(format!("log in there: `ssh {}`", host.as_str())),
-        None => failure.hint("you are there already"),
+        None => failure.hint("you are already there"),
     }
 }
 

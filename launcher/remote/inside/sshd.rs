@@ -37,7 +37,7 @@ pub(super) fn record(path: &Path) -> Outcome<Record> {
             Err(Failure::missing(format!("{} cannot be used", path.display())).because(fault))
         }
         None => Err(Failure::missing(format!(
-            "{} is not there on {}, or not yours alone",
+            "{} does not exist on {}, or is not yours alone",
             path.display(),
             identity::host()
         ))
@@ -51,7 +51,7 @@ pub(super) fn record(path: &Path) -> Outcome<Record> {
 pub fn serve(path: &Path, key: &str) -> Outcome<u8> {
     let record = record(path)?;
     let Some(key) = keys::words(key) else {
-        return Err(Failure::usage(format!("{key:?} is no public key")));
+        return Err(Failure::usage(format!("{key:?} is not a public key")));
     };
     let program = which::which_in("sshd", Some(search_path()), "/").map_err(|_| {
         Failure::missing(format!("there is no sshd on {}", identity::host()))

@@ -76,7 +76,7 @@ impl Machine {
                 warning(
                     out,
                     format!(
-                        "the job's time ends in {minutes} {unit}; it will be taken down before"
+                        "the job's time ends in {minutes} {unit}; it will be shut down before that"
                     ),
                 );
             }

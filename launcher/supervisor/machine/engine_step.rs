@@ -15,7 +15,7 @@ use crate::supervisor::event::{Exit, OutOfMemory};
 
 /// What Slurm knows where memory was short: one count for all tasks of a node and what they started. srun says `Out Of Memory` of each
 /// task there that ends later, whatever ended it (seen on 22.05: of one that was killed by hand after another one's child).
-const COUNTED: &str = "Slurm counted a kill for want of memory";
+const COUNTED: &str = "Slurm counted an out-of-memory kill";
 
 impl Machine {
     /// srun has ended, and with it every engine.
@@ -340,7 +340,7 @@ impl Machine {
     /// can come 2 s late.
     fn engine_of_the_step(&self, id: u32) -> String {
         if (self.engines).is(id, |engine| engine.arrives() || engine.is_back()) {
-            return format!("engine {id}, before it was started again");
+            return format!("engine {id} (before it was restarted)");
         }
         self.engine(id)
     }
@@ -422,7 +422,7 @@ impl Machine {
             warning(
                 out,
                 format!(
-                    "Slurm no longer starts steps on {node} ({words}): {who} cannot start again"
+                    "Slurm no longer starts steps on {node} ({words}): {who} cannot be restarted"
                 ),
             );
         }

@@ -243,7 +243,7 @@ impl Machine {
             out.push(Effect::Mark(format!("engine {id} ended")));
         } else if !self.engines.possible() {
             let failure = Failure::not_ready(format!(
-                "{} of {} engines are left before the job was ready, and {} are wanted",
+                "{} of {} engines are left before the job was ready, and {} are required",
                 self.engines.living(),
                 self.engines.expected(),
                 self.engines.minimum,
@@ -404,9 +404,9 @@ const KILL: i32 = 9;
 pub(super) fn next_step(exit: &Exit) -> &'static str {
     match exit {
         Exit::Signal { number: KILL, .. } => {
-            "killed by SIGKILL (the kernel's out-of-memory killer? `dmesg` tells): batch systems also kill this way beyond a job's limit"
+            "killed by SIGKILL (the kernel's out-of-memory killer? see `dmesg`): batch systems also kill a job like this when it exceeds a limit"
         }
-        _ => "its last lines are above; its log has all of them",
+        _ => "its last lines are above; its log has the rest",
     }
 }
 
@@ -441,7 +441,7 @@ pub(super) fn by_itself(mut failure: Failure, words: Option<&LastWords>) -> Fail
     }
     if let Some((path, variable)) = words.and_then(LastWords::closed_place) {
         failure = failure.hint(format!(
-            "{path} cannot be written here: `export {variable}=DIRECTORY` names another place for what is kept there"
+            "{path} cannot be written here: `export {variable}=DIRECTORY` moves what is kept there"
         ));
     }
     failure.cause = words.map(ToString::to_string);
@@ -449,7 +449,7 @@ pub(super) fn by_itself(mut failure: Failure, words: Option<&LastWords>) -> Fail
 }
 
 /// What to do where Slurm's side of PMI could not read what the MPI library asked of it.
-pub(super) const OTHER_MPI: &str = "seen now and then with MPICH 5.0, with any program: start again, or use an older MPICH (4.2), another MPI, or --mpi none";
+pub(super) const OTHER_MPI: &str = "this happens now and then with MPICH 5.0, in any program: try again, or use an older MPICH (4.2), another MPI, or --mpi none";
 
 /// Where more of engines that one starter has started is to be found.
 pub(super) const LINES_OF_ENGINES: &str = "the last lines of the engines' log are above";
@@ -461,9 +461,9 @@ pub(super) const CANCELLED: &str =
 /// What to do about engines that ended as srun says.
 pub(super) fn next_step_of_srun(words: &Words) -> &'static str {
     if words.about == Some(Topic::Killed) {
-        "killed by SIGKILL (the kernel's out-of-memory killer? `sacct --format=JobID,State,MaxRSS,ReqMem` tells)"
+        "killed by SIGKILL (the kernel's out-of-memory killer? see `sacct --format=JobID,State,MaxRSS,ReqMem`)"
     } else if words.about == Some(Topic::GivenUp) {
-        "srun ended the engines' step for that (`sinfo -N -l` shows how its nodes are)"
+        "srun ended the engines' step because of that (`sinfo -N -l` shows the state of its nodes)"
     } else {
         LINES_OF_ENGINES
     }

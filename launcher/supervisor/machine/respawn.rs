@@ -58,7 +58,7 @@ impl Machine {
         let attempts = life.attempts + 1;
         if Life::has_used_up(attempts) {
             let text = format!(
-                "{unit} was started again {TRIES} times and ended each time: the job continues without it"
+                "{unit} was restarted {TRIES} times and ended each time: the job continues without it"
             );
             warning(out, text);
             return self.lose(id, end, out);
@@ -76,9 +76,8 @@ impl Machine {
         } else {
             pause
         };
-        let text = format!(
-            "{unit} is started again ({attempts} of {TRIES}): what it had in its memory is lost"
-        );
+        let text =
+            format!("restarting {unit} ({attempts} of {TRIES}): what it had in memory is lost");
         warning(out, text);
         self.enter(unit, Stage::Resting, pause, out);
     }
@@ -233,7 +232,7 @@ impl Machine {
         self.engines.bad_request = None;
         self.engines.waits = None;
         if !self.on_hold {
-            step_line(out, "the engines start again");
+            step_line(out, "restarting the engines");
         }
         self.restart(Name::Engines, out);
     }
@@ -251,7 +250,7 @@ impl Machine {
             FORGETTING.as_secs()
         );
         let failure = Failure::service(text).hint(
-            "--controller-arg=--HeartMonitor.max_heartmonitor_misses=N shortens its patience",
+            "--controller-arg=--HeartMonitor.max_heartmonitor_misses=N makes it drop them sooner",
         );
         self.gone_for_good(Name::Engines, End::of(failure), out);
     }
@@ -336,12 +335,12 @@ impl Machine {
             return out.push(Effect::Answer { request, answer });
         }
         if let Some(before) = self.request.take() {
-            let answer = Answer::Failed("another request has come after it".to_owned());
+            let answer = Answer::Failed("a newer request replaces it".to_owned());
             let request = before.id;
             out.push(Effect::Answer { request, answer });
         }
         let what = if all { "all engines" } else { "lost engines" };
-        step_line(out, format!("`ipjob restart`: {what} are started again"));
+        step_line(out, format!("`ipjob restart`: restarting {what}"));
         out.push(Effect::Answer {
             request: request.clone(),
             answer: Answer::Running,
@@ -381,11 +380,11 @@ impl Machine {
         if !matches!(self.phase, Phase::Up) {
             Some("the job has not been ready yet".to_owned())
         } else if !ways.at_all() {
-            Some("srun or mpiexec started ipjob itself together with the engines: they cannot be started again in this job".to_owned())
+            Some("srun or mpiexec started ipjob itself together with the engines: they cannot be restarted in this job".to_owned())
         } else if !all && living && !lost.is_empty() && !self.can_each(lost) {
             let lost = named("engine", lost);
             Some(format!(
-                "{lost}: not by themselves; --all ends the others and starts all of them again"
+                "{lost} cannot be restarted alone; --all ends the others and restarts all of them"
             ))
         } else {
             None
@@ -481,7 +480,7 @@ impl Machine {
             || (there(Name::Controller) && !self.believes_the_hub());
         let up = matches!(self.phase, Phase::Up);
         let (counted, expected) = (self.engines.counted(), self.engines.expected());
-        let text = format!("{counted} of {expected} engines are there");
+        let text = format!("{counted} of {expected} engines are running");
         let answer = if up && ready && self.engines.complete() && !self.engines.any_on_its_way() {
             Answer::Done(text)
         } else if up && more {

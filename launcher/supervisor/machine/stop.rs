@@ -293,7 +293,7 @@ impl Machine {
             "a controller"
         };
         let way = if self.engines.startable.at_all() {
-            "; `ipjob restart` starts them again"
+            "; `ipjob restart` restarts them"
         } else {
             ""
         };
@@ -425,7 +425,7 @@ impl Machine {
             ("were", "them")
         };
         let way = if self.engines.startable.at_all() {
-            format!("; `ipjob restart` starts {them} again")
+            format!("; `ipjob restart` restarts {them}")
         } else {
             String::new()
         };

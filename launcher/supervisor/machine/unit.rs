@@ -32,8 +32,8 @@ const ON_HOLD: Duration = Duration::from_secs(1);
 const HEALTHY: Duration = Duration::from_secs(60);
 
 /// What comes of a process that does not end, while the job goes on, and while it ends.
-const WAITS: &str = "what takes its place waits for its end";
-pub(super) const WITHOUT: &str = "the stop continues without waiting for it";
+const WAITS: &str = "its replacement waits for it to end";
+pub(super) const WITHOUT: &str = "the shutdown continues without waiting for it";
 
 /// Where a unit is, and how often it was there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,7 +186,7 @@ impl Machine {
                     let starter = &self.engines.starter;
                     step_line(
                         out,
-                        format!("the engines ended, and {starter} did not: {killed}"),
+                        format!("the engines ended, but {starter} did not: {killed}"),
                     );
                 } else {
                     warning(out, format!("{unit} did not end when asked: {killed}"));
@@ -371,14 +371,14 @@ impl Machine {
             self.disbelieve_the_hub();
         }
         let what = if given_up {
-            format!("it was started again {TRIES} times: the job continues as cluster-only")
+            format!("it was restarted {TRIES} times: the job continues as cluster-only")
         } else {
             let who = if name == Name::Engines {
                 "the whole set"
             } else {
                 "it"
             };
-            format!("{who} is started again ({next} of {TRIES})")
+            format!("restarting {who} ({next} of {TRIES})")
         };
         warning(out, format!("{failure}; {what}"));
         if !given_up {
@@ -397,7 +397,7 @@ impl Machine {
 
     /// This service has ended too often.
     fn give_up(&mut self, name: Name, failure: Failure, out: &mut Vec<Effect>) {
-        let times = format!("started again {TRIES} times and ended each time");
+        let times = format!("restarted {TRIES} times and ended each time");
         let text = if name == Name::Engines {
             format!("the engines were {times}")
         } else {
@@ -461,7 +461,7 @@ fn lost_with(name: Name) -> &'static str {
         Name::Jupyter => {
             "jupyter's kernels ended with it: variables in the engines are kept, those in kernels are lost"
         }
-        Name::Engines => "what the engines had in their memories is lost",
+        Name::Engines => "what the engines had in memory is lost",
         _ => {
             "engines keep running with their variables; tasks in transit and all unfinished tasks of load-balanced views are lost: submit those again"
         }

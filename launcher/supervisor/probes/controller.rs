@@ -196,7 +196,7 @@ impl Probe {
             .find(|endpoint| listening.foreign(address, endpoint.port))
         {
             let holder = sockets::holder(taken.port)
-                .unwrap_or_else(|| "a process that is gone again".to_owned());
+                .unwrap_or_else(|| "a process that has already ended".to_owned());
             return Look::Suspect(Suspicion {
                 fault: format!(
                     "the controller's {} port {} is held by {holder}: calls through it would hang",

@@ -223,7 +223,7 @@ impl Probe {
 /// A failure that `what` in the user's own configuration of Jupyter causes.
 fn configured(message: impl Into<String>, what: &str) -> Failure {
     Failure::not_ready(message).hint(format!(
-        "{what} in your Jupyter configuration (jupyter_server_config.py or .json; jupyter_notebook_config.* of the classic Notebook) replaces what ipjob sets: remove it; `jupyter --paths` shows where it may lie"
+        "{what} in your Jupyter configuration (jupyter_server_config.py or .json; jupyter_notebook_config.* of the classic Notebook) replaces what ipjob sets: remove it; `jupyter --paths` shows where it may be"
     ))
 }
 

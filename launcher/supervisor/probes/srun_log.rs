@@ -103,7 +103,7 @@ pub fn watch(log: Log, job: Option<String>, expected: Expected, sender: Sender) 
                 && !steps.iter().any(|step| step.name == STEP_NAME)
             {
                 let seconds = PLACE.as_secs();
-                let text = format!("srun has waited {seconds} s for a place for the engines' step");
+                let text = format!("srun has waited {seconds} s for room for the engines' step");
                 let why = format!("{text}{}", held(Some(steps)));
                 let _ = sender.send(Notice::Event(Event::SrunWaits(why)));
             }

@@ -42,7 +42,7 @@ impl Error for Unclosed {}
 fn next_step(error: &io::Error) -> Option<&'static str> {
     let own = error.get_ref()?;
     own.is::<Unclosed>().then_some(
-        "have it mounted with permissions that close it to others (CIFS: file_mode=0600,dir_mode=0700)",
+        "have it mounted with permissions that keep others out (CIFS: file_mode=0600,dir_mode=0700)",
     )
 }
 
@@ -94,7 +94,7 @@ impl Open {
         let own = self.uid == nix::unistd::geteuid().as_raw();
         match self.way {
             Way::Group | Way::Everybody if own => Some(format!(
-                "`chmod go-w {}` closes it to others; what they may have put there is worth a look",
+                "`chmod go-w {}` keeps others out; check what they may have put there",
                 self.at.display()
             )),
             Way::Sticky => Some(format!(
@@ -156,7 +156,7 @@ impl fmt::Display for Open {
             ),
             Way::Sticky => write!(
                 out,
-                "others can put files of theirs into {at} (mode {mode:04o}, of uid {uid})"
+                "others can put their files into {at} (mode {mode:04o}, of uid {uid})"
             ),
             Way::Link => write!(
                 out,

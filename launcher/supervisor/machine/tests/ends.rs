@@ -161,7 +161,7 @@ pub(super) fn hear(world: &mut World, events: impl IntoIterator<Item = Event>) -
 fn no_end_of_engines_or_controller_ends_a_driver_and_its_code_is_the_jobs() {
     let mut world = job(Name::Driver);
     let effects = hear(&mut world, [engine_ended(0), engine_ended(1)]);
-    let text = "the last engine ended: engine 1 (pid 1) ended with exit code 1; driver continues without engines; `ipjob restart` starts them again";
+    let text = "the last engine ended: engine 1 (pid 1) ended with exit code 1; driver continues without engines; `ipjob restart` restarts them";
     let once = |effects: &[Effect]| {
         said(effects)
             .iter()
@@ -230,7 +230,7 @@ fn a_world_that_loses_a_rank_leaves_jupyter_alone() {
     let effects = hear(&mut world, [listed(&[0, 1])]);
     assert_eq!(
         answers(&effects),
-        [&Answer::Done("2 of 2 engines are there".to_owned())]
+        [&Answer::Done("2 of 2 engines are running".to_owned())]
     );
     assert_eq!(world.machine.state(), State::Ready);
 }
@@ -328,7 +328,7 @@ fn engines_that_were_not_to_be_respawned_are_started_on_request_alone() {
     // It dies at once: the request fails with the cause, and nothing tries again.
     let effects = hear(&mut world, [engine_ended(1)]);
     assert!(
-        matches!(answers(&effects)[..], [Answer::Failed(text)] if text.contains("1 of 2 engines are there: engine 1 (pid 1) ended with exit code 1")),
+        matches!(answers(&effects)[..], [Answer::Failed(text)] if text.contains("1 of 2 engines are running: engine 1 (pid 1) ended with exit code 1")),
         "{effects:?}"
     );
     // All of them anew: those that live are killed first.
@@ -485,7 +485,7 @@ fn a_wish_of_a_client_that_an_engine_outlives_explains_no_later_end() {
     let leaves = [asked(Asked::Engine(0)), listed(&[1]), timer];
     let _ = hear(&mut single, leaves);
     let effects = hear(&mut single, [engine_ended(0)]);
-    let text = "engine 0 was shut down by a client; `ipjob restart` starts it again";
+    let text = "engine 0 was shut down by a client; `ipjob restart` restarts it";
     assert!(said(&effects).contains(&text), "{effects:?}");
 }
 
@@ -498,14 +498,14 @@ fn what_a_client_ended_is_not_respawned_but_comes_back_on_request() {
         [asked(Asked::Engine(1)), engine_ended(1), listed(&[0])],
     );
     assert_eq!(engines::pause(&effects), None);
-    let text = "engine 1 was shut down by a client; `ipjob restart` starts it again";
+    let text = "engine 1 was shut down by a client; `ipjob restart` restarts it";
     assert!(said(&effects).contains(&text), "{effects:?}");
     let effects = hear(&mut world, [again(false)]);
     assert!(effects.contains(&restart(Unit::Engine(1))));
     let effects = hear(&mut world, [listed(&[0, 1])]);
     assert_eq!(
         answers(&effects),
-        [&Answer::Done("2 of 2 engines are there".to_owned())]
+        [&Answer::Done("2 of 2 engines are running".to_owned())]
     );
     // It is an engine like any other again.
     let effects = hear(&mut world, [engine_ended(1)]);

@@ -118,8 +118,7 @@ fn an_engine_of_a_step_that_ends_again_and_again_is_left_out_by_name() {
         effects = world.machine.on(own_step_ended(1));
     }
     assert_eq!(pauses, [0, 1, 3, 10, 30]);
-    let said =
-        "engine 1 was started again 5 times and ended each time: the job continues without it";
+    let said = "engine 1 was restarted 5 times and ended each time: the job continues without it";
     assert!(effects.contains(&Effect::Say(Level::Warning, said.to_owned())));
     assert_eq!(world.machine.state(), State::Degraded);
     let last = world.machine.on(killed(&[0]));
@@ -262,7 +261,7 @@ fn an_engine_that_never_told_its_node_is_given_up_as_well_where_slurm_makes_no_s
     let told = super::ends::said(&effects);
     let names = told
         .iter()
-        .any(|line| line.contains("on its node") && line.contains("engine 1 cannot start again"));
+        .any(|line| line.contains("on its node") && line.contains("engine 1 cannot be restarted"));
     assert!(names, "{told:?}");
     assert_eq!(world.machine.stage(Unit::Engine(1)), Stage::Ended);
     assert_eq!(world.machine.missing_engines(), [1]);

@@ -155,7 +155,7 @@ fn did(action: Action, machine: &Machine, effects: &[Effect]) -> bool {
         Action::Start => goes_on && engine.lost && engine.life.stage == Stage::Due,
         Action::Respawn => {
             let rests = engine.life.stage == Stage::Resting;
-            goes_on && engine.lost && rests && told("is started again")
+            goes_on && engine.lost && rests && told("restarting engine")
         }
         Action::Wait => {
             let timer = Effect::SetTimer(Timer::Dropped, DROP_PATIENCE);
@@ -333,7 +333,9 @@ fn late_words_of_srun_are_not_told_of_the_engine_that_came_in_its_place() {
     let words = Words::new("srun: error: node1: task 1: Out Of Memory", vec![1]);
     let told = format!("{:?}", world.machine.on(Event::SrunSaid(words)));
     assert!(
-        told.contains("engine 1, before it was started again ended after Slurm counted a kill"),
+        told.contains(
+            "engine 1 (before it was restarted) ended after Slurm counted an out-of-memory kill"
+        ),
         "{told}"
     );
     assert!(!told.contains("200"), "{told}");
@@ -356,8 +358,7 @@ fn an_engine_that_ends_again_and_again_is_left_out_by_name() {
         let _ = world.machine.on(listed(&[0, 1]));
     };
     assert_eq!(pauses, [0, 1, 3, 10, 30]);
-    let said =
-        "engine 1 was started again 5 times and ended each time: the job continues without it";
+    let said = "engine 1 was restarted 5 times and ended each time: the job continues without it";
     assert!(last.contains(&Effect::Say(Level::Warning, said.to_owned())));
     assert_eq!(world.machine.state(), State::Degraded);
     assert_eq!(world.machine.reason(), None);

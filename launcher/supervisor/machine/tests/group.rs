@@ -151,7 +151,7 @@ fn a_set_that_ends_again_and_again_ends_the_job() {
     assert_eq!(pauses, [1, 3, 10, 30], "after none");
     let reason = world.machine.reason().unwrap_or_default();
     assert!(
-        reason.starts_with("the engines were started again 5 times"),
+        reason.starts_with("the engines were restarted 5 times"),
         "{reason}"
     );
 }

@@ -59,7 +59,7 @@ fn a_controller_that_was_short_of_memory_is_started_again_and_says_so() {
     for line in [
         format!("controller (pid 1): {found}; {MORE_MEMORY}"),
         format!(
-            "controller (pid 1) ended with signal 9 (SIGKILL): {found}; it is started again (1 of 5)"
+            "controller (pid 1) ended with signal 9 (SIGKILL): {found}; restarting it (1 of 5)"
         ),
     ] {
         assert!(
@@ -76,7 +76,7 @@ fn a_controller_that_dies_again_and_again_ends_the_job_with_the_cause() {
     assert_eq!(
         world.machine.reason(),
         Some(
-            "controller was started again 5 times and ended each time: controller (pid 1) ended with signal 9 (SIGKILL)"
+            "controller was restarted 5 times and ended each time: controller (pid 1) ended with signal 9 (SIGKILL)"
         )
     );
 }
@@ -120,7 +120,7 @@ fn a_jupyter_that_dies_again_and_again_without_a_cluster_ends_the_job() {
             ready(&mut world, Name::Jupyter);
         }
         let _ = die(&mut world, Name::Jupyter);
-        let text = "jupyter was started again 5 times and ended each time: jupyter (pid 1) ended with signal 9 (SIGKILL)";
+        let text = "jupyter was restarted 5 times and ended each time: jupyter (pid 1) ended with signal 9 (SIGKILL)";
         assert_eq!(world.machine.reason(), Some(text));
     }
 }
@@ -236,7 +236,7 @@ fn what_sigkill_does_not_end_is_waited_for_and_ends_nothing() {
             generation: 1,
             stage: Stage::Clearing,
         };
-        let then = "what takes its place waits for its end";
+        let then = "its replacement waits for it to end";
         let says = Effect::Look(Look::Survivors {
             service: Some(name),
             then,

@@ -164,7 +164,7 @@ fn a_step_that_srun_gave_up_was_not_cancelled_by_somebody() {
         assert_eq!(failure.cause.as_deref(), Some(launch), "{before:?}");
         let hints = failure.hints.join("; ");
         assert!(
-            hints.contains("srun ended the engines' step for that"),
+            hints.contains("srun ended the engines' step because of that"),
             "{hints}"
         );
         assert!(!hints.contains("scancel"), "{hints}");
@@ -255,12 +255,12 @@ fn tasks_that_end_for_want_of_memory_are_told_with_what_to_do() {
     let told = said(&mut machine, counted);
     assert_eq!(told[0], counted);
     assert!(told[1].starts_with(
-        "Slurm counted a kill for want of memory among the engines and what they started; ask Slurm"
+        "Slurm counted an out-of-memory kill among the engines and what they started; ask Slurm"
     ));
     placed(&mut machine, 1, "node2", None, Some(600 << 20));
     let words = "srun: error: node2: task 1: Out Of Memory";
     let told = said(&mut machine, words);
-    let whose = "engine 1 (rank 1 on node2, pid 56) ended after Slurm counted a kill for want of memory there (the memory limit is 600 MiB)";
+    let whose = "engine 1 (rank 1 on node2, pid 56) ended after Slurm counted an out-of-memory kill there (the memory limit is 600 MiB)";
     assert!(told[1].starts_with(whose), "{told:?}");
     let _ = machine.on(srun_ended(137, &[]));
     let _ = machine.on(Event::Taken(Taken::Not));
@@ -299,7 +299,7 @@ fn an_srun_that_outlives_its_engines_is_told_from_engines_that_do_not_end() {
     };
     let (steps, warnings) = told(&[]);
     assert_eq!(warnings, [""; 0]);
-    let text = "the engines ended, and srun did not: killed after its share of --stop-timeout";
+    let text = "the engines ended, but srun did not: killed after its share of --stop-timeout";
     assert_eq!(steps, [text]);
     let (steps, warnings) = told(&[1]);
     assert_eq!(steps, [""; 0]);
