@@ -37,7 +37,7 @@ fn a_login_node_and_an_allocation_are_looked_at() {
     assert!(
         about(&text, "mpi")
             .1
-            .contains("inside a job the doctor tries"),
+            .contains("inside a job the doctor finds out"),
         "{text}"
     );
 
@@ -61,7 +61,7 @@ fn a_login_node_and_an_allocation_are_looked_at() {
         ("address", "all 2 nodes reach 10.77.0.11"),
         ("profile", "all 2 nodes see /home/alice/.ipython"),
         ("mpi", "ipjob uses pmi2"),
-        ("slurm", "; ipjob was tried with 22.05, 24.11, 26.05"),
+        ("slurm", "; ipjob was tested with 22.05, 24.11, 26.05"),
         ("step manager", "off"),
         ("OOMKillStep", "off"),
         ("MpiDefault", "none"),

@@ -107,7 +107,7 @@ pub fn limits(directories: &[PathBuf]) -> Vec<String> {
     if quota.code.is_some() && !quota.output.trim().is_empty() {
         lines.push(quota.output.trim_end().to_owned());
     } else {
-        lines.push("quotas: `quota` tells none here".to_owned());
+        lines.push("quotas: `quota` shows none here".to_owned());
     }
     lines
 }

@@ -49,7 +49,7 @@ pub fn look(
     let Some(srun) = srun else {
         findings.push(Finding::note(
             "mpi",
-            format!("{library}; inside a job the doctor tries which --mpi fits"),
+            format!("{library}; inside a job the doctor finds out which --mpi fits"),
         ));
         return;
     };
@@ -58,7 +58,7 @@ pub fn look(
         findings.push(Finding::note(
             "mpi",
             format!(
-                "{library}; srun {}; inside a job the doctor tries which one fits",
+                "{library}; srun {}; inside a job the doctor finds out which one fits",
                 world::offered(&types)
             ),
         ));

@@ -140,7 +140,7 @@ fn text(seen: &Seen) -> String {
     let head = [
         format!("{} on {}", jiff::Timestamp::now(), identity::host()),
         format!(
-            "Where something looked like a secret stands {REMOVED}. Read it before you send it: logs hold what your code printed."
+            "{REMOVED} replaces what looked like a secret. Read it before you send it: logs hold what your code printed."
         ),
     ];
     part("ipjob doctor --report", &head);
@@ -156,7 +156,7 @@ fn text(seen: &Seen) -> String {
         &secrets::environment(&site),
     );
     part(
-        "other variables (of what is not known to be harmless the name alone)",
+        "other variables (only the names of those that are not known to be harmless)",
         &secrets::environment(&others),
     );
     let places =

@@ -13,7 +13,7 @@ pub fn look(config: Option<&Config>, on_a_node: bool, findings: &mut Vec<Finding
     let Some(config) = config else {
         findings.push(
             Finding::note("slurm", "no answer from `scontrol show config`")
-                .advise("ask again later: without slurmctld no job starts and no step is made"),
+                .advise("try again later: without slurmctld, no job and no step starts"),
         );
         return;
     };
@@ -35,16 +35,14 @@ fn version(config: &Config) -> Finding {
     let tried = TRIED.join(", ");
     match config.version() {
         Some((version, Some(_))) => {
-            Finding::ok("slurm", format!("{version}; ipjob was tried with {tried}"))
+            Finding::ok("slurm", format!("{version}; ipjob was tested with {tried}"))
         }
         Some((version, None)) => Finding::note(
             "slurm",
-            format!("{version}, which ipjob was not tried with, but {tried}"),
+            format!("{version}; ipjob was tested only with {tried}"),
         )
-        .advise(
-            "what Slurm says in words that ipjob does not know is repeated, and no cause is named",
-        ),
-        None => Finding::note("slurm", "its version is not told"),
+        .advise("where ipjob does not know Slurm's words, it repeats them and names no cause"),
+        None => Finding::note("slurm", "its version is unknown"),
     }
 }
 
@@ -70,7 +68,7 @@ fn oom_kill_step(config: &Config) -> Finding {
             "OOMKillStep",
             "on: one task out of memory ends all of its step; the engines' step is started without that",
         )
-        .advise("srun --oom-kill-step=0 is the same for steps of your own")
+        .advise("srun --oom-kill-step=0 does the same for your own steps")
     } else {
         Finding::ok("OOMKillStep", "off: a task out of memory ends alone")
     }
@@ -78,7 +76,7 @@ fn oom_kill_step(config: &Config) -> Finding {
 
 fn kill_wait(config: &Config) -> Finding {
     let Some(wait) = config.kill_wait() else {
-        return Finding::note("KillWait", "Slurm does not tell it");
+        return Finding::note("KillWait", "Slurm does not say");
     };
     let seen = format!(
         "Slurm kills {} s after its SIGTERM; a stop takes at most {} s (--stop-timeout)",
@@ -99,7 +97,7 @@ fn mpi_default(config: &Config) -> Finding {
         "MpiDefault",
         match config.get("MpiDefault") {
             Some(name) => {
-                format!("{name}: engines with mpi4py start by it, unless --mpi names another")
+                format!("{name}: engines with mpi4py start with it, unless --mpi names another")
             }
             None => "none: ipjob takes the type that fits the MPI library of mpi4py".to_owned(),
         },
@@ -114,7 +112,7 @@ fn namespace(config: &Config) -> Finding {
     match plugin {
         Some(plugin) => Finding::note(
             "namespace",
-            format!("{plugin}: a job's /tmp and /dev/shm can be its own, gone with it, and others than a login by ssh sees"),
+            format!("{plugin}: a job can have its own /tmp and /dev/shm, which end with it and are not those that an ssh login sees"),
         )
         .advise("keep what must last in your home directory; `srun --overlap --jobid=JOB --pty bash` is inside"),
         None => Finding::ok("namespace", "none: /tmp is the node's, for all jobs on it"),
@@ -139,7 +137,7 @@ fn salloc(config: &Config) -> Finding {
 fn cgroup(version: Option<u8>, config: &Config) -> Option<Finding> {
     let version = version?;
     let limits = if config.get("ConstrainRAMSpace") == Some("yes") {
-        "Slurm limits a job's memory, and an end for want of it is told with the limit"
+        "Slurm limits a job's memory; ipjob names the limit when something runs out of it"
     } else {
         "Slurm does not limit a job's memory by it (ConstrainRAMSpace)"
     };
@@ -148,7 +146,7 @@ fn cgroup(version: Option<u8>, config: &Config) -> Option<Finding> {
         Finding::ok("cgroup", seen)
     } else {
         Finding::note("cgroup", seen).advise(
-            "ipjob was tried with version 1 below Slurm: with 2, memory may be only a question in a hint",
+            "ipjob was tested with version 1 under Slurm; with version 2, a hint may only ask about memory",
         )
     })
 }
@@ -179,7 +177,7 @@ mod tests {
             "KillWait = 5 sec\nLaunchParameters = use_interactive_step\nMpiDefault = pmix\nNamespaceType = namespace/linux\nSLURM_VERSION = 25.11.2\nSlurmctldParameters = enable_stepmgr\nTaskPluginParam = OOMKillStep\n",
         );
         for (line, (state, subject, part)) in other.iter().zip([
-            ("note", "slurm", "25.11.2, which ipjob was not tried with"),
+            ("note", "slurm", "25.11.2; ipjob was tested only with"),
             ("note", "step manager", "scontrol show step JOB"),
             ("note", "OOMKillStep", "ends all of its step"),
             (

@@ -68,7 +68,7 @@ pub fn meaningless(asked: &Mpi, launcher: Launcher) -> Option<String> {
 #[must_use]
 pub fn offered(types: &[String]) -> String {
     match types {
-        [] => "names no type at present".to_owned(),
+        [] => "names no type".to_owned(),
         types => format!("offers {}", types.join(", ")),
     }
 }

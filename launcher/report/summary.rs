@@ -30,7 +30,7 @@ pub fn lines(
             };
             lines.push(format!("jupyter  {shown}"));
             lines.push(format!(
-                "         {what} in {} (\"token\", or whole in \"url\")",
+                "         {what} in {} (\"token\"; \"url\" is the whole address)",
                 record_path.display()
             ));
         }

@@ -153,7 +153,7 @@ fn where_there_can_be_no_session_is_said_with_what_to_do() {
         (
             vec!["--node=node2", &target(&job.id)],
             vec![
-                "no session can begin on node2",
+                "no session can be opened on node2",
                 "there is no sshd on node2",
                 &format!(
                     "`ssh -t login srun --jobid={} --overlap --nodelist=node2 --pty bash`",

@@ -496,7 +496,7 @@ impl Connect<'_> {
             }
             Notice::Alone => match &self.behind {
                 Some(behind) if behind.has_left() => None,
-                _ => self.asked_to_stop("its other end is gone"),
+                _ => self.asked_to_stop("the other end is gone"),
             },
             Notice::NodeUser(options) => {
                 self.node_user = Some(options);

@@ -176,7 +176,7 @@ impl Connect<'_> {
         let Some(job) = self.target.job.as_ref().map(|job| job.as_str().to_owned()) else {
             if order.is_left && order.is_submitting() {
                 self.console.warning(&format!(
-                    "sbatch had not answered: `ipjob status {host}:` shows whether there is a job"
+                    "sbatch had not answered: `ipjob status {host}:` shows whether it submitted a job"
                 ));
             }
             return outcome;

@@ -51,8 +51,9 @@ impl Ending<'_> {
             return Failure::service(format!("the session on {node}, in job {name}, was ended"))
                 .because(words);
         }
-        let failure = Failure::missing(format!("no session can begin on {node}, in job {name}"))
-            .because(words);
+        let failure =
+            Failure::missing(format!("no session can be opened on {node}, in job {name}"))
+                .because(words);
         // Of a step that could not begin srun has another code.
         if code != Kind::Missing as u8 {
             return failure;
@@ -61,10 +62,10 @@ impl Ending<'_> {
         let srun = format!("srun --jobid={number} --overlap --nodelist={node} --pty bash");
         failure.hint(match self.host {
             Some(host) => format!(
-                "a shell alone needs none of it: `ssh -t {} {srun}`",
+                "a plain shell needs none of this: `ssh -t {} {srun}`",
                 host.as_str()
             ),
-            None => format!("a shell alone needs none of it: `{srun}`"),
+            None => format!("a plain shell needs none of this: `{srun}`"),
         })
     }
 

@@ -333,7 +333,7 @@ mod tests {
         let (running, ending) = ("RUNNING", "COMPLETING");
         let lost = "the connection to daint was lost: Broken pipe";
         let ended = "the session on n2, in job 5, was ended: srun: killed";
-        let cannot = "no session can begin on n2, in job 5: node down";
+        let cannot = "no session can be opened on n2, in job 5: node down";
         let shell = "`ssh -t daint srun --jobid=5 --overlap --nodelist=n2 --pty bash`";
         for (queue, changes, code, had_begun, errors, exit, expected) in [
             (running, none, None, true, "Broken pipe", 6, lost),
