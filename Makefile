@@ -9,23 +9,28 @@ SHELL := bash
 
 ARCH := $(shell uname -m)
 BINARY := $(CURDIR)/target/ipjob
-VENVS := main ipp88 ipp71 nb6 hub hub5 wheel docs
+VENVS := main ipp88 ipp71 nb6 hub hub5 wheel packaging docs
 # The tests run the aarch64 binary on other machines, the example for jq, the man page through troff, the completions
-# through their shells, a page of Jupyter in a browser, files by rsync, and jobs in a home that hangs and with a clock that is set.
+# through their shells, a page of Jupyter in a browser, files by rsync, jobs in a home that hangs and with a clock that is set, a modulefile
+# in Tcl and a recipe in Ruby.
 # `a|b` means either: newer Debians have renamed it.
-TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base zsh fish openssl rsync chromium bindfs faketime
+TEST_PACKAGES = 'qemu-user-static|qemu-user' jq groff-base zsh fish openssl rsync chromium bindfs faketime tcl ruby
 # What did not run for want of something, a line each: `WHAT LACKS<tab>TEST`.
 SKIPPED = $(CURDIR)/target/skipped
 PREFIX = /usr/local
 # Empty means: musl where it can be had, else glibc.
 TARGET =
+# What a release is built for; empty means: all that can be built here.
+TARGETS =
+# Writes the list of crates into the program, section .dep-v0.
+AUDITABLE = cargo-auditable@0.7.7
 CARGO_FLAGS =
 long := $(filter-out 0,$(LONG))
 # The tests that only LONG=1 runs are named. With a filter it would be all others, too.
 naming = $(if $(TEST_ARGS),,--status-level skip)
 
 # rustup puts cargo where a root shell without its profile doesn't look.
-export PATH := $(PATH):$(HOME)/.cargo/bin
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(CURDIR)/.cache/tools/bin
 # Jupyter's kernels and cargo would take the variables of this make for their own.
 unexport MAKEFLAGS MAKELEVEL MFLAGS
 
@@ -42,15 +47,26 @@ static_build() {
     flags='-C link-self-contained=yes'
     export CARGO_TARGET_$$(tr a-z- A-Z_ <<<$$1)_LINKER=rust-lld
   fi
-  RUSTFLAGS="$${RUSTFLAGS-} $$flags" cargo build --release $(CARGO_FLAGS) --target $$1
+  compile build $$1 $$flags
+}
+# `compile SUBCOMMAND TARGET FLAG...`. No path of this machine gets into the program, so that it is the same whoever builds it.
+compile() {
+  local sources flags=("$${@:3}")
+  cargo fetch --quiet $(CARGO_FLAGS) --target $$2
+  flags+=("--remap-path-prefix=$(CURDIR)=ipjob" "--remap-path-prefix=$${CARGO_TARGET_DIR:-$(CURDIR)/target}=target")
+  for sources in "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/*/; do flags+=("--remap-path-prefix=$${sources%/}=crates"); done
+  RUSTFLAGS="$${RUSTFLAGS-} $${flags[*]}" cargo $${auditable-} $$1 --release $(CARGO_FLAGS) --target $$2
 }
 # The same for macOS, which has no static programs. zig links it, for the oldest macOS of Apple's own processors; it has an SDK of
 # its own, so rustc's warning that there is none means nothing.
 release_build() {
   local zig
+  # A release has the list of its crates inside.
+  command -v cargo-auditable >/dev/null || cargo install --quiet --locked --root .cache/tools $(AUDITABLE)
+  local auditable=auditable
   [[ $$1 == *-darwin ]] || { static_build $$1; return; }
   zig=$$(tests/python/venv.sh zig)
-  PATH=$$zig/bin:$$PATH MACOSX_DEPLOYMENT_TARGET=11.0 cargo-zigbuild zigbuild --release $(CARGO_FLAGS) --target $$1
+  PATH=$$zig/bin:$$PATH MACOSX_DEPLOYMENT_TARGET=11.0 compile zigbuild $$1
 }
 # Prints the targets of a release that can be built here, and says which can't.
 release_targets() {
@@ -143,7 +159,7 @@ test: roots check build ## run all checks and tests; TEST_ARGS= for the runner, 
 	tests/install-packages $(TEST_PACKAGES) || true
 	# Once, before many labs start side by side.
 	tests/lab/lab install --mpi-packages openmpi || true
-	for name in main ipp88 nb6 hub wheel docs $(if $(long),ipp71 hub5); do
+	for name in main ipp88 nb6 hub wheel packaging docs $(if $(long),ipp71 hub5); do
 	  if venv=$$(tests/python/venv.sh $$name); then
 	    export IPJOB_TEST_VENV_$${name^^}="$$venv"
 	  else
@@ -284,19 +300,23 @@ $(VENVS:%=venv-%): venv-%:
 	@tests/python/venv.sh $*
 
 dist: CARGO_FLAGS = --locked
-dist: ## build the binaries of a release for Linux (static) and macOS, with checksums, in dist/
+dist: ## build what a release is into dist/: archives, packages, wheels, SBOMs and SHA256SUMS; TARGETS= names Rust targets
 	@$(toolchain)
-	version=$$(cargo pkgid | sed 's/.*[#@]//')
+	packer=$$(tests/python/venv.sh packaging)
+	# Prints the pages and completions for all.
+	own=$(ARCH)-unknown-linux-musl
+	release_build $$own
+	export IPJOB_RUNS="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$$own/release/ipjob"
 	rm -rf dist
-	mkdir dist
-	for target in $$(release_targets); do
-	  (release_build $$target)
-	  system=linux
-	  [[ $$target != *-darwin ]] || system=macos
-	  install -m 755 "$${CARGO_TARGET_DIR:-target}/$$target/release/ipjob" dist/ipjob-$$version-$${target%%-*}-$$system
+	for target in $(or $(TARGETS),$$(release_targets)); do
+	  release_build $$target
+	  archive=$$(packaging/archive $$target "$${CARGO_TARGET_DIR:-target}/$$target/release/ipjob" dist)
+	  [[ $$target == *-darwin ]] || packaging/packages "$$packer/bin/nfpm" "$$archive" dist
 	done
+	# This make's own variables do not reach another by themselves here.
+	$(MAKE) --no-print-directory wheel TARGETS='$(TARGETS)' CARGO_FLAGS='$(CARGO_FLAGS)'
 	cd dist
-	sha256sum ipjob-* | tee SHA256SUMS
+	sha256sum ipjob* | tee SHA256SUMS
 
 wheel: CARGO_FLAGS = --locked
 wheel: venv-wheel ## build the Python package with the program in it, for Linux and macOS, in dist/; `pip install --no-index --find-links dist ipjob`
@@ -304,8 +324,8 @@ wheel: venv-wheel ## build the Python package with the program in it, for Linux 
 	venv=$$(tests/python/venv.sh wheel)
 	mkdir -p dist
 	rm -f dist/*.whl
-	for target in $$(release_targets); do
-	  (release_build $$target)
+	for target in $(or $(TARGETS),$$(release_targets)); do
+	  release_build $$target
 	  export IPJOB_WHEEL_PROGRAM="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$$target/release/ipjob" IPJOB_WHEEL_TARGET=$$target
 	  (cd python && "$$venv/bin/hatchling" build -t wheel -d $(CURDIR)/dist)
 	done
@@ -326,23 +346,8 @@ pictures: build venv-main venv-wheel ## make the pictures of docs/ by the tests 
 	  package::a_person_uses_and_ends_a_job_by_jupyterlabs_list
 	ls -l docs/*.png docs/*.svg
 
-install: $(BINARY) ## install program, man page, completions and modulefiles below DESTDIR= PREFIX=/usr/local
-	@root=$(DESTDIR)$(PREFIX)
-	version=$$($(BINARY) --version)
-	version=$${version##* }
-	put() { install -D -m 644 /dev/stdin "$$root/share/$$1"; }
-	install -D -m 755 $(BINARY) "$$root/bin/ipjob"
-	$(BINARY) man | put man/man1/ipjob.1
-	# The page names those of the commands.
-	for command in $$($(BINARY) man | sed -n 's/.*ipjob\\-\([a-z]*\)(1).*/\1/p'); do
-	  $(BINARY) man $$command | put man/man1/ipjob-$$command.1
-	done
-	$(BINARY) completions bash | put bash-completion/completions/ipjob
-	$(BINARY) completions zsh | put zsh/site-functions/_ipjob
-	$(BINARY) completions fish | put fish/vendor_completions.d/ipjob.fish
-	# One directory serves both module systems: Lmod prefers the .lua, the Tcl one doesn't see it.
-	sed 's|/usr/local|$(PREFIX)|' sbatch/modulefiles/ipjob.lua | put modulefiles/ipjob/$$version.lua
-	sed 's|/usr/local|$(PREFIX)|' sbatch/modulefiles/ipjob.tcl | put modulefiles/ipjob/$$version
+install: $(BINARY) ## install program, man pages, completions, modulefiles and examples below DESTDIR= PREFIX=/usr/local
+	@packaging/stage $(BINARY) $(DESTDIR)$(PREFIX)
 
 clean: ## remove all that was made here, the virtual environments too
 	@rm -rf target .cache dist

@@ -1,5 +1,7 @@
 //! The Python package `ipjob` in python/: it is thin, of the program's version, and says what it lacks.
 
+mod release;
+
 use crate::support::{Job, Needed, Place, binary, chmod, pictures, program, venv};
 use serde_json::json;
 use std::fs;

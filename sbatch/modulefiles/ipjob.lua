@@ -1,7 +1,8 @@
 -- A modulefile for Lmod: makes `ipjob` available and sets this site's defaults.
 -- Every option of ipjob has an IPJOB_* variable (see `ipjob --help`). A user's own export after `module load`, or
--- the option itself, overrides what is set here. `make install` fills in the right prefix.
-local prefix = "/usr/local"
+-- the option itself, overrides what is set here.
+-- The program is found from where this file is, PREFIX/share/modulefiles/ipjob/VERSION.lua. If you move it elsewhere, set the prefix.
+local prefix = myFileName():match("^(.*)/share/modulefiles/") or "/usr/local"
 
 help([[ipjob starts an ipyparallel cluster, with Jupyter beside it, inside a Slurm job.
 `ipjob template notebook` prints a job script to start from; `ipjob doctor` says what is missing here.]])

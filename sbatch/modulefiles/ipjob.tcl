@@ -1,8 +1,11 @@
 #%Module1.0
 # A modulefile for Environment Modules (Tcl): makes `ipjob` available and sets this site's defaults.
 # Every option of ipjob has an IPJOB_* variable (see `ipjob --help`). A user's own export after `module load`, or
-# the option itself, overrides what is set here. `make install` fills in the right prefix.
-set prefix /usr/local
+# the option itself, overrides what is set here.
+# The program is found from where this file is, PREFIX/share/modulefiles/ipjob/VERSION. If you move it elsewhere, set the prefix.
+if {![regexp {^(.*)/share/modulefiles/} $ModulesCurrentModulefile -> prefix]} {
+    set prefix /usr/local
+}
 
 proc ModulesHelp {} {
     puts stderr "ipjob starts an ipyparallel cluster, with Jupyter beside it, inside a Slurm job."
