@@ -12,7 +12,7 @@ use std::process::Output;
 const CONFIGURATION: &str = "mkdocs.yml";
 
 /// The hook that brings in what lies outside of docs/.
-const HOOK: &str = "docs/site/links.py";
+const HOOK: &str = "docs/site/forge.py";
 
 #[test]
 fn every_page_is_in_the_navigation_of_the_site() {
@@ -95,7 +95,7 @@ fn dead(page: &Path, text: &str) -> Vec<String> {
 
 /// Paragraphs in which mkdocs has not seen what a forge shows as a list, table or block.
 fn unseen(text: &str) -> Vec<&str> {
-    let starts = ["- ", "* ", "| ", "```", "1. ", "    "];
+    let starts = ["- ", "* ", "| ", "```", "1. "];
     let paragraphs = text.split("<p>").skip(1);
     let paragraphs = paragraphs.filter_map(|rest| Some(rest.split_once("</p>")?.0));
     paragraphs
@@ -152,7 +152,8 @@ fn a_link_that_leads_nowhere_ends_the_build_of_the_site() {
         ("README.md", "# A\n[b](docs/b.md#b)\n".to_owned()),
         (
             "docs/b.md",
-            "# B\n[a](../README.md#a) [c](../c)\n".to_owned(),
+            "# B\n[a](../README.md#a) [c](../c)\n\n1. x\n\n   ```sh\n   y\n   ```\n\n2. z\n"
+                .to_owned(),
         ),
         ("c", "text".to_owned()),
     ];
@@ -164,6 +165,9 @@ fn a_link_that_leads_nowhere_ends_the_build_of_the_site() {
     let said = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "{said}");
     assert!(site.join("project/c.html").exists(), "{said}");
+    // What belongs to an item ends no list.
+    let page = fs::read_to_string(site.join("b.html")).expect("a page");
+    assert_eq!(page.matches("<ol").count(), 1, "{page}");
     for (page, text, expected) in [
         ("docs/b.md", "# B\n[c](../gone)\n", "there is no gone"),
         ("docs/b.md", "# B\n[a](../README.md#none)\n", "#none"),

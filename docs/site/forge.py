@@ -1,7 +1,9 @@
-"""A hook of mkdocs: pages link to files of the project outside of docs/, as forges show them; the site has these files as pages.
+"""A hook of mkdocs for pages that are written as forges show them.
 
-README.md is its first page. Any other file or directory that a page links to is below project/, whole; what is not there is a
-warning, which `--strict` makes an error.
+They link to files outside of docs/, so the site has these as pages: README.md is its first one, any other file or directory is below
+project/, whole. A link to what does not exist is a warning, which `--strict` makes an error.
+
+What belongs to an item of a list begins below the item's text; Python's Markdown wants four columns.
 """
 
 import logging
@@ -13,7 +15,7 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-log = logging.getLogger("mkdocs.hooks.links")
+log = logging.getLogger("mkdocs.hooks.forge")
 
 # A fenced block, in which nothing is a link, or a link's target.
 PIECE = re.compile(r"^(?P<fence>```+).*?^(?P=fence)|(?<=\]\()(?P<target>[^)\s#]+)(?=[)#])", re.M | re.S)
@@ -29,6 +31,32 @@ def targets(text, origin):
         target = found["target"]
         if target and "://" not in target:
             yield (origin.parent / target).resolve()
+
+
+ITEM = re.compile(r"(?:\d+\.|[-*]) +")
+
+
+def indented(lines):
+    """The lines with four columns before what belongs to an item."""
+    done = []
+    fence = None
+    while lines:
+        line = lines.pop(0)
+        mark = re.match(r"```+", line)
+        if mark and fence in (None, mark[0]):
+            fence = None if fence else mark[0]
+        item = ITEM.match(line)
+        if fence or not item:
+            done.append(line)
+            continue
+        width = len(item[0])
+        own = [line[width:]]
+        while lines and (not lines[0].strip() or lines[0].startswith(" " * width)):
+            own.append(lines.pop(0)[width:])
+        first, *rest = indented(own)
+        done.append(item[0].rstrip().ljust(4) + first)
+        done += [" " * 4 + line if line else line for line in rest]
+    return done
 
 
 def page(path):
@@ -89,4 +117,4 @@ def on_page_markdown(markdown, page, config, files):
         there = uris.get(path) or os.path.relpath(path, DOCS)
         return os.path.relpath(there, os.path.dirname(uri) or ".")
 
-    return PIECE.sub(place, markdown)
+    return "\n".join(indented(PIECE.sub(place, markdown).split("\n")))
