@@ -705,11 +705,25 @@ fn refused_words() -> Vec<(Vec<String>, String)> {
     rows.collect()
 }
 
+/// A line with `_` in the place of each `{name}` that a format string fills.
+fn without_holes(line: &str) -> String {
+    let mut parts = line.split('{');
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once('}') {
+            Some((_, rest)) => kept.extend([" _ ", rest]),
+            None => kept.push_str(part),
+        }
+    }
+    kept
+}
+
 /// The words of a text in small letters, each with its line; an empty one where a phrase ends, at a punctuation mark or a blank line.
 fn words_of(text: &str, first: usize) -> Vec<(String, usize)> {
     let mut found: Vec<(String, usize)> = Vec::new();
     for (number, line) in (first..).zip(text.lines()) {
         let mut word = String::new();
+        let line = without_holes(line);
         // Past its end, so that a line's last word ends too.
         for char in line.chars().chain([' ']) {
             if char.is_alphanumeric() || "'-_".contains(char) {
@@ -750,18 +764,18 @@ fn refused(
     faults
 }
 
-/// The texts of a Rust source, without its tests, each with its first line: what stands in quotes and, for the files that are the
-/// manual, the doc comments.
+/// The texts of a source in Rust, without its tests, or in Python, each with its first line: what is in double quotes and, for the
+/// files that are the manual, the doc comments.
 fn texts_of(source: &str, is_manual: bool) -> Vec<(usize, String)> {
     let mut texts = Vec::new();
     // What is inside quotes that a line has not closed.
     let mut open: Option<(usize, String)> = None;
     for (number, line) in (1..).zip(product(source).lines()) {
-        let comment = line.trim_start().strip_prefix("//");
-        if let (None, Some(comment)) = (&open, comment) {
-            if let Some(text) = comment.strip_prefix('/').filter(|_| is_manual) {
-                texts.push((number, text.to_owned()));
-            }
+        let trimmed = line.trim_start();
+        // An attribute, or a comment of Python's, begins with `#`.
+        if open.is_none() && (trimmed.starts_with("//") || trimmed.starts_with('#')) {
+            let text = trimmed.strip_prefix("///").filter(|_| is_manual);
+            texts.extend(text.map(|text| (number, text.to_owned())));
             continue;
         }
         let mut chars = line.chars().peekable();
@@ -809,8 +823,10 @@ fn the_texts_for_users_have_only_words_that_they_know() {
         let path = path.with_extension("");
         path.iter().all(|part| part != "tests" && part != "fuzz")
     });
+    sources.extend(files("python/ipjob", &["py"]));
     let bad = [
         "    /// Start the job anew.",
+        "    print(f\"{job.told} goes on\")",
         "    let text = \"{node} goes on\";",
         "    let text = \"the last lines: it \\\n        goes on\";",
         "    let quote = '\"';\n    let text = \"as long as it runs\";",
@@ -818,13 +834,12 @@ fn the_texts_for_users_have_only_words_that_they_know() {
     hold(&sources, rule, "launcher/cli/x.rs", &bad);
     let unused = rule(
         Path::new("launcher/x.rs"),
-        "// It goes on.\n/// Anew.\nfn x() {}",
+        "// It goes on.\n/// Anew.\n    # It goes on.\nlet told = format!(\"{told} again\");",
     );
     assert_eq!(unused, [""; 0], "comments are not for users");
     let whole = |path: &Path, text: &str| refused(path, text, 1, &list);
     let bad = ["It goes on.", "a job that goes\non", "Start it Anew"];
     let mut others = files("sbatch", &["sbatch", "sh", "yml", "erb", "md"]);
-    others.extend(files("python/ipjob", &["py"]));
     // The pages for users; those of docs/design are for who changes the program, and what has changed stays as it was said.
     others.push(PathBuf::from("README.md"));
     others.extend(files("docs", &["md"]).into_iter().filter(|path| {

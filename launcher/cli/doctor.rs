@@ -6,7 +6,7 @@ use crate::plan::settings::Mpi;
 use clap::Args;
 use std::path::PathBuf;
 
-/// What the doctor is told.
+/// The options of `ipjob doctor`.
 #[derive(Args, Debug)]
 pub struct DoctorOptions {
     /// Write a report for a support ticket: versions, what was tried, defaults, limits, Slurm's configuration, the last jobs and logs,

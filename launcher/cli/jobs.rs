@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `ipjob status` is told.
+/// The options of `ipjob status`.
 #[derive(Args, Debug)]
 pub struct StatusOptions {
     /// The job: its id (`12345`, `12345_6`), or the profile of a job without Slurm; with HOST:, ipjob looks there, over ssh
@@ -27,7 +27,7 @@ pub struct StatusOptions {
     pub watch: Option<Duration>,
 }
 
-/// What `ipjob stop` is told.
+/// The options of `ipjob stop`.
 #[derive(Args, Debug)]
 pub struct StopOptions {
     /// The job, as for `ipjob status`.
@@ -48,7 +48,7 @@ pub enum Moment {
     Ended,
 }
 
-/// What `ipjob wait` is told.
+/// The options of `ipjob wait`.
 #[derive(Args, Debug)]
 pub struct WaitOptions {
     /// The job, as for `ipjob status` [default: the job that the command runs in, or the only job].
@@ -64,7 +64,7 @@ pub struct WaitOptions {
     pub timeout: Option<Duration>,
 }
 
-/// What `ipjob restart` is told.
+/// The options of `ipjob restart`.
 #[derive(Args, Debug)]
 pub struct RestartOptions {
     /// The job, as for `ipjob status` [default: the job that the command runs in, or the only job].
@@ -80,7 +80,7 @@ pub struct RestartOptions {
     pub timeout: Duration,
 }
 
-/// What `ipjob clean` is told.
+/// The options of `ipjob clean`.
 #[derive(Args, Debug)]
 pub struct CleanOptions {
     /// The job, as for `ipjob status`; it must have ended.

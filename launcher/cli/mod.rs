@@ -153,7 +153,7 @@ pub enum Command {
         /// The command, such as `connect`.
         command: Option<String>,
     },
-    /// Tell what may follow of a word that names a host and a job; the completion scripts start this.
+    /// Print what may follow of a word that names a host and a job; the completion scripts start this.
     #[command(hide = true)]
     Offers {
         /// Only hosts.

@@ -3,7 +3,7 @@
 use super::values;
 use clap::Args;
 
-/// What ssh is told.
+/// The options of `ipjob ssh`.
 #[derive(Args, Debug)]
 pub struct SshOptions {
     /// The job, as for `ipjob connect` [default: the only one that is running here].

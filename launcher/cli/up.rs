@@ -16,7 +16,7 @@ pub enum UpTemplate {
     ClusterOnly,
 }
 
-/// What up is told.
+/// The options of `ipjob up`.
 #[derive(Args, Debug)]
 pub struct UpOptions {
     /// The login node, as for `ssh HOST`; PATH is a batch script there, which is submitted from its own directory.

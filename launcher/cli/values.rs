@@ -80,7 +80,7 @@ pub fn job(text: &str) -> Result<String, String> {
     Err("expected a job such as 7 or 6_2".to_owned())
 }
 
-/// Reads a time without use: a shorter one could not be told from the pauses of work.
+/// Reads a time without use: a shorter one could not be distinguished from the pauses of work.
 pub fn idle(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| {
         if time < SHORTEST_IDLE {

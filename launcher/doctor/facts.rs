@@ -159,7 +159,7 @@ fn space(directory: &Path) -> String {
     let told = time_limited::within(time_limited::LOOK, move || statvfs(&asked));
     let seen = match told {
         None => "its file system does not answer".to_owned(),
-        Some(Err(error)) => Failure::missing("no room is told")
+        Some(Err(error)) => Failure::missing("its free space cannot be read")
             .because(error)
             .to_string(),
         Some(Ok(found)) => {

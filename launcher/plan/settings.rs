@@ -111,7 +111,7 @@ pub enum Mpi {
     Type(String),
 }
 
-/// Whether every engine has a nanny: a second Python that relays signals to it, and tells a hub that does not hear ipjob of its end.
+/// Whether every engine has a nanny: a second Python that relays signals to it, and reports its end to a hub that does not hear ipjob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Nanny {
     /// Yes, unless this machine has too little memory for them

@@ -66,7 +66,7 @@ impl Share {
 }
 
 /// Nothing, or all of what was told.
-#[expect(clippy::option_option, reason = "told, and told well")]
+#[expect(clippy::option_option, reason = "given, and given well")]
 fn whole<T>(told: Option<Option<T>>) -> Option<Option<T>> {
     match told {
         None => Some(None),

@@ -1,4 +1,4 @@
-"""A job of ipjob, as its record tells it."""
+"""A job of ipjob, as its record shows it."""
 
 import json
 import os
@@ -142,7 +142,7 @@ class Job:
         return self._look(("ended",))
 
     def wait_until(self, look, limit=float("inf")):
-        """Waits until `over` or `ended` tells a reason, and returns it; None after so many seconds."""
+        """Waits until `over` or `ended` gives a reason, and returns it; None after so many seconds."""
         until = time.monotonic() + limit
         reason = look()
         while not reason and time.monotonic() < until:

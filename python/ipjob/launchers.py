@@ -74,7 +74,7 @@ class _Launcher(BaseLauncher):
         return launcher
 
     def take(self, job):
-        """Holds the job, and tells those who have asked when it has ended, whoever ended it."""
+        """Holds the job, and notifies those who have asked when it has ended, whoever ended it."""
         self.job, self.record, self.incarnation = job, job.path, job.incarnation
         threading.Thread(target=self._watch, args=(job,), name="ipjob", daemon=True).start()
 

@@ -121,7 +121,7 @@ def environment():
 
 
 def _failure(answer, said, code):
-    """The failure that the program told in JSON, or else in its own words."""
+    """The failure that the program gave in JSON, or else in its own words."""
     try:
         error = json.loads(answer)["error"]
         log = json.loads(answer).get("log")

@@ -146,7 +146,7 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         decision: Decision::Kept,
-        why: "how much is told, measured or buffered: no matter of the step's size",
+        why: "how much srun prints, measures or buffers: it does not change the step's size",
         names: &[
             "SLURMD_DEBUG", "SLURM_ACCTG_FREQ", "SLURM_CPU_FREQ_REQ", "SLURM_DEBUG", "SLURM_DEBUG_FLAGS",
             "SLURM_DISABLE_STATUS", "SLURM_OPEN_MODE", "SLURM_OVERCOMMIT", "SLURM_PMI_KVS_NO_DUP_KEYS",

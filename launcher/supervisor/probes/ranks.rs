@@ -43,7 +43,7 @@ pub fn watch(place: PathBuf, size: u32, sender: Sender) {
             }
             let absent: Vec<u32> = coming.iter().copied().collect();
             let what = format!(
-                "nothing was heard of {} in {}, which all nodes must share",
+                "nothing was heard from {} in {}, which all nodes must share",
                 named("rank", &absent),
                 place.display()
             );

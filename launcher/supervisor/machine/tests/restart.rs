@@ -397,7 +397,10 @@ fn what_a_service_lacked_before_it_was_ready_or_ended_does_not_stay() {
 fn what_a_probe_of_the_start_misses_later_hinders_nothing() {
     let mut world = job(Name::Jupyter);
     for service in [Name::Controller, Name::Engines, Name::Jupyter] {
-        let effects = hear(&mut world, [lacks(service, "nothing was heard of rank 3")]);
+        let effects = hear(
+            &mut world,
+            [lacks(service, "nothing was heard from rank 3")],
+        );
         assert!(effects.is_empty(), "{effects:?}");
         assert!(world.machine.hindered(service).is_none());
     }
