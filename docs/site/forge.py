@@ -80,7 +80,9 @@ def on_files(files, config):
         if path == ROOT / "README.md":
             uri = "index.md"
         else:
-            uri = f"project/{path.relative_to(ROOT)}".removesuffix(".md") + ".md"
+            # mkdocs leaves out what begins with a dot.
+            names = [name.lstrip(".") for name in path.relative_to(ROOT).parts]
+            uri = "/".join(["project", *names]).removesuffix(".md") + ".md"
         text = page(path)
         uris[path] = uri
         origins[uri] = path

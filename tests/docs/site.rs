@@ -167,7 +167,7 @@ fn a_link_that_leads_nowhere_ends_the_build_of_the_site() {
     assert!(site.join("project/c.html").exists(), "{said}");
     // What belongs to an item ends no list.
     let page = fs::read_to_string(site.join("b.html")).expect("a page");
-    assert_eq!(page.matches("<ol").count(), 1, "{page}");
+    assert_eq!(page.matches("<ol>").count(), 1, "{page}");
     for (page, text, expected) in [
         ("docs/b.md", "# B\n[c](../gone)\n", "there is no gone"),
         ("docs/b.md", "# B\n[a](../README.md#none)\n", "#none"),
