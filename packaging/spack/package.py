@@ -1,4 +1,4 @@
-"""Spack 1.0 or later; a repository of packages holds it as packages/ipjob/package.py beside a link to the archives, dist/."""
+"""Spack 1.0 or later; in a repository it is packages/ipjob/package.py, with a link dist to the archives next to it."""
 
 import os
 import platform
