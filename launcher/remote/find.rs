@@ -287,19 +287,12 @@ impl Round {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::parts::tests::part;
     use serde_json::json;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
     use std::path::Path;
     use std::process::Command;
-
-    fn part(kind: &str, words: &str, body: &str) -> Part {
-        Part {
-            kind: kind.to_owned(),
-            words: words.to_owned(),
-            body: body.as_bytes().to_vec(),
-        }
-    }
 
     fn pointer(job: &str, record: &str) -> String {
         json!({"version": 1, "cluster": "lab", "job": job, "profile": "p", "host": "n1", "record": record}).to_string()

@@ -121,21 +121,21 @@ fn finished(mut part: Part) -> Part {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn all(text: &str, longest: usize) -> Vec<(String, String, String)> {
-        let mut parts = Parts::new(text.as_bytes(), "m4rk", longest);
-        let mut found = Vec::new();
-        while let Some(part) = parts.next().expect("no error") {
-            let text = part.text();
-            found.push((part.kind, part.words, text));
+    /// A part as a script would have printed it.
+    pub fn part(kind: &str, words: &str, body: &str) -> Part {
+        Part {
+            kind: kind.to_owned(),
+            words: words.to_owned(),
+            body: body.as_bytes().to_vec(),
         }
-        found
     }
 
-    fn part(kind: &str, words: &str, body: &str) -> (String, String, String) {
-        (kind.to_owned(), words.to_owned(), body.to_owned())
+    fn all(text: &str, longest: usize) -> Vec<Part> {
+        let mut parts = Parts::new(text.as_bytes(), "m4rk", longest);
+        std::iter::from_fn(|| parts.next().expect("no error")).collect()
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_long_body_is_cut_so_that_it_shows() {
         let found = all(&format!("m4rk a\n{}\n\nm4rk b\n", "y".repeat(50)), 10);
-        assert!((11..=12).contains(&found[0].2.len()), "{found:?}");
+        assert!((11..=12).contains(&found[0].body.len()), "{found:?}");
         assert_eq!(found.len(), 2);
     }
 }

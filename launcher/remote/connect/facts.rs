@@ -571,15 +571,8 @@ mod tests {
     use super::*;
     use crate::plan::profile::ProfileName;
     use crate::remote::parts::Part;
+    use crate::remote::parts::tests::part;
     use serde_json::json;
-
-    fn part(kind: &str, words: &str, body: &str) -> Part {
-        Part {
-            kind: kind.to_owned(),
-            words: words.to_owned(),
-            body: body.as_bytes().to_vec(),
-        }
-    }
 
     #[test]
     fn of_a_host_that_tells_records_without_end_no_more_are_kept_than_a_user_has() {

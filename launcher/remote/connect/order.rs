@@ -361,14 +361,7 @@ pub fn path(host: &str, text: &str) -> Outcome<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn part(kind: &str, words: &str, body: &str) -> Part {
-        Part {
-            kind: kind.to_owned(),
-            words: words.to_owned(),
-            body: body.as_bytes().to_vec(),
-        }
-    }
+    use crate::remote::parts::tests::part;
 
     fn order(takes_old: bool) -> Order {
         let script = Script::Here {
