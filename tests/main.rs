@@ -14,6 +14,7 @@ mod support;
 mod broken_world;
 mod chaos;
 mod command_line;
+mod compatibility;
 mod connect;
 mod detach;
 mod docs;
