@@ -125,7 +125,7 @@ slurm_tests() {
 }
 endef
 
-.PHONY: help run build test check quick fuzz chaos soak bench roots slurm lab lab-down dist wheel docs pictures install clean venvs $(VENVS:%=venv-%)
+.PHONY: help run build test check quick msrv fuzz chaos soak bench roots slurm lab lab-down dist wheel docs pictures install clean venvs $(VENVS:%=venv-%)
 
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
@@ -231,7 +231,11 @@ check: ## look for wrong format, for warnings (for macOS too), and for broken ru
 	else
 	  skips "the check for macOS" "the Rust target aarch64-apple-darwin can't be had"
 	fi
-	cargo test --quiet $(CARGO_FLAGS) --test tests source_rules
+	# Licences, crates and sources. Without it, tests/trust.rs looks at the lists of deny.toml.
+	if cargo deny --version >/dev/null 2>&1; then
+	  cargo deny --locked check bans licenses sources
+	fi
+	cargo test --quiet $(CARGO_FLAGS) --test tests -- source_rules trust
 
 quick: ## format, lints, unit tests and those of processes with fakes: for the hand, in less than a minute
 	@cargo fmt --check
@@ -245,6 +249,12 @@ quick: ## format, lints, unit tests and those of processes with fakes: for the h
 	  cargo test --quiet $(CARGO_FLAGS) $(TEST_ARGS)
 	fi
 	echo 'make quick: without real ipyparallel, Jupyter and Slurm; `make test` is the whole'
+
+msrv: ## build with the oldest Rust that Cargo.toml names; rustup fetches it
+	@version=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+	rustup -q toolchain install $$version --profile minimal
+	CARGO_TARGET_DIR=target/msrv cargo +$$version build --locked
+	echo "make msrv: Rust $$version builds ipjob"
 
 CASES = 10000000
 

@@ -38,4 +38,5 @@ mod slurm;
 mod source_rules;
 mod ssh;
 mod templates;
+mod trust;
 mod unshared;
