@@ -130,8 +130,10 @@ endef
 help: ## list what there is
 	@awk -F '## ' '/^[a-z]+[^=]*:.*## / { split($$1, target, "[: ]"); printf "make %-8s %s\n", target[1], $$2 }' Makefile
 
-run: build venv-main ## start a cluster of 4 engines and Jupyter here; ARGS= is appended
-	@venv=$$(tests/python/venv.sh main)
+run: ## start a cluster of 4 engines and Jupyter here; ARGS= is appended
+	@# One compiles, the other mostly waits for what it fetches.
+	$(MAKE) --no-print-directory -j2 build venv-main
+	venv=$$(tests/python/venv.sh main)
 	# In place of the shell, so that signals meet ipjob and nobody else.
 	PATH=$$venv/bin:$$PATH exec $(BINARY) --mode notebook -n 4 $(ARGS)
 
