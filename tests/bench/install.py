@@ -73,7 +73,7 @@ class Install:
         self.lab = lab
 
     def measure(self, way):
-        """Seconds of pip, from the command to the answers, and until it has ended; and the environment's megabytes beyond those of an empty one."""
+        """Seconds of pip, and from the command to the answers; and the environment's megabytes beyond those of an empty one."""
         venv = os.path.join(self.lab.share, "venv")
         shutil.rmtree(venv, ignore_errors=True)
         python = os.path.realpath(os.path.join(self.lab.path[0], "python"))
@@ -91,9 +91,8 @@ class Install:
             script = f"sbatch --wait -N1 -n{WORKERS} --output=install.out install.sbatch || {{ cat install.out >&2; exit 1; }}"
         started = time.time()
         self.lab.on("login", "bash", "-c", path + script)
-        ended = time.time()
         answered = float(self.lab.on("login", "cat", "answered"))
-        return {"pip": installed - begin, "ready": answered - started, "end": ended - answered, "megabytes": (size(venv) - empty) / 1e6}
+        return {"pip": installed - begin, "ready": answered - started, "megabytes": (size(venv) - empty) / 1e6}
 
 
 def size(directory):
