@@ -403,9 +403,10 @@ fn the_commands_of_the_first_pages_are_taken_and_their_python_compiles() {
     }
 }
 
-/// A line of ipjob's without what differs from run to run: numbers, addresses, where the home is.
+/// A line of ipjob's without what differs from run to run: numbers, the job's name, addresses, where the home is.
 fn shape(line: &str) -> String {
-    let words = line.trim_start_matches("^C").split_ascii_whitespace();
+    let line = line.trim_start_matches("^C").replace("job_local", "");
+    let words = line.split_ascii_whitespace();
     let words = words.map(|word| match word {
         word if word.contains("://") => "ADDRESS".to_owned(),
         word => {
@@ -413,7 +414,8 @@ fn shape(line: &str) -> String {
             word.replace(|char: char| char.is_ascii_digit(), "")
         }
     });
-    words.collect::<Vec<_>>().join(" ")
+    let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 #[test]
@@ -433,6 +435,29 @@ fn the_transcript_of_the_readme_is_what_a_job_prints() {
     for line in shown.lines() {
         assert!(printed.contains(&shape(line)), "{line:?} of {printed:#?}");
     }
+}
+
+#[test]
+fn the_transcript_of_a_restart_is_what_it_prints() {
+    let page = document("docs/laptop-jobs.md").expect("the page");
+    let transcripts = blocks(&page, "text");
+    let restart = transcripts
+        .iter()
+        .find_map(|block| block.strip_prefix("$ ipjob restart "));
+    let (_, shown) = restart.expect("a restart").split_once('\n').expect("lines");
+    let place = Place::with_fakes();
+    let mut job = job(&place, "notebook", &[], &[]);
+    job.wait_ready();
+    let output = place.ipjob(["restart", "job_local"]).output();
+    let output = output.expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    let printed: BTreeSet<String> = printed.lines().map(shape).collect();
+    for line in shown.lines() {
+        assert!(printed.contains(&shape(line)), "{line:?} of {printed:#?}");
+    }
+    job.stop();
 }
 
 /// All pages for people, as paths from the project's root with their texts; `docs/design` alone where that is asked.
