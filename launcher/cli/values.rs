@@ -133,7 +133,7 @@ pub fn controller_ports(text: &str) -> Result<PortRange, String> {
     let ports = u32::from(range.last - range.first) + 1;
     if ports < CONTROLLER_PORTS {
         return Err(format!(
-            "the controller needs {CONTROLLER_PORTS} ports, and this range has {ports}"
+            "the controller needs {CONTROLLER_PORTS} ports, but this range has {ports}"
         ));
     }
     Ok(range)

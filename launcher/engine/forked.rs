@@ -195,7 +195,8 @@ fn meet(node: &str) -> Result<(UnixStream, Option<UnixListener>), Why> {
     let life = incarnation.rsplit('.').next().unwrap_or_default();
     let (job, step) = (variable("SLURM_JOB_ID"), variable("SLURM_STEP_ID"));
     let name = format!("ipjob-{life}-{job}.{step}-{node}");
-    let failed = |error: io::Error| format!("tasks of this node cannot meet: {error}");
+    let failed =
+        |error: io::Error| format!("the tasks of this node cannot reach each other: {error}");
     let address = SocketAddr::from_abstract_name(&name).map_err(failed)?;
     for _ in 0..TRIES {
         let listener = match UnixListener::bind_addr(&address) {

@@ -42,7 +42,9 @@ pub fn run(options: &StatusOptions) -> Outcome<u8> {
             Some(every) if output::data_is_watched() => {
                 let clock = local_time::clock(Timestamp::now());
                 let every = every.as_secs_f64();
-                output::screen(&format!("{shown}\nas of {clock}, again every {every} s\n"))?;
+                output::screen(&format!(
+                    "{shown}\nas of {clock}, updated every {every} s\n"
+                ))?;
             }
             _ if options.json || before.as_ref() != Some(&shown) => {
                 output::data(&output::painted(&shown))?;

@@ -86,7 +86,7 @@ pub fn check_address(rank: &Rank, settings: &Settings, in_a_job: bool) -> Outcom
         return Ok(());
     }
     Err(Failure::usage(
-        "the ranks may be on several hosts, and outside Slurm nothing shows at which address they reach this one",
+        "the ranks may be on several hosts, and outside Slurm nothing shows at which address they can reach this one",
     )
     .hint("give it with --address IP|INTERFACE (127.0.0.1 if all are here)"))
 }

@@ -325,7 +325,7 @@ impl Member {
 
     fn nobody_came(&self, limit: Duration) -> Failure {
         Failure::not_ready(format!(
-            "rank {} of {} on {} met no rank 0 within {} s",
+            "rank {} of {} on {} found no rank 0 within {} s",
             self.place.rank.number,
             self.place.rank.size,
             self.place.node,

@@ -149,7 +149,7 @@ impl Supervisor<'_> {
                 sleep(BETWEEN_LOOKS).await;
             }
             let seen = (at_work >= ENOUGH).then(|| {
-                format!("at {at_work} of {LOOKS} looks its processes were running or waiting for a CPU (R), or in uninterruptible sleep (D)")
+                format!("in {at_work} of {LOOKS} checks its processes were running or waiting for a CPU (R), or in uninterruptible sleep (D)")
             });
             let _ = sender.send(Notice::Event(Event::Progress {
                 unit,

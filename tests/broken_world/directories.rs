@@ -83,7 +83,7 @@ fn a_profile_directory_of_another_user_is_refused() {
     let dir = place.profile(PROFILE);
     fs::create_dir_all(&dir).expect("a directory");
     chown(&dir, Some(65534), None).expect("we are root");
-    start(&place, &[], &[CLUSTER]).fails(4, &["belongs to uid 65534, and we are uid 0"]);
+    start(&place, &[], &[CLUSTER]).fails(4, &["belongs to uid 65534, and this is uid 0"]);
     assert_eq!(fs::read_dir(&dir).expect("readable").count(), 0);
 }
 

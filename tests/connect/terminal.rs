@@ -160,7 +160,7 @@ fn a_lost_connection_is_told_once_and_nothing_turns_once_it_is_back() {
         "{shown}"
     );
     let mut watch = AtTerminal::start(&lab, &["status", &target, "--watch=1s"]);
-    watch.wait(", again every 1 s", 2);
+    watch.wait(", updated every 1 s", 2);
     let cable = |what: &str| {
         let done = lab.command("cable").args(["laptop", what]).output();
         assert!(done.is_ok_and(|output| output.status.success()));

@@ -181,7 +181,7 @@ fn each_cluster_of_a_job_is_awaited_and_reached_by_its_profile() {
 
     let mut reached = Connect::start(&lab, one, &[&format!("login:{}", job.id)]);
     reached.wait_line(&format!(
-        "{} is the name of other clusters too: {two} (give a profile",
+        "{} is also the name of other clusters: {two} (give a profile",
         job.id
     ));
     let mut other = Connect::start(&lab, two, &[&format!("login:{two}")]);

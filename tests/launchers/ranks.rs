@@ -232,7 +232,7 @@ fn say_where_they_looked_for_the_first() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("rank 2 of 3 on "), "{text}");
-    assert!(text.contains("met no rank 0 within 1 s"), "{text}");
+    assert!(text.contains("found no rank 0 within 1 s"), "{text}");
     assert!(text.contains(".ipjob-meeting-word_alone-"), "{text}");
 }
 

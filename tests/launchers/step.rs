@@ -198,7 +198,7 @@ fn that_cannot_meet_says_where_and_who_is_missing() {
         "rank 1 on node2 has waited for rank 0 for 30 s in /tmp/unshared/.ipjob-meeting-",
         "error: 1 of 2 engines registered within 35 s",
         "cause: nothing was heard from rank 1 in /tmp/unshared/.ipjob-meeting-",
-        "error: rank 1 of 2 on node2 met no rank 0 within 35 s",
+        "error: rank 1 of 2 on node2 found no rank 0 within 35 s",
         "hint: is the IPython directory on a file system that all nodes share?",
     ] {
         assert!(ended.output.contains(part), "{part}: {}", ended.output);

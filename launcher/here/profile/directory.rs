@@ -381,5 +381,5 @@ pub fn unusable(path: &Path, fault: impl Into<Fault>) -> Failure {
     ))
     .because(&fault);
     hinted(failure, &fault)
-        .hint("choose another profile with --profile, or another place with --ipython-dir")
+        .hint("choose another profile with --profile, or another directory with --ipython-dir")
 }

@@ -157,7 +157,7 @@ fn any(address: Ipv4Addr, avoid: &BTreeSet<u16>, hold: Hold) -> Outcome<Reservat
     loop {
         let reservation = reserve_one(address, 0, hold).map_err(|error| {
             let message = match error {
-                Errno::EADDRNOTAVAIL => format!("{address} is no address of this machine"),
+                Errno::EADDRNOTAVAIL => format!("{address} is not an address of this machine"),
                 _ => format!("no port is available on {address}"),
             };
             Failure::missing(message)
@@ -268,7 +268,7 @@ fn told(
                 })
         }
         Some((port, other)) => failure.because(format!("port {port}: {}", other.desc())),
-        None => failure.hint("every port of it was tried: choose a wider range"),
+        None => failure.hint("ipjob tried every port in it: choose a wider range"),
     }
 }
 
@@ -307,7 +307,10 @@ mod tests {
         // Of a network that is kept for documentation.
         let elsewhere = Ipv4Addr::new(192, 0, 2, 1);
         let refused = reserve_all(&[elsewhere], None, Hold::Bound).expect_err("not ours");
-        assert_eq!(refused.message, "192.0.2.1 is no address of this machine");
+        assert_eq!(
+            refused.message,
+            "192.0.2.1 is not an address of this machine"
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub fn read(path: &Path) -> Outcome<Text> {
     let is_word = token.chars().all(|char| char.is_ascii_alphanumeric());
     if !is_word || !LENGTH.contains(&token.len()) {
         return Err(Failure::usage(format!(
-            "{option} has no token: {} to {} letters and digits, and nothing else",
+            "{option} does not contain a token: {} to {} letters and digits, and nothing else",
             LENGTH.start(),
             LENGTH.end()
         ))
@@ -122,7 +122,10 @@ mod tests {
             &too_long,
         ] {
             let failure = given(text, 0o600).expect_err(text);
-            assert!(failure.message.contains("has no token"), "{failure}");
+            assert!(
+                failure.message.contains("does not contain a token"),
+                "{failure}"
+            );
             // It may be a secret.
             assert!(
                 text.trim().is_empty() || !failure.to_string().contains(text.trim()),

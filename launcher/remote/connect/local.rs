@@ -71,7 +71,7 @@ impl Connect<'_> {
             Job::Id(_) | Job::Element(_) => "give a profile instead of the job id",
         };
         self.console.step(&format!(
-            "{} is the name of other clusters too: {others} ({which})",
+            "{} is also the name of other clusters: {others} ({which})",
             job.as_str()
         ));
     }

@@ -113,7 +113,7 @@ fn fit(path: &Path, cut: &Mutex<Cut>, most: u64) -> io::Result<bool> {
     let (read, written) = loop {
         let begin = after_line(&file, length - part, part)?.max(known.head);
         let said = format!(
-            "{HEAD}ipjob: {} bytes are left out here, so that this log has no more than {most}\n",
+            "{HEAD}ipjob: {} bytes are cut out here, so that this log has at most {most}\n",
             begin + known.gone - head
         );
         let behind = head + said.len() as u64;
@@ -237,7 +237,7 @@ mod tests {
         assert!(text.starts_with("==== one\nline 0\nline 1\n"));
         let left_out: Vec<&str> = text.lines().filter(|line| number(line).is_none()).collect();
         assert_eq!(left_out.len(), 2, "{left_out:?}");
-        assert!(left_out[1].contains("bytes are left out here"));
+        assert!(left_out[1].contains("bytes are cut out here"));
     }
 
     #[test]

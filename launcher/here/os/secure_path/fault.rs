@@ -143,7 +143,7 @@ impl fmt::Display for Open {
         match self.way {
             Way::Owner => write!(
                 out,
-                "{at} (mode {mode:04o}) belongs to uid {uid}, and we are uid {us}: they can replace what is in it"
+                "{at} (mode {mode:04o}) belongs to uid {uid}, and this is uid {us}: that user can replace what is in it"
             ),
             Way::Group => write!(
                 out,
