@@ -237,7 +237,7 @@ check: ## look for wrong format, for warnings (for macOS too), and for broken ru
 	if cargo deny --version >/dev/null 2>&1; then
 	  cargo deny --locked check bans licenses sources
 	fi
-	cargo test --quiet $(CARGO_FLAGS) --test tests -- source_rules trust
+	cargo test --quiet $(CARGO_FLAGS) --test tests -- source_rules trust::crates
 
 quick: ## format, lints, unit tests and those of processes with fakes: for the hand, in less than a minute
 	@cargo fmt --check

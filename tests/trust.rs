@@ -147,7 +147,7 @@ fn crates(target: &str) -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn each_crate_of_the_program_is_one_that_the_lists_allow() {
+fn crates_of_the_program_are_ones_that_the_lists_allow() {
     let allowed = listed("licenses", "allow");
     let banned = listed("bans", "deny");
     let skipped = listed("bans", "skip");
