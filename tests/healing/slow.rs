@@ -106,7 +106,7 @@ fn a_controller_that_starts_slowly_again_is_not_cut_off() {
     let before = job.wait_ready();
     fs::write(slow, "").expect("written");
     send(pid_of(&before["controller"]["pid"]), Signal::SIGKILL);
-    job.wait_line("controller is not ready after 30 s, but is making progress: at ");
+    job.wait_line("controller is not ready after 30 s, but is making progress: in ");
     // It would take most of a minute.
     drop(quota);
     job.wait_line("the hub knows 1 engines again");
