@@ -156,10 +156,24 @@ const PYTHON: [&str; 14] = [
 /// Variables of ipjob's own whose values are commands, in which anything may stand.
 const COMMANDS: [&str; 2] = ["IPJOB_ENGINE_WRAPPER", "IPJOB_ON_READY"];
 
-/// Parts of names that are harmless by none of these: a password among a service's settings, and other programs' words.
-const SECRET_NAMES: [&str; 14] = [
-    "TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH", "COOKIE", "SESSION", "JWT", "COMMENT", "ARG",
-    "COMMAND", "EXPORT", "_PWD",
+/// Parts of names that are harmless by none of these: a password among a service's settings, and other programs' words. Open MPI's
+/// `OMPI_MCA_orte_precondition_transports` is the key of a job's messages.
+const SECRET_NAMES: [&str; 15] = [
+    "TOKEN",
+    "KEY",
+    "SECRET",
+    "PASS",
+    "CRED",
+    "AUTH",
+    "COOKIE",
+    "SESSION",
+    "JWT",
+    "COMMENT",
+    "ARG",
+    "COMMAND",
+    "EXPORT",
+    "PRECONDITION",
+    "_PWD",
 ];
 
 /// Words of names that are too short to be looked for inside of others (`PATTERN`).

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Secrets in variables, with their names.
-const VARIABLES: [(&str, &str); 14] = [
+const VARIABLES: [(&str, &str); 16] = [
     ("JUPYTER_TOKEN", "planted-jupyter-token"),
     ("JUPYTERHUB_API_TOKEN", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
     (
@@ -26,6 +26,11 @@ const VARIABLES: [(&str, &str); 14] = [
     ("SBATCH_COMMENT", "planted-comment"),
     ("PYTHONSTARTUP", "planted-startup"),
     ("SLURM_JWT", "eyJhbGciOiJIUzI1NiJ9.plantedjwt.x"),
+    ("PMI_SHARED_SECRET", "1234567890planted"),
+    (
+        "OMPI_MCA_orte_precondition_transports",
+        "a1b2c3d4e5f60718-planted8293a4b5c6",
+    ),
     (
         "AWS_SECRET_ACCESS_KEY",
         "wJalrXUtnFEMI/K7MDENG/plantedEXAMPLE",

@@ -135,8 +135,8 @@ impl Behind {
         };
         console.finish();
         let log = log(profile).and_then(|path| Some((open_log(&path).ok()?, path)));
-        // Locked until this process ends, however that ends: only then has the log its last words. `open_log` is not what is locked,
-        // because our programs inherit it as their output.
+        // Locked until this process ends, however it ends: only then is the log complete. The lock is on a descriptor of its own,
+        // because ssh inherits the one that is written to.
         if let Some(Ok(lock)) = log.as_ref().map(|(_, path)| File::open(path)) {
             let _ = lock.try_lock();
             mem::forget(lock);

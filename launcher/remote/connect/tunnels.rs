@@ -175,7 +175,7 @@ fn all(ipython_dir: &Path) -> Vec<Tunnel> {
         let Some(name) = name.filter(|name| ProfileName::new(name).is_ok()) else {
             continue;
         };
-        // One without a profile whose connect still runs is about to end, and has not said why yet.
+        // A log without a profile whose connect still runs is incomplete: the connect is about to end and to say why.
         let is_known = found.iter().any(|tunnel| tunnel.name == name);
         if !is_known && !background::is_written(&entry.path()) {
             found.push(Tunnel {
